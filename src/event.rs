@@ -1,0 +1,279 @@
+//! The one border between the outside and everything else.
+//!
+//! Sources turn what they hear into [`Event`]s; the model, the recording, the JSON output and the tests all
+//! live on that one stream. Every string that somebody else wrote enters here as [`Text`] or [`Line`], which can
+//! only be made by sanitising, so no view can be handed anything raw.
+//!
+//! Serialised, an event is one flat JSON object: `{"at": …, "type": "vertex", …}`; `docs/json.md` has the fields.
+
+pub mod digest;
+pub mod mask;
+pub mod platform;
+pub mod sanitize;
+pub mod text;
+pub mod time;
+
+use serde::{Deserialize, Serialize};
+
+pub use digest::Digest;
+pub use mask::Mask;
+pub use platform::Platform;
+pub use sanitize::Sanitizer;
+pub use text::{Color, Line, Span, Style, Text};
+pub use time::Time;
+
+/// An event and when it reached us (live) or when it had reached whoever recorded it (replay).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stamped {
+    /// Arrival, not the builder's own time: that stands in the event, where there is one.
+    pub at: Time,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// Everything that can change the model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// A build is about to start: what is built, with what.
+    Started(Started),
+    /// What the Dockerfile says before the builder says anything.
+    Outline(Outline),
+    /// A vertex of the build graph appeared or changed.
+    Vertex(VertexUpdate),
+    /// Progress inside a vertex: a blob pulled, a layer written.
+    Status(StatusUpdate),
+    /// Output of a vertex.
+    Log(LogChunk),
+    /// A build check of the Dockerfile frontend.
+    Warning(Warning),
+    /// A line between or after the progress stream, as buildx printed it.
+    Output(Output),
+    /// Something that layertop itself has to say: a recording that can't be written, a rule that can't be read.
+    Notice(Notice),
+    /// The user asked the build to stop.
+    Cancelling(Cancelling),
+    /// The process that carried the build is gone.
+    Ended(Ended),
+}
+
+/// What is built, with what. All of it is known before the first vertex.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Started {
+    /// Reference of the image, with its tag: `registry:5000/name:tag`.
+    pub image: Option<Text>,
+    /// Name of the buildx builder.
+    pub builder: Option<Text>,
+    /// Platforms asked for; empty: the builder's own.
+    pub platforms: Vec<Platform>,
+    /// The command that runs, one entry an argument, secrets masked.
+    pub command: Vec<Text>,
+    /// Reference of the registry cache, where one is used.
+    pub cache: Option<Text>,
+    /// A name for what this build shows; the demo's scenarios have one.
+    pub title: Option<Text>,
+}
+
+/// The Dockerfile before it is built: its stages' steps, named by layer.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Outline {
+    /// The stages that the target needs, in the file's order.
+    pub stages: Vec<OutlineStage>,
+    /// Index into `stages` of the one that becomes the image.
+    pub target: usize,
+    /// The configured layer rules, first match wins; steps that are only seen in the stream are named by them too.
+    pub rules: Vec<LayerRule>,
+}
+
+/// One stage of the Dockerfile.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OutlineStage {
+    /// Its name as `BuildKit` prints it in a vertex (`tools`, `stage-1`); none where a Dockerfile has one stage only.
+    pub name: Option<Text>,
+    /// Its steps, numbered as `BuildKit` numbers them, from 1.
+    pub steps: Vec<OutlineStep>,
+}
+
+/// One numbered instruction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutlineStep {
+    /// The instruction's text on one line, before `ARG` substitution.
+    pub instruction: Text,
+    /// The layer it belongs to, by rule or derived.
+    pub layer: Option<Text>,
+    /// First line of the instruction in the Dockerfile, from 1.
+    pub line: u32,
+}
+
+/// A configured name for steps whose instruction matches.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LayerRule {
+    /// The layer's name.
+    pub name: Text,
+    /// A regular expression, searched case-insensitively in the instruction's text.
+    #[serde(rename = "match")]
+    pub pattern: String,
+}
+
+/// A vertex as one message of the progress stream has it. Messages repeat and overlap; the model merges them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VertexUpdate {
+    /// Identity of the vertex over the whole build.
+    pub digest: Digest,
+    /// Display name, such as `[linux/amd64 stage-1 3/12] RUN make`.
+    #[serde(default)]
+    pub name: Text,
+    /// What it is computed from; absent on a lazy pull.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<Digest>,
+    /// Start of this run of the vertex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Time>,
+    /// End of this run of the vertex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed: Option<Time>,
+    /// Said by `BuildKit`; absent on a lazy pull of a vertex that was cached before, so it only ever adds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cached: bool,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Text>,
+    /// The group that it is shown as a part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<ProgressGroup>,
+}
+
+/// Vertices that the client shows as one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgressGroup {
+    /// Identity of the group.
+    pub id: Text,
+    /// Display name.
+    pub name: Text,
+    /// A group of weak members only stays hidden.
+    #[serde(default)]
+    pub weak: bool,
+}
+
+/// Progress inside a vertex.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StatusUpdate {
+    /// The vertex it belongs to.
+    pub vertex: Digest,
+    /// What progresses: `sha256:…`, `extracting sha256:…`, `pushing layers`; unique within the vertex.
+    pub id: Text,
+    /// Bytes or items done.
+    #[serde(default)]
+    pub current: u64,
+    /// Bytes or items in all; 0: not known.
+    #[serde(default)]
+    pub total: u64,
+    /// The builder's time of this message.
+    pub timestamp: Time,
+    /// Start of what progresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Time>,
+    /// Its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed: Option<Time>,
+}
+
+/// The stream that a line came on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// Output of a vertex, already cut into lines. `BuildKit`'s chunks may end anywhere, in a line or in a character.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LogChunk {
+    /// Whose output it is.
+    pub vertex: Digest,
+    /// On which of its streams.
+    pub stream: Stream,
+    /// The builder's time of it.
+    pub timestamp: Time,
+    /// Lines that were ended by this chunk.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<Line>,
+    /// The unfinished line after this chunk; it replaces the unfinished line before it. None: there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partial: Option<Line>,
+}
+
+/// A build check's finding.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Warning {
+    /// The vertex that it was found in.
+    pub vertex: Digest,
+    /// `BuildKit`'s level; 1 is the usual one.
+    #[serde(default)]
+    pub level: i64,
+    /// The finding on one line.
+    pub short: Text,
+    /// More about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub detail: Vec<Text>,
+    /// Where the rule is documented.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<Text>,
+    /// The file that it was found in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<Text>,
+    /// Its first line there, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+}
+
+/// A line that is not part of the progress stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Output {
+    /// On which stream of the build's process.
+    pub stream: Stream,
+    /// The line.
+    pub line: Line,
+}
+
+/// What layertop itself has to say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Notice {
+    /// How much it matters.
+    pub level: Level,
+    /// One sentence: cause, value, and what to do.
+    pub text: Text,
+}
+
+/// How much a notice matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Good to know.
+    Info,
+    /// Something is not as it should be; the build goes on.
+    Warn,
+    /// The build can't go on, or could not start.
+    Error,
+}
+
+/// The user asked the build to stop, once, twice, three times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancelling {
+    /// How often it was asked: 1 cancels gracefully, 2 presses, 3 kills.
+    pub count: u32,
+}
+
+/// The end of the process that carried the build.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ended {
+    /// Its exit code, `128 + n` where signal n ended it; none where it is not known (a stream without its process).
+    pub exit_code: Option<i32>,
+}

@@ -1,0 +1,113 @@
+//! Identity of a vertex.
+
+use std::fmt;
+
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::Text;
+
+/// A digest as `BuildKit` names vertices with, nearly always `sha256:` and 64 hexadecimal digits; those are held as
+/// their 32 bytes, anything else as sanitised text.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest(Repr);
+
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Repr {
+    Sha256([u8; 32]),
+    Other(Text),
+}
+
+impl Digest {
+    /// Reads a digest; any text is one.
+    pub fn parse(text: &str) -> Self {
+        Self(
+            text.strip_prefix("sha256:")
+                .and_then(hex32)
+                .map_or_else(|| Repr::Other(Text::clean(text)), Repr::Sha256),
+        )
+    }
+}
+
+fn hex32(hex: &str) -> Option<[u8; 32]> {
+    let hex = hex.as_bytes();
+    if hex.len() != 64 {
+        return None;
+    }
+    let mut out = [0; 32];
+    for (byte, pair) in out.iter_mut().zip(hex.chunks_exact(2)) {
+        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+    }
+    Some(out)
+}
+
+/// Lower case only: upper case is another text, and must come out again as it came in.
+fn nibble(c: u8) -> Option<u8> {
+    match c {
+        b'0'..=b'9' => Some(c - b'0'),
+        b'a'..=b'f' => Some(c - b'a' + 10),
+        _ => None,
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Repr::Sha256(bytes) => {
+                f.write_str("sha256:")?;
+                bytes.iter().try_for_each(|b| write!(f, "{b:02x}"))
+            }
+            Repr::Other(text) => f.write_str(text.as_str()),
+        }
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FromText;
+        impl Visitor<'_> for FromText {
+            type Value = Digest;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a digest")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Digest, E> {
+                Ok(Digest::parse(text))
+            }
+        }
+        deserializer.deserialize_str(FromText)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comes_out_as_it_came_in() {
+        for text in [
+            "sha256:273d3284a8e2aba5fab2d8a78420ab4de4177a7b2aea4118b371081e1f50e352",
+            "sha256:273D3284a8e2aba5fab2d8a78420ab4de4177a7b2aea4118b371081e1f50e352",
+            "random:8w7e",
+            "",
+        ] {
+            assert_eq!(Digest::parse(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn hostile_digests_are_sanitised() {
+        assert!(!Digest::parse("\u{1b}[2Jx").to_string().contains('\u{1b}'));
+    }
+}

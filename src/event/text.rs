@@ -1,0 +1,166 @@
+//! Text that is safe to show: the only kinds of text that a view is ever handed.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::sanitize;
+
+/// One line of sanitised text without styles. Cheap to clone. Reading one from a file sanitises it again: a recording
+/// is foreign text too.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Text(Arc<str>);
+
+impl Text {
+    /// Sanitises `raw`; line ends become spaces, escape sequences vanish, what could deceive is shown as what it is.
+    pub fn clean(raw: &str) -> Self {
+        Self(sanitize::plain(raw).into())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there is nothing to show.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self(Arc::from(""))
+    }
+}
+
+impl From<&str> for Text {
+    fn from(raw: &str) -> Self {
+        Self::clean(raw)
+    }
+}
+
+impl From<String> for Text {
+    fn from(raw: String) -> Self {
+        Self::clean(&raw)
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl Serialize for Text {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Clean;
+        impl serde::de::Visitor<'_> for Clean {
+            type Value = Text;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+            fn visit_str<E: serde::de::Error>(self, raw: &str) -> Result<Text, E> {
+                Ok(Text::clean(raw))
+            }
+        }
+        deserializer.deserialize_str(Clean)
+    }
+}
+
+/// A colour that foreign text may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Color {
+    /// One of the terminal's 256: 0–7 normal, 8–15 bright, the rest cube and greys.
+    Indexed(u8),
+    /// Red, green, blue.
+    Rgb(u8, u8, u8),
+}
+
+/// How foreign text may look: what SGR leaves after sanitising. No blink, no conceal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Style {
+    /// Foreground.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fg: Option<Color>,
+    /// Background.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bg: Option<Color>,
+    /// SGR 1.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub bold: bool,
+    /// SGR 2.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dim: bool,
+    /// SGR 3.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub italic: bool,
+    /// SGR 4.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub underline: bool,
+    /// SGR 7.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reverse: bool,
+}
+
+/// A styled piece of a line: from here to the next span's start, or to the line's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Span {
+    /// Byte offset into the line's text, on a character boundary.
+    pub start: u32,
+    /// How it looks from there on.
+    pub style: Style,
+}
+
+/// One sanitised line with its styles. Serialised it is a plain string where it has no styles.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Line {
+    text: Box<str>,
+    spans: Box<[Span]>,
+}
+
+impl Line {
+    /// Its text without styles.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Its pieces from left to right, each with its style.
+    pub fn pieces(&self) -> impl Iterator<Item = (&str, Style)> {
+        let first = self.spans.first().map_or(self.text.len(), |s| s.start as usize);
+        let head = std::iter::once((self.text.get(..first).unwrap_or_default(), Style::default()));
+        let tail = self.spans.iter().enumerate().map(|(i, span)| {
+            let end = self.spans.get(i + 1).map_or(self.text.len(), |next| next.start as usize);
+            (self.text.get(span.start as usize..end).unwrap_or_default(), span.style)
+        });
+        head.chain(tail).filter(|(text, _)| !text.is_empty())
+    }
+}
+
+impl Serialize for Line {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Line {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Text::deserialize(deserializer)?;
+        Ok(Self { text: text.as_str().into(), spans: Box::default() })
+    }
+}

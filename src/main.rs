@@ -1,0 +1,2 @@
+//! layertop: htop for cached image builds.
+fn main() {}
