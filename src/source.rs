@@ -1,1 +1,3 @@
-//! (to come)
+//! Sources: what hears the outside and turns it into events. One a file; their foreign types end here.
+
+pub mod rawjson;

@@ -1,0 +1,261 @@
+//! What stands on the wire: buildx's `SolveStatus` as JSON (moby/buildkit `client/graph.go`), and where a value ends.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
+
+use crate::event::{Digest, Time};
+
+/// One value of the stream. Unknown fields are ignored; every field may be absent or null.
+#[derive(Deserialize)]
+pub(super) struct Status<'a> {
+    #[serde(borrow, default)]
+    pub(super) vertexes: Option<Vec<Vertex<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) statuses: Option<Vec<VertexStatus<'a>>>,
+    #[serde(default)]
+    pub(super) logs: Option<Vec<VertexLog>>,
+    #[serde(borrow, default)]
+    pub(super) warnings: Option<Vec<VertexWarning<'a>>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Vertex<'a> {
+    pub(super) digest: Digest,
+    #[serde(default)]
+    pub(super) inputs: Option<Vec<Digest>>,
+    #[serde(borrow, default)]
+    pub(super) name: Option<Str<'a>>,
+    #[serde(default)]
+    pub(super) started: Stamp,
+    #[serde(default)]
+    pub(super) completed: Stamp,
+    #[serde(default)]
+    pub(super) cached: Option<bool>,
+    #[serde(borrow, default)]
+    pub(super) error: Option<Str<'a>>,
+    #[serde(borrow, default, rename = "progressGroup")]
+    pub(super) group: Option<Group<'a>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Group<'a> {
+    #[serde(borrow, default)]
+    pub(super) id: Option<Str<'a>>,
+    #[serde(borrow, default)]
+    pub(super) name: Option<Str<'a>>,
+    #[serde(default)]
+    pub(super) weak: Option<bool>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct VertexStatus<'a> {
+    #[serde(borrow)]
+    pub(super) id: Str<'a>,
+    pub(super) vertex: Option<Digest>,
+    #[serde(default)]
+    pub(super) current: Option<i64>,
+    #[serde(default)]
+    pub(super) total: Option<i64>,
+    #[serde(default)]
+    pub(super) timestamp: Stamp,
+    #[serde(default)]
+    pub(super) started: Stamp,
+    #[serde(default)]
+    pub(super) completed: Stamp,
+}
+
+#[derive(Deserialize)]
+pub(super) struct VertexLog {
+    pub(super) vertex: Option<Digest>,
+    #[serde(default)]
+    pub(super) stream: Option<i64>,
+    #[serde(default)]
+    pub(super) data: Bytes,
+    #[serde(default)]
+    pub(super) timestamp: Stamp,
+}
+
+#[derive(Deserialize)]
+pub(super) struct VertexWarning<'a> {
+    pub(super) vertex: Option<Digest>,
+    #[serde(default)]
+    pub(super) level: Option<i64>,
+    #[serde(default)]
+    pub(super) short: Bytes,
+    #[serde(default)]
+    pub(super) detail: Option<Vec<Bytes>>,
+    #[serde(borrow, default)]
+    pub(super) url: Option<Str<'a>>,
+    #[serde(borrow, default, rename = "sourceInfo")]
+    pub(super) source: Option<SourceInfo<'a>>,
+    #[serde(default)]
+    pub(super) range: Option<Vec<Range>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct SourceInfo<'a> {
+    #[serde(borrow, default)]
+    pub(super) filename: Option<Str<'a>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Range {
+    #[serde(default)]
+    pub(super) start: Option<Position>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Position {
+    #[serde(default)]
+    pub(super) line: Option<u32>,
+}
+
+/// A string that is borrowed from the input where it holds no escapes.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(super) struct Str<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+
+/// A point in time, read straight from the JSON string; none where it is absent, null, or no time.
+#[derive(Default, Clone, Copy)]
+pub(super) struct Stamp(pub(super) Option<Time>);
+
+/// Bytes, base64 in the JSON. What is not base64 is taken as the bytes themselves: better odd than lost.
+#[derive(Default)]
+pub(super) struct Bytes(pub(super) Vec<u8>);
+
+impl<'de> Deserialize<'de> for Stamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Stamp;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a time or null")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Stamp, E> {
+                Ok(Stamp(Time::parse(text)))
+            }
+            fn visit_unit<E: de::Error>(self) -> Result<Stamp, E> {
+                Ok(Stamp(None))
+            }
+        }
+        deserializer.deserialize_any(Text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Bytes;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("base64 or null")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Bytes, E> {
+                Ok(Bytes(STANDARD.decode(text).unwrap_or_else(|_| text.as_bytes().to_vec())))
+            }
+            fn visit_unit<E: de::Error>(self) -> Result<Bytes, E> {
+                Ok(Bytes::default())
+            }
+        }
+        deserializer.deserialize_any(Text)
+    }
+}
+
+/// What stands at the beginning of some bytes.
+pub(super) enum Read<'a> {
+    /// A value of the stream, and how many bytes it took.
+    Value(Box<Status<'a>>, usize),
+    /// The beginning of one.
+    Incomplete,
+    /// Something else.
+    Not,
+}
+
+/// Reads the value that `bytes` begin with.
+pub(super) fn read(bytes: &[u8]) -> Read<'_> {
+    let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<Status<'_>>();
+    match values.next() {
+        Some(Ok(status)) => {
+            let used = values.byte_offset();
+            let ours = status.vertexes.is_some()
+                || status.statuses.is_some()
+                || status.logs.is_some()
+                || status.warnings.is_some();
+            // An object of somebody else's is text; an empty one is a message without news.
+            let empty = || bytes[1..used - 1].iter().all(u8::is_ascii_whitespace);
+            if ours || empty() { Read::Value(Box::new(status), used) } else { Read::Not }
+        }
+        Some(Err(error)) if error.is_eof() => Read::Incomplete,
+        _ => Read::Not,
+    }
+}
+
+/// The search for the end of a value that spans lines. It can be put aside and taken up again when more bytes are there.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    at: usize,
+    depth: usize,
+    in_string: bool,
+    escaped: bool,
+    /// At the beginning of a line, where only what JSON may go on with is accepted.
+    line_start: bool,
+}
+
+/// Where the value ends.
+pub(super) enum End {
+    /// Behind this many bytes.
+    At(usize),
+    /// Not within these bytes.
+    NotYet,
+    /// Nowhere: this is no JSON.
+    Never,
+}
+
+impl Scan {
+    /// Goes on in `bytes`, which begin where the value begins, up to `limit` bytes.
+    pub(super) fn advance(&mut self, bytes: &[u8], limit: usize) -> End {
+        while let Some(&byte) = bytes.get(self.at) {
+            if self.at >= limit {
+                return End::Never;
+            }
+            self.at += 1;
+            if self.in_string {
+                match byte {
+                    _ if self.escaped => self.escaped = false,
+                    b'\\' => self.escaped = true,
+                    b'"' => self.in_string = false,
+                    b'\n' => return End::Never,
+                    _ => {}
+                }
+                continue;
+            }
+            if byte == b'\n' {
+                self.line_start = true;
+                continue;
+            }
+            if byte.is_ascii_whitespace() {
+                continue;
+            }
+            if std::mem::take(&mut self.line_start) && !b"\"{}[],:-tfn0123456789".contains(&byte) {
+                return End::Never;
+            }
+            match byte {
+                b'"' => self.in_string = true,
+                b'{' | b'[' => self.depth += 1,
+                b'}' | b']' => {
+                    self.depth = self.depth.saturating_sub(1);
+                    if self.depth == 0 {
+                        return End::At(self.at);
+                    }
+                }
+                _ => {}
+            }
+        }
+        End::NotYet
+    }
+}
