@@ -1,1 +1,278 @@
-//! (to come)
+//! What is known about a build: a pure fold over its events. No I/O, no clock, and nothing that can fail: what makes
+//! no sense is kept as it came, or left out.
+
+pub mod layers;
+pub mod log;
+pub mod name;
+pub mod outcome;
+pub mod stack;
+pub mod state;
+pub mod vertex;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use crate::event::{
+    Digest, Event, Level, LogChunk, Notice, Output, Platform, Stamped, Started, StatusUpdate, Text, Time,
+    VertexUpdate, Warning,
+};
+pub use log::{Log, LogLine};
+pub use name::{Kind, StepName};
+pub use outcome::{Cache, Failure, Outcome, Transfer};
+pub use stack::{Group, Row, Stack, Step, StepId};
+pub use state::{Activity, Counts, State};
+pub use vertex::{Phase, Vertex, VertexId};
+
+/// Memory that the output of all vertices together may take.
+const MOST_LOG_BYTES: usize = 12 << 20;
+
+/// Lines kept of what stands between the values of the stream, and notices kept.
+const MOST_LINES: usize = 2_000;
+
+/// One build, as far as its events have told.
+#[derive(Debug, Default)]
+pub struct Model {
+    started: Started,
+    vertices: Vec<Vertex>,
+    index: HashMap<Digest, VertexId>,
+    /// Everything that some vertex is computed from.
+    consumed: HashSet<Digest>,
+    stack: Stack,
+    steps_of: HashMap<VertexId, StepId>,
+    warnings: Vec<Warning>,
+    notices: VecDeque<Notice>,
+    output: VecDeque<Output>,
+    spoke_last: Option<VertexId>,
+    log_bytes: usize,
+    cancelling: u32,
+    first: Option<Time>,
+    newest: Time,
+    ended: Option<(Time, Option<i32>)>,
+}
+
+impl Model {
+    /// Takes events in their order.
+    pub fn apply_all(&mut self, events: &[Stamped]) {
+        events.iter().for_each(|event| self.take(event));
+        self.stack.settle();
+    }
+
+    /// Takes one event.
+    pub fn apply(&mut self, event: &Stamped) {
+        self.take(event);
+        self.stack.settle();
+    }
+
+    fn take(&mut self, Stamped { at, event }: &Stamped) {
+        self.first.get_or_insert(*at);
+        self.newest = self.newest.max(*at);
+        match event {
+            Event::Started(started) => self.started = started.clone(),
+            Event::Outline(outline) => {
+                for complaint in self.stack.outline(outline) {
+                    self.notice(&Notice { level: Level::Warn, text: Text::clean(&complaint) });
+                }
+            }
+            Event::Vertex(update) => self.vertex_update(update),
+            Event::Status(update) => self.status(update),
+            Event::Log(chunk) => self.log(chunk),
+            Event::Warning(warning) => self.warning(warning),
+            Event::Output(line) => bounded(&mut self.output, line.clone()),
+            Event::Notice(notice) => self.notice(notice),
+            Event::Cancelling(asked) => self.cancelling = self.cancelling.max(asked.count),
+            Event::Ended(ended) => self.ended = Some((*at, ended.exit_code)),
+        }
+    }
+
+    fn vertex_update(&mut self, update: &VertexUpdate) {
+        let id = self.place(&update.digest);
+        for input in &update.inputs {
+            if !self.consumed.contains(input) {
+                self.consumed.insert(input.clone());
+            }
+        }
+        let Some(vertex) = self.vertices.get_mut(id.0 as usize) else { return };
+        vertex.apply(update);
+        if !self.steps_of.contains_key(&id)
+            && let Some(name) = step_name(vertex)
+        {
+            let step = self.stack.add(&name, id);
+            self.steps_of.insert(id, step);
+        }
+    }
+
+    fn status(&mut self, update: &StatusUpdate) {
+        let id = self.place(&update.vertex);
+        if let Some(vertex) = self.vertices.get_mut(id.0 as usize) {
+            vertex.status(update);
+        }
+    }
+
+    fn log(&mut self, chunk: &LogChunk) {
+        let id = self.place(&chunk.vertex);
+        let Some(vertex) = self.vertices.get_mut(id.0 as usize) else { return };
+        self.log_bytes = self.log_bytes.saturating_add_signed(vertex.log.apply(chunk));
+        self.spoke_last = Some(id);
+        while self.log_bytes > MOST_LOG_BYTES
+            && let Some(longest) = self.vertices.iter_mut().max_by_key(|vertex| vertex.log.bytes())
+        {
+            self.log_bytes = self.log_bytes.saturating_sub(longest.log.halve());
+        }
+    }
+
+    fn warning(&mut self, warning: &Warning) {
+        let same = |known: &Warning| {
+            (&known.short, &known.file, known.line) == (&warning.short, &warning.file, warning.line)
+        };
+        // Each platform finds the same fault in the one Dockerfile.
+        if self.warnings.len() < MOST_LINES && !self.warnings.iter().any(same) {
+            self.warnings.push(warning.clone());
+        }
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        if !self.notices.contains(notice) {
+            bounded(&mut self.notices, notice.clone());
+        }
+    }
+
+    fn place(&mut self, digest: &Digest) -> VertexId {
+        if let Some(id) = self.index.get(digest) {
+            return *id;
+        }
+        let id = VertexId(self.vertices.len() as u32);
+        self.vertices.push(Vertex::new(digest.clone()));
+        self.index.insert(digest.clone(), id);
+        id
+    }
+
+    /// What is built, with what.
+    pub fn started(&self) -> &Started {
+        &self.started
+    }
+
+    /// All vertices, in order of appearance.
+    pub fn vertices(&self) -> impl Iterator<Item = (VertexId, &Vertex)> {
+        self.vertices.iter().enumerate().map(|(i, vertex)| (VertexId(i as u32), vertex))
+    }
+
+    /// One vertex.
+    pub fn vertex(&self, id: VertexId) -> Option<&Vertex> {
+        self.vertices.get(id.0 as usize)
+    }
+
+    /// The stack of steps.
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    /// The step that a vertex belongs to.
+    pub fn step_of(&self, id: VertexId) -> Option<StepId> {
+        self.steps_of.get(&id).copied()
+    }
+
+    /// The vertices of a step.
+    pub fn vertices_of(&self, id: StepId) -> impl Iterator<Item = &Vertex> {
+        self.stack.step(id).into_iter().flat_map(|step| &step.vertices).filter_map(|id| self.vertex(*id))
+    }
+
+    /// The columns of the stack: the platforms asked for, else those seen, else one without a name.
+    pub fn platforms(&self) -> Vec<Option<Platform>> {
+        let mut platforms: Vec<Option<Platform>> = self.started.platforms.iter().cloned().map(Some).collect();
+        for (_, step) in self.stack.steps() {
+            if let Some(seen) = &step.name.platform
+                && !platforms.iter().flatten().any(|known| known == seen)
+            {
+                platforms.push(Some(seen.clone()));
+            }
+        }
+        if platforms.is_empty() {
+            platforms.push(None);
+        }
+        platforms
+    }
+
+    /// The platform of a step: its own, or the only one that was asked for.
+    pub fn platform_of(&self, step: &Step) -> Option<Platform> {
+        let only = || if let [only] = self.started.platforms.as_slice() { Some(only.clone()) } else { None };
+        step.name.platform.clone().or_else(only)
+    }
+
+    /// Whether a stage becomes an image: the Dockerfile says so, or nothing in the stream is computed from it.
+    pub fn is_final(&self, group: &Group) -> bool {
+        let sink = |id: &StepId| self.vertices_of(*id).any(|vertex| !self.consumed.contains(&vertex.digest));
+        group.outlined_target || group.rows.last().is_some_and(|row| row.steps.iter().any(sink))
+    }
+
+    /// The stages as they are shown: those that become an image first, then the others, each in order of appearance.
+    pub fn groups(&self) -> Vec<(&Group, bool)> {
+        let all = self.stack.groups().iter().filter(|group| !group.rows.is_empty());
+        let mut groups: Vec<_> = all.map(|group| (group, self.is_final(group))).collect();
+        groups.sort_by_key(|(_, is_final)| !is_final);
+        groups
+    }
+
+    /// Findings of the build checks, each once.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// What layertop itself had to say, oldest first.
+    pub fn notices(&self) -> impl DoubleEndedIterator<Item = &Notice> + ExactSizeIterator {
+        self.notices.iter()
+    }
+
+    /// What stood between the values of the stream, oldest first.
+    pub fn output(&self) -> impl DoubleEndedIterator<Item = &Output> + ExactSizeIterator + Clone {
+        self.output.iter()
+    }
+
+    /// How often the user asked the build to stop.
+    pub fn cancelling(&self) -> u32 {
+        self.cancelling
+    }
+
+    /// Arrival of the first event.
+    pub fn begun(&self) -> Option<Time> {
+        self.first
+    }
+
+    /// Arrival of the newest event.
+    pub fn newest(&self) -> Time {
+        self.newest
+    }
+
+    /// When the build ended.
+    pub fn ended(&self) -> Option<Time> {
+        self.ended.map(|(at, _)| at)
+    }
+
+    /// The vertex whose output is worth following: a running one that spoke last, else the one that failed, else the one
+    /// that spoke last.
+    pub fn followed(&self) -> Option<VertexId> {
+        let running =
+            |id: &VertexId| self.vertex(*id).is_some_and(|v| matches!(v.phase(), Phase::Running(_)));
+        let talking =
+            self.vertices().map(|(id, _)| id).filter(|id| self.step_of(*id).is_some() && running(id)).last();
+        let failed = || {
+            self.vertices().find(|(_, v)| v.phase() == Phase::Failed && !v.log.is_empty()).map(|(id, _)| id)
+        };
+        self.spoke_last.filter(running).or_else(failed).or(talking).or(self.spoke_last)
+    }
+}
+
+/// The step that a vertex stands for: by its own name, or by that of the group that it is a part of.
+fn step_name(vertex: &Vertex) -> Option<StepName> {
+    let group = vertex.group.as_ref().map(|group| name::parse(&group.name));
+    match (&vertex.kind, group) {
+        (Kind::Step(step), _) => Some(step.clone()),
+        (_, Some(Kind::Step(step))) => Some(step),
+        _ => None,
+    }
+}
+
+fn bounded<T>(lines: &mut VecDeque<T>, line: T) {
+    if lines.len() >= MOST_LINES {
+        lines.pop_front();
+    }
+    lines.push_back(line);
+}

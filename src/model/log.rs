@@ -1,0 +1,119 @@
+//! The output of one vertex, bounded.
+
+use std::collections::VecDeque;
+
+use crate::event::{Line, LogChunk, Stream, Time};
+
+/// Lines kept of one vertex. `BuildKit` itself clips a step's output at 2 MiB by default.
+const MOST_LINES: usize = 20_000;
+
+/// How far back a late line is looked for its place: logs may arrive a little out of order.
+const REORDER: usize = 64;
+
+/// What the daemon writes where it stops a step's output (moby/buildkit `util/progress/logs`).
+const CLIPPED: &str = "[output clipped, log limit";
+
+/// One line of output.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogLine {
+    /// The builder's time.
+    pub at: Time,
+    /// The stream that it came on.
+    pub stream: Stream,
+    /// The line.
+    pub line: Line,
+}
+
+/// The output of one vertex: its newest lines, and how many there were.
+#[derive(Debug, Clone, Default)]
+pub struct Log {
+    lines: VecDeque<LogLine>,
+    partial: [Option<LogLine>; 2],
+    bytes: usize,
+    total: u64,
+    clipped: bool,
+}
+
+impl Log {
+    /// Takes a chunk; gives by how many bytes the log has grown (or shrunk, where old lines went).
+    pub(super) fn apply(&mut self, chunk: &LogChunk) -> isize {
+        let before = self.bytes;
+        for line in &chunk.lines {
+            self.total += 1;
+            self.clipped |= line.text().contains(CLIPPED);
+            self.bytes += cost(line);
+            let line = LogLine { at: chunk.timestamp, stream: chunk.stream, line: line.clone() };
+            let late = self.lines.iter().rev().take(REORDER).take_while(|known| known.at > line.at).count();
+            self.lines.insert(self.lines.len() - late, line);
+        }
+        while self.lines.len() > MOST_LINES {
+            self.drop_oldest();
+        }
+        self.partial[usize::from(chunk.stream == Stream::Stderr)] = chunk
+            .partial
+            .as_ref()
+            .map(|line| LogLine { at: chunk.timestamp, stream: chunk.stream, line: line.clone() });
+        self.bytes as isize - before as isize
+    }
+
+    /// Lets the older half go; gives how many bytes that were.
+    pub(super) fn halve(&mut self) -> usize {
+        let before = self.bytes;
+        for _ in 0..self.lines.len().div_ceil(2) {
+            self.drop_oldest();
+        }
+        before - self.bytes
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(gone) = self.lines.pop_front() {
+            self.bytes -= cost(&gone.line);
+        }
+    }
+
+    /// The kept lines, oldest first, the unfinished ones last.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &LogLine> + Clone {
+        self.lines.iter().chain(self.partial.iter().flatten())
+    }
+
+    /// How many lines are kept, unfinished ones included.
+    pub fn len(&self) -> usize {
+        self.lines.len() + self.partial.iter().flatten().count()
+    }
+
+    /// The kept line at `index`, oldest first.
+    pub fn get(&self, index: usize) -> Option<&LogLine> {
+        self.lines
+            .get(index)
+            .or_else(|| self.partial.iter().flatten().nth(index.checked_sub(self.lines.len())?))
+    }
+
+    /// Whether nothing was ever said.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many lines there were in all; more than [`Log::len`] where old ones went.
+    pub fn total(&self) -> u64 {
+        self.total + self.partial.iter().flatten().count() as u64
+    }
+
+    /// How many of the oldest lines are no longer kept.
+    pub fn dropped(&self) -> u64 {
+        self.total.saturating_sub(self.lines.len() as u64)
+    }
+
+    /// Whether the daemon clipped the output.
+    pub fn clipped(&self) -> bool {
+        self.clipped
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// Memory of a line, roughly: its text and what it takes to hold it.
+fn cost(line: &Line) -> usize {
+    line.text().len() + size_of::<LogLine>() + 16
+}

@@ -1,0 +1,168 @@
+//! How a build ended, what failed, and what became of its cache transfers.
+
+use std::time::Duration;
+
+use super::vertex::is_cancellation;
+use super::{Kind, Model, Phase, Vertex, VertexId};
+use crate::event::{Line, Text, Time};
+
+/// How a build ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did not, yet.
+    Running,
+    /// It made what was asked for.
+    Success,
+    /// It did not.
+    Failed,
+    /// The user stopped it.
+    Cancelled,
+    /// The stream broke off, and nobody said how the build ended.
+    Lost,
+}
+
+impl Outcome {
+    /// Its name in JSON.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Success => "success",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// Why a build failed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Failure {
+    /// The vertex that failed, where one did.
+    pub vertex: Option<VertexId>,
+    /// The error on one line.
+    pub message: Text,
+    /// The place in the Dockerfile as `BuildKit` shows it, with the lines around it.
+    pub excerpt: Vec<Line>,
+}
+
+/// One import or export of the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transfer {
+    /// Where from or to, where the stream says it.
+    pub reference: Option<Text>,
+    /// How it stands.
+    pub phase: Phase,
+    /// Why it failed.
+    pub error: Option<Text>,
+}
+
+/// What became of the cache imports and exports.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cache {
+    /// In order of appearance.
+    pub imports: Vec<Transfer>,
+    /// In order of appearance.
+    pub exports: Vec<Transfer>,
+}
+
+impl Model {
+    /// How the build ended.
+    pub fn outcome(&self) -> Outcome {
+        let Some((_, exit_code)) = self.ended else { return Outcome::Running };
+        match exit_code {
+            Some(0) => Outcome::Success,
+            // buildx says 130 where it was cancelled; 128 + n where a signal ended it.
+            Some(130 | 143 | 137 | 129) => Outcome::Cancelled,
+            Some(_) if self.cancelling > 0 => Outcome::Cancelled,
+            Some(_) => Outcome::Failed,
+            None => self.guessed(),
+        }
+    }
+
+    /// A stream without its process: what it says tells how it must have ended.
+    fn guessed(&self) -> Outcome {
+        let error = self.error_line();
+        if error.as_ref().is_some_and(is_cancellation) {
+            Outcome::Cancelled
+        } else if error.is_some() {
+            Outcome::Failed
+        } else if self.vertices.is_empty()
+            || self.vertices.iter().any(|v| matches!(v.phase(), Phase::Running(_)))
+        {
+            Outcome::Lost
+        } else if self.vertices.iter().any(|v| v.phase() == Phase::Cancelled) {
+            Outcome::Cancelled
+        } else {
+            Outcome::Success
+        }
+    }
+
+    /// The exit code of the build: its own, or the one that buildx would have given; none where that is not known.
+    pub fn exit_code(&self) -> Option<i32> {
+        let (_, exit_code) = self.ended?;
+        exit_code.or(match self.outcome() {
+            Outcome::Success => Some(0),
+            Outcome::Failed => Some(1),
+            Outcome::Cancelled => Some(130),
+            Outcome::Running | Outcome::Lost => None,
+        })
+    }
+
+    /// Time from the first event to the end, or to `now`.
+    pub fn wall(&self, now: Time) -> Duration {
+        self.first.map_or(Duration::ZERO, |first| self.ended().unwrap_or(now).since(first))
+    }
+
+    /// Why the build failed, as soon as that is known: a failed vertex is enough.
+    pub fn failure(&self) -> Option<Failure> {
+        let vertex = self.vertices().find(|(_, v)| v.phase() == Phase::Failed && !is_soft(v));
+        let own = vertex.as_ref().and_then(|(_, v)| v.error.clone());
+        let said = self.error_line();
+        let ended_badly = matches!(self.outcome(), Outcome::Failed | Outcome::Cancelled);
+        if vertex.is_none() && !ended_badly {
+            return None;
+        }
+        let message = said.or(own).unwrap_or_else(|| match self.exit_code() {
+            Some(code) => Text::clean(&format!("buildx ended with exit code {code}")),
+            None => Text::clean("the build ended without saying why"),
+        });
+        Some(Failure { vertex: vertex.map(|(id, _)| id), message, excerpt: self.excerpt() })
+    }
+
+    /// What buildx printed last as its error.
+    fn error_line(&self) -> Option<Text> {
+        let line = self.output.iter().rev().find_map(|o| o.line.text().strip_prefix("ERROR: "))?;
+        let shorter = line.strip_prefix("failed to build: ").unwrap_or(line);
+        Some(Text::clean(shorter.strip_prefix("failed to solve: ").unwrap_or(shorter)))
+    }
+
+    /// The block of the Dockerfile that buildx prints after the stream: from `Dockerfile:4` to the second rule.
+    fn excerpt(&self) -> Vec<Line> {
+        let rule = |line: &Line| line.text().len() >= 10 && line.text().bytes().all(|b| b == b'-');
+        let lines: Vec<&Line> = self.output.iter().map(|output| &output.line).collect();
+        let Some(begin) = lines.iter().position(|line| rule(line)) else { return Vec::new() };
+        let Some(length) = lines[begin + 1..].iter().position(|line| rule(line)) else { return Vec::new() };
+        let title = begin.checked_sub(1).and_then(|at| lines.get(at));
+        title.into_iter().chain(&lines[begin + 1..=begin + length]).map(|line| (*line).clone()).collect()
+    }
+
+    /// What became of the cache transfers.
+    pub fn cache(&self) -> Cache {
+        let mut cache = Cache::default();
+        for vertex in &self.vertices {
+            let transfer =
+                |reference| Transfer { reference, phase: vertex.phase(), error: vertex.error.clone() };
+            match &vertex.kind {
+                Kind::CacheImport(reference) => cache.imports.push(transfer(Some(reference.clone()))),
+                Kind::CacheExport => cache.exports.push(transfer(self.started.cache.clone())),
+                _ => {}
+            }
+        }
+        cache
+    }
+}
+
+/// A failed cache import ends nothing: the build goes on, and everything misses.
+fn is_soft(vertex: &Vertex) -> bool {
+    matches!(vertex.kind, Kind::CacheImport(_))
+}

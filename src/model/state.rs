@@ -1,0 +1,221 @@
+//! What became of each step, and how many of each there are.
+
+use std::time::Duration;
+
+use super::vertex::Phase;
+use super::{Kind, Model, StepId, Vertex};
+use crate::event::{Digest, StatusUpdate, Time};
+
+/// What became of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum State {
+    /// It may still come.
+    Waiting,
+    /// It runs.
+    Running,
+    /// It was cached.
+    Hit,
+    /// It was not cached, so it ran.
+    Miss,
+    /// It never started: skipped, made unnecessary by a cached step above it, or not reached before the build stopped.
+    NotNeeded,
+    /// It failed.
+    Failed,
+    /// It was stopped, because the build was.
+    Cancelled,
+}
+
+impl State {
+    /// All states.
+    pub const ALL: [Self; 7] =
+        [Self::Waiting, Self::Running, Self::Hit, Self::Miss, Self::NotNeeded, Self::Failed, Self::Cancelled];
+
+    /// Its name in JSON.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::NotNeeded => "not_needed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// How many steps are in which state, counted over the platforms.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Steps in all: those that the stream named, or before it speaks, those that the Dockerfile has.
+    pub total: usize,
+    by_state: [usize; 7],
+}
+
+impl Counts {
+    /// How many are in `state`.
+    pub fn of(&self, state: State) -> usize {
+        self.by_state[state as usize]
+    }
+
+    /// How many have come to an end.
+    pub fn done(&self) -> usize {
+        self.total - self.of(State::Waiting) - self.of(State::Running)
+    }
+
+    /// Share of hits among the steps of which it is known whether they hit, 0 to 1; none before the first.
+    pub fn hit_rate(&self) -> Option<f64> {
+        let hits = self.of(State::Hit);
+        let known = hits + self.of(State::Miss) + self.of(State::Failed) + self.of(State::Running);
+        (known > 0).then(|| hits as f64 / known as f64)
+    }
+}
+
+/// Something that moves bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Activity {
+    /// In which direction.
+    pub verb: &'static str,
+    /// How many blobs or layers are on their way.
+    pub count: usize,
+    /// Bytes done, of those whose size is known.
+    pub current: u64,
+    /// Bytes in all, of those whose size is known.
+    pub total: u64,
+}
+
+impl Model {
+    /// What became of a step.
+    pub fn state(&self, id: StepId) -> State {
+        let states = self.vertices_of(id).map(|vertex| self.state_of(vertex));
+        // Where an instruction has several vertices, the one that says most about it speaks for it.
+        states.max_by_key(|state| rank(*state)).unwrap_or(State::Waiting)
+    }
+
+    fn state_of(&self, vertex: &Vertex) -> State {
+        let ended = self.ended.is_some();
+        let from = matches!(&vertex.kind, Kind::Step(step) if step.is_from());
+        match vertex.phase() {
+            Phase::Failed => State::Failed,
+            Phase::Cancelled => State::Cancelled,
+            Phase::Waiting if ended => State::NotNeeded,
+            Phase::Waiting => State::Waiting,
+            Phase::Running(_) if ended => State::Cancelled,
+            Phase::Running(_) => State::Running,
+            // A FROM that was only resolved is not marked as cached, though nothing was done for it; and one that is
+            // may still have been fetched.
+            Phase::Done | Phase::Cached if from => {
+                if vertex.pulled() {
+                    State::Miss
+                } else {
+                    State::Hit
+                }
+            }
+            Phase::Done => State::Miss,
+            Phase::Cached => State::Hit,
+        }
+    }
+
+    /// How many steps are in which state.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        let columns = self.platforms().len();
+        let any_seen = self.stack.groups().iter().any(|group| group.seen);
+        for row in self.stack.groups().iter().filter(|g| g.seen || !any_seen).flat_map(|g| &g.rows) {
+            for id in &row.steps {
+                counts.by_state[self.state(*id) as usize] += 1;
+            }
+            if !any_seen {
+                let state = if self.ended.is_some() { State::NotNeeded } else { State::Waiting };
+                counts.by_state[state as usize] += columns;
+            }
+        }
+        counts.total = counts.by_state.iter().sum();
+        counts
+    }
+
+    /// Vertices and cached ones, as `BuildKit`'s own record of the build counts them (`NumTotalSteps`,
+    /// `NumCachedSteps`; moby/buildkit `solver/llbsolver/history.go`): all but those that buildx adds.
+    pub fn vertex_counts(&self) -> (usize, usize) {
+        let known = |v: &&Vertex| v.kind != Kind::Client && !v.name.is_empty();
+        let own = || self.vertices.iter().filter(known);
+        (own().count(), own().filter(|vertex| vertex.cached).count())
+    }
+
+    /// How long a step was at work, without its pulls; while it runs, until `now`.
+    pub fn run_time(&self, id: StepId, now: Time) -> Duration {
+        let now = self.ended().unwrap_or(now);
+        self.vertices_of(id).map(|vertex| vertex.run_time(now)).sum()
+    }
+
+    /// How long blobs were fetched for a step.
+    pub fn pull_time(&self, id: StepId, now: Time) -> Duration {
+        let now = self.ended().unwrap_or(now);
+        self.vertices_of(id).map(|vertex| vertex.pull_time(now)).sum()
+    }
+
+    /// Bytes fetched for a step.
+    pub fn pulled_bytes(&self, id: StepId) -> u64 {
+        self.vertices_of(id).map(Vertex::pulled_bytes).sum()
+    }
+
+    /// The name of the vertex that stands for a step.
+    pub fn digest_of(&self, id: StepId) -> Option<&Digest> {
+        self.vertices_of(id).next().map(|vertex| &vertex.digest)
+    }
+
+    /// What is being moved right now: pulled, extracted, pushed, exported, imported.
+    pub fn activities(&self) -> Vec<Activity> {
+        let mut activities: Vec<Activity> = Vec::new();
+        if self.ended.is_some() {
+            return activities;
+        }
+        for vertex in &self.vertices {
+            if !matches!(vertex.phase(), Phase::Running(_) | Phase::Cached) {
+                continue;
+            }
+            for status in vertex.statuses.iter().filter(|s| s.completed.is_none()) {
+                let Some(verb) = verb(&vertex.kind, status) else { continue };
+                let at = activities.iter().position(|a| a.verb == verb).unwrap_or_else(|| {
+                    activities.push(Activity { verb, count: 0, current: 0, total: 0 });
+                    activities.len() - 1
+                });
+                activities[at].count += 1;
+                if status.total > 0 {
+                    activities[at].current += status.current.min(status.total);
+                    activities[at].total += status.total;
+                }
+            }
+        }
+        activities
+    }
+}
+
+/// What a status does, for those that move bytes.
+fn verb(kind: &Kind, status: &StatusUpdate) -> Option<&'static str> {
+    let id = status.id.as_str();
+    match kind {
+        Kind::CacheExport if id.starts_with("preparing") => Some("preparing cache"),
+        Kind::CacheExport => Some("writing cache"),
+        Kind::CacheImport(_) => Some("importing cache"),
+        Kind::Export if id.starts_with("pushing") => Some("pushing"),
+        Kind::Export if id.starts_with("unpacking") => Some("unpacking"),
+        Kind::Export => Some("exporting"),
+        _ if id.starts_with("extracting sha256:") => Some("extracting"),
+        _ if id.starts_with("sha256:") => Some("pulling"),
+        _ if id.starts_with("transferring") => Some("sending context"),
+        _ => None,
+    }
+}
+
+fn rank(state: State) -> u8 {
+    match state {
+        State::NotNeeded => 0,
+        State::Hit => 1,
+        State::Waiting => 2,
+        State::Miss => 3,
+        State::Running => 4,
+        State::Cancelled => 5,
+        State::Failed => 6,
+    }
+}
