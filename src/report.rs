@@ -1,1 +1,2 @@
-//! (to come)
+//! temp
+pub mod words;

@@ -114,7 +114,7 @@ impl Ui {
     /// Everything that belonged to one build is let go of; what is shown next is another one.
     pub fn reset(&mut self) {
         let (theme, replay) = (self.theme, self.replay.take());
-        *self = Self { theme, replay, ..Self::default() };
+        *self = Self { replay, theme, ..Self::default() };
     }
 
     /// Whether the user holds on to something that must not vanish by itself.
@@ -143,9 +143,13 @@ impl Ui {
     /// The vertex whose log is shown.
     pub fn shown(&self, model: &Model) -> Option<VertexId> {
         match self.selected(model) {
-            Some(step) => model.stack().step(step)?.vertices.iter().copied().max_by_key(|id| {
-                model.vertex(*id).map_or(0, |vertex| vertex.log.total())
-            }),
+            Some(step) => model
+                .stack()
+                .step(step)?
+                .vertices
+                .iter()
+                .copied()
+                .max_by_key(|id| model.vertex(*id).map_or(0, |vertex| vertex.log.total())),
             None => self.followed,
         }
     }
@@ -236,9 +240,8 @@ impl Ui {
         let running = model.outcome() == Outcome::Running && self.replay.is_none();
         match action {
             Action::Quit if running => self.overlay = Overlay::Quit,
-            Action::Quit => return Some(Effect::Quit),
             Action::Interrupt if running => return Some(Effect::Cancel),
-            Action::Interrupt => return Some(Effect::Quit),
+            Action::Quit | Action::Interrupt => return Some(Effect::Quit),
             Action::Suspend => return Some(Effect::Suspend),
             Action::Redraw => return Some(Effect::Redraw),
             Action::Help => self.overlay = Overlay::Help,
@@ -324,10 +327,13 @@ impl Ui {
     /// Where a selection begins: at the step that is followed.
     fn start(&mut self, model: &Model) -> Option<RowId> {
         let step = self.followed.and_then(|id| model.step_of(id));
-        if let Some(platform) = step.and_then(|id| model.stack().step(id)).map(|step| step.name.platform.as_ref()) {
+        if let Some(platform) =
+            step.and_then(|id| model.stack().step(id)).map(|step| step.name.platform.as_ref())
+        {
             self.column = model.platforms().iter().position(|p| p.as_ref() == platform).unwrap_or(0);
         }
-        step.and_then(|id| rows::find(model, id)).or_else(|| rows::visible(model, &self.filter).first().copied())
+        step.and_then(|id| rows::find(model, id))
+            .or_else(|| rows::visible(model, &self.filter).first().copied())
     }
 
     fn copy(&mut self, model: &Model) -> Option<Effect> {

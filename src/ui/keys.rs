@@ -160,16 +160,51 @@ pub const TABLE: &[Binding] = &[
     row(&[k(KeyCode::Left), c('h')], "← h", Action::Left, Scope::Panes, None, "the platform to the left"),
     row(&[k(KeyCode::Right), c('l')], "→ l", Action::Right, Scope::Panes, None, "the platform to the right"),
     row(&[k(KeyCode::PageUp), Key::Ctrl('b')], "PgUp", Action::PageUp, Scope::Panes, None, "one page up"),
-    row(&[k(KeyCode::PageDown), Key::Ctrl('f')], "PgDn", Action::PageDown, Scope::Panes, None, "one page down"),
+    row(
+        &[k(KeyCode::PageDown), Key::Ctrl('f')],
+        "PgDn",
+        Action::PageDown,
+        Scope::Panes,
+        None,
+        "one page down",
+    ),
     row(&[k(KeyCode::Home), c('g')], "Home g", Action::First, Scope::Panes, None, "the beginning"),
-    row(&[k(KeyCode::End), c('G')], "End G", Action::Last, Scope::Panes, None, "the end; the log is followed again"),
+    row(
+        &[k(KeyCode::End), c('G')],
+        "End G",
+        Action::Last,
+        Scope::Panes,
+        None,
+        "the end; the log is followed again",
+    ),
     row(&[k(KeyCode::Enter)], "Enter", Action::Open, Scope::Panes, None, "the log of the selected step"),
     row(&[c('/')], "/", Action::Search, Scope::Always, Some("find"), "find text in the log"),
     row(&[c('n')], "n", Action::NextMatch, Scope::Always, None, "the next match"),
     row(&[c('N')], "N", Action::PreviousMatch, Scope::Always, None, "the match before"),
-    row(&[c('f')], "f", Action::Filter, Scope::Always, Some("filter"), "show just the layers that hold a text"),
-    row(&[c('F')], "F", Action::Follow, Scope::Always, Some("follow"), "let go of the selection, follow what runs"),
-    row(&[c('W')], "W", Action::Warnings, Scope::Always, Some("warnings"), "all warnings of the build checks"),
+    row(
+        &[c('f')],
+        "f",
+        Action::Filter,
+        Scope::Always,
+        Some("filter"),
+        "show just the layers that hold a text",
+    ),
+    row(
+        &[c('F')],
+        "F",
+        Action::Follow,
+        Scope::Always,
+        Some("follow"),
+        "let go of the selection, follow what runs",
+    ),
+    row(
+        &[c('W')],
+        "W",
+        Action::Warnings,
+        Scope::Always,
+        Some("warnings"),
+        "all warnings of the build checks",
+    ),
     row(&[c('y')], "y", Action::Copy, Scope::Always, Some("copy"), "copy the selected step and its log"),
     row(&[c('.')], ".", Action::StepReplay, Scope::Replay, None, "one event on, while paused"),
     row(&[c(',')], ",", Action::SeekBack, Scope::Replay, None, "five seconds back"),
@@ -177,7 +212,14 @@ pub const TABLE: &[Binding] = &[
     row(&[c('-')], "-", Action::Slower, Scope::Replay, None, "half the speed"),
     row(&[c('+'), c('=')], "+", Action::Faster, Scope::Replay, Some("speed + -"), "twice the speed"),
     row(&[k(KeyCode::Esc)], "Esc", Action::Back, Scope::Always, None, "close, clear, let go"),
-    row(&[Key::Ctrl('c')], "^C", Action::Interrupt, Scope::Always, None, "cancel the build; again: press; again: kill"),
+    row(
+        &[Key::Ctrl('c')],
+        "^C",
+        Action::Interrupt,
+        Scope::Always,
+        None,
+        "cancel the build; again: press; again: kill",
+    ),
     row(&[Key::Ctrl('l')], "^L", Action::Redraw, Scope::Always, None, "draw everything again"),
     row(&[Key::Ctrl('z')], "^Z", Action::Suspend, Scope::Always, None, "suspend; the build goes on"),
 ];
@@ -193,7 +235,9 @@ pub fn active(replay: bool, scenes: bool) -> impl Iterator<Item = &'static Bindi
 
 /// What a key asks for, where it asks for anything.
 pub fn action(event: &KeyEvent, replay: bool, scenes: bool) -> Option<Action> {
-    active(replay, scenes).find(|binding| binding.keys.iter().any(|key| key.is(event))).map(|binding| binding.action)
+    active(replay, scenes)
+        .find(|binding| binding.keys.iter().any(|key| key.is(event)))
+        .map(|binding| binding.action)
 }
 
 #[cfg(test)]

@@ -40,7 +40,9 @@ pub fn visible(model: &Model, filter: &str) -> Vec<RowId> {
     let wanted = filter.to_lowercase();
     let mut ids = Vec::new();
     for (shown, _) in model.groups() {
-        let Some(group) = model.stack().groups().iter().position(|g| std::ptr::eq(g, shown)) else { continue };
+        let Some(group) = model.stack().groups().iter().position(|g| std::ptr::eq(g, shown)) else {
+            continue;
+        };
         for (row, r) in shown.rows.iter().enumerate() {
             if wanted.is_empty() || holds(model, shown, r, &wanted) {
                 ids.push(RowId { group, row });

@@ -2,6 +2,8 @@
 
 use ratatui::style::{Color, Modifier, Style};
 
+use crate::report::words::Role;
+
 /// How things look.
 #[derive(Debug, Clone, Copy)]
 pub struct Theme {
@@ -17,45 +19,33 @@ impl Default for Theme {
     }
 }
 
-/// What something means, which decides how it looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// As it should be.
-    Good,
-    /// What costs time: a miss, something at work.
-    Busy,
-    /// Something to look at.
-    Warn,
-    /// What is broken.
-    Bad,
-    /// What is not in question now.
-    Dim,
-    /// The text that everything else is about.
-    Plain,
-    /// Headings.
-    Title,
-    /// Where the user is.
-    Cursor,
-    /// Where what is looked for stands.
-    Match,
-}
-
 impl Theme {
     /// The look of a meaning.
     pub fn style(self, role: Role) -> Style {
         let plain = Style::new();
         let (colored, bare) = match role {
+            Role::Plain => (plain, plain),
+            Role::Strong => (plain.add_modifier(Modifier::BOLD), plain.add_modifier(Modifier::BOLD)),
+            Role::Dim => (plain.fg(Color::DarkGray), plain.add_modifier(Modifier::DIM)),
             Role::Good => (plain.fg(Color::Green), plain),
+            Role::Ran => (plain.fg(Color::Yellow), plain),
             Role::Busy => (plain.fg(Color::Cyan), plain.add_modifier(Modifier::BOLD)),
             Role::Warn => (plain.fg(Color::Yellow), plain.add_modifier(Modifier::BOLD)),
-            Role::Bad => (plain.fg(Color::Red).add_modifier(Modifier::BOLD), plain.add_modifier(Modifier::BOLD)),
-            Role::Dim => (plain.fg(Color::DarkGray), plain.add_modifier(Modifier::DIM)),
-            Role::Plain => (plain, plain),
-            Role::Title => (plain.add_modifier(Modifier::BOLD), plain.add_modifier(Modifier::BOLD)),
-            Role::Cursor => (plain.add_modifier(Modifier::REVERSED), plain.add_modifier(Modifier::REVERSED)),
-            Role::Match => (plain.fg(Color::Black).bg(Color::Yellow), plain.add_modifier(Modifier::REVERSED)),
+            Role::Bad => {
+                (plain.fg(Color::Red).add_modifier(Modifier::BOLD), plain.add_modifier(Modifier::BOLD))
+            }
         };
         if self.color { colored } else { bare }
+    }
+
+    /// Where the user is.
+    pub fn cursor(self) -> Style {
+        Style::new().add_modifier(Modifier::REVERSED)
+    }
+
+    /// Where what is looked for stands.
+    pub fn found(self) -> Style {
+        if self.color { Style::new().fg(Color::Black).bg(Color::Yellow) } else { self.cursor() }
     }
 
     /// One of two texts: the second where only ASCII may be used.
