@@ -9,8 +9,8 @@ mod wire;
 use std::collections::HashMap;
 
 use crate::event::{
-    Digest, Event, Line, LogChunk, Mask, Output, ProgressGroup, Sanitizer, Stamped, StatusUpdate, Stream, Text, Time,
-    VertexUpdate, Warning,
+    Digest, Event, Line, LogChunk, Mask, Output, ProgressGroup, Sanitizer, Stamped, StatusUpdate, Stream,
+    Text, Time, VertexUpdate, Warning,
 };
 use wire::{End, Read, Scan, Stamp, Str};
 
@@ -93,7 +93,9 @@ impl Decoder {
                 used += n;
                 continue;
             }
-            let Some(end) = memchr::memchr(b'\n', rest).map(|n| n + 1).or(last.then_some(rest.len())) else { break };
+            let Some(end) = memchr::memchr(b'\n', rest).map(|n| n + 1).or(last.then_some(rest.len())) else {
+                break;
+            };
             let line = &rest[..end];
             let start = line.iter().position(|b| !b.is_ascii_whitespace()).unwrap_or(end);
             if line.get(start) != Some(&b'{') {
@@ -219,10 +221,11 @@ impl Decoder {
         let stream = if log.stream == Some(2) { Stream::Stderr } else { Stream::Stdout };
         let timestamp = self.seen(log.timestamp).or(self.newest).unwrap_or(at);
         // A build has few streams that speak at once, and the one that spoke last is at the end more often than not.
-        let place = self.logs.iter().rposition(|((v, s), _)| *s == stream && *v == vertex).unwrap_or_else(|| {
-            self.logs.push(((vertex.clone(), stream), Sanitizer::default()));
-            self.logs.len() - 1
-        });
+        let place =
+            self.logs.iter().rposition(|((v, s), _)| *s == stream && *v == vertex).unwrap_or_else(|| {
+                self.logs.push(((vertex.clone(), stream), Sanitizer::default()));
+                self.logs.len() - 1
+            });
         let (_, sanitizer) = self.logs.get_mut(place)?;
         let mut lines = Vec::new();
         sanitizer.feed(&log.data.0, &self.mask, &mut lines);
