@@ -53,7 +53,10 @@ fn what(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     let image = started.image.as_ref().or(started.title.as_ref());
     let image = image.map_or("build", crate::event::Text::as_str);
     let mut rest = String::new();
-    for part in [started.title.as_ref().filter(|_| started.image.is_some()), started.builder.as_ref()].into_iter().flatten() {
+    for part in [started.title.as_ref().filter(|_| started.image.is_some()), started.builder.as_ref()]
+        .into_iter()
+        .flatten()
+    {
         rest.push_str(" · ");
         rest.push_str(part.as_str());
     }
