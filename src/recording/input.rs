@@ -75,7 +75,7 @@ impl Input {
                 None => (Kind::Recording, None),
             },
             None if look.is_empty() => (Kind::Recording, None),
-            None if look.contains(&0) => return Err(OpenError::Foreign { path: path.to_owned() }),
+            None if !has_object(look) => return Err(OpenError::Foreign { path: path.to_owned() }),
             None => (Kind::RawJson, None),
         };
         Ok(Opened { lines: BufReader::with_capacity(LOOK as usize, lines), kind, header })
@@ -84,12 +84,21 @@ impl Input {
 
 /// What the first line that begins like an object is, where it is one of ours.
 fn sniff(look: &[u8]) -> Option<Record> {
-    let line = look.split_inclusive(|b| *b == b'\n').find(|line| is_object(line))?;
+    let line = lines(look).find(|line| is_object(line))?;
     match parse_line(line) {
         Record::Bad => begins_header(line.trim_ascii_start()).then_some(Record::Bad),
         Record::Unknown => None,
         record => Some(record),
     }
+}
+
+/// Without one within the look it is some text or other, the log of another progress mode for instance.
+fn has_object(look: &[u8]) -> bool {
+    !look.contains(&0) && lines(look).any(is_object)
+}
+
+fn lines(look: &[u8]) -> impl Iterator<Item = &[u8]> {
+    look.split_inclusive(|b| *b == b'\n')
 }
 
 fn is_object(line: &[u8]) -> bool {

@@ -113,7 +113,8 @@ impl Recorder {
     pub fn close(mut self) -> Closed {
         self.end();
         Closed {
-            path: self.shared.path.get().cloned(),
+            // Where not even the header could be written there is no file.
+            path: self.shared.path.get().filter(|path| path.exists()).cloned(),
             dropped: self.dropped(),
             problem: self.shared.problem.get().cloned(),
         }

@@ -188,3 +188,135 @@ async fn of<T, U>(task: &mut Option<T>, done: impl AsyncFnOnce(&mut T) -> U) -> 
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Cancelling, Ended, Event, Mask};
+    use crate::recording::{event_line, header_line};
+
+    fn second(n: i64) -> Time {
+        Time::from_micros((1000 + n) * 1_000_000)
+    }
+
+    /// One event a second, `n` of them, and the end.
+    fn recording(n: i64) -> (Reader, Vec<Stamped>) {
+        let cancelling =
+            |n| Stamped { at: second(n), event: Event::Cancelling(Cancelling { count: n as u32 }) };
+        let mut events: Vec<_> = (0..n).map(cancelling).collect();
+        events.push(Stamped { at: second(n), event: Event::Ended(Ended { exit_code: Some(0) }) });
+        let mut bytes = header_line(second(0)).into_bytes();
+        for event in &events {
+            event_line(event, &mut bytes);
+        }
+        (Reader::from_bytes(bytes, Mask::default()).unwrap(), events)
+    }
+
+    /// Runs a replay beside `watch`, on a clock that only moves when everybody sleeps.
+    fn replay<F: Future<Output = ()>>(
+        reader: Reader,
+        speed: Speed,
+        watch: impl FnOnce(Clock, mpsc::Sender<Control>, mpsc::Receiver<Update>) -> F,
+    ) {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let clock = Clock::live();
+            let (control, controls) = mpsc::channel(8);
+            let (updates, inbox) = mpsc::channel(1);
+            tokio::join!(run(reader, clock, speed, controls, updates), watch(clock, control, inbox));
+        });
+    }
+
+    /// Events until everything that is due for the moment is there.
+    async fn settled(inbox: &mut mpsc::Receiver<Update>, shown: &mut Vec<Stamped>) -> State {
+        loop {
+            let update = inbox.recv().await.unwrap();
+            if update.reset {
+                shown.clear();
+            }
+            shown.extend(update.events);
+            if !update.state.catching_up {
+                return update.state;
+            }
+        }
+    }
+
+    #[test]
+    fn events_come_when_they_came_then() {
+        let (reader, events) = recording(20);
+        replay(reader, Speed::times(4.0).unwrap(), async |clock, control, mut inbox| {
+            drop(control);
+            let (began, mut shown) = (clock.now(), Vec::new());
+            while let Some(update) = inbox.recv().await {
+                let real = clock.now();
+                for event in update.events {
+                    let due = event.at.since(second(0)) / 4;
+                    let late = real.since(began).checked_sub(due).unwrap();
+                    assert!(late <= Duration::from_millis(12), "{event:?} {late:?}");
+                    assert!(update.state.clock.now(real) >= event.at);
+                    shown.push(event);
+                }
+                if update.state.ended {
+                    assert_eq!(update.state.clock.end(), Some(second(20)));
+                }
+            }
+            assert_eq!(shown, events);
+        });
+    }
+
+    #[test]
+    fn full_speed_waits_for_nothing_but_its_receiver() {
+        let (reader, events) = recording(5000);
+        replay(reader, Speed::MAX, async |clock, control, mut inbox| {
+            drop(control);
+            let (began, mut shown) = (clock.now(), Vec::new());
+            while let Some(update) = inbox.recv().await {
+                shown.extend(update.events);
+            }
+            assert_eq!(clock.now(), began);
+            assert_eq!(shown, events);
+        });
+    }
+
+    #[test]
+    fn it_is_controlled() {
+        let (reader, events) = recording(5000);
+        replay(reader, Speed::NORMAL, async |clock, control, mut inbox| {
+            let mut shown = Vec::new();
+            settled(&mut inbox, &mut shown).await;
+            control.send(Control::TogglePause).await.unwrap();
+            while !settled(&mut inbox, &mut shown).await.clock.is_paused() {}
+            control.send(Control::Forward(Duration::from_secs(4000))).await.unwrap();
+            while shown.len() < 4000 {
+                settled(&mut inbox, &mut shown).await;
+            }
+            let there = shown.len();
+            assert_eq!(shown, events[..there]);
+            control.send(Control::Step).await.unwrap();
+            while shown.len() == there {
+                settled(&mut inbox, &mut shown).await;
+            }
+            assert_eq!(shown, events[..=there]);
+            control.send(Control::Back(LEAP)).await.unwrap();
+            while shown.len() != there - 4 {
+                settled(&mut inbox, &mut shown).await;
+            }
+            assert_eq!(shown, events[..there - 4]);
+            control.send(Control::ToEnd).await.unwrap();
+            while !settled(&mut inbox, &mut shown).await.ended {}
+            assert_eq!(shown, events);
+            control.send(Control::ToStart).await.unwrap();
+            let state = loop {
+                let state = settled(&mut inbox, &mut shown).await;
+                if !state.ended {
+                    break state;
+                }
+            };
+            assert_eq!(shown, events[..1]);
+            assert_eq!((state.clock.now(clock.now()), state.clock.end()), (second(0), Some(second(5000))));
+            drop(inbox);
+            let _ = control;
+        });
+    }
+}

@@ -240,3 +240,204 @@ impl Schedule {
         Update { reset, events, state: State { clock: self.clock, start, ended: self.ended(), catching_up } }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::LEAP;
+    use super::*;
+    use crate::event::Cancelling;
+
+    /// An event at so many seconds of the recording.
+    fn at(second: i64) -> Stamped {
+        Stamped { at: secs(second), event: Event::Cancelling(Cancelling { count: second as u32 }) }
+    }
+
+    fn secs(second: i64) -> Time {
+        Time::from_micros(second * 1_000_000)
+    }
+
+    fn seconds(update: &Update) -> Vec<i64> {
+        update.events.iter().map(|e| e.at.micros() / 1_000_000).collect()
+    }
+
+    /// A recording of seconds 100 to 109, one event each, all read, at a real time of 0.
+    fn ten(speed: Speed) -> Schedule {
+        let mut schedule = Schedule::new(secs(0), speed);
+        schedule.push(secs(0), (100..110).map(at).collect(), false);
+        schedule
+    }
+
+    /// What goes out at this real time, in one piece.
+    fn at_once(schedule: &mut Schedule, real: i64) -> Update {
+        assert_eq!(schedule.next(secs(real)), Next::Send);
+        let update = schedule.take(secs(real));
+        assert_ne!(schedule.next(secs(real)), Next::Send);
+        update
+    }
+
+    #[test]
+    fn events_go_out_when_they_are_due() {
+        let mut schedule = ten(Speed::times(2.0).unwrap());
+        assert_eq!(seconds(&at_once(&mut schedule, 0)), [100]);
+        assert_eq!(schedule.next(secs(0)), Next::Wait(Duration::from_millis(500)));
+        let update = at_once(&mut schedule, 2);
+        assert_eq!(seconds(&update), [101, 102, 103, 104]);
+        assert_eq!((update.state.clock.now(secs(2)), update.state.start), (secs(104), secs(100)));
+        assert!(!update.state.ended && !update.state.catching_up && !update.reset);
+        let last = at_once(&mut schedule, 99);
+        assert_eq!(seconds(&last), [105, 106, 107, 108, 109]);
+        assert!(last.state.ended);
+        assert_eq!(last.state.clock.now(secs(999)), secs(109), "the clock stands at the end");
+        assert_eq!(schedule.next(secs(999)), Next::Idle);
+    }
+
+    #[test]
+    fn pause_and_single_steps() {
+        let mut schedule = ten(Speed::NORMAL);
+        at_once(&mut schedule, 0);
+        schedule.control(secs(1), Control::TogglePause);
+        let update = at_once(&mut schedule, 50);
+        assert_eq!(seconds(&update), [101]);
+        assert!(update.state.clock.is_paused());
+        assert_eq!(schedule.next(secs(50)), Next::Idle);
+        schedule.control(secs(60), Control::Step);
+        let update = at_once(&mut schedule, 60);
+        assert_eq!(seconds(&update), [102]);
+        assert_eq!(update.state.clock.now(secs(70)), secs(102), "the clock goes with the step");
+        schedule.control(secs(80), Control::TogglePause);
+        assert_eq!(seconds(&at_once(&mut schedule, 81)), [103]);
+    }
+
+    #[test]
+    fn back_begins_again_and_comes_to_where_it_was_sought() {
+        let mut schedule = ten(Speed::NORMAL);
+        at_once(&mut schedule, 8);
+        schedule.control(secs(8), Control::Back(Duration::from_secs(5)));
+        assert!(schedule.wants_rewind() && !schedule.wants_more());
+        assert_eq!(schedule.next(secs(8)), Next::Idle, "nothing goes out before the source begins again");
+        schedule.rewound();
+        assert!(schedule.wants_more());
+        assert_eq!(schedule.next(secs(8)), Next::Idle, "the reset waits for its events");
+        schedule.push(secs(8), (100..110).map(at).collect(), true);
+        let update = at_once(&mut schedule, 8);
+        assert!(update.reset);
+        assert_eq!(seconds(&update), [100, 101, 102, 103]);
+        assert!(!at_once(&mut schedule, 9).reset);
+    }
+
+    #[test]
+    fn forward_to_the_end_and_to_the_start() {
+        let mut schedule = ten(Speed::NORMAL);
+        at_once(&mut schedule, 0);
+        schedule.control(secs(0), Control::Forward(Duration::from_secs(3)));
+        assert_eq!(seconds(&at_once(&mut schedule, 0)), [101, 102, 103]);
+        schedule.control(secs(0), Control::ToEnd);
+        let update = at_once(&mut schedule, 0);
+        assert_eq!(seconds(&update), [104, 105, 106, 107, 108, 109]);
+        assert!(update.state.ended);
+        schedule.control(secs(0), Control::ToStart);
+        schedule.rewound();
+        schedule.push(secs(0), (100..110).map(at).collect(), false);
+        let update = at_once(&mut schedule, 0);
+        assert!(update.reset && !update.state.ended);
+        assert_eq!(seconds(&update), [100]);
+    }
+
+    #[test]
+    fn at_full_speed_events_take_the_clock_along() {
+        let mut schedule = Schedule::new(secs(0), Speed::MAX);
+        schedule.push(secs(0), (100..102).map(at).collect(), true);
+        let update = at_once(&mut schedule, 0);
+        assert_eq!(seconds(&update), [100, 101]);
+        assert!(update.state.catching_up && !update.state.ended);
+        assert_eq!(update.state.clock.now(secs(7)), secs(101));
+        schedule.push(secs(0), Vec::new(), false);
+        let update = at_once(&mut schedule, 0);
+        assert!(update.events.is_empty() && update.state.ended && !update.state.catching_up);
+        schedule.control(secs(1), Control::Back(LEAP));
+        schedule.rewound();
+        schedule.push(secs(1), (100..102).map(at).collect(), false);
+        let update = at_once(&mut schedule, 1);
+        assert_eq!(seconds(&update), [100]);
+        assert!(update.state.clock.is_paused(), "or nobody would see it");
+    }
+
+    #[test]
+    fn a_pipe_can_not_go_back_and_says_so() {
+        let mut schedule = ten(Speed::NORMAL);
+        at_once(&mut schedule, 4);
+        schedule.control(secs(4), Control::Back(LEAP));
+        schedule.not_rewound(secs(4), "no way back");
+        let update = at_once(&mut schedule, 4);
+        assert!(!update.reset);
+        assert_eq!(update.state.clock.now(secs(4)), secs(104));
+        let notice = Notice { level: Level::Warn, text: "no way back".into() };
+        assert_eq!(update.events, [Stamped { at: secs(104), event: Event::Notice(notice) }]);
+        assert_eq!(seconds(&at_once(&mut schedule, 5)), [105]);
+    }
+
+    fn control() -> impl Strategy<Value = Control> {
+        let by = (0u64..20).prop_map(Duration::from_secs);
+        prop_oneof![
+            Just(Control::TogglePause),
+            Just(Control::Step),
+            by.clone().prop_map(Control::Back),
+            by.prop_map(Control::Forward),
+            Just(Control::ToStart),
+            Just(Control::ToEnd),
+            Just(Control::Faster),
+            Just(Control::Slower),
+            Just(Control::Speed(Speed::MAX)),
+        ]
+    }
+
+    proptest! {
+        /// Whatever is pressed and wherever the source's batches end: since the last reset the events are the recording's,
+        /// from its start and without a hole; those that are due are out; and in the end all of them are.
+        #[test]
+        fn whatever_is_pressed_the_events_stay_in_order(
+            times in prop::collection::vec(0i64..30, 1..40),
+            keys in prop::collection::vec((0i64..3, prop::option::of(control())), 0..60),
+            batch in 1usize..9,
+        ) {
+            let recording: Vec<Stamped> =
+                times.iter().zip(0..).map(|(t, n)| Stamped { at: secs(*t), ..at(n) }).collect();
+            let mut schedule = Schedule::new(secs(0), Speed::NORMAL);
+            let (mut read, mut shown, mut real) = (0, Vec::new(), 0);
+            let finish = [(0, Some(Control::ToEnd))];
+            for (pass, key) in keys.into_iter().chain(finish) {
+                real += pass;
+                if let Some(key) = key {
+                    schedule.control(secs(real), key);
+                }
+                // At most: a reset, every event alone, a state after each.
+                for _ in 0..200 {
+                    if schedule.wants_rewind() {
+                        read = 0;
+                        schedule.rewound();
+                    } else if schedule.next(secs(real)) == Next::Send {
+                        let update = schedule.take(secs(real));
+                        if update.reset {
+                            shown.clear();
+                        }
+                        shown.extend(update.events);
+                    } else if schedule.wants_more() {
+                        let end = (read + batch).min(recording.len());
+                        schedule.push(secs(real), recording[read..end].to_vec(), end < recording.len());
+                        read = end;
+                    } else {
+                        break;
+                    }
+                }
+                prop_assert_ne!(schedule.next(secs(real)), Next::Send);
+                prop_assert_eq!(&shown[..], &recording[..shown.len()]);
+                let now = schedule.clock.now(secs(real));
+                prop_assert!(recording.get(shown.len()).is_none_or(|next| next.at > now));
+            }
+            prop_assert!(schedule.ended());
+            prop_assert_eq!(shown, recording);
+        }
+    }
+}
