@@ -29,12 +29,13 @@ Exit codes:
   128 + n  ended by signal n
   others   those of docker buildx: 1 the build failed, 130 it was cancelled, …";
 
-/// htop for cached image builds: every layer of a BuildKit build, live: hit or miss, and why.
+/// The whole command line.
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "layertop",
     version,
-    about,
+    about = "htop for cached image builds: every layer of a BuildKit build, live: hit or miss, and why",
+    long_about = None,
     styles = STYLES,
     after_help = EXAMPLES,
     subcommand_required = true,
@@ -58,8 +59,13 @@ pub struct Global {
     /// Read this configuration instead of the layertop.toml found upward from here
     #[arg(long, global = true, value_name = "FILE", env = "LAYERTOP_CONFIG", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
-    /// Colours: auto looks at the terminal, NO_COLOR, CLICOLOR and CLICOLOR_FORCE [default: auto]
-    #[arg(long, global = true, value_name = "WHEN", hide_possible_values = false)]
+    /// When to use colours [default: auto]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        help = "Colours: auto looks at the terminal, NO_COLOR, CLICOLOR and CLICOLOR_FORCE [default: auto]"
+    )]
     pub color: Option<Color>,
     /// How the build is shown: auto is tui on a terminal and plain elsewhere [default: auto]
     #[arg(long, global = true, value_name = "MODE")]
@@ -303,7 +309,9 @@ mod tests {
 
     #[test]
     fn usage_errors_end_with_2() {
-        for line in ["layertop", "layertop bild", "layertop build --speed", "layertop replay", "layertop demo x"] {
+        for line in
+            ["layertop", "layertop bild", "layertop build --speed", "layertop replay", "layertop demo x"]
+        {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }
         let kind = parse("layertop").unwrap_err().kind();

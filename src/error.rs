@@ -24,9 +24,9 @@ pub enum Error {
         /// What to do.
         hint: Option<String>,
     },
-    /// A configuration file can't be used.
-    #[error(transparent)]
-    Config(#[from] Box<Problem>),
+    /// A configuration file can't be used: all that is wrong with it.
+    #[error("{}", Problems(.0))]
+    Config(Vec<Problem>),
     /// No engine, builder, registry or build is to be found.
     #[error("{message}{}", Hint(hint.as_deref()))]
     Unavailable {
@@ -88,7 +88,7 @@ impl Error {
 
 impl From<Problem> for Error {
     fn from(problem: Problem) -> Self {
-        Self::Config(Box::new(problem))
+        Self::Config(vec![problem])
     }
 }
 
@@ -98,6 +98,16 @@ struct Hint<'a>(Option<&'a str>);
 impl fmt::Display for Hint<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.map_or(Ok(()), |hint| write!(f, "\n  {hint}"))
+    }
+}
+
+/// One below the other.
+struct Problems<'a>(&'a [Problem]);
+
+impl fmt::Display for Problems<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&texts.join("\n\n"))
     }
 }
 
@@ -138,8 +148,8 @@ pub struct Place {
 impl Place {
     /// The place of a byte range in a text. A range over several lines is cut at the end of its first.
     pub fn of(text: &str, span: std::ops::Range<usize>) -> Self {
-        let start = text.floor_char_boundary(span.start.min(text.len()));
-        let end = text.floor_char_boundary(span.end.clamp(start, text.len()));
+        let start = boundary(text, span.start);
+        let end = boundary(text, span.end).max(start);
         let from = text.get(..start).and_then(|head| head.rfind('\n')).map_or(0, |at| at + 1);
         let rest = text.get(from..).unwrap_or_default();
         let content = rest.lines().next().unwrap_or_default();
@@ -149,6 +159,11 @@ impl Place {
         let width = text.get(start..end).unwrap_or_default().chars().count().max(1);
         Self { line, column, text: content.to_owned(), width }
     }
+}
+
+/// The start of the character at a byte, so that a span that cuts one is none to fear.
+fn boundary(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default()
 }
 
 impl fmt::Display for Problem {
