@@ -1,10 +1,11 @@
 //! The command line: what was typed, and no more. `config` says what it means.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+
+use crate::clock::Speed;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Cyan.on_default().bold())
@@ -241,36 +242,6 @@ pub enum ConfigCommand {
     Schema,
 }
 
-/// How fast a recording is played.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Speed {
-    /// So many times as fast as it happened; above 0.
-    Times(f64),
-    /// Without waiting.
-    Max,
-}
-
-impl Default for Speed {
-    fn default() -> Self {
-        Self::Times(1.0)
-    }
-}
-
-impl FromStr for Speed {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text.eq_ignore_ascii_case("max") {
-            return Ok(Self::Max);
-        }
-        let number = text.strip_suffix(['x', 'X']).unwrap_or(text);
-        match number.parse::<f64>() {
-            Ok(times) if (0.01..=10_000.0).contains(&times) => Ok(Self::Times(times)),
-            _ => Err("write it as 8x, 0.5x or max; from 0.01x to 10000x".to_owned()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -299,9 +270,9 @@ mod tests {
     #[test]
     fn speeds() {
         for (text, speed) in [("8x", 8.0), ("0.5x", 0.5), ("2", 2.0)] {
-            assert_eq!(text.parse(), Ok(Speed::Times(speed)));
+            assert_eq!(text.parse(), Ok(Speed::times(speed).unwrap()));
         }
-        assert_eq!("max".parse(), Ok(Speed::Max));
+        assert_eq!("max".parse(), Ok(Speed::MAX));
         for text in ["", "x", "0x", "-1x", "NaN", "inf", "1e9x"] {
             assert!(text.parse::<Speed>().is_err(), "{text}");
         }

@@ -30,6 +30,8 @@ pub(super) enum Steer {
     Build(mpsc::Sender<()>),
     /// A replay can be paused, sought, sped up.
     Replay(mpsc::Sender<replay::Control>),
+    /// It goes its own way.
+    None,
 }
 
 /// One build, live or replayed.
