@@ -1,1 +1,4 @@
-//! (to come)
+//! What happens outside, one actor a file. Their libraries' types end here.
+
+pub mod buildx;
+pub mod docker;
