@@ -1,4 +1,5 @@
 //! Sources: what hears the outside and turns it into events. One a file; their foreign types end here.
 
+pub mod buildx;
 pub mod rawjson;
 pub mod replay;

@@ -13,6 +13,7 @@ use super::session::{Feed, Session, Steer, Update};
 use super::signals::{Number, Signals};
 use crate::error::Error;
 use crate::model::Outcome;
+use crate::source::buildx::Cancel;
 use crate::source::replay::{Control, LEAP};
 use crate::terminal::Display;
 use crate::ui::keys::Action;
@@ -191,7 +192,7 @@ impl Watch<'_> {
         self.cancelled += 1;
         if let Steer::Build(cancel) = &self.feed.steer {
             // A full channel holds as many requests as can make a difference.
-            let _ = cancel.try_send(());
+            let _ = cancel.try_send(Cancel);
         }
     }
 
