@@ -1,0 +1,325 @@
+//! The words, shapes and numbers that every output shares, so that a state looks the same wherever it is shown.
+
+use std::time::Duration;
+
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
+use crate::event::Level;
+use crate::model::{Model, Outcome, State, StepId};
+
+/// What a piece of text means; each output has a look of its own for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Text like any other.
+    Plain,
+    /// What a line is about.
+    Strong,
+    /// What may be overlooked.
+    Dim,
+    /// As it should be: a hit, a success.
+    Good,
+    /// Work that was done because the cache had nothing.
+    Ran,
+    /// Work that is being done.
+    Busy,
+    /// Not as it should be; the build goes on.
+    Warn,
+    /// Failed.
+    Bad,
+}
+
+/// How a state is shown: by shape, word and colour, each of which is enough alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sign {
+    /// One column wide.
+    pub shape: &'static str,
+    /// The shape where only ASCII may be drawn; one column wide too.
+    pub ascii: &'static str,
+    /// At most [`Sign::WORD_WIDTH`] columns wide.
+    pub word: &'static str,
+    /// What colours it.
+    pub role: Role,
+}
+
+impl Sign {
+    /// No word is wider than this.
+    pub const WORD_WIDTH: usize = 11;
+
+    const fn new(shape: &'static str, ascii: &'static str, word: &'static str, role: Role) -> Self {
+        Self { shape, ascii, word, role }
+    }
+
+    /// The shape, or its stand-in.
+    pub fn shape(self, ascii: bool) -> &'static str {
+        if ascii { self.ascii } else { self.shape }
+    }
+
+    /// A step's state in a build that ended, or did not yet, in `outcome`.
+    pub fn of_state(state: State, outcome: Outcome) -> Self {
+        match state {
+            State::Waiting => Self::new("·", ".", "waiting", Role::Dim),
+            State::Running => Self::new("◐", "~", "running", Role::Busy),
+            State::Hit => Self::new("●", "*", "hit", Role::Good),
+            State::Miss => Self::new("○", "o", "ran", Role::Ran),
+            // The same silence of the stream means another thing where the build never came that far.
+            State::NotNeeded if matches!(outcome, Outcome::Success | Outcome::Running) => {
+                Self::new("–", "-", "not needed", Role::Dim)
+            }
+            State::NotNeeded => Self::new("–", "-", "not reached", Role::Dim),
+            State::Failed => Self::new("✗", "x", "failed", Role::Bad),
+            State::Cancelled => Self::new("■", "#", "cancelled", Role::Warn),
+        }
+    }
+
+    /// A step's state, with the one word that is its own: a `FROM` does not run, it is pulled.
+    pub fn of_step(model: &Model, id: StepId) -> Self {
+        let state = model.state(id);
+        let sign = Self::of_state(state, model.outcome());
+        let from = model.stack().step(id).is_some_and(|step| step.name.is_from());
+        if from && state == State::Miss { Self { word: "pulled", ..sign } } else { sign }
+    }
+
+    /// How a build ended.
+    pub fn of_outcome(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Running => Self::new("◐", "~", "running", Role::Busy),
+            Outcome::Success => Self::new("●", "*", "built", Role::Good),
+            Outcome::Failed => Self::new("✗", "x", "failed", Role::Bad),
+            Outcome::Cancelled => Self::new("■", "#", "cancelled", Role::Warn),
+            Outcome::Lost => Self::new("?", "?", "lost", Role::Bad),
+        }
+    }
+
+    /// A notice.
+    pub fn of_level(level: Level) -> Self {
+        match level {
+            Level::Info => Self::new("·", ".", "note", Role::Dim),
+            Level::Warn => Self::new("!", "!", "warning", Role::Warn),
+            Level::Error => Self::new("✗", "x", "error", Role::Bad),
+        }
+    }
+}
+
+/// No duration is written wider than this.
+pub const DURATION_WIDTH: usize = 8;
+
+/// `0.4 s`, `12.3 s`, `1:42`, `1:02:03`, `120 h`. What has not passed yet is not shown: nothing is rounded up.
+pub fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    match seconds {
+        0..60 => format!("{seconds}.{} s", duration.subsec_millis() / 100),
+        60..3600 => format!("{minutes}:{:02}", seconds % 60),
+        3600..360_000 => format!("{hours}:{minutes:02}:{:02}", seconds % 60),
+        _ => format!("{} h", hours.min(999_999)),
+    }
+}
+
+/// No size is written wider than this.
+pub const BYTES_WIDTH: usize = 6;
+
+/// `0 B`, `999 B`, `1.2 MB`, `195 MB`: decimal units, as registries and docker have them, two or three digits.
+pub fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let mut unit: u128 = 1000;
+    for name in UNITS {
+        let tenths = (u128::from(bytes) * 10 + unit / 2) / unit;
+        let whole = (u128::from(bytes) + unit / 2) / unit;
+        if tenths < 100 {
+            return format!("{}.{} {name}", tenths / 10, tenths % 10);
+        }
+        if whole < 1000 {
+            return format!("{whole} {name}");
+        }
+        unit *= 1000;
+    }
+    // Not reached: the largest number of bytes is 18 EB.
+    format!("{bytes} B")
+}
+
+/// `36 %`; none where there is nothing to have a share of.
+pub fn percent(part: usize, whole: usize) -> Option<String> {
+    (whole > 0).then(|| format!("{} %", (part * 100 + whole / 2) / whole))
+}
+
+/// `1 warning`, `2 warnings`.
+pub fn count(n: usize, one: &str) -> String {
+    format!("{n} {one}{}", if n == 1 { "" } else { "s" })
+}
+
+/// Columns that a text takes.
+pub fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// What stands where something was left out.
+pub const fn ellipsis(ascii: bool) -> &'static str {
+    if ascii { "..." } else { "…" }
+}
+
+/// As much of the text as fits into `columns`.
+pub fn head(text: &str, columns: usize) -> &str {
+    let mut left = columns;
+    for (at, grapheme) in text.grapheme_indices(true) {
+        match left.checked_sub(width(grapheme)) {
+            Some(rest) => left = rest,
+            None => return text.get(..at).unwrap_or_default(),
+        }
+    }
+    text
+}
+
+/// As much of the text as fits into `columns`, with `…` where something was left out.
+pub fn truncate(text: &str, columns: usize) -> String {
+    cut_to(text, columns, false)
+}
+
+/// As [`truncate`], with ASCII's three dots where `ascii` is set.
+pub fn cut_to(text: &str, columns: usize, ascii: bool) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    let mark = ellipsis(ascii);
+    let kept = head(text, columns.saturating_sub(width(mark))).trim_end();
+    head(&format!("{kept}{mark}"), columns).to_owned()
+}
+
+/// The text, with spaces behind it up to `columns`.
+pub fn pad_right(text: &str, columns: usize) -> String {
+    format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
+}
+
+/// The text, with spaces before it up to `columns`.
+pub fn pad_left(text: &str, columns: usize) -> String {
+    format!("{}{text}", " ".repeat(columns.saturating_sub(width(text))))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn durations() {
+        for (millis, expected) in [
+            (0, "0.0 s"),
+            (40, "0.0 s"),
+            (499, "0.4 s"),
+            (12_399, "12.3 s"),
+            (59_999, "59.9 s"),
+            (60_000, "1:00"),
+            (102_000, "1:42"),
+            (3_599_999, "59:59"),
+            (3_723_000, "1:02:03"),
+            (359_999_999, "99:59:59"),
+            (360_000_000, "100 h"),
+            (u64::MAX, "999999 h"),
+        ] {
+            assert_eq!(duration(Duration::from_millis(millis)), expected);
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (n, expected) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (1_249_999, "1.2 MB"),
+            (1_250_000, "1.3 MB"),
+            (9_949_999, "9.9 MB"),
+            (9_950_000, "10 MB"),
+            (195_400_000, "195 MB"),
+            (999_499_999, "999 MB"),
+            (999_500_000, "1.0 GB"),
+            (u64::MAX, "18 EB"),
+        ] {
+            assert_eq!(bytes(n), expected);
+        }
+    }
+
+    #[test]
+    fn truncation_counts_columns_and_keeps_graphemes_whole() {
+        for (text, columns, expected) in [
+            ("RUN make", 8, "RUN make"),
+            ("RUN make", 7, "RUN ma…"),
+            ("RUN make", 5, "RUN…"),
+            ("RUN make", 1, "…"),
+            ("RUN make", 0, ""),
+            ("日本語", 6, "日本語"),
+            ("日本語", 5, "日本…"),
+            ("日本語", 4, "日…"),
+            ("e\u{301}e\u{301}e\u{301}", 2, "e\u{301}…"),
+            ("👩‍👩‍👧x👩‍👩‍👧", 4, "👩‍👩‍👧x…"),
+        ] {
+            assert_eq!(truncate(text, columns), expected, "{text:?} in {columns}");
+        }
+        assert_eq!(cut_to("RUN make", 7, true), "RUN...");
+        assert_eq!(cut_to("RUN make", 2, true), "..");
+        assert_eq!(pad_left("日", 4), "  日");
+        assert_eq!(pad_right("日", 4), "日  ");
+        assert_eq!(pad_right("long", 2), "long");
+    }
+
+    #[test]
+    fn shares() {
+        assert_eq!(percent(8, 22).as_deref(), Some("36 %"));
+        assert_eq!(percent(0, 0), None);
+        assert_eq!((count(1, "warning"), count(0, "warning")), ("1 warning".into(), "0 warnings".into()));
+    }
+
+    const OUTCOMES: [Outcome; 5] =
+        [Outcome::Running, Outcome::Success, Outcome::Failed, Outcome::Cancelled, Outcome::Lost];
+
+    #[test]
+    fn every_sign_tells_by_shape_alone_and_by_word_alone() {
+        for outcome in OUTCOMES {
+            let signs = State::ALL.map(|state| Sign::of_state(state, outcome));
+            for (i, sign) in signs.iter().enumerate() {
+                assert_eq!((width(sign.shape), width(sign.ascii)), (1, 1), "{sign:?}");
+                assert!(sign.ascii.is_ascii() && sign.word.is_ascii(), "{sign:?}");
+                assert!(width(sign.word) <= Sign::WORD_WIDTH, "{sign:?}");
+                for other in &signs[..i] {
+                    assert_ne!((sign.shape, sign.ascii, sign.word), (other.shape, other.ascii, other.word));
+                    assert!(
+                        sign.shape != other.shape && sign.ascii != other.ascii && sign.word != other.word
+                    );
+                }
+            }
+        }
+        for outcome in OUTCOMES {
+            let sign = Sign::of_outcome(outcome);
+            assert_eq!((width(sign.shape), width(sign.ascii)), (1, 1), "{sign:?}");
+        }
+    }
+
+    #[test]
+    fn a_step_that_was_never_come_to_is_not_called_unneeded() {
+        let word = |outcome| Sign::of_state(State::NotNeeded, outcome).word;
+        assert_eq!(
+            OUTCOMES.map(word),
+            ["not needed", "not needed", "not reached", "not reached", "not reached"]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn truncated_text_fits_and_begins_as_it_did(text in "\\PC{0,30}", columns in 0usize..40) {
+            let cut = truncate(&text, columns);
+            prop_assert!(width(&cut) <= columns);
+            let head = cut.strip_suffix('…').unwrap_or(&cut);
+            prop_assert!(text.starts_with(head) || columns == 0);
+        }
+
+        #[test]
+        fn numbers_keep_their_width(n: u64) {
+            prop_assert!(width(&bytes(n)) <= BYTES_WIDTH);
+            prop_assert!(width(&duration(Duration::from_micros(n))) <= DURATION_WIDTH);
+        }
+    }
+}
