@@ -1,31 +1,176 @@
 //! The border: bytes that others wrote become lines that are safe to show.
-use super::{Line, Mask};
+//!
+//! What is kept, what is shown by its name and what is dropped is decided here, once, for every view and every output:
+//!
+//! | in the stream | in the line |
+//! | --- | --- |
+//! | printable UTF-8 | itself |
+//! | LF; CRLF | the line's end |
+//! | CR, BS | the cursor moves; what follows overwrites |
+//! | TAB | spaces to the next multiple of 8 columns |
+//! | `CSI m` | a style, until the line's end |
+//! | `CSI K` | erased text |
+//! | other CSI, OSC, DCS, APC, PM, SOS, ESC | nothing |
+//! | one of them without an end | nothing up to the line's end, at most 4 KiB; then `<unended OSC>` |
+//! | other C0, DEL; a lone ESC | `^G`; `^[` |
+//! | U+0080–9F, raw or encoded | `\x9b` |
+//! | invalid UTF-8 | U+FFFD |
+//! | bidi controls, invisible characters | `<U+202E>` |
+//! | ZWJ | itself between emoji, else `<U+200D>` |
+//! | more than 8 marks on a character | 8 of them; `◌` where there is no character |
+//! | more than 16,384 columns | the first 16,384, then `…[cut]` |
 
-/// Sanitises `raw` to one line of plain text.
-pub(super) fn plain(raw: &str) -> String {
-    raw.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+pub(super) mod draft;
+mod glyph;
+mod row;
+mod scan;
+mod sgr;
+
+use std::borrow::Cow;
+
+use super::{Line, Mask};
+use row::{Row, WIDEST};
+use scan::{Scanner, Token};
+
+/// How far ahead the fast path looks, so that what it can't take is not looked at again and again.
+const WINDOW: usize = 64 * 1024;
+
+/// Sanitises `raw` to one line of plain text, of any length: LF, CR and TAB are a space each, styles and all other
+/// sequences are dropped. What it returns it returns unchanged when it is handed it again.
+pub(super) fn plain(raw: &str) -> Cow<'_, str> {
+    if prefix(raw.as_bytes(), is_printable) == raw.len() {
+        return Cow::Borrowed(raw);
+    }
+    let mut scanner = Scanner::default();
+    let mut row = Row::new(usize::MAX);
+    let mut rest = raw.as_bytes();
+    while !rest.is_empty() {
+        let (taken, token) = scanner.next(rest);
+        write_plain(&mut row, &token);
+        rest = rest.get(taken..).unwrap_or_default();
+    }
+    write_plain(&mut row, &scanner.finish());
+    Cow::Owned(row.draft().text)
 }
 
-/// One stream's state across chunks.
+fn write_plain(row: &mut Row, token: &Token<'_>) {
+    match *token {
+        Token::Control(b'\n' | b'\r' | b'\t') => row.ascii(" "),
+        Token::Control(other) => row.caret(other),
+        Token::Csi(..) => {}
+        _ => write_text(row, token),
+    }
+}
+
+fn write_text(row: &mut Row, token: &Token<'_>) {
+    match *token {
+        Token::Text(run) => row.ascii(run),
+        Token::Char(c) => row.char(c),
+        Token::Unended(kind) => row.ascii(&format!("<unended {kind}>")),
+        Token::Control(_) | Token::Csi(..) | Token::Nothing => {}
+    }
+}
+
+/// One stream's state across chunks. Its memory is bounded, whatever the stream holds.
 #[derive(Debug, Default)]
 pub struct Sanitizer {
-    pending: Vec<u8>,
+    scanner: Scanner,
+    row: Row,
 }
 
 impl Sanitizer {
     /// Takes the next bytes of the stream; lines that they end are pushed to `lines`.
     pub fn feed(&mut self, bytes: &[u8], mask: &Mask, lines: &mut Vec<Line>) {
-        let _ = (bytes, mask, lines, &mut self.pending);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let mut taken = 0;
+            if self.scanner.is_idle() && self.row.is_untouched() {
+                taken = whole_lines(rest, mask, lines);
+            }
+            if taken == 0 {
+                let (some, token) = self.scanner.next(rest);
+                write(&mut self.row, &token, mask, lines);
+                taken = some;
+            }
+            rest = rest.get(taken..).unwrap_or_default();
+        }
     }
 
-    /// The unfinished line as it stands now; none where nothing is pending.
+    /// The unfinished line as it stands now; none where nothing is pending. Of a secret that is still arriving nothing
+    /// is shown, nor of the host of a URL, which may turn out to be a password.
     pub fn partial(&self, mask: &Mask) -> Option<Line> {
-        let _ = mask;
-        None
+        (!self.row.is_empty()).then(|| self.row.line(mask, true))
     }
 
-    /// The stream has ended: its unfinished line, if any, is ended too.
+    /// The stream has ended: its unfinished line, if any, is ended too. The next stream may begin.
     pub fn finish(&mut self, mask: &Mask, lines: &mut Vec<Line>) {
-        let _ = (mask, lines);
+        write(&mut self.row, &self.scanner.finish(), mask, lines);
+        if !self.row.is_empty() {
+            lines.push(self.row.line(mask, false));
+        }
+        self.row.reset();
     }
 }
+
+fn write(row: &mut Row, token: &Token<'_>, mask: &Mask, lines: &mut Vec<Line>) {
+    match *token {
+        Token::Control(b'\n') => {
+            lines.push(row.line(mask, false));
+            row.reset();
+        }
+        Token::Control(b'\r') => row.carriage_return(),
+        Token::Control(b'\t') => row.tab(),
+        Token::Control(0x08) => row.backspace(),
+        Token::Control(other) => row.caret(other),
+        Token::Csi(params, b'm') => sgr::apply(row.style_mut(), params),
+        Token::Csi(params, b'K') => match sgr::first(params) {
+            Some(0) => row.erase_right(),
+            Some(1) => row.erase_left(),
+            Some(2) => row.erase_all(),
+            _ => {}
+        },
+        _ => write_text(row, token),
+    }
+}
+
+/// The fast path of a log flood: takes the whole lines that `bytes` begin with, as long as they are printable ASCII.
+/// Returns how many bytes it took.
+fn whole_lines(bytes: &[u8], mask: &Mask, lines: &mut Vec<Line>) -> usize {
+    let window = bytes.get(..WINDOW).unwrap_or(bytes);
+    let clean = prefix(window, |byte| is_printable(byte) | (byte == b'\n'));
+    let end = memchr::memrchr(b'\n', &window[..clean]).map_or(0, |last| last + 1);
+    let Ok(text) = str::from_utf8(&window[..end]) else { return 0 };
+    // No secret spans lines, so that one look at all of them tells that none holds anything to mask.
+    let quiet = mask.is_quiet(text);
+    let mut start = 0;
+    for lf in memchr::memchr_iter(b'\n', text.as_bytes()) {
+        let line = &text[start..lf];
+        if line.len() > WIDEST {
+            return start;
+        }
+        let line = Line::from_parts(line.into(), Vec::new());
+        lines.push(if quiet { line } else { mask.line(line) });
+        start = lf + 1;
+    }
+    end
+}
+
+/// Written without a short circuit, so that [`prefix`] can look at many bytes at once.
+fn is_printable(byte: u8) -> bool {
+    byte.wrapping_sub(0x20) < 0x5f
+}
+
+/// How many bytes from the start on are `good`.
+fn prefix(bytes: &[u8], good: impl Fn(u8) -> bool) -> usize {
+    let mut length = 0;
+    for block in bytes.chunks(64) {
+        if !block.iter().fold(true, |all, byte| all & good(*byte)) {
+            return length + block.iter().position(|byte| !good(*byte)).unwrap_or(block.len());
+        }
+        length += block.len();
+    }
+    length
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::sanitize;
@@ -15,7 +18,12 @@ pub struct Text(Arc<str>);
 impl Text {
     /// Sanitises `raw`; line ends become spaces, escape sequences vanish, what could deceive is shown as what it is.
     pub fn clean(raw: &str) -> Self {
-        Self(sanitize::plain(raw).into())
+        Self(sanitize::plain(raw).as_ref().into())
+    }
+
+    /// A text of what was sanitised already.
+    pub(super) fn from_clean(clean: &str) -> Self {
+        Self(clean.into())
     }
 
     /// The text.
@@ -124,10 +132,13 @@ pub struct Span {
     /// Byte offset into the line's text, on a character boundary.
     pub start: u32,
     /// How it looks from there on.
+    #[serde(flatten)]
     pub style: Style,
 }
 
-/// One sanitised line with its styles. Serialised it is a plain string where it has no styles.
+/// One sanitised line with its styles. Serialised it is a plain string where it has no styles, else
+/// `{"text": …, "spans": [{"start": …, "bold": true, …}]}`. Reading one sanitises it again: where that changes the text the
+/// styles are dropped, and a span whose offset does not fit the text is dropped by itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Line {
     text: Box<str>,
@@ -135,6 +146,33 @@ pub struct Line {
 }
 
 impl Line {
+    /// Sanitises `raw` to a line without styles.
+    pub fn plain(raw: &str) -> Self {
+        Self { text: sanitize::plain(raw).into(), spans: Box::default() }
+    }
+
+    /// A line of what was sanitised already. The spans are ordered by their start; of several with the same one the last
+    /// counts, and those that change nothing are left out, so that equal lines are equal.
+    pub(super) fn from_parts(text: Box<str>, spans: Vec<Span>) -> Self {
+        let mut kept: Vec<Span> = Vec::with_capacity(spans.len());
+        for span in spans {
+            if span.start as usize >= text.len() {
+                break;
+            }
+            kept.pop_if(|last| last.start == span.start);
+            let before = kept.last().map(|last| last.style).unwrap_or_default();
+            if before != span.style {
+                kept.push(span);
+            }
+        }
+        Self { text, spans: kept.into() }
+    }
+
+    /// The text and its spans.
+    pub(super) fn into_parts(self) -> (Box<str>, Box<[Span]>) {
+        (self.text, self.spans)
+    }
+
     /// Its text without styles.
     pub fn text(&self) -> &str {
         &self.text
@@ -154,13 +192,53 @@ impl Line {
 
 impl Serialize for Line {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text)
+        if self.spans.is_empty() {
+            return serializer.serialize_str(&self.text);
+        }
+        let mut line = serializer.serialize_struct("Line", 2)?;
+        line.serialize_field("text", &self.text)?;
+        line.serialize_field("spans", &self.spans)?;
+        line.end()
     }
 }
 
 impl<'de> Deserialize<'de> for Line {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Text::deserialize(deserializer)?;
-        Ok(Self { text: text.as_str().into(), spans: Box::default() })
+        deserializer.deserialize_any(LineVisitor)
+    }
+}
+
+struct LineVisitor;
+
+impl<'de> Visitor<'de> for LineVisitor {
+    type Value = Line;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, or an object with a text and its spans")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, raw: &str) -> Result<Line, E> {
+        Ok(Line::plain(raw))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Line, A::Error> {
+        #[derive(Deserialize)]
+        struct Styled {
+            text: String,
+            #[serde(default)]
+            spans: Vec<Span>,
+        }
+        let Styled { text, mut spans } = Styled::deserialize(MapAccessDeserializer::new(map))?;
+        let line = Line::plain(&text);
+        if *line.text != *text {
+            return Ok(line);
+        }
+        let mut least = 0;
+        spans.retain(|span| {
+            let fits = span.start >= least && text.is_char_boundary(span.start as usize);
+            least = if fits { span.start } else { least };
+            fits
+        });
+        Ok(Line::from_parts(line.text, spans))
     }
 }

@@ -1,0 +1,378 @@
+//! The unfinished line, as a terminal would show it.
+
+use super::draft::Draft;
+use super::glyph::{self, Glyph};
+use crate::event::{Line, Mask, Span, Style};
+
+/// Columns of a line that are kept; the rest is cut off and a mark says so.
+pub(super) const WIDEST: usize = 16 * 1024;
+/// What stands for the part of a line that was cut off.
+pub(super) const CUT: &str = "…[cut]";
+/// How many marks a character may carry; text can't climb over its neighbours.
+const MARKS: usize = 8;
+/// What a mark is put on that has nothing to stand on, so that it can't stand on somebody else's frame.
+const NOTHING: char = '◌';
+/// The right half of a wide character.
+const RIGHT_HALF: char = '\0';
+
+/// One column.
+#[derive(Debug, Clone)]
+struct Cell {
+    glyph: char,
+    marks: String,
+    style: Style,
+}
+
+impl Cell {
+    fn new(glyph: char, style: Style) -> Self {
+        Self { glyph, marks: String::new(), style }
+    }
+
+    fn blank() -> Self {
+        Self::new(' ', Style::default())
+    }
+}
+
+/// One line on the way: a text with spans as long as it is only appended to, columns once something is written over.
+#[derive(Debug)]
+pub(super) struct Row {
+    text: String,
+    spans: Vec<Span>,
+    /// Marks on the text's last character.
+    marks: usize,
+    /// Columns of the text.
+    width: usize,
+    cells: Option<Vec<Cell>>,
+    /// The column that is written next.
+    cursor: usize,
+    style: Style,
+    /// There was a joiner, so what it joins has to be looked at.
+    joined: bool,
+    cut: bool,
+    limit: usize,
+}
+
+impl Default for Row {
+    fn default() -> Self {
+        Self::new(WIDEST)
+    }
+}
+
+impl Row {
+    /// An empty line that keeps `limit` columns.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            text: String::new(),
+            spans: Vec::new(),
+            marks: 0,
+            width: 0,
+            cells: None,
+            cursor: 0,
+            style: Style::default(),
+            joined: false,
+            cut: false,
+            limit,
+        }
+    }
+
+    /// Whether the line is as it was at its start.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.is_empty() && self.cursor == 0 && self.style == Style::default()
+    }
+
+    /// Whether there is nothing to show.
+    pub(super) fn is_empty(&self) -> bool {
+        self.width() == 0 && !self.cut
+    }
+
+    /// Starts the next line. The style ends with the line.
+    pub(super) fn reset(&mut self) {
+        self.erase_all();
+        self.cursor = 0;
+        self.style = Style::default();
+    }
+
+    /// The style of what is written next.
+    pub(super) fn style_mut(&mut self) -> &mut Style {
+        &mut self.style
+    }
+
+    /// Writes printable ASCII.
+    pub(super) fn ascii(&mut self, run: &str) {
+        if self.cursor >= self.limit {
+            self.cut = true;
+        } else if self.is_appending() {
+            let fits = run.len().min(self.limit - self.cursor);
+            self.begin_span();
+            self.text.push_str(&run[..fits]);
+            self.advance(fits);
+            if fits < run.len() {
+                self.overflow();
+            }
+        } else {
+            run.chars().for_each(|c| self.put(c, 1));
+        }
+    }
+
+    /// Writes a character from outside of ASCII.
+    pub(super) fn char(&mut self, c: char) {
+        match glyph::kind(c) {
+            Glyph::Shown(columns) => self.put(c, columns),
+            Glyph::Mark => self.mark(c),
+            Glyph::Control => self.ascii(&format!("\\x{:02x}", u32::from(c))),
+            Glyph::Hidden => self.ascii(&glyph::name(c)),
+        }
+    }
+
+    /// Writes a C0 control or DEL in caret form.
+    pub(super) fn caret(&mut self, control: u8) {
+        self.put('^', 1);
+        self.put(char::from(control ^ 0x40), 1);
+    }
+
+    /// CR.
+    pub(super) fn carriage_return(&mut self) {
+        self.cursor = 0;
+    }
+
+    /// BS.
+    pub(super) fn backspace(&mut self) {
+        self.cursor = self.cursor.saturating_sub(1);
+    }
+
+    /// TAB: over what is there, then with spaces, to the next multiple of 8.
+    pub(super) fn tab(&mut self) {
+        let stop = (self.cursor / 8 + 1) * 8;
+        self.cursor = stop.min(self.width()).max(self.cursor);
+        let spaces = "        ".get(..stop - self.cursor).unwrap_or_default();
+        if !spaces.is_empty() {
+            self.ascii(spaces);
+        }
+    }
+
+    /// EL 0: from the cursor to the end.
+    pub(super) fn erase_right(&mut self) {
+        if self.cursor == 0 {
+            return self.erase_all();
+        }
+        let cursor = self.cursor;
+        if cursor < self.width() {
+            self.cut = false;
+            let cells = self.cells();
+            vacate(cells, cursor);
+            cells.truncate(cursor);
+        }
+    }
+
+    /// EL 1: from the start to the cursor and what is under it.
+    pub(super) fn erase_left(&mut self) {
+        let cursor = self.cursor;
+        if cursor + 1 >= self.width() {
+            return self.erase_all();
+        }
+        let cells = self.cells();
+        vacate(cells, cursor);
+        cells.iter_mut().take(cursor + 1).for_each(|cell| *cell = Cell::blank());
+    }
+
+    /// EL 2: everything; the cursor stays.
+    pub(super) fn erase_all(&mut self) {
+        self.text.clear();
+        self.spans.clear();
+        self.cells = None;
+        (self.width, self.marks) = (0, 0);
+        (self.joined, self.cut) = (false, false);
+    }
+
+    /// The line as it stands, masked. In an `unfinished` one, as in one that was cut, a value can have arrived by half.
+    pub(super) fn line(&self, mask: &Mask, unfinished: bool) -> Line {
+        let mut draft = self.draft();
+        let open = [unfinished.then_some(draft.cursor), self.cut.then_some(draft.text.len())];
+        mask.apply(&mut draft, &open);
+        if self.cut {
+            draft.append(CUT);
+        }
+        draft.into_line()
+    }
+
+    /// The line as it stands, with the cut not yet marked.
+    pub(super) fn draft(&self) -> Draft {
+        let mut draft = match &self.cells {
+            Some(cells) => flatten(cells, self.cursor),
+            None => {
+                let cursor = if self.cursor < self.width { self.offset() } else { self.text.len() };
+                Draft { text: self.text.clone(), spans: self.spans.clone(), cursor }
+            }
+        };
+        if self.joined {
+            let stray = glyph::stray_joiners(&draft.text);
+            draft.replace(&stray, &glyph::name(glyph::JOINER));
+        }
+        draft
+    }
+
+    /// Byte offset of the cursor in the text.
+    fn offset(&self) -> usize {
+        let mut column = 0;
+        let mut reached = self.text.char_indices().skip_while(|(_, c)| {
+            column += columns(*c);
+            column <= self.cursor
+        });
+        reached.next().map_or(self.text.len(), |(at, _)| at)
+    }
+
+    fn width(&self) -> usize {
+        self.cells.as_ref().map_or(self.width, Vec::len)
+    }
+
+    fn is_appending(&self) -> bool {
+        self.cells.is_none() && self.cursor == self.width
+    }
+
+    fn advance(&mut self, columns: usize) {
+        self.cursor += columns;
+        self.width = self.cursor;
+        self.marks = 0;
+    }
+
+    fn overflow(&mut self) {
+        self.cut = true;
+        self.cursor = self.limit;
+    }
+
+    fn begin_span(&mut self) {
+        let last = self.spans.last().map(|span| span.style).unwrap_or_default();
+        if last != self.style {
+            self.spans.push(Span { start: self.text.len() as u32, style: self.style });
+        }
+    }
+
+    fn put(&mut self, c: char, columns: usize) {
+        let end = self.cursor.saturating_add(columns);
+        if end > self.limit {
+            return self.overflow();
+        }
+        if self.is_appending() {
+            self.begin_span();
+            self.text.push(c);
+            return self.advance(columns);
+        }
+        let (cursor, style) = (self.cursor, self.style);
+        let cells = self.cells();
+        if cells.len() < end {
+            cells.resize(end, Cell::blank());
+        }
+        for column in cursor..end {
+            vacate(cells, column);
+            cells[column] = Cell::new(if column == cursor { c } else { RIGHT_HALF }, style);
+        }
+        self.cursor = end;
+    }
+
+    /// Puts a mark onto the character before the cursor.
+    fn mark(&mut self, c: char) {
+        if self.cursor >= self.limit {
+            return;
+        }
+        if self.cursor == 0 {
+            if c == glyph::JOINER {
+                return self.ascii(&glyph::name(c));
+            }
+            self.put(NOTHING, 1);
+        }
+        self.joined |= c == glyph::JOINER;
+        if self.is_appending() {
+            if self.marks < MARKS {
+                self.text.push(c);
+                self.marks += 1;
+            }
+            return;
+        }
+        let cursor = self.cursor;
+        let cells = self.cells();
+        if cells.len() < cursor {
+            cells.resize(cursor, Cell::blank());
+        }
+        let base = cells.iter_mut().take(cursor).rfind(|cell| cell.glyph != RIGHT_HALF);
+        if let Some(cell) = base.filter(|cell| cell.marks.chars().count() < MARKS) {
+            cell.marks.push(c);
+        }
+    }
+
+    /// The line as columns, from now on.
+    fn cells(&mut self) -> &mut Vec<Cell> {
+        let Self { cells, text, spans, .. } = self;
+        cells.get_or_insert_with(|| {
+            let cells = unfold(text, spans);
+            text.clear();
+            spans.clear();
+            cells
+        })
+    }
+}
+
+fn columns(c: char) -> usize {
+    match glyph::kind(c) {
+        Glyph::Shown(columns) => columns,
+        Glyph::Mark | Glyph::Control | Glyph::Hidden => 0,
+    }
+}
+
+/// Blanks the other half of a wide character of which `column` is a half.
+fn vacate(cells: &mut [Cell], column: usize) {
+    let is_right = |cells: &[Cell], at: usize| cells.get(at).is_some_and(|cell| cell.glyph == RIGHT_HALF);
+    let other = if is_right(cells, column) { column.wrapping_sub(1) } else { column + 1 };
+    if (is_right(cells, column) || is_right(cells, other))
+        && let Some(cell) = cells.get_mut(other)
+    {
+        *cell = Cell::new(' ', cell.style);
+    }
+    if let Some(cell) = cells.get_mut(column) {
+        *cell = Cell::new(' ', cell.style);
+    }
+}
+
+/// A text as columns.
+fn unfold(text: &str, spans: &[Span]) -> Vec<Cell> {
+    let mut cells: Vec<Cell> = Vec::with_capacity(text.len());
+    let mut spans = spans.iter().peekable();
+    let mut style = Style::default();
+    for (at, c) in text.char_indices() {
+        while let Some(span) = spans.next_if(|span| span.start as usize <= at) {
+            style = span.style;
+        }
+        let columns = columns(c);
+        if columns > 0 {
+            cells.push(Cell::new(c, style));
+        } else if let Some(cell) = cells.iter_mut().rfind(|cell| cell.glyph != RIGHT_HALF) {
+            cell.marks.push(c);
+        }
+        if columns == 2 {
+            cells.push(Cell::new(RIGHT_HALF, style));
+        }
+    }
+    cells
+}
+
+/// Columns as a text.
+fn flatten(cells: &[Cell], cursor: usize) -> Draft {
+    let mut draft = Draft::default();
+    let mut style = Style::default();
+    let mut at_cursor = None;
+    for (column, cell) in cells.iter().enumerate() {
+        if column == cursor {
+            at_cursor = Some(draft.text.len());
+        }
+        if cell.glyph == RIGHT_HALF {
+            continue;
+        }
+        if cell.style != style {
+            style = cell.style;
+            draft.spans.push(Span { start: draft.text.len() as u32, style });
+        }
+        draft.text.push(cell.glyph);
+        draft.text.push_str(&cell.marks);
+    }
+    draft.cursor = at_cursor.unwrap_or(draft.text.len());
+    draft
+}
