@@ -1,15 +1,121 @@
-//! Stub until merged.
+//! Names for the layers of the stack: by the configured rules, else by what the instructions say.
+//!
+//! A name is a guess from a line of text, made for the eye. Nothing is decided by it.
+
+mod command;
+mod files;
+
+use regex::{Regex, RegexBuilder};
+
 use crate::event::{LayerRule, Text};
-/// Stub.
-#[derive(Debug, Default)]
-pub struct Namer;
+use command::Tool;
+use files::Files;
+
+/// Names steps.
+#[derive(Debug, Clone, Default)]
+pub struct Namer {
+    rules: Vec<(Text, Regex)>,
+}
+
+/// What a step is, before its neighbours are looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Guess {
+    /// Named by itself.
+    Named(String),
+    /// Installs with a tool; the last word on it.
+    Installs(Tool),
+    /// Copies files that a tool reads: they belong to the step that runs it.
+    Manifest(Tool),
+    /// Belongs to the layer before it.
+    Joins,
+    /// Nothing can be said.
+    Unknown,
+}
+
 impl Namer {
-    /// Stub.
-    pub fn new(_: &[LayerRule]) -> (Self, Vec<String>) {
-        (Self, Vec::new())
+    /// Compiles the rules. Those that can't be read are left out; the second value says which, and why.
+    pub fn new(rules: &[LayerRule]) -> (Self, Vec<String>) {
+        let mut namer = Self::default();
+        let mut refused = Vec::new();
+        for rule in rules {
+            match RegexBuilder::new(&rule.pattern).case_insensitive(true).build() {
+                Ok(regex) => namer.rules.push((rule.name.clone(), regex)),
+                Err(error) => {
+                    // The last line says what is wrong; those before it draw an arrow under the pattern.
+                    let error = error.to_string();
+                    let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                    refused.push(format!(
+                        "layer `{}` is left out: its pattern `{}` is no regular expression: {reason}",
+                        rule.name, rule.pattern
+                    ));
+                }
+            }
+        }
+        (namer, refused)
     }
-    /// Stub.
-    pub fn names(&self, i: &[&str]) -> Vec<Option<Text>> {
-        i.iter().map(|_| None).collect()
+
+    /// Names the steps of one stage, in order, by their instructions (`RUN apt-get update`, as `BuildKit` prints
+    /// them; the lines of a heredoc may follow). A step that no rule knows is named by what it does; none where
+    /// that can't be said.
+    pub fn names(&self, instructions: &[&str]) -> Vec<Option<Text>> {
+        let ruled: Vec<Option<&Text>> = instructions.iter().map(|text| self.ruled(text)).collect();
+        let guesses: Vec<Guess> = instructions.iter().map(|text| guess(text)).collect();
+        let mut names: Vec<Option<Text>> = Vec::with_capacity(instructions.len());
+        for (at, guess) in guesses.iter().enumerate() {
+            let name = match (ruled[at], guess) {
+                (Some(name), _) => Some(name.clone()),
+                (None, Guess::Named(name)) => Some(Text::clean(name)),
+                (None, Guess::Installs(tool)) => Some(tool.layer().into()),
+                (None, Guess::Manifest(tool)) => Some(consumer(*tool, &ruled, &guesses, at)),
+                (None, Guess::Joins) => names.last().cloned().flatten(),
+                (None, Guess::Unknown) => None,
+            };
+            names.push(name);
+        }
+        names
+    }
+
+    /// The first rule that finds its pattern.
+    fn ruled(&self, instruction: &str) -> Option<&Text> {
+        self.rules.iter().find(|(_, regex)| regex.is_match(instruction)).map(|(name, _)| name)
     }
 }
+
+/// The layer that the manifest copied at `at` belongs to: that of the next step which is no manifest itself, where a
+/// rule names it; else that of the next step which runs the tool, or a tool that reads the same files.
+fn consumer(tool: Tool, ruled: &[Option<&Text>], guesses: &[Guess], at: usize) -> Text {
+    let after = || guesses.iter().enumerate().skip(at + 1);
+    let beside = |&(next, guess): &(usize, &Guess)| {
+        ruled[next].is_none() && matches!(guess, Guess::Manifest(_) | Guess::Joins)
+    };
+    if let Some(name) = after().find(|step| !beside(step)).and_then(|(next, _)| ruled[next]) {
+        return name.clone();
+    }
+    let reads = |(next, guess): (usize, &Guess)| match guess {
+        Guess::Installs(by) if tool.feeds(*by) => {
+            Some(ruled[next].cloned().unwrap_or_else(|| by.layer().into()))
+        }
+        _ => None,
+    };
+    after().find_map(reads).unwrap_or_else(|| tool.layer().into())
+}
+
+fn guess(instruction: &str) -> Guess {
+    let instruction = instruction.trim_start();
+    let instruction = instruction.strip_prefix("ONBUILD ").unwrap_or(instruction);
+    let (keyword, rest) = instruction.split_once(char::is_whitespace).unwrap_or((instruction, ""));
+    match keyword.to_ascii_uppercase().as_str() {
+        "FROM" => Guess::Named("base image".to_owned()),
+        "WORKDIR" => Guess::Joins,
+        "RUN" => command::installs(rest).map_or(Guess::Unknown, Guess::Installs),
+        "COPY" | "ADD" => match files::copied(rest) {
+            Files::From(stage) => Guess::Named(format!("from {stage}")),
+            Files::Manifest(tool) => Guess::Manifest(tool),
+            Files::Installs(tool) => Guess::Installs(tool),
+        },
+        _ => Guess::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests;

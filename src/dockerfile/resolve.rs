@@ -1,0 +1,350 @@
+//! Which stages a target needs, which steps `BuildKit` numbers in them, and how it prints those: after
+//! `dockerfile2llb/convert.go`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Dockerfile, Instruction, Keyword, Stage, expand, expand_run, words};
+
+/// Variables and their values.
+type Env = BTreeMap<String, String>;
+
+/// Arguments that `BuildKit` sets itself. They differ by platform, so they are only known where the caller says so.
+const AUTOMATIC: [&str; 10] = [
+    "BUILDPLATFORM",
+    "BUILDOS",
+    "BUILDOSVERSION",
+    "BUILDARCH",
+    "BUILDVARIANT",
+    "TARGETPLATFORM",
+    "TARGETOS",
+    "TARGETOSVERSION",
+    "TARGETARCH",
+    "TARGETVARIANT",
+];
+
+/// Stands for the value of an automatic argument that is not known.
+const UNKNOWN: char = '\0';
+
+/// A stage as it is built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedStage {
+    /// Index into [`Dockerfile::stages`].
+    pub stage: usize,
+    /// Its name as it is printed: `tools`, `stage-1`; none where the builder knows of one stage only.
+    pub name: Option<String>,
+    /// How many steps `BuildKit` says it has. That can be more than there are in `steps`: a `WORKDIR /` is counted
+    /// and never shown, and so is every `ONBUILD` trigger that makes no layer.
+    pub of: u32,
+    /// Its steps, in order. The index of each is its place here, from 1.
+    pub steps: Vec<ResolvedStep>,
+}
+
+/// A step as it is built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedStep {
+    /// The kind of its instruction.
+    pub keyword: Keyword,
+    /// Its text before substitution; a `FROM` without flags and name, its base substituted.
+    pub source: String,
+    /// Its text as `BuildKit` prints it, as far as the file tells: variables of the base image are not known, and
+    /// the builder adds the registry, the tag and the digest to a `FROM`.
+    pub text: String,
+    /// The bodies of its heredocs.
+    pub heredocs: Vec<String>,
+    /// Its first line in the file, from 1.
+    pub line: u32,
+}
+
+/// What a stage is built on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Base {
+    Scratch,
+    Image(String),
+    /// Earlier stages; several where the platform decides (`FROM base-$TARGETARCH`).
+    Stages(Vec<usize>),
+}
+
+/// What is known at the end of a stage.
+#[derive(Clone, Default)]
+struct State {
+    env: Arc<Env>,
+    /// None where the base image decides.
+    workdir: Option<String>,
+}
+
+impl Dockerfile {
+    /// The stages that `target` needs (the last stage where it is none, or is not there), in the file's order.
+    ///
+    /// `args` are the build arguments; platform arguments such as `TARGETARCH` may be among them. Where those decide
+    /// on a base and are not there, all stages that they could mean are needed.
+    pub fn needed_stages(&self, target: Option<&str>, args: &BTreeMap<String, String>) -> Vec<usize> {
+        let bases = self.bases(&self.global_args(target, args));
+        let mut needed = vec![false; self.stages.len()];
+        let mut open: Vec<usize> = self.target(target).into_iter().collect();
+        while let Some(index) = open.pop() {
+            if std::mem::replace(&mut needed[index], true) {
+                continue;
+            }
+            if let Base::Stages(on) = &bases[index] {
+                open.extend(on);
+            }
+            let triggers = self.triggers(&bases[index]);
+            let instructions = self.stages[index].instructions.iter().chain(&triggers);
+            open.extend(instructions.flat_map(|instruction| self.sources(instruction)));
+        }
+        (0..self.stages.len()).filter(|&index| needed[index]).collect()
+    }
+
+    /// The stages that `target` needs, with their steps as `BuildKit` numbers and prints them; `args` as for
+    /// [`Self::needed_stages`].
+    pub fn resolve(&self, target: Option<&str>, args: &BTreeMap<String, String>) -> Vec<ResolvedStage> {
+        let globals = self.global_args(target, args);
+        let bases = self.bases(&globals);
+        let alone = self.stages.len() == 1 && !self.names_another();
+        let mut states: Vec<State> = vec![State::default(); self.stages.len()];
+        let mut resolved = Vec::new();
+        for index in self.needed_stages(target, args) {
+            let state = match &bases[index] {
+                Base::Stages(on) => on.first().map(|&on| states[on].clone()).unwrap_or_default(),
+                Base::Scratch => State { workdir: Some("/".to_owned()), ..State::default() },
+                Base::Image(_) => State::default(),
+            };
+            let mut walk =
+                Walk { escape: self.escape, globals: &globals, args, state, of: 0, steps: Vec::new() };
+            walk.stage(&self.stages[index], &bases[index], &self.triggers(&bases[index]));
+            states[index] = walk.state;
+            let name = self.stages[index].name.clone().unwrap_or_else(|| format!("stage-{index}"));
+            let name = (!alone).then_some(name);
+            resolved.push(ResolvedStage { stage: index, name, of: walk.of, steps: walk.steps });
+        }
+        resolved
+    }
+
+    /// Index of the stage that becomes the image; none in a file without stages.
+    pub fn target(&self, target: Option<&str>) -> Option<usize> {
+        target.and_then(|name| self.named(name)).or_else(|| self.stages.len().checked_sub(1))
+    }
+
+    /// The last stage of that name. Names are compared in lower case; a number is no name.
+    fn named(&self, name: &str) -> Option<usize> {
+        let name = name.to_lowercase();
+        self.stages.iter().rposition(|stage| stage.name.as_deref() == Some(&name))
+    }
+
+    /// Whether the builder makes a stage of something that is none in the file: an image to copy from, and each mount
+    /// of a `RUN` that is not from a stage. A single stage is printed with its name then.
+    fn names_another(&self) -> bool {
+        let mut instructions = self.stages.iter().flat_map(|stage| &stage.instructions);
+        instructions.any(|instruction| {
+            let foreign = |name: &str| self.named(name).is_none();
+            let copies = instruction.keyword == Keyword::Copy
+                && instruction
+                    .flag("from")
+                    .is_some_and(|from| from.parse::<usize>().is_err() && foreign(from));
+            copies || instruction.mounts().any(|from| from.is_none_or(foreign))
+        })
+    }
+
+    /// The stages that an instruction takes files from, by name, or in a `COPY` also by index.
+    fn sources(&self, instruction: &Instruction) -> Vec<usize> {
+        let copied =
+            instruction.flag("from").filter(|_| instruction.keyword == Keyword::Copy).and_then(|from| {
+                from.parse()
+                    .map_or_else(|_| self.named(from), |index| (index < self.stages.len()).then_some(index))
+            });
+        let mounted = instruction.mounts().flatten().filter_map(|from| self.named(from));
+        mounted.chain(copied).collect()
+    }
+
+    /// What the stage below leaves for the one that is built on it to run.
+    fn triggers(&self, base: &Base) -> Vec<Instruction> {
+        let below = match base {
+            Base::Stages(on) => on.first(),
+            _ => None,
+        };
+        let instructions = below.map(|&index| self.stages[index].instructions.as_slice()).unwrap_or_default();
+        instructions.iter().filter_map(|instruction| instruction.trigger(self.escape)).collect()
+    }
+
+    fn bases(&self, globals: &Env) -> Vec<Base> {
+        self.stages.iter().enumerate().map(|(index, stage)| self.base(index, stage, globals)).collect()
+    }
+
+    fn base(&self, index: usize, stage: &Stage, globals: &Env) -> Base {
+        let base = expand(&stage.base, self.escape, &|name| globals.get(name).cloned());
+        let earlier = &self.stages[..index];
+        if let Some(on) = earlier.iter().rposition(|earlier| earlier.name.as_deref() == Some(&base)) {
+            return Base::Stages(vec![on]);
+        }
+        // The platform is part of the name: each stage that fits can be meant.
+        let pattern = expand(&stage.base, self.escape, &|name| {
+            let unknown = || AUTOMATIC.contains(&name).then(|| UNKNOWN.to_string());
+            globals.get(name).cloned().or_else(unknown)
+        });
+        if !pattern.contains(UNKNOWN) {
+            return if base == "scratch" { Base::Scratch } else { Base::Image(base) };
+        }
+        let fits = |stage: &Stage| stage.name.as_ref().is_some_and(|name| fits(&pattern, name));
+        let on: Vec<usize> = (0..index).filter(|&index| fits(&earlier[index])).collect();
+        if on.is_empty() { Base::Image(stage.base.clone()) } else { Base::Stages(on) }
+    }
+
+    /// The arguments that stand before the first `FROM`, and those that are set without.
+    fn global_args(&self, target: Option<&str>, args: &BTreeMap<String, String>) -> Env {
+        let automatic = |name: &&str| args.get(*name).map(|value| ((*name).to_owned(), value.clone()));
+        let mut globals: Env = AUTOMATIC.iter().filter_map(automatic).collect();
+        let last = || self.stages.last().and_then(|stage| stage.name.clone());
+        let stage = target.map(str::to_owned).or_else(last).unwrap_or_else(|| "default".to_owned());
+        globals.insert("TARGETSTAGE".to_owned(), args.get("TARGETSTAGE").cloned().unwrap_or(stage));
+        for instruction in self.globals.iter().filter(|instruction| instruction.keyword == Keyword::Arg) {
+            for word in words::quoted(&instruction.arguments, self.escape) {
+                let (name, default) = word.split_once('=').map_or((&*word, None), |(n, v)| (n, Some(v)));
+                let value = args.get(name).cloned();
+                let expanded = |default| expand(default, self.escape, &|name| globals.get(name).cloned());
+                if let Some(value) = value.or_else(|| default.map(expanded)) {
+                    globals.insert(name.to_owned(), value);
+                }
+            }
+        }
+        globals
+    }
+}
+
+/// Whether a name is the pattern, with anything where the pattern is unknown.
+fn fits(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split(UNKNOWN);
+    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
+    let mut parts = parts.peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.is_empty()
+}
+
+/// The walk through one stage.
+struct Walk<'a> {
+    escape: char,
+    globals: &'a Env,
+    args: &'a Env,
+    state: State,
+    of: u32,
+    steps: Vec<ResolvedStep>,
+}
+
+impl Walk<'_> {
+    fn stage(&mut self, stage: &Stage, base: &Base, triggers: &[Instruction]) {
+        if let Base::Image(image) = base {
+            self.of += 1;
+            let text = format!("FROM {image}");
+            self.push(&stage.from, text.clone(), text);
+        }
+        for trigger in triggers {
+            // The builder counts them all, those too that make no layer.
+            self.of = self.of.saturating_add(1);
+            let steps = self.steps.len();
+            self.instruction(trigger);
+            for step in &mut self.steps[steps..] {
+                step.source.insert_str(0, "ONBUILD ");
+                step.text.insert_str(0, "ONBUILD ");
+                step.line = stage.from.first_line;
+            }
+        }
+        for instruction in &stage.instructions {
+            self.of = self.of.saturating_add(u32::from(instruction.keyword.is_step()));
+            self.instruction(instruction);
+        }
+    }
+
+    fn instruction(&mut self, instruction: &Instruction) {
+        match instruction.keyword {
+            Keyword::Arg => self.arg(&instruction.arguments),
+            Keyword::Env => self.env(&instruction.arguments),
+            Keyword::Run => {
+                let text = expand_run(&instruction.text, self.escape, &|name| self.get(name));
+                self.push(instruction, instruction.text.clone(), text);
+            }
+            Keyword::Add | Keyword::Copy => {
+                self.push(instruction, instruction.text.clone(), self.expanded(&instruction.text));
+            }
+            Keyword::Workdir => {
+                self.workdir(&self.expanded(&instruction.arguments));
+                if self.state.workdir.as_deref() != Some("/") {
+                    self.push(instruction, instruction.text.clone(), self.expanded(&instruction.text));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn push(&mut self, instruction: &Instruction, source: String, text: String) {
+        self.steps.push(ResolvedStep {
+            keyword: instruction.keyword.clone(),
+            source,
+            text,
+            heredocs: instruction.heredocs.iter().map(|heredoc| heredoc.body.clone()).collect(),
+            line: instruction.first_line,
+        });
+    }
+
+    fn get(&self, name: &str) -> Option<String> {
+        self.state.env.get(name).cloned()
+    }
+
+    fn expanded(&self, word: &str) -> String {
+        expand(word, self.escape, &|name| self.get(name))
+    }
+
+    fn set(&mut self, name: String, value: String) {
+        Arc::make_mut(&mut self.state.env).insert(name, value);
+    }
+
+    /// A value from outside wins, then the default here, then the value before the first `FROM`.
+    fn arg(&mut self, arguments: &str) {
+        for word in words::quoted(arguments, self.escape) {
+            let (name, default) = word.split_once('=').map_or((&*word, None), |(n, v)| (n, Some(v)));
+            let given = self.args.get(name).cloned();
+            let value = given.or_else(|| {
+                default.map(|value| self.expanded(value)).or_else(|| self.globals.get(name).cloned())
+            });
+            if let Some(value) = value {
+                self.set(name.to_owned(), value);
+            }
+        }
+    }
+
+    /// All of one `ENV` is substituted with what was set before it.
+    fn env(&mut self, arguments: &str) {
+        let pairs = words::pairs(arguments, self.escape);
+        let pairs: Vec<_> =
+            pairs.iter().map(|(name, value)| (self.expanded(name), self.expanded(value))).collect();
+        for (name, value) in pairs {
+            self.set(name, value);
+        }
+    }
+
+    fn workdir(&mut self, path: &str) {
+        if path.starts_with('/') {
+            self.state.workdir = Some(path.to_owned());
+        } else if let Some(before) = self.state.workdir.as_ref().filter(|_| !path.is_empty()) {
+            self.state.workdir = Some(joined(before, path));
+        }
+    }
+}
+
+/// A path after another, with `.` and `..` worked out.
+fn joined(before: &str, path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in before.split('/').chain(path.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
