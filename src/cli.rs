@@ -1,1 +1,330 @@
-//! (to come)
+//! The command line: what was typed, and no more. `config` says what it means.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Cyan.on_default().bold())
+    .usage(AnsiColor::Cyan.on_default().bold())
+    .literal(AnsiColor::Green.on_default())
+    .placeholder(AnsiColor::Yellow.on_default());
+
+const EXAMPLES: &str = "\
+Examples:
+  layertop demo                          see it without Docker: bundled recordings, no network
+  layertop build                         build what layertop.toml says, layer by layer on the screen
+  TAG=my-feature layertop build          the same under another tag
+  layertop build --dry-run               print the docker command and run nothing
+  layertop build --progress plain        lines for a CI log; the default where there is no terminal
+  layertop build -- --no-cache .         what follows -- goes to docker buildx build
+  layertop replay build.jsonl.zst        watch a build again
+
+Exit codes:
+  0        success
+  2        the command line or the configuration is wrong
+  4        no engine, builder or registry is to be found
+  128 + n  ended by signal n
+  others   those of docker buildx: 1 the build failed, 130 it was cancelled, …";
+
+/// The whole command line.
+#[derive(Debug, Clone, Parser)]
+#[command(
+    name = "layertop",
+    version,
+    about = "htop for cached image builds: every layer of a BuildKit build, live: hit or miss, and why",
+    long_about = None,
+    styles = STYLES,
+    after_help = EXAMPLES,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    propagate_version = false,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// What is asked of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Read this configuration instead of the layertop.toml found upward from here
+    #[arg(long, global = true, value_name = "FILE", env = "LAYERTOP_CONFIG", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// When to use colours [default: auto]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        help = "Colours: auto looks at the terminal, NO_COLOR, CLICOLOR and CLICOLOR_FORCE [default: auto]"
+    )]
+    pub color: Option<Color>,
+    /// How the build is shown: auto is tui on a terminal and plain elsewhere [default: auto]
+    #[arg(long, global = true, value_name = "MODE")]
+    pub progress: Option<Progress>,
+    /// Draw with ASCII characters only
+    #[arg(long, global = true)]
+    pub ascii: bool,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal that has them and where no environment variable says otherwise
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// How a build is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Progress {
+    /// tui on a terminal, plain elsewhere
+    #[default]
+    Auto,
+    /// The full screen
+    Tui,
+    /// Lines that are only ever appended, for CI logs
+    Plain,
+    /// One JSON object a line, the summary last
+    Json,
+    /// Nothing but errors
+    Quiet,
+}
+
+/// The commands.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Build the image and show every layer: hit, running, rebuilt
+    Build(Build),
+    /// Watch a recording, or a file of buildx's rawjson progress, again
+    Replay(Replay),
+    /// Watch a bundled build: needs neither Docker nor a network
+    Demo(Demo),
+    /// Show, check or describe the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print the completions of a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+const BUILD_HELP: &str = "\
+Build the image and show every layer: hit, running, rebuilt.
+
+Runs docker buildx build with what layertop.toml says. REGISTRY, TAG and PLATFORMS in the environment override the file, \
+options override both. The exit code is that of buildx. Ctrl-C cancels; a second one presses, a third one kills.";
+
+const BUILD_EXAMPLES: &str = "\
+Examples:
+  layertop build
+  layertop build -t my-feature --platform linux/amd64
+  REGISTRY=10.43.17.166:5000 TAG=my-feature PLATFORMS=linux/amd64 layertop build
+  layertop build --dry-run
+  layertop build -- --no-cache-filter pip
+  layertop build -- --output type=local,dest=out -f docker/Dockerfile .
+
+What follows -- is handed to docker buildx build as it is. An option that stands there replaces layertop's own of the same \
+name (-f, -t, --platform, --builder, --target, --cache-from, --cache-to; --push, --load and --output replace each other), a \
+--build-arg just the one of its name, and a path or URL replaces the context.
+
+Build arguments whose names look secret (TOKEN, PASSWORD, …) are handed over by environment and never stand in a command \
+line; their values are masked in everything that is shown and recorded.";
+
+/// `layertop build`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(long_about = BUILD_HELP, after_help = BUILD_EXAMPLES)]
+pub struct Build {
+    /// Print the exact docker command, quoted for a shell, and run nothing
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
+    /// Don't write a recording of this build
+    #[arg(long)]
+    pub no_record: bool,
+    /// Tag of the image: what stands after its colon
+    #[arg(long, short, value_name = "TAG")]
+    pub tag: Option<String>,
+    /// Platforms to build for, separated by commas
+    #[arg(long, value_name = "OS/ARCH,…")]
+    pub platform: Option<String>,
+    /// Registry of the image and of its cache
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub registry: Option<String>,
+    /// Stage to build [default: the last one]
+    #[arg(long, value_name = "STAGE")]
+    pub target: Option<String>,
+    /// buildx builder [default: buildx's current one]
+    #[arg(long, value_name = "NAME")]
+    pub builder: Option<String>,
+    /// Dockerfile [default: the one in the context]
+    #[arg(long, short, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub file: Option<String>,
+    /// Options and context for docker buildx build
+    #[arg(last = true, value_name = "BUILDX ARGS")]
+    pub buildx: Vec<String>,
+}
+
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  layertop replay build.jsonl.zst
+  layertop replay build.jsonl.zst --speed 8x
+  layertop replay build.jsonl.zst --speed max --progress json
+  docker buildx build --progress=rawjson . 2> build.json; layertop replay build.json";
+
+/// `layertop replay`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = REPLAY_EXAMPLES)]
+pub struct Replay {
+    /// The recording, or what docker buildx build --progress=rawjson wrote
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// How fast: 8x, 0.5x, or max for no waiting at all
+    #[arg(long, value_name = "SPEED", default_value = "1x")]
+    pub speed: Speed,
+    /// End with the exit code of the recorded build
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  layertop demo
+  layertop demo requirements --speed 4x
+  layertop demo first --progress plain --speed max";
+
+/// `layertop demo`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = DEMO_EXAMPLES)]
+pub struct Demo {
+    /// The build to show
+    #[arg(value_enum)]
+    pub scenario: Option<Scenario>,
+    /// How fast: 8x, 0.5x, or max for no waiting at all
+    #[arg(long, value_name = "SPEED", default_value = "1x")]
+    pub speed: Speed,
+}
+
+/// The bundled builds: the four rows of Montage AI's table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// No cache anywhere: every layer runs
+    First,
+    /// A file under src/ changed: the last layer runs
+    Code,
+    /// requirements.txt changed: pip and what follows it run
+    Requirements,
+    /// Nothing changed: every layer is a hit
+    Unchanged,
+}
+
+/// `layertop config`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the resolved configuration, and where each value comes from
+    Print,
+    /// Check the configuration: exit code 2 and the place where something is wrong
+    Check,
+    /// Print the JSON schema of layertop.toml, for editors
+    Schema,
+}
+
+/// How fast a recording is played.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Speed {
+    /// So many times as fast as it happened; above 0.
+    Times(f64),
+    /// Without waiting.
+    Max,
+}
+
+impl Default for Speed {
+    fn default() -> Self {
+        Self::Times(1.0)
+    }
+}
+
+impl FromStr for Speed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.eq_ignore_ascii_case("max") {
+            return Ok(Self::Max);
+        }
+        let number = text.strip_suffix(['x', 'X']).unwrap_or(text);
+        match number.parse::<f64>() {
+            Ok(times) if (0.01..=10_000.0).contains(&times) => Ok(Self::Times(times)),
+            _ => Err("write it as 8x, 0.5x or max; from 0.01x to 10000x".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_the_dashes_is_left_alone() {
+        let cli = parse("layertop build -t x --progress plain -- -t a/b:c --progress=plain -- .").unwrap();
+        assert_eq!(cli.global.progress, Some(Progress::Plain));
+        let Command::Build(build) = cli.command else { panic!("{cli:?}") };
+        assert_eq!(build.tag.as_deref(), Some("x"));
+        assert_eq!(build.buildx, ["-t", "a/b:c", "--progress=plain", "--", "."]);
+    }
+
+    #[test]
+    fn speeds() {
+        for (text, speed) in [("8x", 8.0), ("0.5x", 0.5), ("2", 2.0)] {
+            assert_eq!(text.parse(), Ok(Speed::Times(speed)));
+        }
+        assert_eq!("max".parse(), Ok(Speed::Max));
+        for text in ["", "x", "0x", "-1x", "NaN", "inf", "1e9x"] {
+            assert!(text.parse::<Speed>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn usage_errors_end_with_2() {
+        for line in
+            ["layertop", "layertop bild", "layertop build --speed", "layertop replay", "layertop demo x"]
+        {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+        let kind = parse("layertop").unwrap_err().kind();
+        assert_eq!(kind, ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
+        assert_eq!(parse("layertop --help").unwrap_err().exit_code(), 0);
+    }
+
+    #[test]
+    fn global_options_stand_anywhere() {
+        for line in ["layertop --ascii --color never demo", "layertop demo --ascii --color never"] {
+            let cli = parse(line).unwrap();
+            assert!(cli.global.ascii);
+            assert_eq!(cli.global.color, Some(Color::Never));
+        }
+    }
+}

@@ -1,1 +1,276 @@
-//! (to come)
+//! What the command line, the environment and `layertop.toml` mean together.
+//!
+//! From the strongest to the weakest: options; the environment (`REGISTRY`, `TAG`, `PLATFORMS`); the `layertop.toml`
+//! found upward from the working directory, or the file of `--config`; the user's own defaults in
+//! `$XDG_CONFIG_HOME/layertop/config.toml`; the bundled profile (layer names only); the defaults. Values replace each
+//! other; build arguments are merged name by name, and layer rules stand one behind the other, the first match wins.
+//!
+//! Relative paths in a file are relative to the folder of the project's `layertop.toml`; those of the command line to
+//! the working directory, where buildx runs too.
+
+mod file;
+mod print;
+mod profile;
+mod resolve;
+mod rules;
+pub(crate) mod secret;
+mod validate;
+mod value;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cli;
+use crate::error::{Error, Place, Problem};
+use crate::event::{LayerRule, Platform};
+
+pub use file::{ClusterRegistry, Kubernetes};
+pub use resolve::is_remote;
+pub use rules::compile;
+pub use value::{Origin, Value};
+
+/// The name that is looked for.
+pub const FILE_NAME: &str = "layertop.toml";
+
+/// What is around a process: all that the configuration looks at beside the command line.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// The working directory.
+    pub cwd: PathBuf,
+    /// Where the user's own defaults stand, whether they exist or not.
+    pub user_file: Option<PathBuf>,
+    /// The environment; variables that are not UTF-8 are left out.
+    pub env: BTreeMap<String, String>,
+}
+
+impl Surroundings {
+    /// Those of this process.
+    ///
+    /// # Errors
+    ///
+    /// The working directory is gone.
+    pub fn of_process() -> Result<Self, Error> {
+        use etcetera::BaseStrategy as _;
+        let cwd =
+            std::env::current_dir().map_err(|source| Error::io("find the working directory", ".", source))?;
+        let base = etcetera::base_strategy::choose_base_strategy().ok();
+        let user_file = base.map(|base| base.config_dir().join("layertop").join("config.toml"));
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Ok(Self { cwd, user_file, env: std::env::vars_os().filter_map(text).collect() })
+    }
+}
+
+/// What was resolved, each value with its origin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The project's folder: that of its file, or the working directory where there is none.
+    pub folder: PathBuf,
+    /// The files that were read, the project's before the user's.
+    pub files: Vec<PathBuf>,
+    /// The bundled profile.
+    pub profile: Value<Option<String>>,
+    /// What the build makes.
+    pub image: Image,
+    /// How it is built.
+    pub build: Build,
+    /// The rules that name layers, all of them readable.
+    pub layers: Vec<Value<LayerRule>>,
+    /// Which recordings are kept.
+    pub recordings: Recordings,
+    /// How builds are shown.
+    pub ui: Ui,
+    /// The cluster, where one is configured.
+    pub kubernetes: Option<Kubernetes>,
+    /// What is wrong without being in the way of a build: layer rules that can't be read.
+    pub warnings: Vec<Problem>,
+}
+
+/// What the build makes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Image {
+    /// Registry; none: Docker Hub.
+    pub registry: Value<Option<String>>,
+    /// Repository; none: nothing is tagged, and there is no registry cache.
+    pub name: Value<Option<String>>,
+    /// Tag.
+    pub tag: Value<String>,
+    /// Platforms; none: the builder's own.
+    pub platforms: Value<Vec<Platform>>,
+}
+
+/// How it is built. Paths are as they stand in a command that runs in the working directory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Build {
+    /// buildx builder; none: its current one.
+    pub builder: Value<Option<String>>,
+    /// Build context.
+    pub context: Value<String>,
+    /// Dockerfile; none: the one in the context.
+    pub dockerfile: Value<Option<String>>,
+    /// Stage; none: the last one.
+    pub target: Value<Option<String>>,
+    /// Build arguments.
+    pub args: BTreeMap<String, Value<String>>,
+    /// Tag of the registry cache; none: no cache.
+    pub cache: Value<Option<String>>,
+    /// Whether the image is pushed.
+    pub push: Value<bool>,
+    /// More words for buildx.
+    pub extra: Value<Vec<String>>,
+}
+
+/// Which recordings are kept: as many as all three bounds allow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recordings {
+    /// How many.
+    pub keep: Value<u32>,
+    /// How long.
+    pub keep_for: Value<Duration>,
+    /// How many bytes in all.
+    pub keep_bytes: Value<u64>,
+}
+
+/// How builds are shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ui {
+    /// The kind of display.
+    pub progress: Value<cli::Progress>,
+    /// Colours.
+    pub color: Value<cli::Color>,
+    /// ASCII only.
+    pub ascii: Value<bool>,
+}
+
+impl Config {
+    /// Reads and merges everything. `build` is what was typed for a build, where one was asked for.
+    ///
+    /// # Errors
+    ///
+    /// A file that can't be read, or says what can't be, each problem with its place; an option or a variable whose
+    /// value can't be.
+    pub fn load(
+        global: &cli::Global,
+        build: Option<&cli::Build>,
+        around: &Surroundings,
+    ) -> Result<Self, Error> {
+        let project = match &global.config {
+            Some(path) => Some(around.cwd.join(path)),
+            None => find_upward(&around.cwd),
+        };
+        let user = around.user_file.clone().filter(|file| file.is_file() && Some(file) != project.as_ref());
+        let docs = project.iter().chain(&user).map(|path| Doc::read(path, &around.cwd));
+        let docs = docs.collect::<Result<Vec<_>, _>>()?;
+        let problems: Vec<Problem> = docs.iter().flat_map(validate::file).collect();
+        if !problems.is_empty() {
+            return Err(Error::Config(problems));
+        }
+        let folder = project.as_deref().and_then(Path::parent).unwrap_or(&around.cwd);
+        let none = cli::Build::default();
+        let typed = build.unwrap_or(&none);
+        resolve::Resolver { docs, around, global, typed, folder }.resolve()
+    }
+
+    /// `registry/name`, without a tag; none where the image has no name.
+    pub fn repository(&self) -> Option<String> {
+        let name = self.image.name.as_deref()?;
+        Some(match self.image.registry.as_deref() {
+            Some(registry) => format!("{registry}/{name}"),
+            None => name.to_owned(),
+        })
+    }
+
+    /// `registry/name:tag`.
+    pub fn image(&self) -> Option<String> {
+        Some(format!("{}:{}", self.repository()?, *self.image.tag))
+    }
+
+    /// `registry/name:cache`; none where no cache is configured.
+    pub fn cache(&self) -> Option<String> {
+        Some(format!("{}:{}", self.repository()?, self.build.cache.as_deref()?))
+    }
+
+    /// The layer rules alone, as an outline carries them.
+    pub fn rules(&self) -> Vec<LayerRule> {
+        self.layers.iter().map(|rule| rule.value.clone()).collect()
+    }
+
+    /// The configuration as TOML, each value with its origin; secret build arguments masked.
+    pub fn print(&self) -> String {
+        print::print(self)
+    }
+
+    /// One sentence for each layer rule of a file that names nothing in a Dockerfile with these instructions. Rules
+    /// of a profile may be idle: a profile is made for more than one Dockerfile.
+    pub fn idle_rules(&self, instructions: &[&str]) -> Vec<String> {
+        let own = |rule: &&Value<LayerRule>| matches!(rule.origin, Origin::File(..));
+        let idle = rules::idle(&self.layers, instructions).into_iter().filter(|(rule, _)| own(rule));
+        idle.map(|(rule, shadowed)| {
+            let why =
+                if shadowed { "an earlier rule comes first everywhere" } else { "no instruction matches" };
+            format!("{}: layer `{}` names nothing: {why} (`{}`)", rule.origin, rule.name, rule.pattern)
+        })
+        .collect()
+    }
+}
+
+/// The JSON schema of `layertop.toml`.
+pub fn schema() -> serde_json::Value {
+    file::schema()
+}
+
+/// A file with its text, so that every place in it can be shown.
+struct Doc {
+    path: Arc<Path>,
+    text: String,
+    file: file::File,
+}
+
+impl Doc {
+    /// Reads a file. It is shown relative to `cwd` where it lies below it.
+    fn read(path: &Path, cwd: &Path) -> Result<Self, Error> {
+        let shown = path.strip_prefix(cwd).unwrap_or(path);
+        let bytes = std::fs::read(path).map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => Error::usage(
+                format!("there is no configuration file {}", shown.display()),
+                "leave --config out to look for layertop.toml upward from here",
+            ),
+            _ => Error::Config(vec![Problem {
+                file: shown.to_owned(),
+                place: None,
+                message: format!("can't be read: {source}"),
+                hint: Some("make it a readable file, or name another one with --config".to_owned()),
+            }]),
+        })?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let valid = error.utf8_error().valid_up_to();
+            let text = String::from_utf8_lossy(error.as_bytes());
+            Error::Config(vec![Problem {
+                file: shown.to_owned(),
+                place: Some(Place::of(&text, valid..valid)),
+                message: "this is not UTF-8".to_owned(),
+                hint: Some("save the file as UTF-8".to_owned()),
+            }])
+        })?;
+        let file = file::File::parse(shown, &text).map_err(|problem| Error::Config(vec![*problem]))?;
+        Ok(Self { path: shown.into(), text, file })
+    }
+
+    fn origin(&self, span: &Range<usize>) -> Origin {
+        Origin::File(self.path.clone(), Place::of(&self.text, span.clone()).line)
+    }
+
+    fn problem(&self, span: Range<usize>, message: String, hint: String) -> Problem {
+        let place = Some(Place::of(&self.text, span));
+        Problem { file: self.path.to_path_buf(), place, message, hint: Some(hint) }
+    }
+}
+
+/// The nearest `layertop.toml` in this folder or above it.
+fn find_upward(folder: &Path) -> Option<PathBuf> {
+    folder.ancestors().map(|folder| folder.join(FILE_NAME)).find(|file| file.is_file())
+}

@@ -21,5 +21,6 @@ pub mod model;
 pub mod recording;
 pub mod report;
 pub mod source;
+pub mod terminal;
 pub mod ui;
 pub mod view;

@@ -53,7 +53,9 @@ pub struct Model {
 impl Model {
     /// Takes events in their order.
     pub fn apply_all(&mut self, events: &[Stamped]) {
-        events.iter().for_each(|event| self.take(event));
+        for event in events {
+            self.take(event);
+        }
         self.stack.settle();
     }
 

@@ -1,1 +1,17 @@
-//! (to come)
+//! Recordings: the event stream written down, and read again.
+//!
+//! The format is lines of JSON, a header and then one event each ([`format`]), packed as one zstd frame that is flushed at
+//! least every second: after a crash everything up to the last flush can be read. A [`Recorder`] writes one beside the
+//! build and never gets in its way; a [`Reader`] reads one, or what else holds a build's progress, a batch at a time.
+
+mod files;
+pub mod format;
+mod input;
+mod reader;
+mod recorder;
+
+pub use files::{Retention, begun, default_dir, prune};
+pub use format::{Header, Record, VERSION, event_line, header_line, parse_line};
+pub use input::Kind;
+pub use reader::{Diagnostics, OpenError, Reader};
+pub use recorder::{Closed, Recorder, Settings};

@@ -1,3 +1,4 @@
 //! Sources: what hears the outside and turns it into events. One a file; their foreign types end here.
 
 pub mod rawjson;
+pub mod replay;

@@ -1,1 +1,355 @@
-//! (to come)
+//! What the user is looking at: focus, selection, overlay. A key and a model in, a new state and effects out.
+
+pub mod keys;
+pub mod log;
+pub mod rows;
+pub mod theme;
+
+use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyEventKind};
+use tui_input::backend::crossterm::EventHandler as _;
+
+use crate::event::Platform;
+use crate::model::{Kind, Model, Outcome, StepId, VertexId};
+use keys::Action;
+use log::LogView;
+use rows::RowId;
+use theme::Theme;
+
+/// The panes that take keys.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Focus {
+    /// The stack of layers.
+    #[default]
+    Stack,
+    /// The output of a step.
+    Log,
+}
+
+/// What lies over the panes.
+#[derive(Debug, Default)]
+pub enum Overlay {
+    /// Nothing.
+    #[default]
+    None,
+    /// The keys.
+    Help,
+    /// All warnings, scrolled down by so many lines.
+    Warnings(usize),
+    /// "A build is running: quit?"
+    Quit,
+    /// The text to look for in the log, as it is typed.
+    Search(tui_input::Input),
+    /// The text that layers must hold, as it is typed.
+    Filter(tui_input::Input),
+}
+
+/// What has to be done outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Leave.
+    Quit,
+    /// Cancel the build, harder than before.
+    Cancel,
+    /// Put this on the clipboard.
+    Copy(String),
+    /// Give the terminal to the shell.
+    Suspend,
+    /// Draw everything again.
+    Redraw,
+    /// Tell the replay.
+    Replay(Action),
+}
+
+/// Where a replay stands.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReplayStatus {
+    /// Whether it is paused.
+    pub paused: bool,
+    /// Its speed as it is written: `8x`, `max`.
+    pub speed: String,
+    /// Which recording of how many, from 1.
+    pub scene: Option<(usize, usize)>,
+}
+
+/// How many lines the panes show; a page is that long.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pages {
+    /// Rows of the stack.
+    pub stack: usize,
+    /// Lines of the log.
+    pub log: usize,
+}
+
+/// What the user is looking at.
+#[derive(Debug, Default)]
+pub struct Ui {
+    /// The pane that takes the keys.
+    pub focus: Focus,
+    /// What lies over the panes.
+    pub overlay: Overlay,
+    /// The selected row; none: the screen follows the build.
+    pub cursor: Option<RowId>,
+    /// The selected platform's column.
+    pub column: usize,
+    /// Just the layers that hold this text are shown.
+    pub filter: String,
+    /// The log.
+    pub log: LogView,
+    /// Where the replay stands, in a replay.
+    pub replay: Option<ReplayStatus>,
+    /// How things look.
+    pub theme: Theme,
+    /// What was just done, until the next key.
+    pub message: Option<String>,
+    /// The step that is followed; it stays until it ends, so that the log does not flicker between platforms.
+    followed: Option<VertexId>,
+}
+
+impl Ui {
+    /// A fresh one that looks like this.
+    pub fn new(theme: Theme) -> Self {
+        Self { theme, ..Self::default() }
+    }
+
+    /// Everything that belonged to one build is let go of; what is shown next is another one.
+    pub fn reset(&mut self) {
+        let (theme, replay) = (self.theme, self.replay.take());
+        *self = Self { replay, theme, ..Self::default() };
+    }
+
+    /// Whether the user holds on to something that must not vanish by itself.
+    pub fn holds(&self) -> bool {
+        self.cursor.is_some() || self.log.top.is_some() || !matches!(self.overlay, Overlay::None)
+    }
+
+    /// Follows the build. Call it when the model has changed.
+    pub fn sync(&mut self, model: &Model) {
+        let runs = |id: VertexId| {
+            model.vertex(id).is_some_and(|v| matches!(v.phase(), crate::model::Phase::Running(_)))
+        };
+        if model.outcome() != Outcome::Running || !self.followed.is_some_and(runs) {
+            self.followed = model.followed();
+        }
+    }
+
+    /// The step that is selected.
+    pub fn selected(&self, model: &Model) -> Option<StepId> {
+        let row = rows::row(model, self.cursor?)?;
+        let platforms = model.platforms();
+        let platform = platforms.get(self.column).or_else(|| platforms.first())?;
+        model.stack().cell(row, platform.as_ref())
+    }
+
+    /// The vertex whose log is shown.
+    pub fn shown(&self, model: &Model) -> Option<VertexId> {
+        match self.selected(model) {
+            Some(step) => model
+                .stack()
+                .step(step)?
+                .vertices
+                .iter()
+                .copied()
+                .max_by_key(|id| model.vertex(*id).map_or(0, |vertex| vertex.log.total())),
+            None => self.followed,
+        }
+    }
+
+    /// Takes an input event.
+    pub fn handle(&mut self, input: &Input, model: &Model, pages: Pages) -> Option<Effect> {
+        match input {
+            Input::Key(key) if key.kind != KeyEventKind::Release => {
+                self.message = None;
+                self.key(key, input, model, pages)
+            }
+            Input::Paste(text) => {
+                if let Overlay::Search(line) | Overlay::Filter(line) = &mut self.overlay {
+                    let typed = format!("{}{}", line.value(), text.lines().next().unwrap_or_default());
+                    *line = tui_input::Input::new(typed);
+                    self.typed(model, pages);
+                }
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn key(&mut self, key: &KeyEvent, input: &Input, model: &Model, pages: Pages) -> Option<Effect> {
+        let scenes = self.replay.as_ref().is_some_and(|replay| replay.scene.is_some());
+        let action = keys::action(key, self.replay.is_some(), scenes);
+        if matches!(action, Some(Action::Interrupt | Action::Suspend)) {
+            return self.act(action?, model, pages);
+        }
+        match &mut self.overlay {
+            Overlay::Search(line) | Overlay::Filter(line) => {
+                match key.code {
+                    KeyCode::Enter => self.overlay = Overlay::None,
+                    KeyCode::Esc => {
+                        *line = tui_input::Input::default();
+                        self.typed(model, pages);
+                        self.overlay = Overlay::None;
+                    }
+                    _ => {
+                        line.handle_event(input);
+                        self.typed(model, pages);
+                    }
+                }
+                None
+            }
+            Overlay::Quit => {
+                self.overlay = Overlay::None;
+                matches!(key.code, KeyCode::Char('y' | 'Y' | 'q') | KeyCode::Enter).then_some(Effect::Quit)
+            }
+            Overlay::Help if action.is_some() => {
+                self.overlay = Overlay::None;
+                None
+            }
+            Overlay::Warnings(top) => {
+                match action {
+                    Some(Action::Down) => *top += 1,
+                    Some(Action::PageDown) => *top += 10,
+                    Some(Action::Up) => *top = top.saturating_sub(1),
+                    Some(Action::PageUp) => *top = top.saturating_sub(10),
+                    Some(Action::First) => *top = 0,
+                    Some(_) => self.overlay = Overlay::None,
+                    None => {}
+                }
+                None
+            }
+            Overlay::Help => None,
+            Overlay::None => self.act(action?, model, pages),
+        }
+    }
+
+    /// What is typed holds at once.
+    fn typed(&mut self, model: &Model, pages: Pages) {
+        match &self.overlay {
+            Overlay::Search(line) => {
+                let wanted = line.value().to_owned();
+                let log = self.shown(model).and_then(|id| model.vertex(id)).map(|vertex| &vertex.log);
+                self.log.search(&wanted, log, pages.log);
+            }
+            Overlay::Filter(line) => {
+                self.filter = line.value().to_owned();
+                self.cursor = None;
+            }
+            _ => {}
+        }
+    }
+
+    fn act(&mut self, action: Action, model: &Model, pages: Pages) -> Option<Effect> {
+        let running = model.outcome() == Outcome::Running && self.replay.is_none();
+        match action {
+            Action::Quit if running => self.overlay = Overlay::Quit,
+            Action::Interrupt if running => return Some(Effect::Cancel),
+            Action::Quit | Action::Interrupt => return Some(Effect::Quit),
+            Action::Suspend => return Some(Effect::Suspend),
+            Action::Redraw => return Some(Effect::Redraw),
+            Action::Help => self.overlay = Overlay::Help,
+            Action::Warnings => self.overlay = Overlay::Warnings(0),
+            Action::Search => self.overlay = Overlay::Search(tui_input::Input::default()),
+            Action::Filter => self.overlay = Overlay::Filter(tui_input::Input::new(self.filter.clone())),
+            Action::NextPane | Action::PreviousPane => {
+                self.focus = if self.focus == Focus::Stack { Focus::Log } else { Focus::Stack };
+            }
+            Action::Pane(focus) => self.focus = focus,
+            Action::Open => self.focus = Focus::Log,
+            Action::Follow => self.follow(),
+            Action::Back => self.back(),
+            Action::Copy => return self.copy(model),
+            Action::NextMatch | Action::PreviousMatch => {
+                let log = self.shown(model).and_then(|id| model.vertex(id)).map(|vertex| &vertex.log);
+                self.log.next_match(log, action == Action::NextMatch, pages.log);
+            }
+            Action::PauseReplay
+            | Action::StepReplay
+            | Action::SeekBack
+            | Action::SeekOn
+            | Action::Slower
+            | Action::Faster
+            | Action::NextScene
+            | Action::PreviousScene => return Some(Effect::Replay(action)),
+            Action::Up
+            | Action::Down
+            | Action::Left
+            | Action::Right
+            | Action::PageUp
+            | Action::PageDown
+            | Action::First
+            | Action::Last => self.travel(action, model, pages),
+        }
+        None
+    }
+
+    fn follow(&mut self) {
+        self.cursor = None;
+        self.log.top = None;
+    }
+
+    /// Escape lets go of one thing at a time: the search, the place in the log, the selection, the filter.
+    fn back(&mut self) {
+        if !self.log.wanted.is_empty() {
+            self.log.wanted.clear();
+        } else if self.log.top.is_some() || self.cursor.is_some() {
+            self.follow();
+        } else {
+            self.filter.clear();
+        }
+    }
+
+    fn travel(&mut self, action: Action, model: &Model, pages: Pages) {
+        let columns = model.platforms().len();
+        match (action, self.focus) {
+            (Action::Left | Action::Right, _) => {
+                let step = if action == Action::Left { columns.saturating_sub(1) } else { 1 };
+                self.cursor = self.cursor.or_else(|| self.start(model));
+                self.column = (self.column + step) % columns.max(1);
+                self.log.top = None;
+            }
+            (_, Focus::Stack) => {
+                let page = pages.stack.max(1);
+                let before = self.cursor;
+                self.cursor = match (before, action) {
+                    // The first press selects what is being looked at, and moves nothing.
+                    (None, Action::Up | Action::Down) => self.start(model),
+                    _ => rows::travel(model, &self.filter, before, action, page),
+                };
+                if self.cursor != before {
+                    self.log.top = None;
+                }
+            }
+            (_, Focus::Log) => {
+                let log = self.shown(model).and_then(|id| model.vertex(id)).map(|vertex| &vertex.log);
+                self.log.travel(action, log, pages.log);
+            }
+        }
+    }
+
+    /// Where a selection begins: at the step that is followed.
+    fn start(&mut self, model: &Model) -> Option<RowId> {
+        let step = self.followed.and_then(|id| model.step_of(id));
+        if let Some(platform) =
+            step.and_then(|id| model.stack().step(id)).map(|step| step.name.platform.as_ref())
+        {
+            self.column = model.platforms().iter().position(|p| p.as_ref() == platform).unwrap_or(0);
+        }
+        step.and_then(|id| rows::find(model, id))
+            .or_else(|| rows::visible(model, &self.filter).first().copied())
+    }
+
+    fn copy(&mut self, model: &Model) -> Option<Effect> {
+        let id = self.shown(model)?;
+        let vertex = model.vertex(id)?;
+        let lines: Vec<&str> = vertex.log.iter().map(|line| line.line.text()).collect();
+        self.message = Some(format!("copied: the step and {} lines of its log", lines.len()));
+        let title = match &vertex.kind {
+            Kind::Step(step) => step.instruction.clone(),
+            _ => vertex.name.clone(),
+        };
+        Some(Effect::Copy(format!("{title}\n{}\n", lines.join("\n"))))
+    }
+}
+
+/// How a platform is headed: its architecture, where the system is the usual one.
+pub fn heading(platform: Option<&Platform>) -> &str {
+    platform.map_or("state", Platform::as_str)
+}

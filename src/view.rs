@@ -1,1 +1,115 @@
-//! (to come)
+//! The screen. Every pane is a widget that borrows the model; nothing here decides or reads a clock.
+//!
+//! ```text
+//! montage-ai:my-feature · multiarch-builder                  1:42     header: what, where, how far,
+//! ━━━━━━━━━━━━━━━━──────────  12 of 22  ● 8 hit  ○ 2 ran  ◐ 2 running          what is happening now
+//! ◐ pip on arm64 0:41 · pulling 2 blobs 12.1 of 40.2 MB
+//! ─ Stack ──────────────────────────────────────────────────────────    stack: a row an instruction,
+//! miniconda  FROM continuumio/miniconda3   ● hit          ● hit         a column a platform
+//! pip        RUN pip install -r …          ◐ running 0:41 · waiting
+//! ▲ cache import failed: …                                              alerts: what must not be missed
+//! ─ Log · pip · arm64 ───────────────────────────── following · / find   log, or the failure
+//! Collecting numpy==1.26.4
+//! ? help  q quit  Tab pane  ↑ step  / find                              footer: keys
+//! ```
+
+mod alerts;
+mod failure;
+mod footer;
+mod header;
+mod log;
+mod overlay;
+mod stack;
+mod text;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::widgets::Widget;
+
+use crate::event::Time;
+use crate::model::{Model, Outcome};
+use crate::ui::{Pages, Ui, rows};
+
+/// Below this the screen is one line of state and the running step.
+const LEAST: (u16, u16) = (40, 10);
+
+/// What all panes look at.
+#[derive(Clone, Copy)]
+pub struct Screen<'a> {
+    /// The build.
+    pub model: &'a Model,
+    /// What the user is looking at.
+    pub ui: &'a Ui,
+    /// Now, on the clock that the events are on.
+    pub now: Time,
+}
+
+/// Where the panes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Areas {
+    header: Rect,
+    stack: Rect,
+    alerts: Rect,
+    log: Rect,
+    footer: Rect,
+}
+
+impl Screen<'_> {
+    /// How many lines the panes show in an area: a page of each.
+    pub fn pages(&self, area: Rect) -> Pages {
+        let areas = self.areas(area);
+        let inner = |area: Rect| usize::from(area.height.saturating_sub(1));
+        Pages { stack: inner(areas.stack), log: inner(areas.log) }
+    }
+
+    fn areas(&self, area: Rect) -> Areas {
+        let header = if area.height >= 16 { 3 } else { 2 };
+        let rest = area.height.saturating_sub(header + 1);
+        let alerts = (alerts::lines(self).len() as u16).min(if area.height >= 30 { 3 } else { 1 });
+        let wanted = 1 + stack::height(self) as u16;
+        // The log keeps what it needs to be of use, and the failure what it needs to be read without scrolling.
+        let least_log = match self.model.failure() {
+            Some(failure) => (failure.excerpt.len() as u16 + 8).min(rest * 2 / 3),
+            None => (rest / 3).clamp(3, 12),
+        };
+        let stack = wanted.min(rest.saturating_sub(alerts + least_log)).max(2);
+        let [header, stack, alerts, log, footer] = Layout::vertical([
+            Constraint::Length(header),
+            Constraint::Length(stack),
+            Constraint::Length(alerts),
+            Constraint::Fill(1),
+            Constraint::Length(1),
+        ])
+        .areas(area);
+        Areas { header, stack, alerts, log, footer }
+    }
+}
+
+impl Widget for &Screen<'_> {
+    fn render(self, area: Rect, buf: &mut Buffer) {
+        if area.width < LEAST.0 || area.height < LEAST.1 {
+            return header::small(self, area, buf);
+        }
+        let areas = self.areas(area);
+        header::render(self, areas.header, buf);
+        stack::render(self, areas.stack, buf);
+        alerts::render(self, areas.alerts, buf);
+        let looking_elsewhere = self.ui.cursor.is_some() || self.ui.log.top.is_some();
+        match self.model.failure() {
+            Some(failure) if !looking_elsewhere => failure::render(self, &failure, areas.log, buf),
+            _ => log::render(self, areas.log, buf),
+        }
+        footer::render(self, areas.footer, buf);
+        overlay::render(self, area, buf);
+    }
+}
+
+/// Whether anything on the screen changes by itself as time goes by.
+pub fn ticks(model: &Model) -> bool {
+    model.outcome() == Outcome::Running && model.begun().is_some()
+}
+
+/// The rows of the stack as they are shown.
+fn shown_rows(screen: &Screen<'_>) -> Vec<rows::RowId> {
+    rows::visible(screen.model, &screen.ui.filter)
+}

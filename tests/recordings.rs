@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use layertop::event::{Ended, Event, Mask, Stamped, Time};
+use layertop::event::{Ended, Event, Mask, Platform, Stamped, Text, Time};
 use layertop::model::{Model, State};
 use layertop::source::rawjson::Decoder;
 use serde_json::Value;
@@ -66,8 +66,8 @@ fn every_recording_agrees_with_the_independent_reader() {
                     .stack()
                     .steps()
                     .find(|(_, s)| {
-                        Value::from(s.name.platform.as_ref().map(|p| p.as_str())) == step["platform"]
-                            && Value::from(s.name.stage.as_ref().map(|p| p.as_str())) == step["stage"]
+                        Value::from(s.name.platform.as_ref().map(Platform::as_str)) == step["platform"]
+                            && Value::from(s.name.stage.as_ref().map(Text::as_str)) == step["stage"]
                             && u64::from(s.name.index) == step["index"].as_u64().unwrap()
                     })
                     .unwrap_or_else(|| panic!("{file}: no step {step}"));

@@ -53,7 +53,7 @@ impl Log {
             .partial
             .as_ref()
             .map(|line| LogLine { at: chunk.timestamp, stream: chunk.stream, line: line.clone() });
-        self.bytes as isize - before as isize
+        self.bytes.cast_signed() - before.cast_signed()
     }
 
     /// Lets the older half go; gives how many bytes that were.

@@ -71,9 +71,10 @@ impl Model {
         let Some((_, exit_code)) = self.ended else { return Outcome::Running };
         match exit_code {
             Some(0) => Outcome::Success,
-            // buildx says 130 where it was cancelled; 128 + n where a signal ended it.
-            Some(130 | 143 | 137 | 129) => Outcome::Cancelled,
+            Some(130) => Outcome::Cancelled,
             Some(_) if self.cancelling > 0 => Outcome::Cancelled,
+            // A signal that was not ours ended buildx; what became of the build, nobody has said.
+            Some(129..) => Outcome::Lost,
             Some(_) => Outcome::Failed,
             None => self.guessed(),
         }

@@ -152,12 +152,16 @@ impl Stack {
             return at;
         }
         // A stage that the Dockerfile has under another name: known by its place as the only one of its length.
-        let twin = |g: &&mut Group| !g.seen && g.rows.len() == usize::from(name.of);
-        let twins = self.groups.iter_mut().filter(twin).count();
-        if let (1, Some(at)) = (twins, self.groups.iter_mut().position(|mut g| twin(&&mut *g))) {
-            self.groups[at].target.clone_from(&name.target);
-            self.groups[at].stage.clone_from(&name.stage);
-            return at;
+        let twin = |(at, group): (usize, &Group)| {
+            (!group.seen && group.rows.len() == usize::from(name.of)).then_some(at)
+        };
+        let twins: Vec<usize> = self.groups.iter().enumerate().filter_map(twin).collect();
+        if let [at] = twins.as_slice()
+            && let Some(group) = self.groups.get_mut(*at)
+        {
+            group.target.clone_from(&name.target);
+            group.stage.clone_from(&name.stage);
+            return *at;
         }
         self.groups.push(Group {
             target: name.target.clone(),

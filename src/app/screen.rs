@@ -1,0 +1,248 @@
+//! The full screen: waits for news, keys, signals and ticks; draws on a tick, and only what changed.
+
+use std::io::Write;
+use std::time::Duration;
+
+use crossterm::clipboard::CopyToClipboard;
+use crossterm::event::{Event as Input, EventStream};
+use futures_util::StreamExt;
+use ratatui::widgets::Widget;
+use tokio::time::MissedTickBehavior;
+
+use super::session::{Feed, Session, Steer, Update};
+use super::signals::{Number, Signals};
+use crate::error::Error;
+use crate::model::Outcome;
+use crate::source::replay::{Control, LEAP};
+use crate::terminal::Display;
+use crate::ui::keys::Action;
+use crate::ui::{Effect, ReplayStatus, Ui};
+use crate::view::{self, Screen};
+
+/// A frame lasts at least so long: ten a second are enough for the eye, and for a line over SSH.
+const FRAME: Duration = Duration::from_millis(100);
+/// News taken before the next look at keys and signals.
+const AT_ONCE: usize = 64;
+
+/// Why the screen was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// The build ended, or the user had seen enough.
+    Quit,
+    /// Another scene is wanted: one on, or one back.
+    Scene(Action),
+    /// Somebody sent a signal that ends us.
+    Signal(Number),
+}
+
+/// What the screen shows and is steered by.
+pub(super) struct Watch<'a> {
+    pub(super) display: &'a mut Option<Display>,
+    pub(super) ui: &'a mut Ui,
+    pub(super) session: &'a mut Session,
+    pub(super) feed: Feed,
+    pub(super) inputs: &'a mut EventStream,
+    pub(super) signals: &'a mut Signals,
+    /// Keep the screen when the build has ended.
+    pub(super) stay: bool,
+    /// How often the build was asked to stop.
+    pub(super) cancelled: u32,
+    pub(super) leaving: bool,
+    pub(super) signal: Option<Number>,
+}
+
+impl Watch<'_> {
+    /// Shows the feed until there is no more reason to.
+    pub(super) async fn run(mut self) -> Result<Left, Error> {
+        let mut tick = tokio::time::interval(FRAME);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let (mut open, mut dirty) = (true, true);
+        loop {
+            let moves = dirty || view::ticks(&self.session.model);
+            tokio::select! {
+                biased;
+                signal = self.signals.next() => {
+                    if let Some(left) = self.signal(signal)? {
+                        return Ok(left);
+                    }
+                    dirty = true;
+                }
+                input = self.inputs.next(), if self.display.is_some() => {
+                    if let Some(left) = self.input(input).await? {
+                        return Ok(left);
+                    }
+                    dirty = !self.draw()?;
+                }
+                update = self.feed.updates.recv(), if open => {
+                    open = update.is_some();
+                    self.news(update);
+                    dirty = true;
+                }
+                _ = tick.tick(), if moves => {
+                    dirty = !self.draw()?;
+                }
+            }
+            if self.is_over(open) {
+                self.draw()?;
+                return Ok(self.signal.map_or(Left::Quit, Left::Signal));
+            }
+        }
+    }
+
+    /// Whether a build has ended and nobody looks at it any more.
+    fn is_over(&self, open: bool) -> bool {
+        let ended = !open || self.session.model.outcome() != Outcome::Running;
+        let wanted = self.stay || self.ui.holds();
+        ended && matches!(self.feed.steer, Steer::Build(_)) && !open && (!wanted || self.leaving)
+    }
+
+    fn news(&mut self, update: Option<Update>) {
+        let mut next = update;
+        for _ in 0..AT_ONCE {
+            let Some(update) = next else { break };
+            if update.reset {
+                self.ui.reset();
+            }
+            self.session.take(update);
+            next = self.feed.updates.try_recv().ok();
+        }
+        if let Some(update) = next {
+            self.session.take(update);
+        }
+        if let (Some(speed), Some(state)) = (self.session.speed(), &self.session.replay) {
+            let scene = self.ui.replay.as_ref().and_then(|replay| replay.scene);
+            self.ui.replay =
+                Some(ReplayStatus { paused: state.clock.is_paused(), speed: speed.to_string(), scene });
+        }
+        self.ui.sync(&self.session.model);
+    }
+
+    /// Draws, unless the last frame is still on its way; tells whether it did.
+    fn draw(&mut self) -> Result<bool, Error> {
+        let Some(display) = self.display.as_mut() else { return Ok(true) };
+        if display.is_broken() {
+            // The terminal is gone; the build need not be.
+            *self.display = None;
+            return Ok(true);
+        }
+        let catching_up = self.session.replay.as_ref().is_some_and(|replay| replay.catching_up);
+        if display.is_busy() || catching_up {
+            return Ok(false);
+        }
+        let screen = Screen { model: &self.session.model, ui: self.ui, now: self.session.now() };
+        display.draw(|area, buf| (&screen).render(area, buf)).map_err(|error| broken(&error))?;
+        Ok(true)
+    }
+
+    async fn input(&mut self, input: Option<std::io::Result<Input>>) -> Result<Option<Left>, Error> {
+        let Some(Ok(input)) = input else {
+            // Nobody can type any more: the terminal is gone.
+            *self.display = None;
+            return Ok(None);
+        };
+        let area = self.display.as_ref().map(Display::area).unwrap_or_default();
+        let screen = Screen { model: &self.session.model, ui: self.ui, now: self.session.now() };
+        let pages = screen.pages(area);
+        let Some(effect) = self.ui.handle(&input, &self.session.model, pages) else { return Ok(None) };
+        match effect {
+            Effect::Quit if self.builds() => {
+                self.leaving = true;
+                self.cancel();
+            }
+            Effect::Quit => return Ok(Some(Left::Quit)),
+            Effect::Cancel => self.cancel(),
+            Effect::Copy(text) => self.copy(&text),
+            Effect::Suspend => self.suspend()?,
+            Effect::Redraw => self.redraw()?,
+            Effect::Replay(action @ (Action::NextScene | Action::PreviousScene)) => {
+                return Ok(Some(Left::Scene(action)));
+            }
+            Effect::Replay(action) => self.control(action).await,
+        }
+        Ok(None)
+    }
+
+    /// Whether a build of ours is running.
+    fn builds(&self) -> bool {
+        matches!(self.feed.steer, Steer::Build(_)) && !self.feed.updates.is_closed()
+    }
+
+    fn signal(&mut self, signal: Number) -> Result<Option<Left>, Error> {
+        if signal == Number::SUSPEND {
+            self.suspend()?;
+            return Ok(None);
+        }
+        if !self.builds() {
+            return Ok(Some(Left::Signal(signal)));
+        }
+        if signal.is_final() {
+            *self.display = None;
+        }
+        // Who interrupts a build wants the build's own exit code for it.
+        if signal != Number::INTERRUPT {
+            self.signal = Some(signal);
+        }
+        self.leaving = true;
+        self.cancel();
+        Ok(None)
+    }
+
+    fn cancel(&mut self) {
+        self.cancelled += 1;
+        if let Steer::Build(cancel) = &self.feed.steer {
+            // A full channel holds as many requests as can make a difference.
+            let _ = cancel.try_send(());
+        }
+    }
+
+    fn copy(&mut self, text: &str) {
+        let mut bytes = Vec::new();
+        if write!(bytes, "{}", AsAnsi(CopyToClipboard::to_clipboard_from(text))).is_ok()
+            && let Some(display) = self.display.as_ref()
+        {
+            display.send(bytes);
+        }
+    }
+
+    fn suspend(&mut self) -> Result<(), Error> {
+        if let Some(display) = self.display.as_mut() {
+            display.suspend().map_err(|error| broken(&error))?;
+        }
+        Ok(())
+    }
+
+    fn redraw(&mut self) -> Result<(), Error> {
+        self.display.as_mut().map_or(Ok(()), Display::redraw).map_err(|error| broken(&error))
+    }
+
+    async fn control(&mut self, action: Action) {
+        let Steer::Replay(controls) = &self.feed.steer else { return };
+        let control = match action {
+            Action::PauseReplay => Control::TogglePause,
+            Action::StepReplay => Control::Step,
+            Action::SeekBack => Control::Back(LEAP),
+            Action::SeekOn => Control::Forward(LEAP),
+            Action::Slower => Control::Slower,
+            Action::Faster => Control::Faster,
+            _ => return,
+        };
+        // Presses faster than the replay obeys are dropped, as a player's are.
+        let _ = controls.try_send(control);
+    }
+}
+
+/// A crossterm command as its bytes.
+struct AsAnsi<C>(C);
+
+impl<C: crossterm::Command> std::fmt::Display for AsAnsi<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.write_ansi(f)
+    }
+}
+
+pub(super) fn broken(error: &std::io::Error) -> Error {
+    Error::unavailable(
+        format!("can't draw on the terminal: {error}"),
+        "use --progress plain where there is no terminal",
+    )
+}

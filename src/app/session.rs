@@ -1,0 +1,88 @@
+//! What every front end holds: the model, the clock that it is on, the recording.
+
+use tokio::sync::mpsc;
+
+use crate::clock::{Clock, Speed};
+use crate::event::{Event, Level, Notice, Stamped, Text, Time};
+use crate::model::Model;
+use crate::recording::{Closed, Recorder};
+use crate::source::replay;
+
+/// News for a front end.
+pub(super) struct Update {
+    /// Forget everything first.
+    pub(super) reset: bool,
+    /// What happened.
+    pub(super) events: Vec<Stamped>,
+    /// How the replay stands, in a replay.
+    pub(super) replay: Option<replay::State>,
+}
+
+/// Where news come from, and how it is steered.
+pub(super) struct Feed {
+    pub(super) updates: mpsc::Receiver<Update>,
+    pub(super) steer: Steer,
+}
+
+/// How a feed is steered.
+pub(super) enum Steer {
+    /// A build can be cancelled, harder each time.
+    Build(mpsc::Sender<()>),
+    /// A replay can be paused, sought, sped up.
+    Replay(mpsc::Sender<replay::Control>),
+}
+
+/// One build, live or replayed.
+pub(super) struct Session {
+    pub(super) model: Model,
+    pub(super) replay: Option<replay::State>,
+    clock: Clock,
+    recorder: Option<Recorder>,
+}
+
+impl Session {
+    pub(super) fn new(clock: Clock, recorder: Option<Recorder>) -> Self {
+        Self { model: Model::default(), replay: None, clock, recorder }
+    }
+
+    /// Takes news; gives the events back, with layertop's own among them.
+    pub(super) fn take(&mut self, update: Update) -> Vec<Stamped> {
+        if update.reset {
+            self.model = Model::default();
+        }
+        self.replay = update.replay.or(self.replay);
+        let mut events = update.events;
+        self.model.apply_all(&events);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.record(events.clone());
+            if let Some(problem) = recorder.new_problem() {
+                let notice = Notice { level: Level::Warn, text: Text::clean(&problem) };
+                let notice = Stamped { at: self.clock.now(), event: Event::Notice(notice) };
+                self.model.apply(&notice);
+                events.push(notice);
+            }
+        }
+        events
+    }
+
+    /// Now, on the clock that the events are on.
+    pub(super) fn now(&self) -> Time {
+        let real = self.clock.now();
+        match &self.replay {
+            // At full speed the clock is at the end at once; what is shown is not.
+            Some(replay) if replay.clock.speed().is_max() => self.model.newest(),
+            Some(replay) => replay.clock.now(real),
+            None => real,
+        }
+    }
+
+    /// The replay's speed.
+    pub(super) fn speed(&self) -> Option<Speed> {
+        self.replay.as_ref().map(|replay| replay.clock.speed())
+    }
+
+    /// Ends the recording.
+    pub(super) fn close(&mut self) -> Option<Closed> {
+        self.recorder.take().map(Recorder::close)
+    }
+}

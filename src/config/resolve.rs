@@ -1,0 +1,200 @@
+//! Files, environment and command line become one value each.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use toml::Spanned;
+
+use crate::cli::{Build as Typed, Global};
+use crate::error::Error;
+
+use super::file::File;
+use super::validate::{self, Complaint, Verdict};
+use super::value::{Origin, Value};
+use super::{Build, Config, Doc, Image, Recordings, Surroundings, Ui, rules};
+
+/// How many bytes of recordings are kept where nothing is said.
+const KEEP_BYTES: u64 = 1 << 30;
+const DAY: u64 = 24 * 60 * 60;
+
+/// Everything that has a say, the strongest of the files first.
+pub(super) struct Resolver<'a> {
+    pub(super) docs: Vec<Doc>,
+    pub(super) around: &'a Surroundings,
+    pub(super) global: &'a Global,
+    pub(super) typed: &'a Typed,
+    /// What relative paths of the files are relative to.
+    pub(super) folder: &'a Path,
+}
+
+impl Resolver<'_> {
+    pub(super) fn resolve(self) -> Result<Config, Error> {
+        let image = self.image()?;
+        let build = self.build()?;
+        let recordings = self.recordings();
+        let ui = self.ui();
+        let profile = self.file(|file| file.profile.as_ref());
+        let kubernetes = self.docs.iter().find_map(|doc| doc.file.kubernetes.clone());
+        let (layers, warnings) = rules::collect(&self.docs, profile.as_ref().map(|name| name.as_str()));
+        let files = self.docs.iter().map(|doc| doc.path.to_path_buf()).collect();
+        let folder = self.folder.to_owned();
+        let profile = option(profile);
+        Ok(Config { folder, files, profile, image, build, layers, recordings, ui, kubernetes, warnings })
+    }
+
+    /// The first file that has the key.
+    fn file<T: Clone>(&self, get: impl Fn(&File) -> Option<&Spanned<T>>) -> Option<Value<T>> {
+        self.docs.iter().find_map(|doc| {
+            let found = get(&doc.file)?;
+            Some(Value { value: found.get_ref().clone(), origin: doc.origin(&found.span()) })
+        })
+    }
+
+    /// What stands on the command line, else in the environment. An empty variable is one that is not set, as in
+    /// `${REGISTRY:-…}`.
+    fn typed<T>(
+        &self,
+        option: (&'static str, Option<&String>),
+        variable: Option<&'static str>,
+        read: impl Fn(&str) -> Verdict<T>,
+    ) -> Result<Option<Value<T>>, Error> {
+        let from_env = variable.and_then(|name| Some((name, self.around.env.get(name)?)));
+        let (text, origin, place) = match (option, from_env) {
+            ((name, Some(text)), _) => (text, Origin::Option(name), name.to_owned()),
+            (_, Some((name, text))) if !text.trim().is_empty() => {
+                (text, Origin::Environment(name), format!("environment {name}"))
+            }
+            _ => return Ok(None),
+        };
+        match read(text.trim()) {
+            Ok(value) => Ok(Some(Value { value, origin })),
+            Err(Complaint { message, hint }) => Err(Error::usage(format!("{place}: {message}"), hint)),
+        }
+    }
+
+    fn image(&self) -> Result<Image, Error> {
+        let typed = self.typed;
+        let text = |check: fn(&str) -> Verdict| move |text: &str| check(text).map(|()| text.to_owned());
+        let registry =
+            self.typed(("--registry", typed.registry.as_ref()), Some("REGISTRY"), text(validate::registry))?;
+        let tag = self.typed(("--tag", typed.tag.as_ref()), Some("TAG"), text(validate::tag))?;
+        let platforms =
+            self.typed(("--platform", typed.platform.as_ref()), Some("PLATFORMS"), validate::platforms)?;
+        let listed = || {
+            let listed = self.file(|file| file.image.platforms.as_ref())?;
+            let read = |list: Vec<Spanned<String>>| {
+                list.iter().filter_map(|text| validate::platform(text.get_ref()).ok()).collect()
+            };
+            Some(listed.map(read))
+        };
+        Ok(Image {
+            registry: option(registry.or_else(|| self.file(|file| file.image.registry.as_ref()))),
+            name: option(self.file(|file| file.image.name.as_ref())),
+            tag: tag
+                .or_else(|| self.file(|file| file.image.tag.as_ref()))
+                .unwrap_or_else(|| Value::default("latest".to_owned())),
+            platforms: platforms.or_else(listed).unwrap_or_else(|| Value::default(Vec::new())),
+        })
+    }
+
+    fn build(&self) -> Result<Build, Error> {
+        let typed = self.typed;
+        let word = |text: &str| validate::word(text).map(|()| text.to_owned());
+        let builder = self.typed(("--builder", typed.builder.as_ref()), None, word)?;
+        let target = self.typed(("--target", typed.target.as_ref()), None, word)?;
+        let dockerfile = self.typed(("--file", typed.file.as_ref()), None, word)?;
+        let context = self.file(|file| file.build.context.as_ref());
+        let context = context.unwrap_or_else(|| Value::default(".".to_owned()));
+        // The Dockerfile of a remote context lies in that context, not in the project's folder.
+        let remote = is_remote(&context);
+        let own_file = self.file(|file| file.build.dockerfile.as_ref());
+        let own_file = own_file.map(|file| if remote { file } else { file.map(|path| self.path(path)) });
+        let cache = self.file(|file| file.build.cache.as_ref()).filter(|tag| !tag.is_empty());
+        let extra = self
+            .file(|file| file.build.extra.as_ref())
+            .map(|list| list.map(|list| list.into_iter().map(Spanned::into_inner).collect()));
+        Ok(Build {
+            builder: option(builder.or_else(|| self.file(|file| file.build.builder.as_ref()))),
+            context: context.map(|path| self.path(path)),
+            dockerfile: option(dockerfile.or(own_file)),
+            target: option(target.or_else(|| self.file(|file| file.build.target.as_ref()))),
+            args: self.args(),
+            cache: option(cache),
+            push: self.file(|file| file.build.push.as_ref()).unwrap_or_else(|| Value::default(false)),
+            extra: extra.unwrap_or_else(|| Value::default(Vec::new())),
+        })
+    }
+
+    /// Build arguments are merged name by name.
+    fn args(&self) -> BTreeMap<String, Value<String>> {
+        let mut args = BTreeMap::new();
+        for doc in self.docs.iter().rev() {
+            for (name, value) in &doc.file.build.args {
+                let origin = doc.origin(&value.span());
+                args.insert(name.get_ref().clone(), Value { value: value.get_ref().0.clone(), origin });
+            }
+        }
+        args
+    }
+
+    fn recordings(&self) -> Recordings {
+        let day = std::time::Duration::from_secs(DAY);
+        let keep_for = self.file(|file| file.recordings.keep_for.as_ref());
+        Recordings {
+            keep: self.file(|file| file.recordings.keep.as_ref()).unwrap_or_else(|| Value::default(50)),
+            keep_for: keep_for
+                .and_then(|text| Some(Value { value: validate::duration(&text).ok()?, origin: text.origin }))
+                .unwrap_or_else(|| Value::default(day * 30)),
+            keep_bytes: self
+                .file(|file| file.recordings.keep_bytes.as_ref())
+                .map_or_else(|| Value::default(KEEP_BYTES), |size| size.map(|size| size.0)),
+        }
+    }
+
+    fn ui(&self) -> Ui {
+        let Global { color, progress, ascii, .. } = *self.global;
+        Ui {
+            progress: self.choice("--progress", progress, |file| file.ui.progress.as_ref()),
+            color: self.choice("--color", color, |file| file.ui.color.as_ref()),
+            ascii: if ascii {
+                Value { value: true, origin: Origin::Option("--ascii") }
+            } else {
+                self.file(|file| file.ui.ascii.as_ref()).unwrap_or_else(|| Value::default(false))
+            },
+        }
+    }
+
+    fn choice<T: clap::ValueEnum + Default>(
+        &self,
+        name: &'static str,
+        typed: Option<T>,
+        get: impl Fn(&File) -> Option<&Spanned<String>>,
+    ) -> Value<T> {
+        let typed = typed.map(|value| Value { value, origin: Origin::Option(name) });
+        let from_file = || {
+            let text = self.file(get)?;
+            Some(Value { value: validate::choice(&text).ok()?, origin: text.origin })
+        };
+        typed.or_else(from_file).unwrap_or_else(|| Value::default(T::default()))
+    }
+
+    /// A path of a file, as it must stand in a command that runs in the working directory.
+    fn path(&self, path: String) -> String {
+        if self.folder == self.around.cwd || path == "-" || is_remote(&path) {
+            return path;
+        }
+        let whole = if path == "." { self.folder.to_owned() } else { self.folder.join(path) };
+        whole.to_string_lossy().into_owned()
+    }
+}
+
+/// A value that may be missing, with the origin of its absence.
+fn option<T>(value: Option<Value<T>>) -> Value<Option<T>> {
+    value.map_or_else(|| Value::default(None), |value| value.map(Some))
+}
+
+/// Whether a build context is a URL, as buildx tells it (`IsRemoteURL` in its `util/urlutil`, Git's short forms
+/// included). buildx takes a folder of that name first, so a caller that can look should look.
+pub fn is_remote(context: &str) -> bool {
+    context.contains("://") || context.starts_with("git@") || context.starts_with("github.com/")
+}

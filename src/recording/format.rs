@@ -1,0 +1,236 @@
+//! The lines of a recording, which are the lines of `--progress json` too.
+//!
+//! The first is a header, every other one an event. A reader must leave out lines of a type that it does not know, so a
+//! new event type or field is no new version; a version that can't be read like this one has a higher number.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Stamped, Text, Time};
+
+/// The version that this program writes, and the newest that it reads.
+pub const VERSION: u64 = 1;
+
+/// Types of the events that this version knows; a line of another type is of a newer one.
+const EVENT_TYPES: [&str; 10] =
+    ["started", "outline", "vertex", "status", "log", "warning", "output", "notice", "cancelling", "ended"];
+
+/// What a recording says about itself in its first line.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Header {
+    /// The format's version.
+    pub version: u64,
+    /// When the recording was begun.
+    #[serde(default)]
+    pub created: Time,
+    /// Version of the program that wrote it.
+    #[serde(default)]
+    pub program: Text,
+}
+
+#[derive(Serialize)]
+struct WrittenHeader {
+    r#type: &'static str,
+    format: &'static str,
+    version: u64,
+    created: Time,
+    program: &'static str,
+}
+
+/// The header of what begins at `created`, ended by a line feed.
+pub fn header_line(created: Time) -> String {
+    let header = WrittenHeader {
+        r#type: "header",
+        format: "layertop",
+        version: VERSION,
+        created,
+        program: env!("CARGO_PKG_VERSION"),
+    };
+    // Texts and whole numbers can always be written as JSON.
+    let mut line = serde_json::to_string(&header).unwrap_or_default();
+    line.push('\n');
+    line
+}
+
+/// Appends the event's line to `out`, ended by a line feed.
+pub fn event_line(event: &Stamped, out: &mut Vec<u8>) {
+    let start = out.len();
+    match serde_json::to_writer(&mut *out, event) {
+        Ok(()) => out.push(b'\n'),
+        // Events hold nothing that JSON can't; should that change, a line less is better than half a line.
+        Err(_) => out.truncate(start),
+    }
+}
+
+/// What a line holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Record {
+    /// What follows is a recording of this version.
+    Header(Header),
+    /// An event.
+    Event(Box<Stamped>),
+    /// The last line of `--progress json`. It follows from the events, so there is nothing in it to read.
+    Summary,
+    /// A line of a type that this version does not know: a newer one wrote it.
+    Unknown,
+    /// No line of a recording, or a damaged one.
+    Bad,
+}
+
+#[derive(Deserialize)]
+struct Probe<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: std::borrow::Cow<'a, str>,
+    #[serde(default, borrow)]
+    format: Option<std::borrow::Cow<'a, str>>,
+}
+
+/// Reads one line, with or without its line feed.
+pub fn parse_line(line: &[u8]) -> Record {
+    if let Ok(event) = serde_json::from_slice(line) {
+        return Record::Event(Box::new(event));
+    }
+    let Ok(probe) = serde_json::from_slice::<Probe<'_>>(line) else { return Record::Bad };
+    match &*probe.kind {
+        "header" if probe.format.as_deref() == Some("layertop") => {
+            serde_json::from_slice(line).map_or(Record::Bad, Record::Header)
+        }
+        "summary" => Record::Summary,
+        known if EVENT_TYPES.contains(&known) => Record::Bad,
+        _ => Record::Unknown,
+    }
+}
+
+/// Whether `line`, which is cut off, is the beginning of a header.
+pub(super) fn begins_header(line: &[u8]) -> bool {
+    const START: &[u8] = br#"{"type":"header","format":"layertop""#;
+    line.starts_with(START) || (!line.is_empty() && START.starts_with(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{
+        Cancelling, Digest, Ended, Event, Level, LogChunk, Notice, Outline, Output, Started, StatusUpdate,
+        Stream, VertexUpdate, Warning,
+    };
+
+    fn one_of_each() -> Vec<Event> {
+        let vertex = Digest::parse("sha256:x");
+        let timestamp = Time::from_micros(7);
+        let line = serde_json::from_str::<crate::event::Line>("\"a line\"").unwrap();
+        let stream = Stream::Stderr;
+        vec![
+            Event::Started(Started { image: Some("r:5000/a:b".into()), ..Started::default() }),
+            Event::Outline(Outline::default()),
+            Event::Vertex(VertexUpdate {
+                digest: vertex.clone(),
+                name: "[1/2] FROM x".into(),
+                inputs: vec![Digest::parse("y")],
+                started: Some(timestamp),
+                completed: None,
+                cached: true,
+                error: Some("no".into()),
+                group: None,
+            }),
+            Event::Status(StatusUpdate {
+                vertex: vertex.clone(),
+                id: "extracting".into(),
+                current: 1,
+                total: u64::MAX,
+                timestamp,
+                started: None,
+                completed: None,
+            }),
+            Event::Log(LogChunk {
+                vertex: vertex.clone(),
+                stream,
+                timestamp,
+                lines: vec![line.clone()],
+                partial: Some(line.clone()),
+            }),
+            Event::Warning(Warning {
+                vertex,
+                level: -1,
+                short: "s".into(),
+                detail: vec!["d".into()],
+                url: None,
+                file: None,
+                line: Some(3),
+            }),
+            Event::Output(Output { stream, line }),
+            Event::Notice(Notice { level: Level::Warn, text: "n".into() }),
+            Event::Cancelling(Cancelling { count: 2 }),
+            Event::Ended(Ended { exit_code: Some(-1) }),
+        ]
+    }
+
+    /// No arm for the rest: a new event must be added above and to the known types.
+    fn type_of(event: &Event) -> &'static str {
+        match event {
+            Event::Started(_) => "started",
+            Event::Outline(_) => "outline",
+            Event::Vertex(_) => "vertex",
+            Event::Status(_) => "status",
+            Event::Log(_) => "log",
+            Event::Warning(_) => "warning",
+            Event::Output(_) => "output",
+            Event::Notice(_) => "notice",
+            Event::Cancelling(_) => "cancelling",
+            Event::Ended(_) => "ended",
+        }
+    }
+
+    #[test]
+    fn every_event_comes_back_from_its_line() {
+        let events = one_of_each();
+        assert_eq!(events.iter().map(type_of).collect::<Vec<_>>(), EVENT_TYPES);
+        for event in events {
+            let stamped = Stamped { at: Time::from_micros(-5), event };
+            let mut line = b"before\n".to_vec();
+            event_line(&stamped, &mut line);
+            let line = line.strip_prefix(b"before\n").unwrap();
+            assert_eq!(memchr::memchr(b'\n', line), Some(line.len() - 1));
+            assert!(
+                line.starts_with(format!("{{\"at\":-5,\"type\":\"{}\"", type_of(&stamped.event)).as_bytes())
+            );
+            assert_eq!(parse_line(line), Record::Event(Box::new(stamped)));
+        }
+    }
+
+    #[test]
+    fn the_header_is_as_documented() {
+        let line = header_line(Time::from_micros(1_795_340_712_000_000));
+        assert_eq!(
+            line,
+            "{\"type\":\"header\",\"format\":\"layertop\",\"version\":1,\"created\":1795340712000000,\"program\":\"0.1.0\"}\n"
+        );
+        let Record::Header(header) = parse_line(line.as_bytes()) else { panic!("{line}") };
+        assert_eq!((header.version, header.created.micros()), (1, 1_795_340_712_000_000));
+        for cut in 1..line.len() - 1 {
+            assert!(begins_header(&line.as_bytes()[..cut]), "{cut}");
+        }
+        assert!(!begins_header(b""));
+        assert!(!begins_header(br#"{"vertexes":[{"#));
+    }
+
+    #[rstest::rstest]
+    #[case(r#"{"type":"summary","version":1,"result":"success"}"#, Record::Summary)]
+    #[case(r#"{"at":1,"type":"hologram","x":[1]}"#, Record::Unknown)]
+    #[case(r#"{"at":1,"type":"vertex"}"#, Record::Bad)]
+    #[case(r#"{"at":"now","type":"ended"}"#, Record::Bad)]
+    #[case(r#"{"at":1,"type":"ended""#, Record::Bad)]
+    #[case(r#"{"type":"header","format":"other","version":9}"#, Record::Unknown)]
+    #[case(r#"{"vertexes":[]}"#, Record::Bad)]
+    #[case("ERROR: failed to solve", Record::Bad)]
+    #[case("", Record::Bad)]
+    fn no_line_is_an_error(#[case] line: &str, #[case] record: Record) {
+        assert_eq!(parse_line(line.as_bytes()), record);
+    }
+
+    #[test]
+    fn fields_of_a_newer_version_are_left_out() {
+        let line = br#"{"at":1,"type":"ended","exit_code":2,"rusage":{"maxrss":1}}"#;
+        let event = Event::Ended(Ended { exit_code: Some(2) });
+        assert_eq!(parse_line(line), Record::Event(Box::new(Stamped { at: Time::from_micros(1), event })));
+    }
+}

@@ -1,0 +1,402 @@
+//! Reads recordings and progress streams, a batch at a time: a file may be larger than the memory.
+
+use std::fmt;
+use std::io::{self, BufRead, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::format::{Header, Record, VERSION, parse_line};
+use super::input::{Input, Kind, Opened};
+use crate::event::{Ended, Event, Level, Mask, Notice, Stamped, Text, Time};
+use crate::source::rawjson::Decoder;
+
+/// A line of a recording that is longer than this is none of ours, and is left out.
+const LONGEST_LINE: u64 = 32 << 20;
+/// A progress stream is fed to its decoder in pieces of so many bytes at most, cut at line ends where they come earlier.
+const PIECE: u64 = 64 << 10;
+/// A batch ends after so many bytes of lines, however few events they were.
+const BATCH: usize = 1 << 20;
+/// So many events at the front of a progress stream wait for its first timestamp.
+const HELD: usize = 4096;
+
+/// Why a file can't be replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It can't be opened or read.
+    #[error("can't read {}: {source}; {}", .path.display(), hint(.source))]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A newer layertop wrote it.
+    #[error(
+        "{} is a recording of format version {}, written by layertop {}; this is layertop {}, which reads versions up to \
+         {VERSION}: update layertop to replay it",
+        .path.display(), .header.version, .header.program, env!("CARGO_PKG_VERSION")
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// What it says about itself.
+        header: Header,
+    },
+    /// It is neither a recording nor a progress stream.
+    #[error(
+        "{} is not a recording: layertop replays its own recordings (.jsonl.zst), the output of --progress json, and what \
+         `docker buildx build --progress=rawjson` wrote to standard error",
+        .path.display()
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It was read to its end and has to be read again, but is a pipe.
+    #[error("can't go back in a pipe: save it to a file and replay that")]
+    Pipe,
+}
+
+impl OpenError {
+    pub(super) fn read(path: &Path, source: io::Error) -> Self {
+        Self::Read { path: path.to_owned(), source }
+    }
+}
+
+fn hint(error: &io::Error) -> String {
+    match super::default_dir() {
+        Some(dir) if error.kind() == io::ErrorKind::NotFound => {
+            format!("recordings are in {}", dir.display())
+        }
+        _ => "give a file that can be read".to_owned(),
+    }
+}
+
+/// What was not as it should be while reading.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Diagnostics {
+    /// Lines that are no event, or a damaged one.
+    pub bad: u64,
+    /// Lines of types that only a newer version knows.
+    pub unknown: u64,
+    /// Why the file ended before its end.
+    pub cut: Option<String>,
+}
+
+impl Diagnostics {
+    /// What to tell the user, in sentences of [`Notice`]s.
+    fn notices(&self) -> impl Iterator<Item = Event> {
+        let bad = (self.bad > 0).then(|| {
+            let text = format!("{} damaged lines of this file were left out", self.bad);
+            (Level::Warn, text)
+        });
+        let unknown = (self.unknown > 0).then(|| {
+            let text = format!(
+                "{} lines were left out: a newer layertop wrote them; update to see them",
+                self.unknown
+            );
+            (Level::Info, text)
+        });
+        let cut = self.cut.as_ref().map(|why| {
+            let text = format!("this file ends early ({why}): what could be read of it is shown");
+            (Level::Warn, text)
+        });
+        let notice =
+            |(level, text): (Level, String)| Event::Notice(Notice { level, text: Text::clean(&text) });
+        [bad, unknown, cut].into_iter().flatten().map(notice)
+    }
+}
+
+/// Reads the events of a file in their order.
+///
+/// The last events are the reader's own: a [`Notice`] for whatever could not be read, and [`Ended`] without an exit code
+/// where the file holds no end (a progress stream never does).
+pub struct Reader {
+    input: Input,
+    mask: Mask,
+    opened: Opened,
+    /// Decodes what is a progress stream.
+    stream: Option<RawJson>,
+    line: Vec<u8>,
+    diagnostics: Diagnostics,
+    /// Arrival of the newest event so far.
+    newest: Time,
+    saw_line: bool,
+    saw_end: bool,
+    done: bool,
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { input, diagnostics, newest, done, .. } = self;
+        f.debug_struct("Reader")
+            .field("input", input)
+            .field("kind", &self.opened.kind)
+            .field("diagnostics", diagnostics)
+            .field("newest", newest)
+            .field("done", done)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Reader {
+    /// Opens a recording, the output of `--progress json` or a rawjson progress stream, each also packed with zstd. `mask`
+    /// hides secrets in a progress stream; a recording was masked when it was written.
+    ///
+    /// # Errors
+    /// Where the file can't be read, is of a newer version, or is neither of these.
+    pub fn open(path: impl Into<PathBuf>, mask: Mask) -> Result<Self, OpenError> {
+        Self::of(Input::Path(path.into()), mask)
+    }
+
+    /// The same for a file that is in memory, such as one that is built in.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn from_bytes(bytes: impl Into<Arc<[u8]>>, mask: Mask) -> Result<Self, OpenError> {
+        Self::of(Input::Bytes(bytes.into()), mask)
+    }
+
+    fn of(input: Input, mask: Mask) -> Result<Self, OpenError> {
+        let opened = input.open()?;
+        let stream = (opened.kind == Kind::RawJson).then(|| RawJson::new(mask.clone()));
+        let newest = opened.header.as_ref().map(|h| h.created).unwrap_or_default();
+        Ok(Self {
+            input,
+            mask,
+            opened,
+            stream,
+            line: Vec::new(),
+            diagnostics: Diagnostics::default(),
+            newest,
+            saw_line: false,
+            saw_end: false,
+            done: false,
+        })
+    }
+
+    /// What kind of file this is.
+    pub fn kind(&self) -> Kind {
+        self.opened.kind
+    }
+
+    /// What the recording says about itself; none in a progress stream, or where the beginning is damaged.
+    pub fn header(&self) -> Option<&Header> {
+        self.opened.header.as_ref()
+    }
+
+    /// What was not as it should be, so far.
+    pub fn diagnostics(&self) -> &Diagnostics {
+        &self.diagnostics
+    }
+
+    /// Whether [`Self::again`] works.
+    pub fn can_restart(&self) -> bool {
+        self.input.can_restart()
+    }
+
+    /// Another reader of the same file, at its beginning.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and where the file is a pipe.
+    pub fn again(&self) -> Result<Self, OpenError> {
+        if !self.can_restart() {
+            return Err(OpenError::Pipe);
+        }
+        Self::of(self.input.clone(), self.mask.clone())
+    }
+
+    /// Appends about `max` events to `out`; whether there may be more.
+    pub fn next_batch(&mut self, max: usize, out: &mut Vec<Stamped>) -> bool {
+        let full = out.len().saturating_add(max);
+        let mut bytes = 0;
+        while !self.done && out.len() < full && bytes < BATCH {
+            let before = out.len();
+            let more = match self.stream {
+                Some(_) => self.piece(out),
+                None => self.record(out),
+            };
+            bytes += self.line.len();
+            self.newest = out.iter().skip(before).map(|e| e.at).fold(self.newest, Time::max);
+            self.saw_end |= out.iter().skip(before).any(|e| matches!(e.event, Event::Ended(_)));
+            if let Err(error) = more.map(|more| self.done = !more) {
+                self.diagnostics.cut = Some(error.to_string());
+                self.done = true;
+            }
+            if self.done {
+                self.finish(out);
+            }
+        }
+        !self.done
+    }
+
+    /// Reads the rest of the file for the time at which it ends; none where there are no events.
+    pub fn last(mut self) -> Option<Time> {
+        let mut last = None;
+        let mut batch = Vec::new();
+        loop {
+            let more = self.next_batch(1024, &mut batch);
+            last = batch.drain(..).map(|e| e.at).max().max(last);
+            if !more {
+                return last;
+            }
+        }
+    }
+
+    /// One line of a recording. Whether there may be more.
+    fn record(&mut self, out: &mut Vec<Stamped>) -> io::Result<bool> {
+        let ended = read_piece(&mut self.opened.lines, LONGEST_LINE, &mut self.line)?;
+        if self.line.is_empty() {
+            if !self.saw_line {
+                self.diagnostics.cut = Some("it is empty".to_owned());
+            }
+            return Ok(false);
+        }
+        self.saw_line = true;
+        if self.line.len() as u64 == LONGEST_LINE && !ended {
+            self.diagnostics.bad += 1;
+            skip_line(&mut self.opened.lines)?;
+            return Ok(true);
+        }
+        let line = self.line.trim_ascii();
+        if line.is_empty() {
+            return Ok(true);
+        }
+        match parse_line(line) {
+            Record::Event(event) => out.push(*event),
+            Record::Header(header) if header.version <= VERSION => {}
+            Record::Summary => {}
+            Record::Header(_) | Record::Unknown => self.diagnostics.unknown += 1,
+            Record::Bad if ended => self.diagnostics.bad += 1,
+            Record::Bad => self.diagnostics.cut = Some("in the middle of a line".to_owned()),
+        }
+        Ok(true)
+    }
+
+    /// One line of a progress stream, or a piece of a long one. Whether there may be more.
+    fn piece(&mut self, out: &mut Vec<Stamped>) -> io::Result<bool> {
+        let Some(stream) = &mut self.stream else { return Ok(false) };
+        let read = read_piece(&mut self.opened.lines, PIECE, &mut self.line);
+        stream.feed(&self.line, out);
+        read.map(|_| !self.line.is_empty())
+    }
+
+    fn finish(&mut self, out: &mut Vec<Stamped>) {
+        if let Some(stream) = &mut self.stream {
+            stream.finish(out);
+            self.newest = out.last().map_or(self.newest, |e| e.at.max(self.newest));
+        }
+        let at = self.newest;
+        out.extend(self.diagnostics.notices().map(|event| Stamped { at, event }));
+        if !self.saw_end {
+            out.push(Stamped { at, event: Event::Ended(Ended { exit_code: None }) });
+        }
+    }
+}
+
+/// The next line with its line feed, or the next `longest` bytes of it; whether that is the line's end. Empty: the file
+/// has ended.
+fn read_piece(from: &mut impl BufRead, longest: u64, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    from.by_ref().take(longest).read_until(b'\n', line)?;
+    Ok(line.last() == Some(&b'\n'))
+}
+
+fn skip_line(from: &mut impl BufRead) -> io::Result<()> {
+    from.skip_until(b'\n').map(|_| ())
+}
+
+/// Puts arrival times to what a progress stream says. Its own are all there is: an event has arrived when the newest
+/// moment that was spoken of up to and in its line had come.
+struct RawJson {
+    decoder: Decoder,
+    at: Option<Time>,
+    /// Events before the first timestamp.
+    held: Vec<Stamped>,
+}
+
+impl RawJson {
+    fn new(mask: Mask) -> Self {
+        Self { decoder: Decoder::new(mask), at: None, held: Vec::new() }
+    }
+
+    fn feed(&mut self, bytes: &[u8], out: &mut Vec<Stamped>) {
+        let start = out.len();
+        self.decoder.feed(self.at.unwrap_or_default(), bytes, out);
+        self.stamp(start, out);
+    }
+
+    fn finish(&mut self, out: &mut Vec<Stamped>) {
+        let start = out.len();
+        self.decoder.finish(self.at.unwrap_or_default(), out);
+        self.stamp(start, out);
+        self.release(out.len().min(start), out);
+    }
+
+    /// Stamps what came out behind `start`.
+    fn stamp(&mut self, start: usize, out: &mut Vec<Stamped>) {
+        self.at = self.at.max(self.decoder.newest());
+        if self.at.is_none() && self.held.len() < HELD {
+            self.held.extend(out.drain(start..));
+            return;
+        }
+        self.release(start, out);
+        let at = self.at.unwrap_or_default();
+        for event in out.iter_mut().skip(start) {
+            event.at = at;
+        }
+    }
+
+    /// Puts what was held before what stands behind `start`.
+    fn release(&mut self, start: usize, out: &mut Vec<Stamped>) {
+        out.splice(start..start, self.held.drain(..));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8]) -> (Vec<Stamped>, Diagnostics) {
+        let mut reader = Reader::from_bytes(bytes, Mask::default()).unwrap();
+        let mut events = Vec::new();
+        while reader.next_batch(1, &mut events) {}
+        (events, reader.diagnostics)
+    }
+
+    #[test]
+    fn a_line_without_end_is_left_out_and_not_held() {
+        let mut bytes = super::super::format::header_line(Time::from_micros(1)).into_bytes();
+        bytes.extend_from_slice(b"{\"at\":2,\"type\":\"");
+        bytes.resize(bytes.len() + LONGEST_LINE as usize, b'x');
+        bytes.extend_from_slice(b"\n{\"at\":3,\"type\":\"ended\",\"exit_code\":0}\n");
+        let (events, diagnostics) = read(&bytes);
+        assert_eq!(
+            events[0],
+            Stamped { at: Time::from_micros(3), event: Event::Ended(Ended { exit_code: Some(0) }) }
+        );
+        assert_eq!((diagnostics.bad, diagnostics.cut), (1, None));
+        assert_eq!(events.len(), 2, "and a notice");
+    }
+
+    #[test]
+    fn progress_arrives_when_its_newest_moment_had_come() {
+        let stream = concat!(
+            r#"{"vertexes":[{"digest":"sha256:a","name":"a"}]}"#,
+            "\n",
+            r#"{"vertexes":[{"digest":"sha256:a","name":"a","started":"2026-11-22T00:00:02Z"}]}"#,
+            "\n",
+            r#"{"vertexes":[{"digest":"sha256:b","name":"b","started":"2026-11-22T00:00:01Z"}]}"#,
+            "\n",
+            r#"{"vertexes":[{"digest":"sha256:a","name":"a","started":"2026-11-22T00:00:02Z","completed":"2026-11-22T00:00:05Z"}]}"#,
+            "\n",
+        );
+        let (events, diagnostics) = read(stream.as_bytes());
+        let second =
+            |s: i64| (Time::parse("2026-11-22T00:00:00Z").unwrap().micros() / 1_000_000 + s) * 1_000_000;
+        let times: Vec<i64> = events.iter().map(|e| e.at.micros()).collect();
+        assert_eq!(times, [2, 2, 2, 5, 5].map(second));
+        assert_eq!(events[4].event, Event::Ended(Ended { exit_code: None }));
+        assert_eq!(diagnostics, Diagnostics::default());
+    }
+}

@@ -1,0 +1,264 @@
+//! The terminal: taken once, given back as it was exactly once, whatever happens in between.
+//!
+//! Frames are drawn into memory and written by a thread of their own. While it has not got rid of the last frame no other
+//! is drawn, so a slow line drops frames and never holds the build up. A frame that changes nothing writes nothing.
+
+use std::cell::RefCell;
+use std::io::{self, IsTerminal, Write};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, SyncSender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::terminal::{self, BeginSynchronizedUpdate, EndSynchronizedUpdate};
+use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen};
+use crossterm::{cursor, queue};
+use ratatui::Terminal;
+use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
+use ratatui::buffer::{Buffer, Cell};
+use ratatui::layout::{Position, Rect, Size};
+
+/// Whether the terminal is ours just now. Only a process-wide flag can be asked by a panic hook.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// How long leaving waits for the last frame on a line that does not take it.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Whether there is a terminal to draw on and somebody to type on it.
+pub fn is_usable() -> bool {
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    let keys = || io::stdin().is_terminal() || std::fs::File::open("/dev/tty").is_ok();
+    !dumb && io::stdout().is_terminal() && keys()
+}
+
+/// Gives the terminal back as it was; does nothing where it is not ours.
+pub fn restore() {
+    if TAKEN.swap(false, Ordering::SeqCst) {
+        let mut out = io::stdout();
+        // Nothing can be done about a terminal that is gone.
+        let _ = queue!(out, EndSynchronizedUpdate, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
+        let _ = out.flush();
+        let _ = terminal::disable_raw_mode();
+    }
+}
+
+/// Makes a panic, in whatever thread, give the terminal back before its text is printed.
+pub fn restore_on_panic() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        restore();
+        print(panic);
+    }));
+}
+
+/// The screen, while it is ours.
+pub struct Display {
+    terminal: Terminal<Quiet>,
+    frame: Rc<RefCell<Vec<u8>>>,
+    frames: Option<SyncSender<Vec<u8>>>,
+    busy: Arc<AtomicBool>,
+    broken: Arc<AtomicBool>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Display {
+    /// Takes the terminal.
+    ///
+    /// # Errors
+    /// Where it can't be set to raw mode or written to.
+    pub fn take() -> io::Result<Self> {
+        enter()?;
+        let frame = Rc::new(RefCell::new(Vec::new()));
+        let terminal = Terminal::new(Quiet::new(Rc::clone(&frame)))?;
+        let (frames, inbox) = mpsc::sync_channel::<Vec<u8>>(1);
+        let (busy, broken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (is_busy, is_broken) = (Arc::clone(&busy), Arc::clone(&broken));
+        let writer = thread::Builder::new().name("screen".to_owned()).spawn(move || {
+            while let Ok(bytes) = inbox.recv() {
+                let mut out = io::stdout().lock();
+                if out.write_all(&bytes).and_then(|()| out.flush()).is_err() {
+                    is_broken.store(true, Ordering::SeqCst);
+                }
+                is_busy.store(false, Ordering::SeqCst);
+            }
+        })?;
+        Ok(Self { terminal, frame, frames: Some(frames), busy, broken, writer: Some(writer) })
+    }
+
+    /// Whether the last frame is still on its way.
+    pub fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::SeqCst)
+    }
+
+    /// Whether nothing can be written to the terminal any more.
+    pub fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::SeqCst)
+    }
+
+    /// The area that there is to draw on.
+    pub fn area(&self) -> Rect {
+        self.terminal.size().map_or(Rect::new(0, 0, 80, 24), |size| Rect::new(0, 0, size.width, size.height))
+    }
+
+    /// Draws a frame; what differs from the last one is written.
+    ///
+    /// # Errors
+    /// Where the terminal's size can't be asked for.
+    pub fn draw(&mut self, render: impl FnOnce(Rect, &mut Buffer)) -> io::Result<()> {
+        self.terminal.draw(|frame| render(frame.area(), frame.buffer_mut()))?;
+        let drawn = std::mem::take(&mut *self.frame.borrow_mut());
+        if !drawn.is_empty() {
+            let mut bytes = Vec::with_capacity(drawn.len() + 16);
+            queue!(bytes, BeginSynchronizedUpdate)?;
+            bytes.extend_from_slice(&drawn);
+            queue!(bytes, EndSynchronizedUpdate)?;
+            self.send(bytes);
+        }
+        Ok(())
+    }
+
+    /// Writes bytes that are no frame: a copy to the clipboard.
+    pub fn send(&self, bytes: Vec<u8>) {
+        if let Some(frames) = &self.frames {
+            self.busy.store(true, Ordering::SeqCst);
+            if frames.try_send(bytes).is_err() {
+                self.busy.store(false, Ordering::SeqCst);
+            }
+        }
+    }
+
+    /// Forgets what is on the screen: the next frame draws everything.
+    ///
+    /// # Errors
+    /// Where the terminal's size can't be asked for.
+    pub fn redraw(&mut self) -> io::Result<()> {
+        self.terminal.clear()
+    }
+
+    /// Gives the terminal to the shell, stops the process, and takes the terminal again when it goes on.
+    ///
+    /// # Errors
+    /// Where the terminal can't be taken again.
+    pub fn suspend(&mut self) -> io::Result<()> {
+        self.settle();
+        restore();
+        signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)?;
+        enter()?;
+        self.redraw()
+    }
+
+    /// Waits, not for ever, until the last frame is written.
+    fn settle(&self) {
+        let step = Duration::from_millis(5);
+        for _ in 0..PATIENCE.as_millis() / step.as_millis() {
+            if !self.is_busy() {
+                break;
+            }
+            thread::sleep(step);
+        }
+    }
+}
+
+impl Drop for Display {
+    fn drop(&mut self) {
+        self.settle();
+        self.frames = None;
+        // A writer that hangs in a dead line is left behind; it ends with the process.
+        if !self.is_busy()
+            && let Some(writer) = self.writer.take()
+        {
+            let _ = writer.join();
+        }
+        restore();
+    }
+}
+
+fn enter() -> io::Result<()> {
+    terminal::enable_raw_mode()?;
+    TAKEN.store(true, Ordering::SeqCst);
+    let mut out = io::stdout();
+    let taken =
+        queue!(out, EnterAlternateScreen, EnableBracketedPaste, cursor::Hide).and_then(|()| out.flush());
+    if taken.is_err() {
+        restore();
+    }
+    taken
+}
+
+/// Bytes that go to memory.
+#[derive(Clone)]
+struct Memory(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Memory {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A backend that has nothing to say about a frame without changes: crossterm's resets colours and hides the cursor even
+/// then.
+struct Quiet(CrosstermBackend<Memory>);
+
+impl Quiet {
+    fn new(frame: Rc<RefCell<Vec<u8>>>) -> Self {
+        Self(CrosstermBackend::new(Memory(frame)))
+    }
+}
+
+impl Backend for Quiet {
+    type Error = io::Error;
+
+    fn draw<'a, I>(&mut self, content: I) -> io::Result<()>
+    where
+        I: Iterator<Item = (u16, u16, &'a Cell)>,
+    {
+        let mut content = content.peekable();
+        if content.peek().is_some() { self.0.draw(content) } else { Ok(()) }
+    }
+
+    /// The cursor is hidden for as long as the screen is ours.
+    fn hide_cursor(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn show_cursor(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Asking the terminal would block on one that does not answer; nobody needs to know.
+    fn get_cursor_position(&mut self) -> io::Result<Position> {
+        Ok(Position::ORIGIN)
+    }
+
+    fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> io::Result<()> {
+        self.0.set_cursor_position(position)
+    }
+
+    fn clear(&mut self) -> io::Result<()> {
+        self.0.clear()
+    }
+
+    fn clear_region(&mut self, clear_type: ClearType) -> io::Result<()> {
+        self.0.clear_region(clear_type)
+    }
+
+    fn size(&self) -> io::Result<Size> {
+        self.0.size()
+    }
+
+    fn window_size(&mut self) -> io::Result<WindowSize> {
+        self.0.window_size()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,266 @@
+//! The key table. It drives the handlers, the footer's hints and the help, so that they cannot disagree.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::Focus;
+
+/// What a key asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Leave; asks while a build runs.
+    Quit,
+    /// Cancel the build, harder each time.
+    Interrupt,
+    /// Close what is open, or give up what is held.
+    Back,
+    /// Show or hide the keys.
+    Help,
+    /// The next pane.
+    NextPane,
+    /// The pane before.
+    PreviousPane,
+    /// A pane by its number.
+    Pane(Focus),
+    /// One line up, or down.
+    Up,
+    /// One line down.
+    Down,
+    /// The column to the left.
+    Left,
+    /// The column to the right.
+    Right,
+    /// One page up.
+    PageUp,
+    /// One page down.
+    PageDown,
+    /// The beginning.
+    First,
+    /// The end; in the log, follow it again.
+    Last,
+    /// The selected step's log.
+    Open,
+    /// Follow the running step again.
+    Follow,
+    /// Look for text in the log.
+    Search,
+    /// The next place where the text is.
+    NextMatch,
+    /// The place before.
+    PreviousMatch,
+    /// Show just the layers that have this text.
+    Filter,
+    /// Show all build check warnings.
+    Warnings,
+    /// Copy the selected step or log.
+    Copy,
+    /// Draw everything again.
+    Redraw,
+    /// Stop the program and give the terminal to the shell.
+    Suspend,
+    /// Pause the replay, or go on.
+    PauseReplay,
+    /// The next event of a paused replay.
+    StepReplay,
+    /// Five seconds back.
+    SeekBack,
+    /// Five seconds on.
+    SeekOn,
+    /// Twice as slow.
+    Slower,
+    /// Twice as fast.
+    Faster,
+    /// The next recording.
+    NextScene,
+    /// The recording before.
+    PreviousScene,
+}
+
+/// Where a binding holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Everywhere.
+    Always,
+    /// In the stack and in the log alike.
+    Panes,
+    /// While a recording plays.
+    Replay,
+    /// While several recordings play in turn.
+    Scenes,
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Binding {
+    /// Keys that mean the same; the first is the one that is shown.
+    pub keys: &'static [Key],
+    /// How they are written in the help.
+    pub label: &'static str,
+    /// What they do.
+    pub action: Action,
+    /// Where they do it.
+    pub scope: Scope,
+    /// One or two words for the footer; none where it is not hinted at.
+    pub hint: Option<&'static str>,
+    /// What it does, in a sentence's length, for the help.
+    pub help: &'static str,
+}
+
+/// A key with its modifiers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    /// A key as it is; shift is part of a character.
+    Plain(KeyCode),
+    /// With the control key.
+    Ctrl(char),
+}
+
+impl Key {
+    fn is(self, event: &KeyEvent) -> bool {
+        let control = event.modifiers.contains(KeyModifiers::CONTROL);
+        let alt = event.modifiers.contains(KeyModifiers::ALT);
+        match self {
+            Self::Plain(code) => !control && !alt && event.code == code,
+            Self::Ctrl(c) => control && event.code == KeyCode::Char(c),
+        }
+    }
+}
+
+const fn c(c: char) -> Key {
+    Key::Plain(KeyCode::Char(c))
+}
+
+const fn k(code: KeyCode) -> Key {
+    Key::Plain(code)
+}
+
+const fn row(
+    keys: &'static [Key],
+    label: &'static str,
+    action: Action,
+    scope: Scope,
+    hint: Option<&'static str>,
+    help: &'static str,
+) -> Binding {
+    Binding { keys, label, action, scope, hint, help }
+}
+
+/// The table. The footer shows its hints in this order, as many as fit.
+pub const TABLE: &[Binding] = &[
+    row(&[c('?'), k(KeyCode::F(1))], "?", Action::Help, Scope::Always, Some("help"), "these keys"),
+    row(&[c('q')], "q", Action::Quit, Scope::Always, Some("quit"), "quit; asks while a build runs"),
+    row(&[c(' ')], "Space", Action::PauseReplay, Scope::Replay, Some("pause"), "pause the replay, or go on"),
+    row(&[c(']')], "]", Action::NextScene, Scope::Scenes, Some("next build"), "the next recorded build"),
+    row(&[c('[')], "[", Action::PreviousScene, Scope::Scenes, None, "the recorded build before"),
+    row(&[k(KeyCode::Tab)], "Tab", Action::NextPane, Scope::Always, Some("pane"), "the next pane"),
+    row(&[k(KeyCode::BackTab)], "Shift-Tab", Action::PreviousPane, Scope::Always, None, "the pane before"),
+    row(&[c('1')], "1", Action::Pane(Focus::Stack), Scope::Always, None, "the stack"),
+    row(&[c('2')], "2", Action::Pane(Focus::Log), Scope::Always, None, "the log"),
+    row(&[k(KeyCode::Up), c('k')], "↑ k", Action::Up, Scope::Panes, Some("step"), "one step or line up"),
+    row(&[k(KeyCode::Down), c('j')], "↓ j", Action::Down, Scope::Panes, None, "one step or line down"),
+    row(&[k(KeyCode::Left), c('h')], "← h", Action::Left, Scope::Panes, None, "the platform to the left"),
+    row(&[k(KeyCode::Right), c('l')], "→ l", Action::Right, Scope::Panes, None, "the platform to the right"),
+    row(&[k(KeyCode::PageUp), Key::Ctrl('b')], "PgUp", Action::PageUp, Scope::Panes, None, "one page up"),
+    row(
+        &[k(KeyCode::PageDown), Key::Ctrl('f')],
+        "PgDn",
+        Action::PageDown,
+        Scope::Panes,
+        None,
+        "one page down",
+    ),
+    row(&[k(KeyCode::Home), c('g')], "Home g", Action::First, Scope::Panes, None, "the beginning"),
+    row(
+        &[k(KeyCode::End), c('G')],
+        "End G",
+        Action::Last,
+        Scope::Panes,
+        None,
+        "the end; the log is followed again",
+    ),
+    row(&[k(KeyCode::Enter)], "Enter", Action::Open, Scope::Panes, None, "the log of the selected step"),
+    row(&[c('/')], "/", Action::Search, Scope::Always, Some("find"), "find text in the log"),
+    row(&[c('n')], "n", Action::NextMatch, Scope::Always, None, "the next match"),
+    row(&[c('N')], "N", Action::PreviousMatch, Scope::Always, None, "the match before"),
+    row(
+        &[c('f')],
+        "f",
+        Action::Filter,
+        Scope::Always,
+        Some("filter"),
+        "show just the layers that hold a text",
+    ),
+    row(
+        &[c('F')],
+        "F",
+        Action::Follow,
+        Scope::Always,
+        Some("follow"),
+        "let go of the selection, follow what runs",
+    ),
+    row(
+        &[c('W')],
+        "W",
+        Action::Warnings,
+        Scope::Always,
+        Some("warnings"),
+        "all warnings of the build checks",
+    ),
+    row(&[c('y')], "y", Action::Copy, Scope::Always, Some("copy"), "copy the selected step and its log"),
+    row(&[c('.')], ".", Action::StepReplay, Scope::Replay, None, "one event on, while paused"),
+    row(&[c(',')], ",", Action::SeekBack, Scope::Replay, None, "five seconds back"),
+    row(&[c(';')], ";", Action::SeekOn, Scope::Replay, Some("seek , ;"), "five seconds on"),
+    row(&[c('-')], "-", Action::Slower, Scope::Replay, None, "half the speed"),
+    row(&[c('+'), c('=')], "+", Action::Faster, Scope::Replay, Some("speed + -"), "twice the speed"),
+    row(&[k(KeyCode::Esc)], "Esc", Action::Back, Scope::Always, None, "close, clear, let go"),
+    row(
+        &[Key::Ctrl('c')],
+        "^C",
+        Action::Interrupt,
+        Scope::Always,
+        None,
+        "cancel the build; again: press; again: kill",
+    ),
+    row(&[Key::Ctrl('l')], "^L", Action::Redraw, Scope::Always, None, "draw everything again"),
+    row(&[Key::Ctrl('z')], "^Z", Action::Suspend, Scope::Always, None, "suspend; the build goes on"),
+];
+
+/// The bindings that hold now.
+pub fn active(replay: bool, scenes: bool) -> impl Iterator<Item = &'static Binding> {
+    TABLE.iter().filter(move |binding| match binding.scope {
+        Scope::Always | Scope::Panes => true,
+        Scope::Replay => replay,
+        Scope::Scenes => scenes,
+    })
+}
+
+/// What a key asks for, where it asks for anything.
+pub fn action(event: &KeyEvent, replay: bool, scenes: bool) -> Option<Action> {
+    active(replay, scenes)
+        .find(|binding| binding.keys.iter().any(|key| key.is(event)))
+        .map(|binding| binding.action)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_means_two_things() {
+        let mut keys: Vec<Key> = TABLE.iter().flat_map(|binding| binding.keys).copied().collect();
+        let all = keys.len();
+        keys.dedup();
+        for (i, key) in keys.iter().enumerate() {
+            assert!(!keys[i + 1..].contains(key), "{key:?}");
+        }
+        assert_eq!(keys.len(), all);
+    }
+
+    #[test]
+    fn replay_keys_hold_in_a_replay_only() {
+        let space = KeyEvent::new(KeyCode::Char(' '), KeyModifiers::NONE);
+        assert_eq!(action(&space, false, false), None);
+        assert_eq!(action(&space, true, false), Some(Action::PauseReplay));
+        let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+        assert_eq!(action(&interrupt, false, false), Some(Action::Interrupt));
+    }
+}

@@ -1,0 +1,61 @@
+//! What must not be missed: a cache that could not be read or written, notices, warnings.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::Screen;
+use crate::event::Level;
+use crate::model::{Outcome, Phase, Transfer};
+use crate::report::words::{self, Role};
+
+/// The lines, what matters most first.
+pub(super) fn lines(screen: &Screen<'_>) -> Vec<(Role, String)> {
+    let model = screen.model;
+    let mut lines = Vec::new();
+    let cache = model.cache();
+    let failed = |t: &&Transfer| t.phase == Phase::Failed;
+    for import in cache.imports.iter().filter(failed) {
+        let from = import.reference.as_ref().map_or("", crate::event::Text::as_str);
+        let why = import.error.as_ref().map_or("", crate::event::Text::as_str);
+        lines.push((Role::Bad, format!("cache import failed, so nothing can hit from {from}: {why}")));
+    }
+    for export in cache.exports.iter().filter(failed) {
+        let why = export.error.as_ref().map_or("", crate::event::Text::as_str);
+        lines.push((Role::Bad, format!("cache export failed, so the next build starts without it: {why}")));
+    }
+    for notice in model.notices().rev().filter(|notice| notice.level != Level::Info) {
+        let role = if notice.level == Level::Error { Role::Bad } else { Role::Warn };
+        lines.push((role, notice.text.to_string()));
+    }
+    if let Some(first) = model.warnings().first() {
+        let place = first.line.map(|line| format!(" (line {line})")).unwrap_or_default();
+        // The checks put the line into some of their sentences themselves.
+        let place = if first.short.as_str().contains("(line ") { String::new() } else { place };
+        let more = match model.warnings().len() {
+            1 => String::new(),
+            n => format!(" · {} more, W shows all", n - 1),
+        };
+        lines.push((Role::Warn, format!("{}{place}{more}", first.short)));
+    }
+    if model.outcome() == Outcome::Running || lines.len() < 3 {
+        lines.truncate(3);
+    }
+    lines
+}
+
+pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
+    let theme = screen.ui.theme;
+    let lines = lines(screen);
+    let hidden = lines.len().saturating_sub(usize::from(area.height));
+    for (i, (role, line)) in lines.iter().take(usize::from(area.height)).enumerate() {
+        let shape = if *role == Role::Bad { theme.pick("✗", "x") } else { theme.pick("▲", "!") };
+        let more = if hidden > 0 && i + 1 == usize::from(area.height) {
+            format!(" (+{hidden})")
+        } else {
+            String::new()
+        };
+        let room = usize::from(area.width).saturating_sub(4 + more.len());
+        let text = format!("{shape} {}{more}", words::truncate(line, room));
+        buf.set_string(area.x + 1, area.y + i as u16, text, theme.style(*role));
+    }
+}

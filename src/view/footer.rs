@@ -1,0 +1,64 @@
+//! The footer: the keys that matter here, or the line that is typed.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget;
+
+use super::Screen;
+use crate::report::words::Role;
+use crate::ui::{Overlay, keys};
+
+pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
+    let theme = screen.ui.theme;
+    if let Some((prompt, input)) = match &screen.ui.overlay {
+        Overlay::Search(input) => Some(("find: ", input)),
+        Overlay::Filter(input) => Some(("only layers with: ", input)),
+        _ => None,
+    } {
+        let room = usize::from(area.width).saturating_sub(prompt.len() + 2);
+        let scroll = input.visual_scroll(room);
+        let text: String = input.value().chars().skip(scroll).collect();
+        Line::from(vec![
+            Span::styled(format!(" {prompt}"), theme.style(Role::Strong)),
+            Span::raw(text),
+            Span::styled(" ", theme.cursor()),
+        ])
+        .render(area, buf);
+        return;
+    }
+    let replay = screen.ui.replay.is_some();
+    let scenes = screen.ui.replay.as_ref().is_some_and(|replay| replay.scene.is_some());
+    let mut x = area.x + 1;
+    for binding in keys::active(replay, scenes) {
+        let Some(hint) = binding.hint else { continue };
+        // A hint is of use only where its key does something.
+        if hint == "warnings" && screen.model.warnings().is_empty() {
+            continue;
+        }
+        let key = if theme.ascii {
+            binding.label.replace('↑', "Up").replace(" k", "")
+        } else {
+            short(binding.label)
+        };
+        let line = Line::from(vec![
+            Span::styled(key, theme.style(Role::Strong)),
+            Span::styled(format!(" {hint}  "), theme.style(Role::Dim)),
+        ]);
+        let width = line.width() as u16;
+        if x + width > area.right() {
+            break;
+        }
+        line.render(Rect { x, width, height: 1, ..area }, buf);
+        x += width;
+    }
+}
+
+/// The first way to write a key is enough here.
+fn short(label: &str) -> String {
+    match label.split_once(' ') {
+        Some(("↑", _)) => "↑↓".to_owned(),
+        Some((first, _)) => first.to_owned(),
+        None => label.to_owned(),
+    }
+}

@@ -1,0 +1,239 @@
+//! The header: what is built and where, how far it is, what is happening now.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget;
+
+use super::Screen;
+use crate::model::{Counts, Kind, Outcome, State, Vertex};
+use crate::report::words::{self, Role, Sign};
+
+pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
+    let line = |n: u16| Rect { x: area.x + 1, y: area.y + n, width: area.width.saturating_sub(2), height: 1 };
+    what(screen, line(0), buf);
+    let counts = screen.model.counts();
+    if area.height > 2 {
+        progress(screen, &counts, line(1), buf);
+        now(screen, line(2), buf);
+    } else {
+        progress(screen, &counts, line(1), buf);
+    }
+}
+
+/// What is left where there is no room for panes.
+pub(super) fn small(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
+    if area.height == 0 {
+        return;
+    }
+    let first = Rect { height: 1, ..area };
+    let counts = screen.model.counts();
+    let look = Sign::of_outcome(screen.model.outcome());
+    let theme = screen.ui.theme;
+    let text = format!(
+        "{} {} {}/{} {}",
+        look.shape(theme.ascii),
+        look.word,
+        counts.done(),
+        counts.total,
+        words::duration(screen.model.wall(screen.now))
+    );
+    Line::from(Span::styled(text, theme.style(look.role))).render(first, buf);
+    if area.height > 1 {
+        now(screen, Rect { y: area.y + 1, ..first }, buf);
+    }
+}
+
+fn what(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
+    let theme = screen.ui.theme;
+    let started = screen.model.started();
+    let right = right_end(screen);
+    let room = usize::from(area.width).saturating_sub(words::width(&right) + 2);
+    let image = started.image.as_ref().or(started.title.as_ref());
+    let image = image.map_or("build", crate::event::Text::as_str);
+    let mut rest = String::new();
+    for part in [started.title.as_ref().filter(|_| started.image.is_some()), started.builder.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        rest.push_str(" · ");
+        rest.push_str(part.as_str());
+    }
+    let image = words::truncate(image, room);
+    let rest = words::truncate(&rest, room.saturating_sub(words::width(&image)));
+    Line::from(vec![
+        Span::styled(image.clone(), theme.style(Role::Strong)),
+        Span::styled(rest, theme.style(Role::Dim)),
+    ])
+    .render(area, buf);
+    let x = area.right().saturating_sub(words::width(&right) as u16);
+    buf.set_string(x.max(area.x), area.y, right, theme.style(Role::Plain));
+}
+
+/// The replay's state and the clock.
+fn right_end(screen: &Screen<'_>) -> String {
+    let theme = screen.ui.theme;
+    let wall = words::duration(screen.model.wall(screen.now));
+    match &screen.ui.replay {
+        Some(replay) => {
+            let scene = replay.scene.map(|(n, of)| format!("build {n} of {of} · ")).unwrap_or_default();
+            let state = match (replay.paused, screen.model.outcome()) {
+                (true, _) => theme.pick("‖ paused", "|| paused").to_owned(),
+                (false, Outcome::Running) => format!("{} {}", theme.pick("▶", ">"), replay.speed),
+                (false, _) => theme.pick("■ end", "# end").to_owned(),
+            };
+            format!("{scene}replay {state} · {wall}")
+        }
+        None => format!("{wall} elapsed"),
+    }
+}
+
+fn progress(screen: &Screen<'_>, counts: &Counts, area: Rect, buf: &mut Buffer) {
+    let theme = screen.ui.theme;
+    let outcome = screen.model.outcome();
+    let mut spans =
+        vec![Span::styled(format!("{} of {}", counts.done(), counts.total), theme.style(Role::Strong))];
+    for state in [
+        State::Hit,
+        State::Miss,
+        State::Running,
+        State::Failed,
+        State::Cancelled,
+        State::Waiting,
+        State::NotNeeded,
+    ] {
+        let n = counts.of(state);
+        // Hits and misses are what it is all about: their places stay, so that nothing jumps.
+        if n == 0 && !matches!(state, State::Hit | State::Miss) {
+            continue;
+        }
+        let look = Sign::of_state(state, outcome);
+        let shape = look.shape(theme.ascii);
+        let style = if n == 0 { theme.style(Role::Dim) } else { theme.style(look.role) };
+        spans.push(Span::styled(format!("  {shape} {n} {}", look.word), style));
+    }
+    if let Some(rate) = counts.hit_rate() {
+        spans.push(Span::styled(format!("  hit rate {:.0} %", rate * 100.0), theme.style(Role::Dim)));
+    }
+    let text = Line::from(spans);
+    let used = text.width() as u16 + 2;
+    let gauge = area.width.saturating_sub(used).min(area.width / 2);
+    let shown = if gauge >= 8 { gauge } else { 0 };
+    bar(screen, counts, Rect { width: shown, ..area }, buf);
+    let x = area.x + if shown > 0 { shown + 2 } else { 0 };
+    text.render(Rect { x, width: area.right().saturating_sub(x), ..area }, buf);
+}
+
+/// A bar of what the steps became: hits, then misses, then what runs.
+fn bar(screen: &Screen<'_>, counts: &Counts, area: Rect, buf: &mut Buffer) {
+    if area.width == 0 || counts.total == 0 {
+        return;
+    }
+    let theme = screen.ui.theme;
+    let parts = [
+        (counts.of(State::Hit), Role::Good, theme.pick("━", "=")),
+        (counts.of(State::Miss), Role::Busy, theme.pick("━", "#")),
+        (counts.of(State::Failed) + counts.of(State::Cancelled), Role::Bad, theme.pick("━", "x")),
+        (counts.of(State::NotNeeded), Role::Dim, theme.pick("━", "-")),
+    ];
+    let width = usize::from(area.width);
+    let (mut steps, mut x) = (0, 0);
+    let mut fill = |until: usize, symbol: &str, style: Style| {
+        let end = until * width / counts.total;
+        buf.set_string(area.x + x as u16, area.y, symbol.repeat(end.saturating_sub(x)), style);
+        x = end.max(x);
+    };
+    for (n, role, symbol) in parts {
+        steps += n;
+        fill(steps, symbol, theme.style(role));
+    }
+    fill(counts.total, theme.pick("─", "."), theme.style(Role::Dim));
+}
+
+/// What is happening now; at the end, how it ended.
+fn now(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
+    let (model, theme) = (screen.model, screen.ui.theme);
+    let width = usize::from(area.width);
+    if let Some(message) = &screen.ui.message {
+        buf.set_string(area.x, area.y, words::truncate(message, width), theme.style(Role::Busy));
+        return;
+    }
+    let outcome = model.outcome();
+    if outcome != Outcome::Running {
+        let look = Sign::of_outcome(outcome);
+        let text = format!("{} {}", look.shape(theme.ascii), ending(screen));
+        buf.set_string(area.x, area.y, words::truncate(&text, width), theme.style(look.role));
+        return;
+    }
+    let mut parts = Vec::new();
+    if model.cancelling() > 0 {
+        let how = ["cancelling", "pressing buildx to stop", "killing buildx"];
+        parts.push(how[(model.cancelling() as usize - 1).min(2)].to_owned());
+    }
+    parts.extend(running(screen));
+    parts.extend(moving(screen));
+    if parts.is_empty() {
+        parts.push(idle(screen));
+    }
+    let shape = theme.pick("◐", "~");
+    let text = format!("{shape} {}", parts.join(" · "));
+    let role = if model.cancelling() > 0 { Role::Warn } else { Role::Busy };
+    buf.set_string(area.x, area.y, words::truncate(&text, width), theme.style(role));
+}
+
+fn ending(screen: &Screen<'_>) -> String {
+    let model = screen.model;
+    let wall = words::duration(model.wall(screen.now));
+    let word = Sign::of_outcome(model.outcome()).word;
+    match model.exit_code() {
+        Some(0) => format!("{word} in {wall}"),
+        Some(code) => format!("{word} after {wall} (exit code {code})"),
+        None => format!("{word} after {wall}"),
+    }
+}
+
+/// The steps that run: layer, platform, since when.
+fn running(screen: &Screen<'_>) -> Vec<String> {
+    let (model, now) = (screen.model, screen.now);
+    let mut parts: Vec<(String, Vec<String>)> = Vec::new();
+    for (id, step) in model.stack().steps().filter(|(id, _)| model.state(*id) == State::Running) {
+        let layer = model.stack().row_of(id).and_then(|row| row.layer.clone());
+        let what = layer.unwrap_or_else(|| step.name.instruction.clone()).to_string();
+        let what = words::truncate(&what, 24);
+        let on = step.name.platform.as_ref().map_or("", |p| p.short());
+        let since = words::duration(model.run_time(id, now).max(model.pull_time(id, now)));
+        let where_when = format!("{on} {since}").trim().to_owned();
+        match parts.iter_mut().find(|(known, _)| *known == what) {
+            Some((_, places)) => places.push(where_when),
+            None => parts.push((what, vec![where_when])),
+        }
+    }
+    parts.into_iter().map(|(what, places)| format!("{what} {}", places.join(", "))).collect()
+}
+
+/// What moves bytes.
+fn moving(screen: &Screen<'_>) -> Vec<String> {
+    let activities = screen.model.activities();
+    let text = |a: &crate::model::Activity| {
+        let count = if a.count > 1 { format!(" {}", a.count) } else { String::new() };
+        match a.total {
+            0 => format!("{}{count}", a.verb),
+            total => format!("{}{count} {} of {}", a.verb, words::bytes(a.current), words::bytes(total)),
+        }
+    };
+    activities.iter().map(text).collect()
+}
+
+/// What goes on where no step runs and nothing moves.
+fn idle(screen: &Screen<'_>) -> String {
+    let open = |v: &&Vertex| {
+        matches!(v.phase(), crate::model::Phase::Running(_)) && !matches!(v.kind, Kind::Step(_))
+    };
+    let vertices: Vec<&Vertex> = screen.model.vertices().map(|(_, v)| v).filter(open).collect();
+    match vertices.last() {
+        Some(vertex) => vertex.name.to_string(),
+        None if screen.model.vertices().next().is_none() => "waiting for the builder".to_owned(),
+        None => "waiting".to_owned(),
+    }
+}

@@ -1,0 +1,114 @@
+//! What lies over the panes: the keys, the warnings, a question.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, BorderType, Clear, Paragraph, Widget, Wrap};
+
+use super::Screen;
+use crate::report::words::{self, Role};
+use crate::ui::{Overlay, keys};
+
+pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
+    match &screen.ui.overlay {
+        Overlay::Help => help(screen, area, buf),
+        Overlay::Warnings(top) => warnings(screen, *top, area, buf),
+        Overlay::Quit => {
+            let lines = vec![
+                Line::raw("The build is still running; quitting cancels it."),
+                Line::from(vec![
+                    Span::styled("y", screen.ui.theme.style(Role::Strong)),
+                    Span::raw(" cancel it and quit    "),
+                    Span::styled("any other key", screen.ui.theme.style(Role::Strong)),
+                    Span::raw(" go on"),
+                ]),
+            ];
+            window(screen, " Quit? ", lines, 0, area, buf);
+        }
+        Overlay::None | Overlay::Search(_) | Overlay::Filter(_) => {}
+    }
+}
+
+fn help(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
+    let theme = screen.ui.theme;
+    let replay = screen.ui.replay.is_some();
+    let scenes = screen.ui.replay.as_ref().is_some_and(|replay| replay.scene.is_some());
+    let cells: Vec<(String, &str)> = keys::active(replay, scenes)
+        .map(|b| (if theme.ascii { ascii(b.label) } else { b.label.to_owned() }, b.help))
+        .collect();
+    // Two columns where they fit, so that all keys are seen at once.
+    let columns = if area.width >= 110 || usize::from(area.height) < cells.len() + 2 { 2 } else { 1 };
+    let width = if columns == 2 { (usize::from(area.width.min(120)).saturating_sub(6)) / 2 } else { 60 };
+    let per_column = cells.len().div_ceil(columns);
+    let cell = |n: usize| match cells.get(n) {
+        Some((key, text)) => {
+            let text = words::truncate(text, width.saturating_sub(11));
+            let gap = width.saturating_sub(10 + words::width(&text));
+            vec![
+                Span::styled(format!("{key:<10}"), theme.style(Role::Strong)),
+                Span::raw(text),
+                Span::raw(" ".repeat(gap)),
+            ]
+        }
+        None => Vec::new(),
+    };
+    let row = |n: usize| Line::from((0..columns).flat_map(|c| cell(n + c * per_column)).collect::<Vec<_>>());
+    window(screen, " Keys ", (0..per_column).map(row).collect(), 0, area, buf);
+}
+
+fn ascii(label: &str) -> String {
+    label.replace('↑', "Up").replace('↓', "Down").replace('←', "Left").replace('→', "Right")
+}
+
+fn warnings(screen: &Screen<'_>, top: usize, area: Rect, buf: &mut Buffer) {
+    let theme = screen.ui.theme;
+    let mut lines = Vec::new();
+    for warning in screen.model.warnings() {
+        let place = [warning.file.as_ref().map(ToString::to_string), warning.line.map(|n| n.to_string())];
+        let place: Vec<String> = place.into_iter().flatten().collect();
+        lines.push(Line::from(vec![
+            Span::styled(format!("{} ", theme.pick("▲", "!")), theme.style(Role::Warn)),
+            Span::styled(warning.short.to_string(), theme.style(Role::Strong)),
+            Span::styled(format!("  {}", place.join(":")), theme.style(Role::Dim)),
+        ]));
+        lines.extend(warning.detail.iter().map(|detail| Line::raw(format!("  {detail}"))));
+        lines.extend(warning.url.iter().map(|url| Line::styled(format!("  {url}"), theme.style(Role::Dim))));
+    }
+    if lines.is_empty() {
+        lines.push(Line::styled("no warnings", theme.style(Role::Dim)));
+    }
+    window(screen, " Warnings ", lines, top, area, buf);
+}
+
+/// A window in the middle, as large as its lines and no larger than the screen.
+fn window(screen: &Screen<'_>, title: &str, lines: Vec<Line<'_>>, top: usize, area: Rect, buf: &mut Buffer) {
+    let theme = screen.ui.theme;
+    let longest = lines.iter().map(Line::width).max().unwrap_or(0).max(title.len()) as u16;
+    let width = (longest + 4).min(area.width);
+    let inner = usize::from(width.saturating_sub(4).max(1));
+    let wrapped: usize = lines.iter().map(|line| line.width().div_ceil(inner).max(1)).sum();
+    let height = (wrapped as u16 + 2).min(area.height);
+    let place =
+        Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height };
+    let kind = if theme.ascii { BorderType::Plain } else { BorderType::Rounded };
+    let block = Block::bordered()
+        .border_type(kind)
+        .border_style(theme.style(Role::Dim))
+        .title(Span::styled(title.to_owned(), theme.style(Role::Strong)))
+        .padding(ratatui::widgets::Padding::horizontal(1));
+    let block = if theme.ascii { block.border_set(ASCII_BORDER) } else { block };
+    let top = top.min(wrapped.saturating_sub(usize::from(height.saturating_sub(2))));
+    Clear.render(place, buf);
+    Paragraph::new(lines).wrap(Wrap { trim: false }).scroll((top as u16, 0)).block(block).render(place, buf);
+}
+
+const ASCII_BORDER: ratatui::symbols::border::Set<'static> = ratatui::symbols::border::Set {
+    top_left: "+",
+    top_right: "+",
+    bottom_left: "+",
+    bottom_right: "+",
+    vertical_left: "|",
+    vertical_right: "|",
+    horizontal_top: "-",
+    horizontal_bottom: "-",
+};

@@ -1,0 +1,241 @@
+//! The stack: a row an instruction, its layer to the left, a column a platform.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget;
+
+use super::{Screen, shown_rows, text};
+use crate::event::Platform;
+use crate::model::{Outcome, Row, State, StepId};
+use crate::report::words::{self, Role, Sign};
+use crate::ui::rows::{self, RowId};
+use crate::ui::{Focus, heading};
+
+/// A line of the pane: the heading of a stage that is not the image, or a row.
+enum Entry {
+    Stage(String),
+    Row(RowId),
+}
+
+/// How wide the parts of a row are.
+struct Widths {
+    layer: usize,
+    instruction: usize,
+    cell: usize,
+}
+
+fn entries(screen: &Screen<'_>) -> Vec<Entry> {
+    let finals: Vec<bool> = screen.model.stack().groups().iter().map(|g| screen.model.is_final(g)).collect();
+    let several = finals.iter().filter(|is_final| **is_final).count() > 1;
+    let mut entries = Vec::new();
+    let mut last: Option<RowId> = None;
+    for id in shown_rows(screen) {
+        if rows::first_of_group(last.as_ref(), id)
+            && let Some(group) = rows::group(screen.model, id)
+        {
+            let is_final = screen.model.is_final(group);
+            let names = [group.target.as_ref(), group.stage.as_ref()];
+            let name: Vec<&str> = names.into_iter().flatten().map(crate::event::Text::as_str).collect();
+            if !is_final {
+                entries.push(Entry::Stage(format!("stage {}", name.join(" "))));
+            } else if several {
+                entries.push(Entry::Stage(format!("image {}", name.join(" "))));
+            }
+        }
+        entries.push(Entry::Row(id));
+        last = Some(id);
+    }
+    entries
+}
+
+/// How many lines the whole stack takes.
+pub(super) fn height(screen: &Screen<'_>) -> usize {
+    entries(screen).len().max(1)
+}
+
+pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
+    let platforms = screen.model.platforms();
+    let entries = entries(screen);
+    let widths = widths(screen, usize::from(area.width), platforms.len(), &entries);
+    head(screen, &widths, &platforms, area, buf);
+    let height = usize::from(area.height.saturating_sub(1));
+    let first = first_line(screen, &entries, height);
+    let mut layer_above = None;
+    for (line, entry) in entries.iter().skip(first).take(height).enumerate() {
+        let place = Rect { y: area.y + 1 + line as u16, height: 1, ..area };
+        match entry {
+            Entry::Stage(name) => {
+                layer_above = None;
+                let name = words::truncate(name, usize::from(area.width.saturating_sub(1)));
+                buf.set_string(place.x + 1, place.y, name, screen.ui.theme.style(Role::Dim));
+            }
+            Entry::Row(id) => {
+                let Some(row) = rows::row(screen.model, *id) else { continue };
+                let layer = row.layer.as_ref().map(crate::event::Text::as_str);
+                let named = if layer == layer_above { None } else { layer };
+                layer_above = layer;
+                draw_row(screen, *id, row, named, &widths, &platforms, place, buf);
+            }
+        }
+    }
+    if entries.is_empty() {
+        let word =
+            if screen.ui.filter.is_empty() { "no step is known yet" } else { "no layer holds that text" };
+        buf.set_string(area.x + 1, area.y + 1, word, screen.ui.theme.style(Role::Dim));
+    }
+    let below = entries.len().saturating_sub(first + height);
+    if below > 0 || first > 0 {
+        let note = format!(" {first} above · {below} below ");
+        let width = words::width(&note) as u16;
+        buf.set_string(
+            area.right().saturating_sub(width + 1),
+            area.bottom() - 1,
+            note,
+            screen.ui.theme.style(Role::Strong),
+        );
+    }
+}
+
+fn widths(screen: &Screen<'_>, width: usize, columns: usize, entries: &[Entry]) -> Widths {
+    let names = entries.iter().filter_map(|entry| match entry {
+        Entry::Row(id) => {
+            rows::row(screen.model, *id)?.layer.as_ref().map(|layer| words::width(layer.as_str()))
+        }
+        Entry::Stage(_) => None,
+    });
+    let layer = names.max().unwrap_or(0).clamp(5, 16).min(width / 5) + 1;
+    let wide = width >= 60 + columns * 32;
+    let cell = if wide { 32 } else { ((width / 2) / columns.max(1)).clamp(3, 17) };
+    let instruction = width.saturating_sub(layer + columns * cell + 2).max(1);
+    Widths { layer, instruction, cell }
+}
+
+fn head(screen: &Screen<'_>, widths: &Widths, platforms: &[Option<Platform>], area: Rect, buf: &mut Buffer) {
+    let theme = screen.ui.theme;
+    let focused = screen.ui.focus == Focus::Stack;
+    let mut left = vec![Span::styled("Stack", theme.style(if focused { Role::Strong } else { Role::Plain }))];
+    if !screen.ui.filter.is_empty() {
+        left.push(Span::styled(format!(" · only {:?}", screen.ui.filter), theme.style(Role::Warn)));
+    }
+    text::title(theme, focused, Line::from(left), "", area, buf);
+    for (i, platform) in platforms.iter().enumerate() {
+        let x = area.x + (1 + widths.layer + widths.instruction + 1 + i * widths.cell) as u16;
+        let name = heading(platform.as_ref());
+        let short = platform.as_ref().map_or(name, Platform::short);
+        let name = if words::width(name) + 2 < widths.cell { name } else { short };
+        let name = words::truncate(&format!("{name} "), widths.cell);
+        let style = theme.style(if focused { Role::Strong } else { Role::Plain });
+        buf.set_string(x, area.y, format!(" {name}"), style);
+    }
+}
+
+/// Which entry stands first, so that what matters is in sight: the selection, else what runs or failed, else what comes next.
+fn first_line(screen: &Screen<'_>, entries: &[Entry], height: usize) -> usize {
+    let model = screen.model;
+    let wanted = |id: &RowId| match screen.ui.cursor {
+        Some(cursor) => cursor == *id,
+        None => rows::row(model, *id).is_some_and(|row| {
+            row.steps.iter().any(|step| matches!(model.state(*step), State::Running | State::Failed))
+        }),
+    };
+    let at = entries.iter().position(|entry| matches!(entry, Entry::Row(id) if wanted(id)));
+    let next = || {
+        entries.iter().position(|entry| {
+            let Entry::Row(id) = entry else { return false };
+            model.outcome() == Outcome::Running
+                && rows::row(model, *id)
+                    .is_some_and(|r| r.steps.iter().any(|s| model.state(*s) == State::Waiting))
+        })
+    };
+    let at = at.or_else(next).unwrap_or(0);
+    at.saturating_sub(height.saturating_sub(1) * 2 / 3).min(entries.len().saturating_sub(height))
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "a row is drawn from just these, and they are of one place only"
+)]
+fn draw_row(
+    screen: &Screen<'_>,
+    id: RowId,
+    row: &Row,
+    layer: Option<&str>,
+    widths: &Widths,
+    platforms: &[Option<Platform>],
+    area: Rect,
+    buf: &mut Buffer,
+) {
+    let theme = screen.ui.theme;
+    let selected = screen.ui.cursor == Some(id);
+    let mut x = area.x + 1;
+    let name = words::truncate(layer.unwrap_or_default(), widths.layer - 1);
+    buf.set_string(x, area.y, name, theme.style(Role::Strong));
+    x += widths.layer as u16;
+    let text = words::truncate(row.instruction.as_str(), widths.instruction);
+    let quiet = !row
+        .steps
+        .iter()
+        .any(|s| matches!(screen.model.state(*s), State::Running | State::Failed | State::Miss));
+    let style = theme.style(if quiet && !selected { Role::Dim } else { Role::Plain });
+    buf.set_string(x, area.y, text, if selected { theme.cursor() } else { style });
+    x += widths.instruction as u16 + 1;
+    for (column, platform) in platforms.iter().enumerate() {
+        let place = Rect { x, width: (widths.cell as u16).min(area.right().saturating_sub(x)), ..area };
+        let marked = selected && column == screen.ui.column.min(platforms.len() - 1);
+        let cell = screen.model.stack().cell(row, platform.as_ref());
+        cell_line(screen, row, cell, usize::from(place.width), marked).render(place, buf);
+        x += widths.cell as u16;
+    }
+}
+
+fn cell_line(
+    screen: &Screen<'_>,
+    row: &Row,
+    cell: Option<StepId>,
+    width: usize,
+    marked: bool,
+) -> Line<'static> {
+    let (model, theme) = (screen.model, screen.ui.theme);
+    let state = match cell {
+        Some(id) => model.state(id),
+        // A step that runs for another platform only has nothing to say in this column.
+        None if !row.steps.is_empty() => return Line::default(),
+        None if model.outcome() == Outcome::Running => State::Waiting,
+        None => State::NotNeeded,
+    };
+    let look = Sign::of_state(state, model.outcome());
+    let shape = look.shape(theme.ascii);
+    let style = if marked { theme.cursor() } else { theme.style(look.role) };
+    let time = cell.map(|id| (model.run_time(id, screen.now), model.pull_time(id, screen.now)));
+    let took = match (state, time) {
+        (State::Running | State::Miss | State::Failed | State::Cancelled, Some((run, pull))) => {
+            words::duration(run.max(pull))
+        }
+        (State::Hit, Some((_, pull))) if !pull.is_zero() => words::duration(pull),
+        _ => String::new(),
+    };
+    let bytes = cell.map_or(0, |id| model.pulled_bytes(id));
+    let bytes = if bytes > 0 { words::bytes(bytes) } else { String::new() };
+    let mut spans = vec![Span::styled(format!("{shape} "), style)];
+    if width >= 30 {
+        spans.push(Span::styled(format!("{:<12}", look.word), style));
+        spans.push(Span::styled(format!("{took:>7}"), theme.style(Role::Plain)));
+        spans.push(Span::styled(format!("{bytes:>9}"), theme.style(Role::Dim)));
+    } else if width >= 14 {
+        // Word to the left, time to the right: columns of times can be compared.
+        let room = width.saturating_sub(3);
+        let word = if words::width(look.word) + 1 + took.len() > room && !took.is_empty() {
+            words::truncate(look.word, room.saturating_sub(took.len() + 1))
+        } else {
+            words::truncate(look.word, room)
+        };
+        let gap = room.saturating_sub(words::width(&word));
+        spans.push(Span::styled(word, style));
+        spans.push(Span::styled(format!("{took:>gap$}"), theme.style(Role::Plain)));
+    } else {
+        let word = if took.is_empty() { look.word.to_owned() } else { took };
+        spans.push(Span::styled(words::truncate(&word, width.saturating_sub(3)), style));
+    }
+    Line::from(spans)
+}
