@@ -155,6 +155,9 @@ pub struct Build {
     /// Don't write a recording of this build
     #[arg(long)]
     pub no_record: bool,
+    /// Keep the screen when the build has ended, until q
+    #[arg(long)]
+    pub stay: bool,
     /// Tag of the image: what stands after its colon
     #[arg(long, short, value_name = "TAG")]
     pub tag: Option<String>,

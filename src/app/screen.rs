@@ -46,8 +46,6 @@ pub(super) struct Watch<'a> {
     pub(super) signals: &'a mut Signals,
     /// Keep the screen when the build has ended.
     pub(super) stay: bool,
-    /// How often the build was asked to stop.
-    pub(super) cancelled: u32,
     pub(super) leaving: bool,
     pub(super) signal: Option<Number>,
 }
@@ -189,7 +187,6 @@ impl Watch<'_> {
     }
 
     fn cancel(&mut self) {
-        self.cancelled += 1;
         if let Steer::Build(cancel) = &self.feed.steer {
             // A full channel holds as many requests as can make a difference.
             let _ = cancel.try_send(Cancel);
