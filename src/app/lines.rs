@@ -86,17 +86,15 @@ pub(super) async fn run(
                     return Ok(Some(signal));
                 }
             }
-            update = feed.updates.recv() => match update {
-                Some(update) => {
-                    let events = session.take(update);
-                    writer.write(session, &events, &mut bytes);
-                }
-                None => {
+            update = feed.updates.recv() => {
+                let Some(update) = update else {
                     writer.finish(session, &mut bytes);
                     out.put(&bytes)?;
                     return Ok(ended_by);
-                }
-            },
+                };
+                let events = session.take(update);
+                writer.write(session, &events, &mut bytes);
+            }
             _ = look.tick(), if session.model.outcome() == Outcome::Running => {
                 writer.write(session, &[], &mut bytes);
             }

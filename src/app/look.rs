@@ -29,13 +29,11 @@ impl Look {
 
     /// That of a command that needs no configuration: one that is wrong does not keep a recording from being watched.
     pub(super) fn without_build(global: &Global, around: &Surroundings) -> Self {
-        match Config::load(global, None, around) {
-            Ok(config) => Self::of(&config, around),
-            Err(_) => {
-                let (progress, color) = (global.progress.unwrap_or_default(), global.color.unwrap_or_default());
-                Self::resolve(progress, color, global.ascii, around)
-            }
+        if let Ok(config) = Config::load(global, None, around) {
+            return Self::of(&config, around);
         }
+        let (progress, color) = (global.progress.unwrap_or_default(), global.color.unwrap_or_default());
+        Self::resolve(progress, color, global.ascii, around)
     }
 
     fn resolve(progress: Progress, color: Color, ascii: bool, around: &Surroundings) -> Self {
@@ -46,7 +44,10 @@ impl Look {
         };
         let tty = std::io::stdout().is_terminal();
         let var = |name: &str| around.env.get(name).map(String::as_str).filter(|value| !value.is_empty());
-        Self { progress, theme: Theme { color: colored(color, tty, &var), ascii: ascii || plain_locale(&var) } }
+        Self {
+            progress,
+            theme: Theme { color: colored(color, tty, &var), ascii: ascii || plain_locale(&var) },
+        }
     }
 
     /// The writer of a front end without a screen.
@@ -104,7 +105,8 @@ mod tests {
 
     #[test]
     fn colour_by_option_environment_and_terminal() {
-        let with = |name: &'static str, value: &'static str| move |asked: &str| (asked == name).then_some(value);
+        let with =
+            |name: &'static str, value: &'static str| move |asked: &str| (asked == name).then_some(value);
         let none = |_: &str| None;
         assert!(colored(Color::Auto, true, &none));
         assert!(!colored(Color::Auto, false, &none));
