@@ -14,7 +14,7 @@ if [ "${CI:-}" = true ]; then
   export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/layertop-target}
 fi
 ENGINE=tests/testbed/engine
-STARTED='' CHILD='' LOG=$(mktemp)
+STARTED='' CHILD='' WORK=$(mktemp -d)
 
 say() { printf '%s\n' "run: $*" >&2; }
 
@@ -23,7 +23,7 @@ finish() {
   trap - EXIT; trap '' INT TERM HUP
   if [ -n "$CHILD" ]; then kill -TERM -- "-$CHILD" 2>/dev/null || true; wait "$CHILD" 2>/dev/null || true; fi
   [ -z "$STARTED" ] || { say "stopping the engine"; bash $ENGINE down || rc=1; }
-  rm -f "$LOG"
+  rm -rf "$WORK"
   [ $rc = 0 ] && say "all is well (${SECONDS} s)" || say "failed with $rc (${SECONDS} s)"
   exit $rc
 }
@@ -43,22 +43,21 @@ phase() {
   return $rc
 }
 
-engine_up() { bash $ENGINE up >"$LOG" 2> >(tee -a "$LOG.err" >&2); }
+engine_up() { bash $ENGINE up >"$WORK/env" 2> >(tee "$WORK/err" >&2); }
 with_engine() {
-  rm -f "$LOG.err"
+  local before; before=$(bash $ENGINE status 2>/dev/null) || true
   # An engine that was up before is somebody's, and stays up.
-  bash $ENGINE status 2>/dev/null | grep -q '^engine *up' || [ "${LAYERTOP_TEST_ENGINE:-}" = existing ] || STARTED=1
+  case "$before" in *"engine    up"*) ;; *) STARTED=1 ;; esac
   if phase engine engine_up; then
-    eval "$(cat "$LOG")"
+    eval "$(cat "$WORK/env")"
     export LAYERTOP_TEST_ENGINE_UP=1
-  else
-    LAYERTOP_TEST_ENGINE_WHY=$(tail -n 1 "$LOG.err" 2>/dev/null || true)
-    export LAYERTOP_TEST_ENGINE_WHY=${LAYERTOP_TEST_ENGINE_WHY:-the test engine does not start}
-    unset LAYERTOP_TEST_ENGINE_UP
-    [ "${CI:-}" != true ] || { say "no engine, and under CI its tests must run: $LAYERTOP_TEST_ENGINE_WHY"; rm -f "$LOG.err"; exit 1; }
-    say "tests on a real engine are SKIPPED: $LAYERTOP_TEST_ENGINE_WHY"
+    return
   fi
-  rm -f "$LOG.err"
+  unset LAYERTOP_TEST_ENGINE_UP
+  LAYERTOP_TEST_ENGINE_WHY=$(grep '^engine: ' "$WORK/err" 2>/dev/null | tail -n 1 | cut -c9- || true)
+  export LAYERTOP_TEST_ENGINE_WHY=${LAYERTOP_TEST_ENGINE_WHY:-the test engine does not start}
+  [ "${CI:-}" != true ] || { say "no engine, and under CI the tests that need one must run: $LAYERTOP_TEST_ENGINE_WHY"; exit 1; }
+  say "tests on a real engine are SKIPPED: $LAYERTOP_TEST_ENGINE_WHY"
 }
 
 phase install bash tests/install.sh
