@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::styled::StyledLine;
 use super::words::{self, Role, Sign};
-use crate::event::{Platform, Time};
-use crate::model::{Group, Model, Row, State};
+use crate::event::{Platform, Text, Time};
+use crate::model::{Group, Model, Row, State, StepId};
 
 /// Columns of a label at most; longer instructions are cut.
 const LABEL_WIDTH: usize = 32;
@@ -114,9 +114,21 @@ pub(super) fn shown_groups(model: &Model) -> Vec<&Group> {
     groups.into_iter().map(|(group, _)| group).filter(|group| group.seen || !any_seen).collect()
 }
 
+/// The steps of a row in the order of the columns.
+pub(super) fn by_column(model: &Model, row: &Row) -> Vec<StepId> {
+    let columns = model.platforms();
+    let place = |id: &StepId| {
+        let step = model.stack().step(*id);
+        columns.iter().position(|column| step.is_some_and(|step| step.name.platform == *column))
+    };
+    let mut steps = row.steps.clone();
+    steps.sort_by_key(place);
+    steps
+}
+
 fn group_title(group: &Group) -> String {
     let words = [&group.target, &group.stage];
-    let named: Vec<&str> = words.into_iter().flatten().map(|text| text.as_str()).collect();
+    let named: Vec<&str> = words.into_iter().flatten().map(Text::as_str).collect();
     if named.is_empty() { "stage without a name".to_owned() } else { format!("stage {}", named.join(" ")) }
 }
 

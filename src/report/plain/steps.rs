@@ -2,10 +2,10 @@
 
 use super::{INSTRUCTION, Placed, Plain};
 use crate::event::Time;
-use crate::model::{Group, Model, Phase, State, Step, StepId, Vertex};
-use crate::report::label;
+use crate::model::{Group, Kind, Model, Phase, State, Step, StepId, Vertex};
 use crate::report::styled::StyledLine;
 use crate::report::words::{self, Role, Sign};
+use crate::report::{label, table};
 
 /// What has been told of a step or another vertex.
 #[derive(Debug, Default)]
@@ -23,6 +23,8 @@ pub(super) fn ended_at(vertex: &Vertex, build_ended: Option<Time>) -> Option<Tim
         Phase::Running(_) => build_ended,
         // It may be fetched later, and starts again for that.
         Phase::Cached => vertex.started().map(rounded),
+        // An import comes before the hits that it makes.
+        Phase::Done if matches!(vertex.kind, Kind::CacheImport(_)) => vertex.completed().map(rounded),
         Phase::Done | Phase::Failed | Phase::Cancelled => {
             vertex.completed().or(vertex.started()).or(build_ended)
         }
@@ -48,7 +50,9 @@ impl Plain {
     pub(super) fn steps(&mut self, model: &Model, now: Time, border: Time, lines: &mut Vec<Placed>) {
         // In the Dockerfile's order, so that steps that hit at one time are told in that order.
         let rows = model.stack().groups().iter().flat_map(|group| &group.rows);
-        let steps = rows.flat_map(|row| &row.steps).filter_map(|id| Some((*id, model.stack().step(*id)?)));
+        let steps = rows
+            .flat_map(|row| table::by_column(model, row))
+            .filter_map(|id| Some((id, model.stack().step(id)?)));
         for (id, step) in steps {
             let mut told = self.steps.remove(&id).unwrap_or_default();
             let (start, end) =
