@@ -1,10 +1,11 @@
 //! The command line: what was typed, and no more. `config` says what it means.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+
+use crate::clock::Speed;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Cyan.on_default().bold())
@@ -139,7 +140,7 @@ Examples:
 
 What follows -- is handed to docker buildx build as it is. An option that stands there replaces layertop's own of the same \
 name (-f, -t, --platform, --builder, --target, --cache-from, --cache-to; --push, --load and --output replace each other), a \
---build-arg just the one of its name, and a path or URL replaces the context.
+--build-arg just the one of its name, and a path or URL replaces the context with its Dockerfile.
 
 Build arguments whose names look secret (TOKEN, PASSWORD, …) are handed over by environment and never stand in a command \
 line; their values are masked in everything that is shown and recorded.";
@@ -154,6 +155,9 @@ pub struct Build {
     /// Don't write a recording of this build
     #[arg(long)]
     pub no_record: bool,
+    /// Keep the screen when the build has ended, until q
+    #[arg(long)]
+    pub stay: bool,
     /// Tag of the image: what stands after its colon
     #[arg(long, short, value_name = "TAG")]
     pub tag: Option<String>,
@@ -241,36 +245,6 @@ pub enum ConfigCommand {
     Schema,
 }
 
-/// How fast a recording is played.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Speed {
-    /// So many times as fast as it happened; above 0.
-    Times(f64),
-    /// Without waiting.
-    Max,
-}
-
-impl Default for Speed {
-    fn default() -> Self {
-        Self::Times(1.0)
-    }
-}
-
-impl FromStr for Speed {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text.eq_ignore_ascii_case("max") {
-            return Ok(Self::Max);
-        }
-        let number = text.strip_suffix(['x', 'X']).unwrap_or(text);
-        match number.parse::<f64>() {
-            Ok(times) if (0.01..=10_000.0).contains(&times) => Ok(Self::Times(times)),
-            _ => Err("write it as 8x, 0.5x or max; from 0.01x to 10000x".to_owned()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -299,9 +273,9 @@ mod tests {
     #[test]
     fn speeds() {
         for (text, speed) in [("8x", 8.0), ("0.5x", 0.5), ("2", 2.0)] {
-            assert_eq!(text.parse(), Ok(Speed::Times(speed)));
+            assert_eq!(text.parse(), Ok(Speed::times(speed).unwrap()));
         }
-        assert_eq!("max".parse(), Ok(Speed::Max));
+        assert_eq!("max".parse(), Ok(Speed::MAX));
         for text in ["", "x", "0x", "-1x", "NaN", "inf", "1e9x"] {
             assert!(text.parse::<Speed>().is_err(), "{text}");
         }

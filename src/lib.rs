@@ -11,6 +11,7 @@
 //! A recording is the event stream written down and a replay is one more source, so that what is shown live, what is
 //! replayed and what a test asserts go through the same code. `ARCHITECTURE.md` has the rooms and their walls.
 
+pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;

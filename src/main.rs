@@ -1,2 +1,19 @@
 //! layertop: htop for cached image builds.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let _ = color_eyre::install();
+    layertop::terminal::restore_on_panic();
+    match layertop::app::run(layertop::cli::Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if !error.is_silent() {
+                eprintln!("error: {error}");
+            }
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

@@ -13,6 +13,7 @@ use super::session::{Feed, Session, Steer, Update};
 use super::signals::{Number, Signals};
 use crate::error::Error;
 use crate::model::Outcome;
+use crate::source::buildx::Cancel;
 use crate::source::replay::{Control, LEAP};
 use crate::terminal::Display;
 use crate::ui::keys::Action;
@@ -45,8 +46,6 @@ pub(super) struct Watch<'a> {
     pub(super) signals: &'a mut Signals,
     /// Keep the screen when the build has ended.
     pub(super) stay: bool,
-    /// How often the build was asked to stop.
-    pub(super) cancelled: u32,
     pub(super) leaving: bool,
     pub(super) signal: Option<Number>,
 }
@@ -68,7 +67,7 @@ impl Watch<'_> {
                     dirty = true;
                 }
                 input = self.inputs.next(), if self.display.is_some() => {
-                    if let Some(left) = self.input(input).await? {
+                    if let Some(left) = self.input(input)? {
                         return Ok(left);
                     }
                     dirty = !self.draw()?;
@@ -134,7 +133,7 @@ impl Watch<'_> {
         Ok(true)
     }
 
-    async fn input(&mut self, input: Option<std::io::Result<Input>>) -> Result<Option<Left>, Error> {
+    fn input(&mut self, input: Option<std::io::Result<Input>>) -> Result<Option<Left>, Error> {
         let Some(Ok(input)) = input else {
             // Nobody can type any more: the terminal is gone.
             *self.display = None;
@@ -157,7 +156,7 @@ impl Watch<'_> {
             Effect::Replay(action @ (Action::NextScene | Action::PreviousScene)) => {
                 return Ok(Some(Left::Scene(action)));
             }
-            Effect::Replay(action) => self.control(action).await,
+            Effect::Replay(action) => self.control(action),
         }
         Ok(None)
     }
@@ -188,10 +187,9 @@ impl Watch<'_> {
     }
 
     fn cancel(&mut self) {
-        self.cancelled += 1;
         if let Steer::Build(cancel) = &self.feed.steer {
             // A full channel holds as many requests as can make a difference.
-            let _ = cancel.try_send(());
+            let _ = cancel.try_send(Cancel);
         }
     }
 
@@ -215,7 +213,7 @@ impl Watch<'_> {
         self.display.as_mut().map_or(Ok(()), Display::redraw).map_err(|error| broken(&error))
     }
 
-    async fn control(&mut self, action: Action) {
+    fn control(&mut self, action: Action) {
         let Steer::Replay(controls) = &self.feed.steer else { return };
         let control = match action {
             Action::PauseReplay => Control::TogglePause,

@@ -32,7 +32,9 @@ impl Signals {
     /// Begins to listen.
     pub(super) fn listen() -> Result<Self, Error> {
         let on = |kind| {
-            signal(kind).map_err(|error| Error::unavailable(format!("can't listen for signals: {error}"), "try again"))
+            signal(kind).map_err(|error| {
+                Error::unavailable(format!("can't listen for signals: {error}"), "try again")
+            })
         };
         Ok(Self {
             interrupt: on(SignalKind::interrupt())?,

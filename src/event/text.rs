@@ -103,6 +103,10 @@ pub enum Color {
 /// How foreign text may look: what SGR leaves after sanitising. No blink, no conceal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "SGR attributes are independent of each other, in JSON too"
+)]
 pub struct Style {
     /// Foreground.
     #[serde(skip_serializing_if = "Option::is_none")]

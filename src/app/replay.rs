@@ -1,0 +1,69 @@
+//! `replay` and `demo`: recordings as feeds.
+
+use tokio::sync::mpsc;
+
+use super::session::{Feed, Steer, Update};
+use crate::cli::Scenario;
+use crate::clock::{Clock, Speed};
+use crate::error::Error;
+use crate::event::Mask;
+use crate::recording::{OpenError, Reader};
+use crate::source::replay;
+
+/// Batches on their way: enough to keep a fast replay busy, and few enough to hold it up.
+const AHEAD: usize = 8;
+
+/// A recording that is part of the program.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bundled {
+    pub(super) scenario: Scenario,
+    bytes: &'static [u8],
+}
+
+/// The four rows of the strategy's table, in its order; made on the test engine by `tests/testbed/demo.sh`.
+pub(super) const BUNDLED: [Bundled; 4] = [
+    Bundled { scenario: Scenario::First, bytes: include_bytes!("../../assets/demo/first.jsonl.zst") },
+    Bundled { scenario: Scenario::Code, bytes: include_bytes!("../../assets/demo/code.jsonl.zst") },
+    Bundled {
+        scenario: Scenario::Requirements,
+        bytes: include_bytes!("../../assets/demo/requirements.jsonl.zst"),
+    },
+    Bundled { scenario: Scenario::Unchanged, bytes: include_bytes!("../../assets/demo/unchanged.jsonl.zst") },
+];
+
+impl Bundled {
+    /// The recording.
+    pub(super) fn open(self) -> Result<Reader, Error> {
+        Reader::from_bytes(self.bytes, Mask::default()).map_err(|error| {
+            Error::unavailable(
+                format!("the bundled recording can't be read: {error}"),
+                "this is a fault of layertop",
+            )
+        })
+    }
+}
+
+/// Plays a recording. Without `controls` it ends by itself.
+pub(super) fn play(reader: Reader, clock: Clock, speed: Speed, controlled: bool) -> Feed {
+    let (controls, asked) = mpsc::channel(AHEAD);
+    let (due, mut updates) = mpsc::channel::<replay::Update>(AHEAD);
+    let (tx, rx) = mpsc::channel(AHEAD);
+    tokio::spawn(replay::run(reader, clock, speed, asked, due));
+    tokio::spawn(async move {
+        while let Some(replay::Update { reset, events, state }) = updates.recv().await {
+            if tx.send(Update { reset, events, replay: Some(state) }).await.is_err() {
+                return;
+            }
+        }
+    });
+    let steer = if controlled { Steer::Replay(controls) } else { Steer::None };
+    Feed { updates: rx, steer }
+}
+
+/// Why a file can't be replayed; the error says what to do.
+pub(super) fn unreadable(error: &OpenError) -> Error {
+    match error {
+        OpenError::Read { .. } => Error::Unavailable { message: error.to_string(), hint: None },
+        _ => Error::Usage { message: error.to_string(), hint: None },
+    }
+}
