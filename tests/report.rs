@@ -1,5 +1,6 @@
 //! The outputs that are no screen, made of real recordings: they are as they were, they do not depend on how the events
 //! were cut into batches, and the JSON is what its schema says.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -93,7 +94,9 @@ fn plain(options: Options, batches: &[&[Stamped]]) -> String {
 
 fn text(lines: &[StyledLine]) -> String {
     let mut out = String::new();
-    lines.iter().for_each(|line| line.write(false, &mut out));
+    for line in lines {
+        line.write(false, &mut out);
+    }
     out
 }
 
@@ -207,12 +210,12 @@ fn the_summary_has_every_step_that_it_counts() {
 /// Nothing but our own colours, and those only where they are asked for.
 #[test]
 fn no_escape_byte_is_foreign() {
+    let ours = regex::Regex::new("\u{1b}\\[[0-9;]+m").unwrap();
     for (file, exit) in recordings() {
         let events = events(&file, exit);
         let out = plain(Options::default(), &[&events]);
         assert!(!out.contains(|c: char| c.is_control() && c != '\n'), "{file}");
         let colored = plain(Options { color: true, ascii: false }, &[&events]);
-        let ours = regex::Regex::new("\u{1b}\\[[0-9;]+m").unwrap();
         assert!(ours.is_match(&colored), "{file}");
         assert_eq!(ours.replace_all(&colored, ""), out, "{file}");
     }
@@ -271,7 +274,9 @@ fn the_schema_is_the_one_of_the_types() {
 /// The lines that `--progress json` writes of a recording.
 fn json_lines(events: &[Stamped]) -> Vec<Value> {
     let mut out = recording::header_line(events[0].at).into_bytes();
-    events.iter().for_each(|event| recording::event_line(event, &mut out));
+    for event in events {
+        recording::event_line(event, &mut out);
+    }
     let model = model(events);
     out.extend(json::summary(&model, model.newest()).line().into_bytes());
     out.split(|b| *b == b'\n')

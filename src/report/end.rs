@@ -1,5 +1,6 @@
 //! What stays in the scrollback after the screen has closed.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::cache::{CacheSummary, Side, Verdict};
@@ -75,7 +76,8 @@ fn platforms(model: &Model, ascii: bool) -> Vec<StyledLine> {
 
 fn platform_line(model: &Model, platform: &Platform, wide: usize, ascii: bool) -> StyledLine {
     let rows = table::shown_groups(model).into_iter().flat_map(|group| &group.rows);
-    let steps: Vec<_> = rows.filter_map(|row| model.stack().cell(row, Some(platform))).collect();
+    // A base image that several stages begin with is one step.
+    let steps: BTreeSet<_> = rows.filter_map(|row| model.stack().cell(row, Some(platform))).collect();
     let mut line =
         StyledLine::new().with(format!("  {}", words::pad_right(platform.as_str(), wide)), Role::Dim);
     for state in [State::Hit, State::Miss, State::NotNeeded, State::Failed, State::Cancelled] {

@@ -8,7 +8,7 @@ mod summary;
 
 pub use schema::schema;
 pub use summary::{
-    BuildResult, Error, Layers, StepState, StepSummary, Summary, SummaryType, Vertices, WarningSummary,
+    BuildResult, Error, Layers, StepState, StepSummary, Summary, SummaryType, Vertices, WarningSummary, line,
     summary,
 };
 

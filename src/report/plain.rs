@@ -15,7 +15,7 @@ use super::table::Table;
 use super::words::{self, Role, Sign};
 use super::{end, failure, label};
 use crate::event::{Line, Notice, Output, Platform, Started, Text, Time, Warning};
-use crate::model::{Model, Phase, StepId, Vertex, VertexId};
+use crate::model::{Model, Phase, Vertex, VertexId};
 use steps::Told;
 use tail::{Piece, Tail};
 
@@ -53,7 +53,8 @@ pub struct Plain {
     options: Options,
     begun: bool,
     finished: bool,
-    steps: HashMap<StepId, Told>,
+    /// Keyed by a vertex of the step: steps are numbered anew whenever the model learns of more.
+    steps: HashMap<VertexId, Told>,
     others: HashMap<VertexId, Told>,
     logs: HashMap<VertexId, Tail>,
     warnings: usize,

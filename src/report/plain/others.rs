@@ -18,10 +18,9 @@ impl Plain {
                 lines.push((at, StyledLine::new().with(vertex.name.as_str(), Role::Plain)));
             }
             self.log(model, id, vertex.name.as_str(), border, lines);
-            let over = model.ended().is_some();
-            let at = steps::ended_at(vertex, over.then(|| model.newest()));
-            if let Some(at) = at.filter(|at| !told.ended && *at <= border)
-                && let Some(line) = self.ending(vertex, loud)
+            let at = steps::ended_at(vertex, model.ended()).filter(|at| !told.ended && *at <= border);
+            if let Some(at) = at
+                && let Some(line) = self.ending(vertex, at, loud)
             {
                 told.ended = true;
                 lines.push((at, line));
@@ -31,10 +30,8 @@ impl Plain {
     }
 
     /// How such a vertex ended, where that is worth a line: a transfer is, and whatever fails.
-    fn ending(&self, vertex: &Vertex, loud: bool) -> Option<StyledLine> {
+    fn ending(&self, vertex: &Vertex, at: Time, loud: bool) -> Option<StyledLine> {
         let name = vertex.name.as_str();
-        let took =
-            vertex.run_time(vertex.completed().unwrap_or_default()) + vertex.pull_time(Time::default());
         let (what, reference) = match &vertex.kind {
             Kind::CacheImport(reference) => ("cache import", Some(reference)),
             Kind::CacheExport => ("cache export", None),
@@ -55,7 +52,7 @@ impl Plain {
             StyledLine::new()
                 .with(format!("{name}  "), Role::Plain)
                 .with(sign, outcome.role)
-                .with(format!(" {}", words::duration(took)), Role::Plain)
+                .with(format!(" {}", words::duration(vertex.run_time(at))), Role::Plain)
         })
     }
 }
