@@ -1,25 +1,32 @@
 //! Wires everything: the command line to a feed, a feed to a front end, the end to an exit code.
 
+mod build;
+mod configuration;
+mod lines;
+mod look;
 mod replay;
 mod screen;
 mod session;
 mod signals;
 
+use clap::CommandFactory;
 use crossterm::event::EventStream;
 
-use crate::cli::{Cli, Command, Global, Progress, Replay};
-use crate::clock::{Clock, Speed};
+use crate::cli::{self, Cli, Command, Progress};
+use crate::clock::Clock;
 use crate::config::{Config, Surroundings};
 use crate::error::Error;
 use crate::event::Mask;
-use crate::model::Model;
-use crate::recording::Reader;
-use crate::terminal::{self, Display};
-use crate::ui::Ui;
-use crate::ui::theme::Theme;
+use crate::recording::{Reader, Recorder, Retention, Settings};
+use crate::source::buildx::{BuildCommand, Program, secrets};
+use crate::terminal::Display;
+use crate::ui::keys::Action;
+use crate::ui::{ReplayStatus, Ui};
+use lines::Writer;
+use look::Look;
 use screen::{Left, Watch};
 use session::{Feed, Session};
-use signals::Signals;
+use signals::{Number, Signals};
 
 /// Does what was typed.
 ///
@@ -37,40 +44,154 @@ pub fn run(cli: Cli) -> Result<(), Error> {
 }
 
 async fn command(cli: Cli) -> Result<(), Error> {
-    let clock = Clock::live();
-    match cli.command {
-        Command::Replay(args) => {
-            let reader =
-                Reader::open(&args.file, Mask::default()).map_err(|e| Error::usage(e.to_string(), "x"))?;
-            let theme = Theme::default();
-            let _ = (&args, &cli.global);
-            screen_of(clock, reader, args.speed, theme).await
+    let around = Surroundings::of_process()?;
+    match &cli.command {
+        Command::Build(args) => build(&cli, args, &around).await,
+        Command::Replay(args) => replay(&cli, args, &around).await,
+        Command::Demo(args) => demo(&cli, args, &around).await,
+        Command::Config(what) => configuration::run(*what, &cli.global, &around),
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "layertop", &mut std::io::stdout());
+            Ok(())
         }
+    }
+}
+
+async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<(), Error> {
+    let clock = Clock::live();
+    let config = Config::load(&cli.global, Some(args), around)?;
+    let program = Program::find(std::env::var_os("PATH").as_deref())?;
+    let command = BuildCommand::new(&config, &args.buildx, program, around, &secrets::read_file)?;
+    if args.dry_run {
+        return configuration::print(&format!("{}\n", command.shell()));
+    }
+    let look = Look::of(&config, around);
+    let recorder = (!args.no_record).then(|| Recorder::start(recording(&config, &command), clock));
+    let mut session = Session::new(clock, recorder);
+    let mut signals = Signals::listen()?;
+    let running = build::start(command, &config, clock);
+    let ended_by = match look.progress {
+        Progress::Tui => {
+            let mut stage = Stage::take(look)?;
+            let watch = stage.watch(&mut session, running.feed, &mut signals);
+            let left = Watch { stay: args.stay, ..watch }.run().await?;
+            if let Left::Signal(number) = left { Some(number) } else { None }
+        }
+        _ => lines::run(&mut session, running.feed, look.writer(), &mut signals).await?,
+    };
+    let code = running.end.await.unwrap_or(Ok(130));
+    let closed = session.close();
+    let path = closed.as_ref().and_then(|closed| closed.path.as_deref());
+    look.farewell(&session, path)?;
+    if let Some(number) = ended_by {
+        return Err(die_by(number));
+    }
+    let code = code?;
+    if code == 0 { Ok(()) } else { Err(Error::Exit(u8::try_from(code).unwrap_or(1))) }
+}
+
+fn recording(config: &Config, command: &BuildCommand) -> Settings {
+    let retention = Retention {
+        keep: *config.recordings.keep as usize,
+        keep_for: *config.recordings.keep_for,
+        keep_bytes: *config.recordings.keep_bytes,
+    };
+    Settings { dir: None, image: command.images.first().cloned().unwrap_or_default(), retention }
+}
+
+async fn replay(cli: &Cli, args: &cli::Replay, around: &Surroundings) -> Result<(), Error> {
+    let clock = Clock::live();
+    let look = Look::without_build(&cli.global, around);
+    let reader = Reader::open(&args.file, Mask::default()).map_err(|error| replay::unreadable(&error))?;
+    let mut session = Session::new(clock, None);
+    let mut signals = Signals::listen()?;
+    let feed = replay::play(reader, clock, args.speed, look.progress == Progress::Tui);
+    let ended_by = if look.progress == Progress::Tui {
+        let mut stage = Stage::take(look)?;
+        match stage.watch(&mut session, feed, &mut signals).run().await? {
+            Left::Signal(number) => Some(number),
+            Left::Quit | Left::Scene(_) => None,
+        }
+    } else {
+        lines::run(&mut session, feed, look.writer(), &mut signals).await?
+    };
+    if let Some(number) = ended_by {
+        return Err(die_by(number));
+    }
+    look.farewell(&session, None)?;
+    match session.model.exit_code() {
+        Some(code) if args.exit_code && code != 0 => Err(Error::Exit(u8::try_from(code).unwrap_or(1))),
         _ => Ok(()),
     }
 }
 
-async fn screen_of(clock: Clock, reader: Reader, speed: Speed, theme: Theme) -> Result<(), Error> {
+async fn demo(cli: &Cli, args: &cli::Demo, around: &Surroundings) -> Result<(), Error> {
+    let clock = Clock::live();
+    let look = Look::without_build(&cli.global, around);
     let mut signals = Signals::listen()?;
-    let mut session = Session::new(clock, None);
-    let mut ui = Ui::new(theme);
-    let mut display = Some(Display::take().map_err(|error| screen::broken(&error))?);
-    let mut inputs = EventStream::new();
-    let feed = replay::play(reader, clock, speed, true);
-    let watch = Watch {
-        display: &mut display,
-        ui: &mut ui,
-        session: &mut session,
-        feed,
-        inputs: &mut inputs,
-        signals: &mut signals,
-        stay: true,
-        cancelled: 0,
-        leaving: false,
-        signal: None,
-    };
-    let left = watch.run().await?;
-    drop(display);
-    let _ = left;
-    Ok(())
+    let scenes = replay::BUNDLED;
+    let chosen = |wanted| scenes.iter().position(|scene| scene.scenario == wanted);
+    let mut at = args.scenario.and_then(chosen).unwrap_or(0);
+    if look.progress != Progress::Tui {
+        let last = if args.scenario.is_some() { at } else { scenes.len() - 1 };
+        for scene in &scenes[at..=last] {
+            let mut session = Session::new(clock, None);
+            let feed = replay::play(scene.open()?, clock, args.speed, false);
+            if let Some(number) = lines::run(&mut session, feed, look.writer(), &mut signals).await? {
+                return Err(die_by(number));
+            }
+        }
+        return Ok(());
+    }
+    let mut stage = Stage::take(look)?;
+    loop {
+        let mut session = Session::new(clock, None);
+        let feed = replay::play(scenes[at].open()?, clock, args.speed, true);
+        stage.ui.reset();
+        stage.ui.replay = Some(ReplayStatus { scene: Some((at + 1, scenes.len())), ..ReplayStatus::default() });
+        match stage.watch(&mut session, feed, &mut signals).run().await? {
+            Left::Scene(Action::PreviousScene) => at = at.saturating_sub(1),
+            Left::Scene(_) => at = (at + 1).min(scenes.len() - 1),
+            Left::Quit => return Ok(()),
+            Left::Signal(number) => {
+                drop(stage);
+                return Err(die_by(number));
+            }
+        }
+    }
+}
+
+/// The terminal with what belongs to it.
+struct Stage {
+    display: Option<Display>,
+    ui: Ui,
+    inputs: EventStream,
+}
+
+impl Stage {
+    fn take(look: Look) -> Result<Self, Error> {
+        let display = Display::take().map_err(|error| screen::broken(&error))?;
+        Ok(Self { display: Some(display), ui: Ui::new(look.theme), inputs: EventStream::new() })
+    }
+
+    fn watch<'a>(&'a mut self, session: &'a mut Session, feed: Feed, signals: &'a mut Signals) -> Watch<'a> {
+        Watch {
+            display: &mut self.display,
+            ui: &mut self.ui,
+            session,
+            feed,
+            inputs: &mut self.inputs,
+            signals,
+            stay: false,
+            leaving: false,
+            signal: None,
+        }
+    }
+}
+
+/// Ends the process by the signal that it was sent, so that whoever sent it sees that it did. The terminal has been given
+/// back before.
+fn die_by(number: Number) -> Error {
+    let _ = signal_hook::low_level::emulate_default_handler(number.0);
+    Error::Signal(u8::try_from(number.0).unwrap_or(0))
 }

@@ -140,7 +140,7 @@ Examples:
 
 What follows -- is handed to docker buildx build as it is. An option that stands there replaces layertop's own of the same \
 name (-f, -t, --platform, --builder, --target, --cache-from, --cache-to; --push, --load and --output replace each other), a \
---build-arg just the one of its name, and a path or URL replaces the context.
+--build-arg just the one of its name, and a path or URL replaces the context with its Dockerfile.
 
 Build arguments whose names look secret (TOKEN, PASSWORD, …) are handed over by environment and never stand in a command \
 line; their values are masked in everything that is shown and recorded.";
@@ -155,6 +155,9 @@ pub struct Build {
     /// Don't write a recording of this build
     #[arg(long)]
     pub no_record: bool,
+    /// Keep the screen when the build has ended, until q
+    #[arg(long)]
+    pub stay: bool,
     /// Tag of the image: what stands after its colon
     #[arg(long, short, value_name = "TAG")]
     pub tag: Option<String>,

@@ -41,6 +41,7 @@ pub struct Model {
     warnings: Vec<Warning>,
     notices: VecDeque<Notice>,
     output: VecDeque<Output>,
+    output_total: u64,
     spoke_last: Option<VertexId>,
     log_bytes: usize,
     cancelling: u32,
@@ -78,7 +79,10 @@ impl Model {
             Event::Status(update) => self.status(update),
             Event::Log(chunk) => self.log(chunk),
             Event::Warning(warning) => self.warning(warning),
-            Event::Output(line) => bounded(&mut self.output, line.clone()),
+            Event::Output(line) => {
+                self.output_total += 1;
+                bounded(&mut self.output, line.clone());
+            }
             Event::Notice(notice) => self.notice(notice),
             Event::Cancelling(asked) => self.cancelling = self.cancelling.max(asked.count),
             Event::Ended(ended) => self.ended = Some((*at, ended.exit_code)),
@@ -226,6 +230,11 @@ impl Model {
     /// What stood between the values of the stream, oldest first.
     pub fn output(&self) -> impl DoubleEndedIterator<Item = &Output> + ExactSizeIterator + Clone {
         self.output.iter()
+    }
+
+    /// How many lines stood between the values of the stream; more than [`Model::output`] has where old ones went.
+    pub fn output_total(&self) -> u64 {
+        self.output_total
     }
 
     /// How often the user asked the build to stop.

@@ -1,2 +1,14 @@
-//! temp
+//! The peers of the screen: plain lines for CI logs, JSON for programs, and what stays in the scrollback.
+//!
+//! All of it is pure: a model and a moment in, text out. Nothing here does I/O or reads a clock, and every text that
+//! others wrote comes out of the model sanitised.
+
+pub mod cache;
+pub mod end;
+pub mod failure;
+pub mod json;
+pub mod label;
+pub mod plain;
+pub mod styled;
+pub mod table;
 pub mod words;

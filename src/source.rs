@@ -1,4 +1,6 @@
 //! Sources: what hears the outside and turns it into events. One a file; their foreign types end here.
 
+pub mod buildx;
+pub mod docker;
 pub mod rawjson;
 pub mod replay;

@@ -1,4 +1,5 @@
 //! Configuration from real files: merging, origins, and what is said where something is wrong.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::fs;
 use std::path::Path;

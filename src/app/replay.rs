@@ -7,7 +7,7 @@ use crate::cli::Scenario;
 use crate::clock::{Clock, Speed};
 use crate::error::Error;
 use crate::event::Mask;
-use crate::recording::Reader;
+use crate::recording::{OpenError, Reader};
 use crate::source::replay;
 
 /// Batches on their way: enough to keep a fast replay busy, and few enough to hold it up.
@@ -58,4 +58,12 @@ pub(super) fn play(reader: Reader, clock: Clock, speed: Speed, controlled: bool)
     });
     let steer = if controlled { Steer::Replay(controls) } else { Steer::None };
     Feed { updates: rx, steer }
+}
+
+/// Why a file can't be replayed; the error says what to do.
+pub(super) fn unreadable(error: &OpenError) -> Error {
+    match error {
+        OpenError::Read { .. } => Error::Unavailable { message: error.to_string(), hint: None },
+        _ => Error::Usage { message: error.to_string(), hint: None },
+    }
 }

@@ -13,6 +13,7 @@ use super::session::{Feed, Session, Steer, Update};
 use super::signals::{Number, Signals};
 use crate::error::Error;
 use crate::model::Outcome;
+use crate::source::buildx::Cancel;
 use crate::source::replay::{Control, LEAP};
 use crate::terminal::Display;
 use crate::ui::keys::Action;
@@ -45,8 +46,6 @@ pub(super) struct Watch<'a> {
     pub(super) signals: &'a mut Signals,
     /// Keep the screen when the build has ended.
     pub(super) stay: bool,
-    /// How often the build was asked to stop.
-    pub(super) cancelled: u32,
     pub(super) leaving: bool,
     pub(super) signal: Option<Number>,
 }
@@ -188,10 +187,9 @@ impl Watch<'_> {
     }
 
     fn cancel(&mut self) {
-        self.cancelled += 1;
         if let Steer::Build(cancel) = &self.feed.steer {
             // A full channel holds as many requests as can make a difference.
-            let _ = cancel.try_send(());
+            let _ = cancel.try_send(Cancel);
         }
     }
 

@@ -6,6 +6,7 @@ use crate::clock::{Clock, Speed};
 use crate::event::{Event, Level, Notice, Stamped, Text, Time};
 use crate::model::Model;
 use crate::recording::{Closed, Recorder};
+use crate::source::buildx::Cancel;
 use crate::source::replay;
 
 /// News for a front end.
@@ -27,7 +28,7 @@ pub(super) struct Feed {
 /// How a feed is steered.
 pub(super) enum Steer {
     /// A build can be cancelled, harder each time.
-    Build(mpsc::Sender<()>),
+    Build(mpsc::Sender<Cancel>),
     /// A replay can be paused, sought, sped up.
     Replay(mpsc::Sender<replay::Control>),
     /// It goes its own way.

@@ -384,3 +384,6 @@ fn trim_suffix(pattern: &str, value: &str) -> Read<String> {
     let start = if greedy { starts.find(matches) } else { starts.rfind(matches) };
     Ok(start.map_or(value, |(at, _)| &value[..at]).to_owned())
 }
+
+#[cfg(test)]
+mod tests;

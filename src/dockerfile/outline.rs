@@ -32,10 +32,10 @@ fn outlined(stage: &ResolvedStage, namer: &Namer) -> OutlineStage {
     let texts: Vec<String> = stage
         .steps
         .iter()
-        .map(|step| [&[step.text.clone()], &step.heredocs[..]].concat().join("\n"))
+        .map(|step| [std::slice::from_ref(&step.text), &step.heredocs].concat().join("\n"))
         .collect();
-    let names = namer.names(&texts.iter().map(String::as_str).collect::<Vec<_>>());
-    let steps = stage.steps.iter().zip(names).map(|(step, layer)| OutlineStep {
+    let layers = namer.names(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+    let steps = stage.steps.iter().zip(layers).map(|(step, layer)| OutlineStep {
         instruction: Text::clean(&step.source),
         layer,
         line: step.line,

@@ -226,9 +226,9 @@ fn announced(word: &str) -> Option<Heredoc> {
         return None;
     }
     let [name] = lex::name_words(rest, false)?.try_into().ok()?;
-    let [quoted]: [String; 1] = lex::name_words(rest, true)?.try_into().ok()?;
+    let [raw]: [String; 1] = lex::name_words(rest, true)?.try_into().ok()?;
     let quotes = |text: &str| text.matches(['\'', '"']).count();
-    let expand = quotes(&name) == quotes(&quoted);
+    let expand = quotes(&name) == quotes(&raw);
     Some(Heredoc { name, body: String::new(), chomp, expand })
 }
 

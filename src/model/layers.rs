@@ -81,10 +81,13 @@ impl Namer {
     }
 }
 
+/// How many steps after a manifest its reader is looked for.
+const NEAR: usize = 50;
+
 /// The layer that the manifest copied at `at` belongs to: that of the next step which is no manifest itself, where a
 /// rule names it; else that of the next step which runs the tool, or a tool that reads the same files.
 fn consumer(tool: Tool, ruled: &[Option<&Text>], guesses: &[Guess], at: usize) -> Text {
-    let after = || guesses.iter().enumerate().skip(at + 1);
+    let after = || guesses.iter().enumerate().skip(at + 1).take(NEAR);
     let beside = |&(next, guess): &(usize, &Guess)| {
         ruled[next].is_none() && matches!(guess, Guess::Manifest(_) | Guess::Joins)
     };

@@ -81,6 +81,11 @@ impl Log {
         self.lines.len() + self.partial.iter().flatten().count()
     }
 
+    /// The kept lines that have ended, oldest first: none of them will change any more.
+    pub fn ended(&self) -> impl DoubleEndedIterator<Item = &LogLine> + ExactSizeIterator + Clone {
+        self.lines.iter()
+    }
+
     /// The kept line at `index`, oldest first.
     pub fn get(&self, index: usize) -> Option<&LogLine> {
         self.lines

@@ -156,33 +156,36 @@ pub fn width(text: &str) -> usize {
     text.width()
 }
 
+/// What stands where something was left out.
+pub const fn ellipsis(ascii: bool) -> &'static str {
+    if ascii { "..." } else { "…" }
+}
+
+/// As much of the text as fits into `columns`.
+pub fn head(text: &str, columns: usize) -> &str {
+    let mut left = columns;
+    for (at, grapheme) in text.grapheme_indices(true) {
+        match left.checked_sub(width(grapheme)) {
+            Some(rest) => left = rest,
+            None => return text.get(..at).unwrap_or_default(),
+        }
+    }
+    text
+}
+
 /// As much of the text as fits into `columns`, with `…` where something was left out.
 pub fn truncate(text: &str, columns: usize) -> String {
-    cut(text, columns, "…")
+    cut_to(text, columns, false)
 }
 
 /// As [`truncate`], with ASCII's three dots where `ascii` is set.
 pub fn cut_to(text: &str, columns: usize, ascii: bool) -> String {
-    cut(text, columns, if ascii { "..." } else { "…" })
-}
-
-fn cut(text: &str, columns: usize, mark: &str) -> String {
     if width(text) <= columns {
         return text.to_owned();
     }
-    if width(mark) > columns {
-        return ".".repeat(columns);
-    }
-    let mut left = columns - width(mark);
-    let mut out = String::with_capacity(columns + mark.len());
-    for grapheme in text.graphemes(true) {
-        let Some(rest) = left.checked_sub(width(grapheme)) else { break };
-        left = rest;
-        out.push_str(grapheme);
-    }
-    out.truncate(out.trim_end().len());
-    out.push_str(mark);
-    out
+    let mark = ellipsis(ascii);
+    let kept = head(text, columns.saturating_sub(width(mark))).trim_end();
+    head(&format!("{kept}{mark}"), columns).to_owned()
 }
 
 /// The text, with spaces behind it up to `columns`.

@@ -157,17 +157,17 @@ const WRAPPERS: [&str; 24] = [
 /// The command without what wraps it: `sudo -H A=b /usr/bin/pip3 install` begins at the path.
 fn unwrapped(words: &[String]) -> &[String] {
     let mut words = words;
-    let mut wrapped = false;
+    let mut led = false;
     while let [first, rest @ ..] = words {
         let assignment = first.split_once('=').is_some_and(|(name, _)| {
             !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         });
         let number = first.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 's' | 'm'));
-        let wrapper = WRAPPERS.contains(&first.as_str());
-        if !(wrapper || assignment || (wrapped && (first.starts_with('-') || number))) {
+        let wraps = WRAPPERS.contains(&first.as_str());
+        if !(wraps || assignment || (led && (first.starts_with('-') || number))) {
             break;
         }
-        wrapped |= wrapper;
+        led |= wraps;
         words = rest;
     }
     words
@@ -201,7 +201,7 @@ fn one(words: &[String], depth: usize, found: &mut Found) {
             }
         }
         "python" | "pypy" => python(arguments, depth, found),
-        "pip" | "pipx" => pip(verb, arguments, found),
+        "pip" | "pipx" => pip(arguments, found),
         "uv" => match verb {
             "pip" => one(&[&["pip".to_owned()], after_verb()].concat(), depth + 1, found),
             _ => found.push(is(Tool::Pip, ["sync", "add", "tool", "build"].contains(&verb))),
@@ -231,7 +231,8 @@ fn one(words: &[String], depth: usize, found: &mut Found) {
 
 /// Programs that are told by their name, and whether this use of them installs.
 fn simple(program: &str, verb: &str, arguments: &[String]) -> Option<(Tool, bool)> {
-    let verbs = |list: &[&str]| list.contains(&verb);
+    // Flags can have values, so the verb need not be the first word: `apt-get -o Retries=3 install`.
+    let verbs = |list: &[&str]| arguments.iter().any(|word| list.contains(&word.as_str()));
     Some(match program {
         "apt-get" | "apt" | "aptitude" | "dnf" | "yum" | "microdnf" | "tdnf" | "zypper" | "apk"
         | "emerge" | "rpm" | "dpkg" | "pacman" | "add-apt-repository" => {
@@ -283,7 +284,7 @@ fn python(arguments: &[String], depth: usize, found: &mut Found) {
 }
 
 /// `pip install -e .` is an editable install; with a list of requirements beside it, those are what it is there for.
-fn pip(verb: &str, arguments: &[String], found: &mut Found) {
+fn pip(arguments: &[String], found: &mut Found) {
     let flag = |short: &str, long: &str| {
         arguments
             .iter()
@@ -296,7 +297,8 @@ fn pip(verb: &str, arguments: &[String], found: &mut Found) {
             ["pip", "setuptools", "wheel"]
                 .contains(&name.split(['=', '<', '>', '~', '[']).next().unwrap_or(name))
         });
-    let installs = ["install", "sync", "download", "wheel", "compile", "inject"].contains(&verb) && !itself;
+    let verbs = ["install", "sync", "download", "wheel", "compile", "inject"];
+    let installs = !itself && arguments.iter().any(|word| verbs.contains(&word.as_str()));
     let editable = installs && flag("-e", "--editable") && !flag("-r", "--requirement");
     let weight = if installs { Weight::Installs } else { Weight::Touches };
     found.push((weight, if editable { Tool::Editable } else { Tool::Pip }));

@@ -52,8 +52,8 @@ fn stage(from: &str) -> String {
 
 fn is_download(word: &str) -> bool {
     let url = ["http://", "https://", "ftp://"].iter().any(|scheme| word.starts_with(scheme));
-    let git =
-        word.starts_with("git@") || word.split(['#', '?']).next().is_some_and(|path| path.ends_with(".git"));
+    let git = word.starts_with("git@")
+        || word.split(['#', '?']).next().is_some_and(|path| path.rsplit('.').next() == Some("git"));
     url && !git
 }
 

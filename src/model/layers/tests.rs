@@ -36,6 +36,8 @@ fn name(instruction: &str) -> String {
 #[case("RUN [\"/bin/bash\", \"-lc\", \"apt-get update; apt-get install -y curl\"]", "system packages")]
 #[case("RUN (apt-get update || true) && yes | apt-get install curl", "system packages")]
 #[case("RUN <<EOF (set -eux...)\nset -eux\napt-get update\napt-get install -y jq\n", "system packages")]
+#[case("RUN apt-get -o Acquire::Retries=3 install -y jq && npm --version", "system packages")]
+#[case("RUN apt-get install -y gcc && pip --cache-dir /c install numpy", "pip")]
 // Node.
 #[case("RUN npm install -g cgpu", "node")]
 #[case("RUN npm ci --omit=dev", "node")]
@@ -146,8 +148,8 @@ fn named(rules: &[(&str, &str)], instructions: &[&str]) -> Vec<String> {
         .collect();
     let (namer, refused) = Namer::new(&rules);
     assert_eq!(refused, Vec::<String>::new());
-    let names = namer.names(instructions).into_iter();
-    names.map(|name| name.map_or_else(|| "-".to_owned(), |name| name.as_str().to_owned())).collect()
+    let layers = namer.names(instructions).into_iter();
+    layers.map(|name| name.map_or_else(|| "-".to_owned(), |name| name.as_str().to_owned())).collect()
 }
 
 #[test]

@@ -1,0 +1,55 @@
+//! `config`: what is resolved, what is wrong with it, what can be said at all.
+
+use std::io::Write;
+
+use crate::cli::{ConfigCommand, Global};
+use crate::config::{self, Config, Surroundings};
+use crate::dockerfile;
+use crate::error::Error;
+
+pub(super) fn run(what: ConfigCommand, global: &Global, around: &Surroundings) -> Result<(), Error> {
+    if what == ConfigCommand::Schema {
+        let schema = serde_json::to_string_pretty(&config::schema()).unwrap_or_default();
+        return print(&format!("{schema}\n"));
+    }
+    let config = Config::load(global, None, around)?;
+    if what == ConfigCommand::Print {
+        return print(&config.print());
+    }
+    if !config.warnings.is_empty() {
+        return Err(Error::Config(config.warnings));
+    }
+    print(&checked(&config))
+}
+
+/// What a sound configuration is made of, and which of its rules name nothing.
+fn checked(config: &Config) -> String {
+    let files: Vec<String> = config.files.iter().map(|file| file.display().to_string()).collect();
+    let mut text = match files.as_slice() {
+        [] => format!("no {} found upward from here: the defaults hold\n", config::FILE_NAME),
+        files => format!("ok: {}\n", files.join(", ")),
+    };
+    let name = config.build.dockerfile.as_deref().unwrap_or("Dockerfile");
+    let path = config.folder.join(name);
+    if let Ok(bytes) = std::fs::read(&path) {
+        let file = dockerfile::parse(&String::from_utf8_lossy(&bytes));
+        let outline = file.outline(config.build.target.as_deref(), &std::collections::BTreeMap::new(), &[]);
+        let steps = outline.stages.iter().flat_map(|stage| &stage.steps);
+        let texts: Vec<&str> = steps.map(|step| step.instruction.as_str()).collect();
+        for idle in config.idle_rules(&texts) {
+            text.push_str(&format!("warning: {idle}\n"));
+        }
+    }
+    text
+}
+
+/// Writes to standard output; a reader that has gone is no error.
+pub(super) fn print(text: &str) -> Result<(), Error> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::io("write to", "standard output", error))
+        }
+        _ => Ok(()),
+    }
+}

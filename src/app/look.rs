@@ -1,0 +1,126 @@
+//! Which front end, and how it looks: what was typed and configured, what the environment says, what the terminal can.
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use super::configuration;
+use super::lines::Writer;
+use super::session::Session;
+use crate::cli::{Color, Global, Progress};
+use crate::config::{Config, Surroundings};
+use crate::error::Error;
+use crate::report::{end, plain};
+use crate::terminal;
+use crate::ui::theme::Theme;
+
+/// Which front end, and how it looks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Look {
+    /// Never `Auto`.
+    pub(super) progress: Progress,
+    pub(super) theme: Theme,
+}
+
+impl Look {
+    /// That of a build.
+    pub(super) fn of(config: &Config, around: &Surroundings) -> Self {
+        Self::resolve(*config.ui.progress, *config.ui.color, *config.ui.ascii, around)
+    }
+
+    /// That of a command that needs no configuration: one that is wrong does not keep a recording from being watched.
+    pub(super) fn without_build(global: &Global, around: &Surroundings) -> Self {
+        match Config::load(global, None, around) {
+            Ok(config) => Self::of(&config, around),
+            Err(_) => {
+                let (progress, color) = (global.progress.unwrap_or_default(), global.color.unwrap_or_default());
+                Self::resolve(progress, color, global.ascii, around)
+            }
+        }
+    }
+
+    fn resolve(progress: Progress, color: Color, ascii: bool, around: &Surroundings) -> Self {
+        let progress = match progress {
+            Progress::Auto if terminal::is_usable() => Progress::Tui,
+            Progress::Auto => Progress::Plain,
+            chosen => chosen,
+        };
+        let tty = std::io::stdout().is_terminal();
+        let var = |name: &str| around.env.get(name).map(String::as_str).filter(|value| !value.is_empty());
+        Self { progress, theme: Theme { color: colored(color, tty, &var), ascii: ascii || plain_locale(&var) } }
+    }
+
+    /// The writer of a front end without a screen.
+    pub(super) fn writer(self) -> Writer {
+        match self.progress {
+            Progress::Json => Writer::Json(false),
+            Progress::Quiet => Writer::Quiet,
+            _ => Writer::plain(plain::Options { color: self.theme.color, ascii: self.theme.ascii }),
+        }
+    }
+
+    /// What stays behind when everything else is gone.
+    pub(super) fn farewell(self, session: &Session, recording: Option<&Path>) -> Result<(), Error> {
+        match self.progress {
+            Progress::Tui => {
+                let mut text = String::new();
+                let columns = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
+                let (model, ascii) = (&session.model, self.theme.ascii);
+                for line in end::lines(model, session.now(), recording, columns, ascii) {
+                    line.write(self.theme.color, &mut text);
+                    text.push('\n');
+                }
+                configuration::print(&text)
+            }
+            Progress::Plain => match recording {
+                Some(path) => configuration::print(&format!("recording: {}\n", path.display())),
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+}
+
+/// `--color`, then `NO_COLOR`, `CLICOLOR_FORCE`, `CLICOLOR` (no-color.org, bixense.com/clicolors), then the terminal.
+fn colored<'a>(color: Color, tty: bool, var: &impl Fn(&str) -> Option<&'a str>) -> bool {
+    match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto if var("NO_COLOR").is_some() => false,
+        Color::Auto if var("CLICOLOR_FORCE").is_some_and(|value| value != "0") => true,
+        Color::Auto if var("CLICOLOR") == Some("0") || var("TERM") == Some("dumb") => false,
+        Color::Auto => tty,
+    }
+}
+
+/// Whether the locale says that only ASCII can be shown. No locale at all says nothing: most terminals know UTF-8.
+fn plain_locale<'a>(var: &impl Fn(&str) -> Option<&'a str>) -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(var);
+    locale.is_some_and(|locale| !locale.to_ascii_lowercase().contains("utf"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colour_by_option_environment_and_terminal() {
+        let with = |name: &'static str, value: &'static str| move |asked: &str| (asked == name).then_some(value);
+        let none = |_: &str| None;
+        assert!(colored(Color::Auto, true, &none));
+        assert!(!colored(Color::Auto, false, &none));
+        assert!(!colored(Color::Auto, true, &with("NO_COLOR", "1")));
+        assert!(colored(Color::Always, false, &with("NO_COLOR", "1")));
+        assert!(colored(Color::Auto, false, &with("CLICOLOR_FORCE", "1")));
+        assert!(!colored(Color::Auto, true, &with("CLICOLOR", "0")));
+        assert!(!colored(Color::Auto, true, &with("TERM", "dumb")));
+        assert!(!colored(Color::Never, true, &none));
+    }
+
+    #[test]
+    fn only_a_locale_that_says_so_is_plain() {
+        let with = |value: &'static str| move |asked: &str| (asked == "LANG").then_some(value);
+        assert!(plain_locale(&with("C")));
+        assert!(!plain_locale(&with("de_DE.UTF-8")));
+        assert!(!plain_locale(&|_: &str| None));
+    }
+}

@@ -1,0 +1,67 @@
+//! What became of the cache as a whole: one word for all imports, one for all exports.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::event::Text;
+use crate::model::{Model, Phase, Transfer};
+
+/// How the transfers in one direction ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// All of them succeeded.
+    Ok,
+    /// One failed or was stopped. A failed import does not fail the build: everything misses instead.
+    Failed,
+    /// There was none.
+    None,
+}
+
+/// What became of the cache in one direction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Side {
+    /// How it ended.
+    pub state: Verdict,
+    /// Where from or to; of the failed one, where one failed.
+    #[serde(rename = "ref")]
+    #[schemars(with = "Option<String>")]
+    pub reference: Option<Text>,
+    /// Why it failed.
+    #[schemars(with = "Option<String>")]
+    pub error: Option<Text>,
+}
+
+/// What became of the cache.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct CacheSummary {
+    /// What was read before the build.
+    pub import: Side,
+    /// What was written after it.
+    pub export: Side,
+}
+
+impl CacheSummary {
+    /// The verdicts so far.
+    pub fn of(model: &Model) -> Self {
+        let cache = model.cache();
+        let over = model.ended().is_some();
+        Self { import: side(&cache.imports, over), export: side(&cache.exports, over) }
+    }
+}
+
+fn side(transfers: &[Transfer], over: bool) -> Side {
+    let failed = |t: &&Transfer| match t.phase {
+        Phase::Failed | Phase::Cancelled => true,
+        Phase::Running(_) => over,
+        Phase::Waiting | Phase::Done | Phase::Cached => false,
+    };
+    if let Some(bad) = transfers.iter().find(failed) {
+        let unfinished = || Text::clean("the build ended before it did");
+        let error = bad.error.clone().or_else(|| Some(unfinished()));
+        return Side { state: Verdict::Failed, reference: bad.reference.clone(), error };
+    }
+    let done = transfers.iter().find(|t| matches!(t.phase, Phase::Done | Phase::Cached));
+    let state = if done.is_some() { Verdict::Ok } else { Verdict::None };
+    Side { state, reference: done.and_then(|t| t.reference.clone()), error: None }
+}

@@ -1,0 +1,24 @@
+//! How steps are named outside of the stack's pane.
+
+use crate::model::{Model, Step, StepId, VertexId};
+
+/// The step as it stands before each of its lines: `[amd64  7/11 pip]`.
+pub fn of_step(model: &Model, id: StepId, step: &Step) -> String {
+    let name = &step.name;
+    let digits = name.of.max(1).ilog10() as usize + 1;
+    let mut words: Vec<String> = name.target.iter().map(ToString::to_string).collect();
+    words.extend(model.platform_of(step).map(|platform| platform.short().to_owned()));
+    words.extend(name.stage.as_ref().map(ToString::to_string));
+    words.push(format!("{:>digits$}/{}", name.index, name.of));
+    words.extend(model.stack().row_of(id).and_then(|row| row.layer.as_ref()).map(ToString::to_string));
+    format!("[{}]", words.join(" "))
+}
+
+/// What a vertex does: the step's label and instruction, or the vertex's own name.
+pub fn of_vertex(model: &Model, id: VertexId) -> String {
+    let step = model.step_of(id).and_then(|step| Some((step, model.stack().step(step)?)));
+    match step {
+        Some((id, step)) => format!("{} {}", of_step(model, id, step), step.name.instruction),
+        None => model.vertex(id).map_or(String::new(), |vertex| vertex.name.to_string()),
+    }
+}

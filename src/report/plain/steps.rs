@@ -1,0 +1,150 @@
+//! What is told of a step: one line when it starts and one when it ends; only one where it was cached.
+
+use super::{INSTRUCTION, Placed, Plain};
+use crate::event::Time;
+use crate::model::{Group, Model, Phase, State, Step, StepId, Vertex};
+use crate::report::label;
+use crate::report::styled::StyledLine;
+use crate::report::words::{self, Role, Sign};
+
+/// What has been told of a step or another vertex.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub(super) started: bool,
+    pub(super) ended: bool,
+    /// The name that its lines begin with: it stays the same, whatever the layer is called later.
+    label: Option<String>,
+}
+
+/// When a vertex came to its end; an open one ends with the build.
+pub(super) fn ended_at(vertex: &Vertex, build_ended: Option<Time>) -> Option<Time> {
+    match vertex.phase() {
+        Phase::Waiting => None,
+        Phase::Running(_) => build_ended,
+        // It may be fetched later, and starts again for that.
+        Phase::Cached => vertex.started(),
+        Phase::Done | Phase::Failed | Phase::Cancelled => {
+            vertex.completed().or(vertex.started()).or(build_ended)
+        }
+    }
+}
+
+impl Plain {
+    /// The name that the lines of a step begin with.
+    pub(super) fn label(&self, model: &Model, id: StepId) -> String {
+        let known = self.steps.get(&id).and_then(|told| told.label.clone());
+        known.unwrap_or_else(|| {
+            model.stack().step(id).map_or(String::new(), |step| label::of_step(model, id, step))
+        })
+    }
+
+    pub(super) fn steps(&mut self, model: &Model, now: Time, border: Time, lines: &mut Vec<Placed>) {
+        for (id, step) in model.stack().steps() {
+            let mut told = self.steps.remove(&id).unwrap_or_default();
+            let (start, end) =
+                if step.name.is_from() { base_span(model, id, step) } else { span(model, id, step) };
+            let start = start.filter(|at| *at <= border && !told.started && !told.ended);
+            let end = end.filter(|at| *at <= border && !told.ended);
+            let talks = step.vertices.iter().any(|id| model.vertex(*id).is_some_and(|v| !v.log.is_empty()));
+            if start.is_none() && end.is_none() && !talks {
+                self.steps.insert(id, told);
+                continue;
+            }
+            let name = told.label.take().unwrap_or_else(|| label::of_step(model, id, step));
+            if let Some(at) = start {
+                told.started = true;
+                lines.push((at, self.start_line(&name, step)));
+            }
+            for vertex in &step.vertices {
+                self.log(model, *vertex, &name, border, lines);
+            }
+            if let Some(at) = end {
+                told.ended = true;
+                if model.vertices_of(id).any(|vertex| vertex.log.clipped()) {
+                    lines.push((at, clipped_line(&name)));
+                }
+                lines.push((at, self.end_line(model, id, &name, step, now)));
+            }
+            told.label = Some(name);
+            self.steps.insert(id, told);
+        }
+    }
+
+    fn what(&self, name: &str, step: &Step) -> StyledLine {
+        let instruction = words::cut_to(step.name.instruction.as_str(), INSTRUCTION, self.options.ascii);
+        StyledLine::new().with(format!("{name} "), Role::Strong).with(instruction, Role::Plain)
+    }
+
+    fn start_line(&self, name: &str, step: &Step) -> StyledLine {
+        let line = self.what(name, step);
+        if step.name.is_from() { line.with("  pulling", Role::Busy) } else { line }
+    }
+
+    fn end_line(&self, model: &Model, id: StepId, name: &str, step: &Step, now: Time) -> StyledLine {
+        let sign = Sign::of_step(model, id);
+        let mut line = self.what(name, step);
+        line.push("  ", Role::Plain);
+        line.push(format!("{} {}", sign.shape(self.options.ascii), sign.word), sign.role);
+        if model.state(id) == State::Hit {
+            return line;
+        }
+        let (run, pull) = (model.run_time(id, now), model.pull_time(id, now));
+        let pulled = model.pulled_bytes(id);
+        if step.name.is_from() && pulled > 0 {
+            line.push(format!(" {} in {}", words::bytes(pulled), words::duration(pull)), Role::Plain);
+        } else {
+            line.push(format!(" {}", words::duration(run + pull)), Role::Plain);
+        }
+        line
+    }
+}
+
+fn clipped_line(name: &str) -> StyledLine {
+    let text = "the builder clipped this step's output; it shows all of it with \
+                --driver-opt env.BUILDKIT_STEP_LOG_MAX_SIZE=-1";
+    StyledLine::new().with(format!("! {name} "), Role::Warn).with(text, Role::Plain)
+}
+
+/// When a step started and ended, as far as each is worth a line.
+fn span(model: &Model, id: StepId, step: &Step) -> (Option<Time>, Option<Time>) {
+    let state = model.state(id);
+    let started = model.vertices_of(id).filter_map(Vertex::started).min();
+    let start =
+        started.filter(|_| matches!(state, State::Running | State::Miss | State::Failed | State::Cancelled));
+    if matches!(state, State::Waiting | State::Running | State::NotNeeded) {
+        return (start, None);
+    }
+    let ends: Vec<_> = model.vertices_of(id).filter_map(|vertex| ended_at(vertex, model.ended())).collect();
+    // Of several vertices all have to come to their end.
+    let all = ends.len() == step.vertices.len() || model.ended().is_some();
+    (start, ends.into_iter().max().filter(|_| all))
+}
+
+/// When a base image began to be pulled, and when it is known what became of it: once something was built on it, it
+/// is there; while nothing was, it may be pulled at any time until the end.
+fn base_span(model: &Model, id: StepId, step: &Step) -> (Option<Time>, Option<Time>) {
+    if matches!(model.state(id), State::Failed | State::Cancelled) {
+        return span(model, id, step);
+    }
+    let used = group_of(model, id).and_then(|group| first_use(model, group, id, step));
+    let known = matches!(model.state(id), State::Hit | State::Miss);
+    let end = used.or(model.ended()).filter(|_| known);
+    let blobs = model.vertices_of(id).flat_map(Vertex::blobs);
+    let pull = blobs.filter_map(|status| status.started).min();
+    (pull.filter(|at| end.is_none_or(|end| *at <= end)), end)
+}
+
+fn group_of(model: &Model, id: StepId) -> Option<&Group> {
+    model.stack().groups().iter().find(|group| group.rows.iter().any(|row| row.steps.contains(&id)))
+}
+
+/// The first sign that something was done on top of a base image.
+fn first_use(model: &Model, group: &Group, base: StepId, step: &Step) -> Option<Time> {
+    let others = group.rows.iter().filter_map(|row| model.stack().cell(row, step.name.platform.as_ref()));
+    let signs = others.filter(|id| *id != base).flat_map(|id| model.vertices_of(id)).filter_map(|vertex| {
+        let said = vertex.log.ended().next().map(|line| line.at);
+        let done = matches!(vertex.phase(), Phase::Done | Phase::Failed).then(|| vertex.completed());
+        said.into_iter().chain(done.flatten()).min()
+    });
+    signs.min()
+}

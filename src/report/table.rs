@@ -1,0 +1,234 @@
+//! The stack as a table: a row a layer, a column a platform.
+
+use std::time::Duration;
+
+use super::styled::StyledLine;
+use super::words::{self, Role, Sign};
+use crate::event::{Platform, Time};
+use crate::model::{Group, Model, Row, State};
+
+/// Columns of a label at most; longer instructions are cut.
+const LABEL_WIDTH: usize = 32;
+
+/// What became of a layer on one platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cell {
+    /// The state that says most among its steps.
+    pub state: State,
+    /// How it is shown.
+    pub sign: Sign,
+    /// Time of work and of pulls together; zero for what was there.
+    pub time: Duration,
+    /// Bytes fetched.
+    pub bytes: u64,
+}
+
+/// Consecutive steps of one layer; a step of no layer has a row of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerRow {
+    /// The layer's name, or the instruction.
+    pub label: String,
+    /// A cell a platform; none where the layer is not built for it.
+    pub cells: Vec<Option<Cell>>,
+}
+
+impl LayerRow {
+    /// The longest time that it took on a platform where it was built.
+    pub fn worst(&self) -> Duration {
+        self.cells.iter().flatten().map(|cell| cell.time).max().unwrap_or_default()
+    }
+
+    /// Whether it was in the cache nowhere, or not everywhere.
+    pub fn missed(&self) -> bool {
+        let missed = |c: &Cell| matches!(c.state, State::Miss | State::Failed | State::Cancelled);
+        self.cells.iter().flatten().any(missed)
+    }
+}
+
+/// The rows of one stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Section {
+    /// Its name; none where there is one stage only.
+    pub title: Option<String>,
+    /// Its layers, in order.
+    pub rows: Vec<LayerRow>,
+}
+
+/// The whole stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// The columns' titles; empty for a build whose platform nobody named.
+    pub platforms: Vec<String>,
+    /// The stages, those that become an image first.
+    pub sections: Vec<Section>,
+}
+
+impl Table {
+    /// The table as it stands at `now`.
+    pub fn of(model: &Model, now: Time) -> Self {
+        let columns = model.platforms();
+        let groups: Vec<&Group> = shown_groups(model);
+        let many = groups.len() > 1;
+        let section = |group: &&Group| Section {
+            title: many.then(|| group_title(group)),
+            rows: group
+                .rows
+                .chunk_by(|a, b| a.layer.is_some() && a.layer == b.layer)
+                .map(|rows| layer_row(model, rows, &columns, now))
+                .collect(),
+        };
+        Self {
+            platforms: columns
+                .iter()
+                .map(|p| p.as_ref().map_or(String::new(), ToString::to_string))
+                .collect(),
+            sections: groups.iter().map(section).collect(),
+        }
+    }
+
+    /// All rows.
+    pub fn rows(&self) -> impl Iterator<Item = &LayerRow> {
+        self.sections.iter().flat_map(|section| &section.rows)
+    }
+
+    /// The table as lines.
+    pub fn lines(&self, ascii: bool) -> Vec<StyledLine> {
+        let layout = Layout::of(self, self.rows(), ascii);
+        let mut lines = vec![layout.heading(&self.platforms)];
+        for section in &self.sections {
+            if let Some(title) = &section.title {
+                lines.push(StyledLine::new().with(title, Role::Dim));
+            }
+            lines.extend(section.rows.iter().map(|row| layout.row(row)));
+        }
+        lines
+    }
+}
+
+/// The stages that the build has to do with: those that the stream spoke of, or all while it has not spoken.
+pub(super) fn shown_groups(model: &Model) -> Vec<&Group> {
+    let groups = model.groups();
+    let any_seen = groups.iter().any(|(group, _)| group.seen);
+    groups.into_iter().map(|(group, _)| group).filter(|group| group.seen || !any_seen).collect()
+}
+
+fn group_title(group: &Group) -> String {
+    let words = [&group.target, &group.stage];
+    let named: Vec<&str> = words.into_iter().flatten().map(|text| text.as_str()).collect();
+    if named.is_empty() { "stage without a name".to_owned() } else { format!("stage {}", named.join(" ")) }
+}
+
+fn layer_row(model: &Model, rows: &[Row], columns: &[Option<Platform>], now: Time) -> LayerRow {
+    let first = rows.first();
+    let label = first.map(|row| row.layer.as_ref().unwrap_or(&row.instruction).to_string());
+    LayerRow {
+        label: label.unwrap_or_default(),
+        cells: columns.iter().map(|column| cell(model, rows, column.as_ref(), now)).collect(),
+    }
+}
+
+fn cell(model: &Model, rows: &[Row], column: Option<&Platform>, now: Time) -> Option<Cell> {
+    let steps: Vec<_> = rows.iter().filter_map(|row| model.stack().cell(row, column)).collect();
+    if rows.iter().all(|row| row.steps.is_empty()) {
+        let state = if model.ended().is_some() { State::NotNeeded } else { State::Waiting };
+        let sign = Sign::of_state(state, model.outcome());
+        return Some(Cell { state, sign, time: Duration::ZERO, bytes: 0 });
+    }
+    let telling = *steps.iter().max_by_key(|id| weight(model.state(**id)))?;
+    let time = |id| match model.state(id) {
+        State::Hit | State::NotNeeded | State::Waiting => model.pull_time(id, now),
+        _ => model.run_time(id, now) + model.pull_time(id, now),
+    };
+    Some(Cell {
+        state: model.state(telling),
+        sign: Sign::of_step(model, telling),
+        time: steps.iter().map(|id| time(*id)).sum(),
+        bytes: steps.iter().map(|id| model.pulled_bytes(*id)).sum(),
+    })
+}
+
+/// How much a step's state says about its layer.
+fn weight(state: State) -> u8 {
+    match state {
+        State::NotNeeded => 0,
+        State::Hit => 1,
+        State::Waiting => 2,
+        State::Miss => 3,
+        State::Running => 4,
+        State::Cancelled => 5,
+        State::Failed => 6,
+    }
+}
+
+/// The widths of a table's columns.
+pub(super) struct Layout {
+    label: usize,
+    word: usize,
+    time: usize,
+    bytes: usize,
+    title: usize,
+    ascii: bool,
+}
+
+impl Layout {
+    pub(super) fn of<'a>(table: &Table, rows: impl Iterator<Item = &'a LayerRow>, ascii: bool) -> Self {
+        let title = table.platforms.iter().map(|name| words::width(name)).max().unwrap_or(0);
+        let mut layout = Self { label: words::width("layer"), word: 0, time: 0, bytes: 0, title, ascii };
+        for row in rows {
+            layout.label = layout.label.max(words::width(&row.label)).min(LABEL_WIDTH);
+            for cell in row.cells.iter().flatten() {
+                layout.word = layout.word.max(words::width(cell.sign.word));
+                layout.time = layout.time.max(words::width(&time(cell)));
+                layout.bytes = layout.bytes.max(words::width(&bytes(cell)));
+            }
+        }
+        layout
+    }
+
+    /// Columns that one platform takes.
+    fn cell_width(&self) -> usize {
+        let gap = |n: usize| if n == 0 { 0 } else { n + 2 };
+        (2 + self.word + gap(self.time) + gap(self.bytes)).max(self.title)
+    }
+
+    pub(super) fn heading(&self, platforms: &[String]) -> StyledLine {
+        let mut line = StyledLine::new().with(words::pad_right("layer", self.label), Role::Dim);
+        for name in platforms {
+            line.push(format!("   {}", words::pad_right(name, self.cell_width())), Role::Dim);
+        }
+        line
+    }
+
+    pub(super) fn row(&self, row: &LayerRow) -> StyledLine {
+        let label = words::cut_to(&row.label, self.label, self.ascii);
+        let mut line = StyledLine::new().with(words::pad_right(&label, self.label), Role::Plain);
+        for cell in &row.cells {
+            line.push("   ", Role::Plain);
+            let Some(cell) = cell else {
+                line.push(" ".repeat(self.cell_width()), Role::Plain);
+                continue;
+            };
+            let shape = cell.sign.shape(self.ascii);
+            let mut numbers = String::new();
+            for (text, width) in [(time(cell), self.time), (bytes(cell), self.bytes)] {
+                if width > 0 {
+                    numbers.push_str("  ");
+                    numbers.push_str(&words::pad_left(&text, width));
+                }
+            }
+            let used = 2 + self.word + words::width(&numbers);
+            numbers.push_str(&" ".repeat(self.cell_width().saturating_sub(used)));
+            line.push(format!("{shape} {}", words::pad_right(cell.sign.word, self.word)), cell.sign.role);
+            line.push(numbers, Role::Plain);
+        }
+        line
+    }
+}
+
+fn time(cell: &Cell) -> String {
+    if cell.time.is_zero() { String::new() } else { words::duration(cell.time) }
+}
+
+fn bytes(cell: &Cell) -> String {
+    if cell.bytes == 0 { String::new() } else { words::bytes(cell.bytes) }
+}

@@ -1,0 +1,221 @@
+//! buildx as a child process: started in a process group of its own, listened to, cancelled, and cleaned up after.
+//!
+//! What `docker buildx build` does with signals, seen on Docker 28.5 with buildx 0.29 (both the `docker` command and
+//! its plugin stand in the group, and both get each signal):
+//!
+//! - **First** (SIGINT or SIGTERM alike): the build is cancelled on the builder, its running steps are killed there
+//!   even where they ignore signals, the vertices get their `context canceled`, and buildx ends with 130 within 0.1 s.
+//! - With a builder that has stopped answering, buildx waits for it: the first and the **second** signal change nothing
+//!   that can be seen.
+//! - The **third** SIGINT or SIGTERM ends the `docker` command at once, with exit code 1 and `got 3 SIGTERM/SIGINTs,
+//!   forcefully exiting`; its plugin is killed with it. Our third is SIGKILL: it needs nobody's help. The builder sees
+//!   its client go, and cancels the build.
+
+mod args;
+pub mod command;
+mod group;
+pub mod program;
+pub mod secrets;
+
+use std::fmt;
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::Child;
+use tokio::sync::{mpsc, watch};
+
+use crate::error::Error;
+use crate::event::Stream;
+
+pub use command::BuildCommand;
+pub use program::Program;
+
+use group::Group;
+
+/// How much is read at once.
+const CHUNK: usize = 32 * 1024;
+/// How long a pipe may stay silent after the last process of the group is gone. Only a process that left the group
+/// can hold it open then.
+const SILENCE: Duration = Duration::from_millis(300);
+/// What may be read after the group is gone: more than a pipe holds.
+const TAIL: usize = 1 << 20;
+
+/// What is to be started.
+#[derive(Clone, Default)]
+pub struct Process {
+    /// The program, looked for in `PATH`.
+    pub program: PathBuf,
+    /// Its words.
+    pub argv: Vec<String>,
+    /// What its environment has beside ours. Values may be secret.
+    pub env: Vec<(String, String)>,
+    /// Where it runs.
+    pub cwd: PathBuf,
+    /// Whether it reads our standard input. A terminal is not handed over: its keys are ours.
+    pub stdin: bool,
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Process").field("program", &self.program).finish_non_exhaustive()
+    }
+}
+
+/// Bytes as they came, in the order in which their stream had them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// On which of the streams.
+    pub stream: Stream,
+    /// At most 32 KiB, cut anywhere.
+    pub bytes: Vec<u8>,
+}
+
+/// The user asks the build to stop. The first time it gets SIGINT, then SIGTERM, then SIGKILL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cancel;
+
+/// How the child ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this code.
+    Code(u8),
+    /// By this signal.
+    Signal(u8),
+}
+
+impl Exit {
+    /// The exit code as a shell gives it: `128 + n` for signal n.
+    pub fn code(self) -> i32 {
+        match self {
+            Self::Code(code) => i32::from(code),
+            Self::Signal(number) => 128 + i32::from(number),
+        }
+    }
+
+    /// What the command of a user ends with.
+    ///
+    /// # Errors
+    ///
+    /// Any end but exit code 0.
+    pub fn result(self) -> Result<(), Error> {
+        match self {
+            Self::Code(0) => Ok(()),
+            Self::Code(code) => Err(Error::Exit(code)),
+            Self::Signal(number) => Err(Error::Signal(number)),
+        }
+    }
+}
+
+impl From<ExitStatus> for Exit {
+    fn from(status: ExitStatus) -> Self {
+        use std::os::unix::process::ExitStatusExt as _;
+        let byte = |number: i32| u8::try_from(number).unwrap_or(u8::MAX);
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Self::Code(byte(code)),
+            (None, signal) => Self::Signal(byte(signal.unwrap_or_default())),
+        }
+    }
+}
+
+/// Runs a process to its end. All that it writes goes to `chunks`; a full channel makes it wait, and nothing is lost.
+/// Each message of `cancels` is one more step towards its end. When this returns, or is dropped, no process of its
+/// group is left.
+///
+/// # Errors
+///
+/// It can't be started.
+pub async fn run(
+    process: Process,
+    chunks: mpsc::Sender<Chunk>,
+    mut cancels: mpsc::Receiver<Cancel>,
+) -> Result<Exit, Error> {
+    let mut child = spawn(&process)?;
+    let mut group = Group::led_by(&child);
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let (gone, is_gone) = watch::channel(false);
+    let supervised = async {
+        let status = supervise(&mut child, &group, &mut cancels).await;
+        group.sweep().await;
+        gone.send_replace(true);
+        status
+    };
+    let (status, (), ()) = tokio::join!(
+        supervised,
+        pump(out, Stream::Stdout, &chunks, is_gone.clone()),
+        pump(err, Stream::Stderr, &chunks, is_gone),
+    );
+    group.disarm();
+    status.map(Exit::from).map_err(|source| Error::io("wait for", &process.program, source))
+}
+
+fn spawn(process: &Process) -> Result<Child, Error> {
+    let inherits = process.stdin && !std::io::stdin().is_terminal();
+    let stdin = if inherits { Stdio::inherit() } else { Stdio::null() };
+    let mut command = tokio::process::Command::new(&process.program);
+    command.args(&process.argv).envs(process.env.iter().map(|(name, value)| (name, value)));
+    command.current_dir(&process.cwd).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // Of its own, so that a Ctrl-C of the terminal reaches us alone, and one signal reaches all of it.
+    command.process_group(0).kill_on_drop(true);
+    command.spawn().map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound if process.cwd.is_dir() => Error::unavailable(
+            format!("{} is not in PATH", process.program.display()),
+            "install Docker with its buildx plugin: https://docs.docker.com/engine/install",
+        ),
+        _ => Error::io("start", &process.program, source),
+    })
+}
+
+/// Waits for the leader's end, and passes on what the user asks for meanwhile.
+async fn supervise(
+    child: &mut Child,
+    group: &Group,
+    cancels: &mut mpsc::Receiver<Cancel>,
+) -> std::io::Result<ExitStatus> {
+    let mut steps = [Signal::SIGINT, Signal::SIGTERM].into_iter();
+    let mut listening = true;
+    loop {
+        tokio::select! {
+            status = child.wait() => return status,
+            asked = cancels.recv(), if listening => match asked {
+                Some(Cancel) => group.send(steps.next().unwrap_or(Signal::SIGKILL)),
+                None => listening = false,
+            },
+        }
+    }
+}
+
+/// Forwards a stream until it ends. Where nobody listens any more it is still read, so that the build goes on.
+async fn pump(
+    pipe: Option<impl AsyncRead + Unpin>,
+    stream: Stream,
+    chunks: &mpsc::Sender<Chunk>,
+    mut gone: watch::Receiver<bool>,
+) {
+    let Some(mut pipe) = pipe else { return };
+    let mut buffer = vec![0; CHUNK];
+    let mut tail = 0;
+    while tail < TAIL {
+        let read = tokio::select! {
+            biased;
+            read = pipe.read(&mut buffer) => read,
+            () = abandoned(&mut gone) => return,
+        };
+        let Ok(count @ 1..) = read else { return };
+        if *gone.borrow() {
+            tail += count;
+        }
+        let bytes = buffer.get(..count).unwrap_or_default().to_vec();
+        let _ = chunks.send(Chunk { stream, bytes }).await;
+    }
+}
+
+/// Returns when the group has been gone for a while.
+async fn abandoned(gone: &mut watch::Receiver<bool>) {
+    // The sender lives as long as this is asked; were it gone, so would be the group.
+    let _ = gone.wait_for(|gone| *gone).await;
+    tokio::time::sleep(SILENCE).await;
+}

@@ -1,0 +1,62 @@
+//! Which program is buildx: the docker command's plugin, or buildx on its own.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use crate::error::Error;
+
+/// A way to run `buildx build`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Program {
+    /// `docker buildx build`.
+    #[default]
+    Docker,
+    /// `docker-buildx build`, without the docker command.
+    DockerBuildx,
+    /// `buildx build`: the same under its short name.
+    Buildx,
+}
+
+impl Program {
+    /// The first one that a `PATH` has.
+    ///
+    /// # Errors
+    ///
+    /// It has none: exit code 4.
+    pub fn find(path: Option<&OsStr>) -> Result<Self, Error> {
+        let all = [Self::Docker, Self::DockerBuildx, Self::Buildx];
+        let there = |program: &Self| {
+            std::env::split_paths(path.unwrap_or_default())
+                .any(|folder| is_executable(&folder.join(program.name())))
+        };
+        all.into_iter().find(there).ok_or_else(|| {
+            Error::unavailable(
+                "there is no docker, docker-buildx or buildx in PATH",
+                "install Docker with its buildx plugin: https://docs.docker.com/engine/install; \
+                 `layertop demo` needs neither",
+            )
+        })
+    }
+
+    /// What is run.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::DockerBuildx => "docker-buildx",
+            Self::Buildx => "buildx",
+        }
+    }
+
+    /// The words before buildx's own options.
+    pub(super) fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Docker => &["buildx", "build"],
+            Self::DockerBuildx | Self::Buildx => &["build"],
+        }
+    }
+}
+
+fn is_executable(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}

@@ -1,0 +1,5 @@
+FROM alpine
+INCLUDE other.Dockerfile
+RUN echo a
+FOO
+RUN echo b
