@@ -148,7 +148,8 @@ async fn demo(cli: &Cli, args: &cli::Demo, around: &Surroundings) -> Result<(), 
         let mut session = Session::new(clock, None);
         let feed = replay::play(scenes[at].open()?, clock, args.speed, true);
         stage.ui.reset();
-        stage.ui.replay = Some(ReplayStatus { scene: Some((at + 1, scenes.len())), ..ReplayStatus::default() });
+        stage.ui.replay =
+            Some(ReplayStatus { scene: Some((at + 1, scenes.len())), ..ReplayStatus::default() });
         match stage.watch(&mut session, feed, &mut signals).run().await? {
             Left::Scene(Action::PreviousScene) => at = at.saturating_sub(1),
             Left::Scene(_) => at = (at + 1).min(scenes.len() - 1),

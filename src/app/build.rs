@@ -84,7 +84,9 @@ fn arguments(command: &BuildCommand) -> BTreeMap<String, String> {
         };
         match argument.map(|argument| argument.split_once('=').ok_or(argument)) {
             Some(Ok((name, value))) => arguments.insert(name.to_owned(), value.to_owned()),
-            Some(Err(name)) => std::env::var(name).ok().and_then(|value| arguments.insert(name.to_owned(), value)),
+            Some(Err(name)) => {
+                std::env::var(name).ok().and_then(|value| arguments.insert(name.to_owned(), value))
+            }
             None => None,
         };
     }
@@ -103,7 +105,8 @@ async fn drive(
     tx: mpsc::Sender<Update>,
     mut asked: mpsc::Receiver<Cancel>,
 ) -> Result<i32, Error> {
-    let mut voice = Voice { tx, decoder: Decoder::new(Mask::new(command.secrets.clone())), stdout: Sanitizer::default() };
+    let mut voice =
+        Voice { tx, decoder: Decoder::new(Mask::new(command.secrets.clone())), stdout: Sanitizer::default() };
     let mask = Mask::new(command.secrets.clone());
     voice.say(known).await;
     let (chunks, mut heard) = mpsc::channel::<Chunk>(AHEAD);

@@ -32,7 +32,8 @@ impl Look {
         match Config::load(global, None, around) {
             Ok(config) => Self::of(&config, around),
             Err(_) => {
-                let (progress, color) = (global.progress.unwrap_or_default(), global.color.unwrap_or_default());
+                let (progress, color) =
+                    (global.progress.unwrap_or_default(), global.color.unwrap_or_default());
                 Self::resolve(progress, color, global.ascii, around)
             }
         }
@@ -46,7 +47,10 @@ impl Look {
         };
         let tty = std::io::stdout().is_terminal();
         let var = |name: &str| around.env.get(name).map(String::as_str).filter(|value| !value.is_empty());
-        Self { progress, theme: Theme { color: colored(color, tty, &var), ascii: ascii || plain_locale(&var) } }
+        Self {
+            progress,
+            theme: Theme { color: colored(color, tty, &var), ascii: ascii || plain_locale(&var) },
+        }
     }
 
     /// The writer of a front end without a screen.
@@ -104,7 +108,8 @@ mod tests {
 
     #[test]
     fn colour_by_option_environment_and_terminal() {
-        let with = |name: &'static str, value: &'static str| move |asked: &str| (asked == name).then_some(value);
+        let with =
+            |name: &'static str, value: &'static str| move |asked: &str| (asked == name).then_some(value);
         let none = |_: &str| None;
         assert!(colored(Color::Auto, true, &none));
         assert!(!colored(Color::Auto, false, &none));

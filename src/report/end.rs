@@ -41,4 +41,6 @@ pub fn result(model: &Model, now: Time, ascii: bool) -> StyledLine {
     line
 }
 /// temp
-pub fn lines(m: &Model, now: Time, _: Option<&std::path::Path>, _: usize, a: bool) -> Vec<StyledLine> { vec![result(m, now, a)] }
+pub fn lines(m: &Model, now: Time, _: Option<&std::path::Path>, _: usize, a: bool) -> Vec<StyledLine> {
+    vec![result(m, now, a)]
+}

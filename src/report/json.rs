@@ -1,3 +1,5 @@
 //! stub
 /// temp
-pub fn line(_: &crate::model::Model, _: crate::event::Time) -> String { String::new() }
+pub fn line(_: &crate::model::Model, _: crate::event::Time) -> String {
+    String::new()
+}
