@@ -22,7 +22,7 @@ use crate::source::buildx::{BuildCommand, Program, secrets};
 use crate::terminal::Display;
 use crate::ui::keys::Action;
 use crate::ui::{ReplayStatus, Ui};
-use lines::Writer;
+use build::End;
 use look::Look;
 use screen::{Left, Watch};
 use session::{Feed, Session};
@@ -69,7 +69,7 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     let recorder = (!args.no_record).then(|| Recorder::start(recording(&config, &command), clock));
     let mut session = Session::new(clock, recorder);
     let mut signals = Signals::listen()?;
-    let running = build::start(command, &config, clock);
+    let running = build::start(command, &config, around, clock);
     let ended_by = match look.progress {
         Progress::Tui => {
             let mut stage = Stage::take(look)?;
@@ -79,15 +79,24 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
         }
         _ => lines::run(&mut session, running.feed, look.writer(), &mut signals).await?,
     };
-    let code = running.end.await.unwrap_or(Ok(130));
+    let end = running.end.await;
     let closed = session.close();
-    let path = closed.as_ref().and_then(|closed| closed.path.as_deref());
-    look.farewell(&session, path)?;
+    look.farewell(&session, closed.as_ref().and_then(|closed| closed.path.as_deref()))?;
     if let Some(number) = ended_by {
         return Err(die_by(number));
     }
-    let code = code?;
-    if code == 0 { Ok(()) } else { Err(Error::Exit(u8::try_from(code).unwrap_or(1))) }
+    let End { exit_code, diagnosis } = end.unwrap_or(Err(Error::Exit(130)))?;
+    match diagnosis {
+        // The lines have said it; everybody else hears it now.
+        Some(diagnosis) if look.progress != Progress::Plain => Err(Error::Diagnosed {
+            message: diagnosis.message.to_string(),
+            hint: diagnosis.hint.to_string(),
+            exit_code: diagnosis.exit_code,
+        }),
+        Some(diagnosis) => Err(Error::Exit(diagnosis.exit_code)),
+        None if exit_code == 0 => Ok(()),
+        None => Err(Error::Exit(u8::try_from(exit_code).unwrap_or(1))),
+    }
 }
 
 fn recording(config: &Config, command: &BuildCommand) -> Settings {

@@ -13,7 +13,6 @@ mod print;
 mod profile;
 mod resolve;
 mod rules;
-pub(crate) mod secret;
 mod validate;
 mod value;
 

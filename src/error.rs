@@ -45,6 +45,16 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// A build that could not begin.
+    #[error("{message}\n  {hint}")]
+    Diagnosed {
+        /// Cause and value.
+        message: String,
+        /// What to do.
+        hint: String,
+        /// What the process ends with.
+        exit_code: u8,
+    },
     /// The build's own exit code. All that there is to say has been said by the build.
     #[error("the build ended with exit code {0}")]
     Exit(u8),
@@ -75,7 +85,7 @@ impl Error {
             Self::Io { .. } => 1,
             Self::Usage { .. } | Self::Config(_) => 2,
             Self::Unavailable { .. } => 4,
-            Self::Exit(code) => *code,
+            Self::Exit(code) | Self::Diagnosed { exit_code: code, .. } => *code,
             Self::Signal(number) => 128_u8.saturating_add(*number),
         }
     }

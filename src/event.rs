@@ -13,6 +13,7 @@ pub mod sanitize;
 pub mod text;
 pub mod time;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use digest::Digest;
@@ -23,7 +24,7 @@ pub use text::{Color, Line, Span, Style, Text};
 pub use time::Time;
 
 /// An event and when it reached us (live) or when it had reached whoever recorded it (replay).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stamped {
     /// Arrival, not the builder's own time: that stands in the event, where there is one.
     pub at: Time,
@@ -33,7 +34,7 @@ pub struct Stamped {
 }
 
 /// Everything that can change the model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
     /// A build is about to start: what is built, with what.
@@ -59,7 +60,7 @@ pub enum Event {
 }
 
 /// What is built, with what. All of it is known before the first vertex.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Started {
     /// Reference of the image, with its tag: `registry:5000/name:tag`.
@@ -77,7 +78,7 @@ pub struct Started {
 }
 
 /// The Dockerfile before it is built: its stages' steps, named by layer.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Outline {
     /// The stages that the target needs, in the file's order.
@@ -89,7 +90,7 @@ pub struct Outline {
 }
 
 /// One stage of the Dockerfile.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct OutlineStage {
     /// Its name as `BuildKit` prints it in a vertex (`tools`, `stage-1`); none where a Dockerfile has one stage only.
@@ -99,7 +100,7 @@ pub struct OutlineStage {
 }
 
 /// One numbered instruction.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OutlineStep {
     /// The instruction's text on one line, before `ARG` substitution.
     pub instruction: Text,
@@ -110,7 +111,7 @@ pub struct OutlineStep {
 }
 
 /// A configured name for steps whose instruction matches.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LayerRule {
     /// The layer's name.
     pub name: Text,
@@ -120,7 +121,7 @@ pub struct LayerRule {
 }
 
 /// A vertex as one message of the progress stream has it. Messages repeat and overlap; the model merges them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VertexUpdate {
     /// Identity of the vertex over the whole build.
     pub digest: Digest,
@@ -148,7 +149,7 @@ pub struct VertexUpdate {
 }
 
 /// Vertices that the client shows as one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProgressGroup {
     /// Identity of the group.
     pub id: Text,
@@ -160,7 +161,7 @@ pub struct ProgressGroup {
 }
 
 /// Progress inside a vertex.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusUpdate {
     /// The vertex it belongs to.
     pub vertex: Digest,
@@ -183,7 +184,7 @@ pub struct StatusUpdate {
 }
 
 /// The stream that a line came on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Stream {
     /// Standard output.
@@ -193,7 +194,7 @@ pub enum Stream {
 }
 
 /// Output of a vertex, already cut into lines. `BuildKit`'s chunks may end anywhere, in a line or in a character.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LogChunk {
     /// Whose output it is.
     pub vertex: Digest,
@@ -210,7 +211,7 @@ pub struct LogChunk {
 }
 
 /// A build check's finding.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Warning {
     /// The vertex that it was found in.
     pub vertex: Digest,
@@ -234,7 +235,7 @@ pub struct Warning {
 }
 
 /// A line that is not part of the progress stream.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Output {
     /// On which stream of the build's process.
     pub stream: Stream,
@@ -243,7 +244,7 @@ pub struct Output {
 }
 
 /// What layertop itself has to say.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Notice {
     /// How much it matters.
     pub level: Level,
@@ -252,7 +253,7 @@ pub struct Notice {
 }
 
 /// How much a notice matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// Good to know.
@@ -264,14 +265,14 @@ pub enum Level {
 }
 
 /// The user asked the build to stop, once, twice, three times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cancelling {
     /// How often it was asked: 1 cancels gracefully, 2 presses, 3 kills.
     pub count: u32,
 }
 
 /// The end of the process that carried the build.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Ended {
     /// Its exit code, `128 + n` where signal n ended it; none where it is not known (a stream without its process).

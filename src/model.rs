@@ -37,7 +37,7 @@ pub struct Model {
     /// Everything that some vertex is computed from.
     consumed: HashSet<Digest>,
     stack: Stack,
-    steps_of: HashMap<VertexId, StepId>,
+    restructured: bool,
     warnings: Vec<Warning>,
     notices: VecDeque<Notice>,
     output: VecDeque<Output>,
@@ -56,13 +56,20 @@ impl Model {
         for event in events {
             self.take(event);
         }
-        self.stack.settle();
+        self.settle();
     }
 
     /// Takes one event.
     pub fn apply(&mut self, event: &Stamped) {
         self.take(event);
-        self.stack.settle();
+        self.settle();
+    }
+
+    /// The stack follows from the Dockerfile and the vertices alone, so that batches may be cut anywhere.
+    fn settle(&mut self) {
+        if std::mem::take(&mut self.restructured) {
+            self.stack.rebuild(&self.vertices, &self.index);
+        }
     }
 
     fn take(&mut self, Stamped { at, event }: &Stamped) {
@@ -71,6 +78,7 @@ impl Model {
         match event {
             Event::Started(started) => self.started = started.clone(),
             Event::Outline(outline) => {
+                self.restructured = true;
                 for complaint in self.stack.outline(outline) {
                     self.notice(&Notice { level: Level::Warn, text: Text::clean(&complaint) });
                 }
@@ -97,13 +105,7 @@ impl Model {
             }
         }
         let Some(vertex) = self.vertices.get_mut(id.0 as usize) else { return };
-        vertex.apply(update);
-        if !self.steps_of.contains_key(&id)
-            && let Some(name) = step_name(vertex)
-        {
-            let step = self.stack.add(&name, id);
-            self.steps_of.insert(id, step);
-        }
+        self.restructured |= vertex.apply(update);
     }
 
     fn status(&mut self, update: &StatusUpdate) {
@@ -173,7 +175,7 @@ impl Model {
 
     /// The step that a vertex belongs to.
     pub fn step_of(&self, id: VertexId) -> Option<StepId> {
-        self.steps_of.get(&id).copied()
+        self.stack.step_of(id)
     }
 
     /// The vertices of a step.
@@ -268,16 +270,6 @@ impl Model {
             self.vertices().find(|(_, v)| v.phase() == Phase::Failed && !v.log.is_empty()).map(|(id, _)| id)
         };
         self.spoke_last.filter(running).or_else(failed).or(talking).or(self.spoke_last)
-    }
-}
-
-/// The step that a vertex stands for: by its own name, or by that of the group that it is a part of.
-fn step_name(vertex: &Vertex) -> Option<StepName> {
-    let group = vertex.group.as_ref().map(|group| name::parse(&group.name));
-    match (&vertex.kind, group) {
-        (Kind::Step(step), _) => Some(step.clone()),
-        (_, Some(Kind::Step(step))) => Some(step),
-        _ => None,
     }
 }
 

@@ -337,7 +337,7 @@ async fn three_steps_to_the_end() {
 
 #[tokio::test]
 async fn a_signal_reaches_the_whole_group_and_wakes_who_is_stopped() {
-    let child = "(trap 'echo child got TERM; exit' TERM; trap '' INT; kill -STOP $(exec sh -c 'echo $PPID'); sleep 1000) &";
+    let child = "(trap 'echo child got TERM; exit' TERM; trap '' INT; kill -STOP $(exec sh -c 'echo $PPID'); sleep 1000 & wait) &";
     let stopped = "while ! grep -q ') T' /proc/$!/stat; do :; done; echo ready";
     let script = &format!("{child} trap : INT TERM; {stopped}; wait; wait; wait");
     let (task, mut heard, cancel) = start(script);
@@ -352,11 +352,12 @@ async fn a_signal_reaches_the_whole_group_and_wakes_who_is_stopped() {
 async fn no_orphan_is_left() {
     let witness = Witness::new();
     let all_gone = witness.watch();
-    let stubborn = "(trap '' TERM INT HUP; echo up; exec sleep 1000) &";
-    let obedient = "(sleep 1000; echo never) &";
-    let script = format!("{}; {stubborn} {obedient} exit 3", witness.hold());
-    let (task, mut heard, _cancel) = start(&script);
-    heard.until("up").await;
+    let up = witness.0.path().join("up");
+    // The leader ends when both are there: one that heeds SIGTERM, and one that does not.
+    let stubborn = format!("(trap '' TERM INT HUP; : >{}; exec sleep 1000) &", up.display());
+    let wait = format!("while ! [ -e {} ]; do :; done", up.display());
+    let script = format!("{}; sleep 1000 & {stubborn} {wait}; exit 3", witness.hold());
+    let (task, _heard, _cancel) = start(&script);
     assert_eq!(task.await.unwrap().unwrap(), Exit::Code(3));
     all_gone.await.unwrap();
 }

@@ -8,32 +8,46 @@ use tokio::task::JoinHandle;
 
 use super::session::{Feed, Steer, Update};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Surroundings};
 use crate::dockerfile;
 use crate::error::Error;
 use crate::event::{
-    Cancelling, Ended, Event, Level, Mask, Notice, Outline, Output, Sanitizer, Stamped, Stream, Text,
+    Cancelling, Ended, Event, Level, Line, Mask, Notice, Outline, Output, Sanitizer, Stamped, Stream, Text,
 };
-use crate::source::buildx::{self, BuildCommand, Cancel, Chunk};
+use crate::model::name::{self, Kind};
+use crate::source::buildx::{self, BuildCommand, Cancel, Chunk, Exit};
+use crate::source::docker::{self, Diagnosis};
 use crate::source::rawjson::Decoder;
 
 /// Chunks on their way from the child, and batches on their way to the front end.
 const AHEAD: usize = 64;
 /// Requests to cancel that are kept; from the third on they change nothing.
 const CANCELS: usize = 4;
+/// Events that are handed on at once.
+const MANY: usize = 4096;
+/// What is kept of the text that may tell why a build can't begin.
+const LONGEST_COMPLAINT: usize = 16 << 10;
 
 /// A build that runs: its feed, and how it will have ended.
 pub(super) struct Running {
     pub(super) feed: Feed,
-    pub(super) end: JoinHandle<Result<i32, Error>>,
+    pub(super) end: JoinHandle<Result<End, Error>>,
+}
+
+/// How a build ended.
+pub(super) struct End {
+    /// The exit code of its process.
+    pub(super) exit_code: i32,
+    /// Why it could not begin, where it could not.
+    pub(super) diagnosis: Option<Diagnosis>,
 }
 
 /// Starts the build. What is known before it comes first.
-pub(super) fn start(command: BuildCommand, config: &Config, clock: Clock) -> Running {
+pub(super) fn start(command: BuildCommand, config: &Config, around: &Surroundings, clock: Clock) -> Running {
     let (tx, updates) = mpsc::channel(AHEAD);
     let (cancel, asked) = mpsc::channel(CANCELS);
     let known = before(&command, config, clock);
-    let end = tokio::spawn(drive(command, known, clock, tx, asked));
+    let end = tokio::spawn(drive(command, around.clone(), known, clock, tx, asked));
     Running { feed: Feed { updates, steer: Steer::Build(cancel) }, end }
 }
 
@@ -100,61 +114,56 @@ fn notice(level: Level, text: &str) -> Event {
 /// Runs the child and turns what it says into updates, until it is gone.
 async fn drive(
     command: BuildCommand,
+    around: Surroundings,
     known: Vec<Stamped>,
     clock: Clock,
     tx: mpsc::Sender<Update>,
     mut asked: mpsc::Receiver<Cancel>,
-) -> Result<i32, Error> {
-    let mut voice =
-        Voice { tx, decoder: Decoder::new(Mask::new(command.secrets.clone())), stdout: Sanitizer::default() };
-    let mask = Mask::new(command.secrets.clone());
+) -> Result<End, Error> {
+    let mut voice = Voice::new(&command, clock, tx);
     voice.say(known).await;
     let (chunks, mut heard) = mpsc::channel::<Chunk>(AHEAD);
     let (cancels, passed_on) = mpsc::channel(CANCELS);
-    let child = buildx::run(command.process(), chunks, passed_on);
-    let mut child = std::pin::pin!(child);
+    let mut child = std::pin::pin!(buildx::run(command.process(), chunks, passed_on));
     let (mut ended, mut count, mut listening) = (None, 0, true);
-    while ended.is_none() || listening {
+    let exit = loop {
         tokio::select! {
             biased;
             Some(cancel) = asked.recv() => {
                 count += 1;
-                voice.say(vec![Stamped { at: clock.now(), event: Event::Cancelling(Cancelling { count }) }]).await;
+                voice.say(vec![voice.now(Event::Cancelling(Cancelling { count }))]).await;
                 // A full channel holds all that makes a difference.
                 let _ = cancels.try_send(cancel);
             }
-            chunk = heard.recv(), if listening => match chunk {
-                Some(chunk) => {
-                    let mut events = Vec::new();
-                    voice.hear(&chunk, &mask, clock, &mut events);
-                    while let Some(chunk) = heard.try_recv().ok().filter(|_| events.len() < 4096) {
-                        voice.hear(&chunk, &mask, clock, &mut events);
-                    }
-                    voice.say(events).await;
+            chunk = heard.recv(), if listening => {
+                listening = chunk.is_some();
+                let mut events = Vec::new();
+                let mut next = chunk;
+                while let Some(chunk) = next {
+                    voice.hear(&chunk, &mut events);
+                    next = if events.len() < MANY { heard.try_recv().ok() } else { None };
                 }
-                None => listening = false,
-            },
+                voice.say(events).await;
+            }
             end = &mut child, if ended.is_none() => ended = Some(end),
         }
-    }
-    let mut events = Vec::new();
-    let at = clock.now();
-    voice.decoder.finish(at, &mut events);
-    let mut lines = Vec::new();
-    voice.stdout.finish(&mask, &mut lines);
-    events.extend(lines.into_iter().map(|line| said(clock, line)));
-    let end = match ended {
-        Some(end) => end.map(buildx::Exit::code),
-        None => Ok(1),
-    };
-    let exit_code = match &end {
-        Ok(code) => *code,
-        Err(error) => {
-            events.push(Stamped { at, event: notice(Level::Error, &error.to_string()) });
-            i32::from(error.exit_code())
+        if !listening && let Some(end) = ended.take() {
+            break end;
         }
     };
-    events.push(Stamped { at: clock.now(), event: Event::Ended(Ended { exit_code: Some(exit_code) }) });
+    let mut events = voice.finish();
+    let end = match exit {
+        Ok(exit) => {
+            Ok(End { exit_code: exit.code(), diagnosis: voice.diagnose(exit, &command, &around).await })
+        }
+        Err(error) => Err(error),
+    };
+    let (exit_code, trouble) = match &end {
+        Ok(end) => (end.exit_code, end.diagnosis.as_ref().map(|d| format!("{}: {}", d.message, d.hint))),
+        Err(error) => (i32::from(error.exit_code()), Some(error.to_string())),
+    };
+    events.extend(trouble.map(|trouble| voice.now(notice(Level::Error, &trouble))));
+    events.push(voice.now(Event::Ended(Ended { exit_code: Some(exit_code) })));
     voice.say(events).await;
     end
 }
@@ -162,20 +171,74 @@ async fn drive(
 /// What the child says, as events.
 struct Voice {
     tx: mpsc::Sender<Update>,
+    clock: Clock,
+    mask: Mask,
     decoder: Decoder,
     stdout: Sanitizer,
+    /// What it wrote beside the stream, until it is clear that the build has begun.
+    complaint: Option<String>,
 }
 
 impl Voice {
-    fn hear(&mut self, chunk: &Chunk, mask: &Mask, clock: Clock, events: &mut Vec<Stamped>) {
+    fn new(command: &BuildCommand, clock: Clock, tx: mpsc::Sender<Update>) -> Self {
+        let mask = Mask::new(command.secrets.iter().cloned());
+        let (decoder, stdout) = (Decoder::new(mask.clone()), Sanitizer::default());
+        Self { tx, clock, mask, decoder, stdout, complaint: Some(String::new()) }
+    }
+
+    fn now(&self, event: Event) -> Stamped {
+        Stamped { at: self.clock.now(), event }
+    }
+
+    fn hear(&mut self, chunk: &Chunk, events: &mut Vec<Stamped>) {
+        let first = events.len();
         match chunk.stream {
-            Stream::Stderr => self.decoder.feed(clock.now(), &chunk.bytes, events),
+            Stream::Stderr => self.decoder.feed(self.clock.now(), &chunk.bytes, events),
             Stream::Stdout => {
                 let mut lines = Vec::new();
-                self.stdout.feed(&chunk.bytes, mask, &mut lines);
-                events.extend(lines.into_iter().map(|line| said(clock, line)));
+                self.stdout.feed(&chunk.bytes, &self.mask, &mut lines);
+                events.extend(lines.into_iter().map(|line| self.now(said(line))));
             }
         }
+        self.note(&events[first..]);
+    }
+
+    /// Ends the streams.
+    fn finish(&mut self) -> Vec<Stamped> {
+        let mut events = Vec::new();
+        self.decoder.finish(self.clock.now(), &mut events);
+        let mut lines = Vec::new();
+        self.stdout.finish(&self.mask, &mut lines);
+        events.extend(lines.into_iter().map(|line| self.now(said(line))));
+        self.note(&events);
+        events
+    }
+
+    /// Keeps what may tell why a build can't begin. Once a step runs, it has begun.
+    fn note(&mut self, events: &[Stamped]) {
+        let step = |event: &Stamped| match &event.event {
+            Event::Vertex(vertex) => {
+                vertex.started.is_some() && matches!(name::parse(&vertex.name), Kind::Step(_))
+            }
+            _ => false,
+        };
+        if self.complaint.is_some() && events.iter().any(step) {
+            self.complaint = None;
+        }
+        let Some(complaint) = &mut self.complaint else { return };
+        for event in events {
+            if let Event::Output(output) = &event.event
+                && complaint.len() < LONGEST_COMPLAINT
+            {
+                complaint.push_str(output.line.text());
+                complaint.push('\n');
+            }
+        }
+    }
+
+    async fn diagnose(&self, exit: Exit, command: &BuildCommand, around: &Surroundings) -> Option<Diagnosis> {
+        let complaint = self.complaint.as_ref().filter(|_| exit.code() != 0)?;
+        docker::diagnose(complaint, exit, command, around).await
     }
 
     /// Hands events on. A front end that is gone hears nothing; the build goes on without it until the program ends.
@@ -186,6 +249,6 @@ impl Voice {
     }
 }
 
-fn said(clock: Clock, line: crate::event::Line) -> Stamped {
-    Stamped { at: clock.now(), event: Event::Output(Output { stream: Stream::Stdout, line }) }
+fn said(line: Line) -> Event {
+    Event::Output(Output { stream: Stream::Stdout, line })
 }

@@ -36,9 +36,8 @@ fn checked(config: &Config) -> String {
         let outline = file.outline(config.build.target.as_deref(), &std::collections::BTreeMap::new(), &[]);
         let steps = outline.stages.iter().flat_map(|stage| &stage.steps);
         let texts: Vec<&str> = steps.map(|step| step.instruction.as_str()).collect();
-        for idle in config.idle_rules(&texts) {
-            text.push_str(&format!("warning: {idle}\n"));
-        }
+        let warnings = config.idle_rules(&texts).into_iter().map(|idle| format!("warning: {idle}\n"));
+        text.extend(warnings);
     }
     text
 }

@@ -54,7 +54,9 @@ impl Writer {
 
     fn finish(&mut self, session: &Session, out: &mut Vec<u8>) {
         if matches!(self, Self::Json(_)) {
-            out.extend_from_slice(json::line(&session.model, session.now()).as_bytes());
+            // A summary is made of numbers and texts, which any writer to memory takes.
+            let _ = serde_json::to_writer(&mut *out, &json::summary(&session.model, session.now()));
+            out.push(b'\n');
         }
     }
 }
@@ -86,17 +88,15 @@ pub(super) async fn run(
                     return Ok(Some(signal));
                 }
             }
-            update = feed.updates.recv() => match update {
-                Some(update) => {
-                    let events = session.take(update);
-                    writer.write(session, &events, &mut bytes);
-                }
-                None => {
+            update = feed.updates.recv() => {
+                let Some(update) = update else {
                     writer.finish(session, &mut bytes);
                     out.put(&bytes)?;
                     return Ok(ended_by);
-                }
-            },
+                };
+                let events = session.take(update);
+                writer.write(session, &events, &mut bytes);
+            }
             _ = look.tick(), if session.model.outcome() == Outcome::Running => {
                 writer.write(session, &[], &mut bytes);
             }

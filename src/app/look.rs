@@ -29,14 +29,11 @@ impl Look {
 
     /// That of a command that needs no configuration: one that is wrong does not keep a recording from being watched.
     pub(super) fn without_build(global: &Global, around: &Surroundings) -> Self {
-        match Config::load(global, None, around) {
-            Ok(config) => Self::of(&config, around),
-            Err(_) => {
-                let (progress, color) =
-                    (global.progress.unwrap_or_default(), global.color.unwrap_or_default());
-                Self::resolve(progress, color, global.ascii, around)
-            }
+        if let Ok(config) = Config::load(global, None, around) {
+            return Self::of(&config, around);
         }
+        let (progress, color) = (global.progress.unwrap_or_default(), global.color.unwrap_or_default());
+        Self::resolve(progress, color, global.ascii, around)
     }
 
     fn resolve(progress: Progress, color: Color, ascii: bool, around: &Surroundings) -> Self {

@@ -67,7 +67,7 @@ impl Watch<'_> {
                     dirty = true;
                 }
                 input = self.inputs.next(), if self.display.is_some() => {
-                    if let Some(left) = self.input(input).await? {
+                    if let Some(left) = self.input(input)? {
                         return Ok(left);
                     }
                     dirty = !self.draw()?;
@@ -133,7 +133,7 @@ impl Watch<'_> {
         Ok(true)
     }
 
-    async fn input(&mut self, input: Option<std::io::Result<Input>>) -> Result<Option<Left>, Error> {
+    fn input(&mut self, input: Option<std::io::Result<Input>>) -> Result<Option<Left>, Error> {
         let Some(Ok(input)) = input else {
             // Nobody can type any more: the terminal is gone.
             *self.display = None;
@@ -156,7 +156,7 @@ impl Watch<'_> {
             Effect::Replay(action @ (Action::NextScene | Action::PreviousScene)) => {
                 return Ok(Some(Left::Scene(action)));
             }
-            Effect::Replay(action) => self.control(action).await,
+            Effect::Replay(action) => self.control(action),
         }
         Ok(None)
     }
@@ -213,7 +213,7 @@ impl Watch<'_> {
         self.display.as_mut().map_or(Ok(()), Display::redraw).map_err(|error| broken(&error))
     }
 
-    async fn control(&mut self, action: Action) {
+    fn control(&mut self, action: Action) {
         let Steer::Replay(controls) = &self.feed.steer else { return };
         let control = match action {
             Action::PauseReplay => Control::TogglePause,

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::Config;
-use super::secret::looks_secret;
 use super::value::{Origin, Value};
+use crate::event::Mask;
 
 /// Text of one key and its value, and of its origin.
 type Row = (String, String);
@@ -24,7 +24,7 @@ pub(super) fn print(config: &Config) -> String {
     section(&mut out, "[image]", image(config));
     section(&mut out, "[build]", build(config));
     let args = config.build.args.iter().map(|(name, value)| {
-        let shown = if looks_secret(name) { quoted("***") } else { quoted(value) };
+        let shown = if Mask::secret_name(name) { quoted("***") } else { quoted(value) };
         row(&key(name), &shown, &value.origin)
     });
     section(&mut out, "[build.args]", args);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use memchr::memmem;
 
 use super::sanitize::draft::Draft;
@@ -35,12 +35,26 @@ pub struct Mask {
 struct Known {
     /// How many values were taken, for `Debug`.
     count: usize,
-    /// Finds every form; none where it could not be built, and then everything is masked rather than anything shown.
-    finder: Option<AhoCorasick>,
-    /// The values themselves, sorted, to find how far one has arrived.
-    values: Vec<String>,
-    /// All forms, sorted.
-    forms: Vec<String>,
+    /// None where it could not be built, and then everything is masked rather than anything shown.
+    finder: Option<Finder>,
+    /// The values themselves.
+    values: Beginnings,
+    /// All forms.
+    forms: Beginnings,
+}
+
+/// Finds every form.
+struct Finder {
+    /// Looks for how forms begin, which is fast and tells almost always that there are none.
+    quick: AhoCorasick,
+    full: AhoCorasick,
+}
+
+/// Tells whether a form begins with what has arrived.
+struct Beginnings {
+    sorted: Vec<String>,
+    /// First bytes, which rule out most places.
+    first: [bool; 256],
 }
 
 /// An encoded form is held back once this much of it has arrived: less than three bytes of the value. Of the value itself
@@ -66,8 +80,8 @@ impl Mask {
         if all.is_empty() {
             return Self::default();
         }
-        let finder = AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(&all).ok();
-        Self { known: Some(Arc::new(Known { count, finder, values, forms: all })) }
+        let finder = Finder::new(&all);
+        Self { known: Some(Arc::new(Known { count, finder, values: values.into(), forms: all.into() })) }
     }
 
     /// Whether the name of a build argument or of an environment variable says that its value is a secret. It goes by
@@ -101,21 +115,25 @@ impl Mask {
 
     /// Whether there is certainly nothing to mask in `text`, which may be several whole lines.
     pub(super) fn is_quiet(&self, text: &str) -> bool {
-        let known = self.known.as_ref().is_some_and(|known| known.is_in(text));
-        !known && SCHEME_END.find(text.as_bytes()).is_none()
+        !self.known.as_ref().is_some_and(|known| known.may_be_in(text)) && !may_have_urls(text)
     }
 
     /// Masks `draft`. At the offsets in `open` the text may go on, so that what stands before them is masked, too, if
     /// it may be the beginning of a secret.
     pub(super) fn apply(&self, draft: &mut Draft, open: &[Option<usize>]) {
         let mut found = Vec::new();
-        user_information(&draft.text, &mut found);
+        let urls = may_have_urls(&draft.text);
+        if urls {
+            user_information(&draft.text, &mut found);
+        }
         if let Some(known) = &self.known {
             known.find(&draft.text, &mut found);
         }
         for end in open.iter().flatten() {
             let Some(head) = draft.text.get(..*end) else { continue };
-            found.extend(open_authority(head).map(|start| start..*end));
+            if urls {
+                found.extend(open_authority(head).map(|start| start..*end));
+            }
             if let Some(known) = &self.known {
                 found.extend(known.arriving(head).map(|start| start..*end));
             }
@@ -131,33 +149,70 @@ impl fmt::Debug for Mask {
 }
 
 impl Known {
-    fn is_in(&self, text: &str) -> bool {
-        self.finder.as_ref().is_none_or(|finder| finder.is_match(text))
+    fn may_be_in(&self, text: &str) -> bool {
+        self.finder.as_ref().is_none_or(|finder| finder.quick.is_match(text))
     }
 
     /// Every place of every form, overlapping ones too: where two secrets share characters neither may show its rest.
     fn find(&self, text: &str, found: &mut Vec<Range<usize>>) {
+        if !self.may_be_in(text) {
+            return;
+        }
         match &self.finder {
             None => found.push(0..text.len()),
-            Some(finder) if finder.is_match(text) => {
-                found.extend(finder.find_overlapping_iter(text).map(|hit| hit.range()));
-            }
-            Some(_) => {}
+            Some(finder) => found.extend(finder.full.find_overlapping_iter(text).map(|hit| hit.range())),
         }
     }
 
     /// Where the longest beginning of a form starts that `head` ends with.
     fn arriving(&self, head: &str) -> Option<usize> {
-        let begins = |forms: &[String], tail: &str| {
-            let next = forms.partition_point(|form| form.as_str() < tail);
-            forms.get(next).is_some_and(|form| form.starts_with(tail))
-        };
         let from = head.len().saturating_sub(forms::LONGEST);
-        head.char_indices().map(|(at, _)| at).filter(|at| *at >= from).find(|at| {
-            let tail = &head[*at..];
-            begins(if tail.len() < TELLING { &self.values } else { &self.forms }, tail)
+        (from..head.len()).find(|at| {
+            let tail = &head.as_bytes()[*at..];
+            if tail.len() < TELLING { &self.values } else { &self.forms }.has(tail)
         })
     }
+}
+
+impl Finder {
+    fn new(forms: &[String]) -> Option<Self> {
+        // No form is shorter than this.
+        let mut begins: Vec<&[u8]> =
+            forms.iter().map(|form| &form.as_bytes()[..form.len().min(TELLING)]).collect();
+        begins.dedup();
+        let fast = if begins.len() < 1000 { AhoCorasickKind::DFA } else { AhoCorasickKind::ContiguousNFA };
+        let quick = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostFirst)
+            .kind(Some(fast))
+            .build(begins)
+            .ok()?;
+        let full = AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(forms).ok()?;
+        Some(Self { quick, full })
+    }
+}
+
+impl Beginnings {
+    fn has(&self, tail: &[u8]) -> bool {
+        if !tail.first().is_some_and(|first| self.first[usize::from(*first)]) {
+            return false;
+        }
+        let next = self.sorted.partition_point(|form| form.as_bytes() < tail);
+        self.sorted.get(next).is_some_and(|form| form.as_bytes().starts_with(tail))
+    }
+}
+
+impl From<Vec<String>> for Beginnings {
+    fn from(sorted: Vec<String>) -> Self {
+        let mut first = [false; 256];
+        for byte in sorted.iter().filter_map(|form| form.as_bytes().first()) {
+            first[usize::from(*byte)] = true;
+        }
+        Self { sorted, first }
+    }
+}
+
+fn may_have_urls(text: &str) -> bool {
+    SCHEME_END.find(text.as_bytes()).is_some()
 }
 
 /// Orders ranges and joins those that overlap or touch.

@@ -45,9 +45,9 @@ pub(super) fn plain(raw: &str) -> Cow<'_, str> {
     let mut row = Row::new(usize::MAX);
     let mut rest = raw.as_bytes();
     while !rest.is_empty() {
-        let (taken, token) = scanner.next(rest);
+        let (length, token) = scanner.next(rest);
         write_plain(&mut row, &token);
-        rest = rest.get(taken..).unwrap_or_default();
+        rest = rest.get(length..).unwrap_or_default();
     }
     write_plain(&mut row, &scanner.finish());
     Cow::Owned(row.draft().text)
@@ -65,6 +65,7 @@ fn write_plain(row: &mut Row, token: &Token<'_>) {
 fn write_text(row: &mut Row, token: &Token<'_>) {
     match *token {
         Token::Text(run) => row.ascii(run),
+        Token::Wide(run) => run.chars().for_each(|c| row.char(c)),
         Token::Char(c) => row.char(c),
         Token::Unended(kind) => row.ascii(&format!("<unended {kind}>")),
         Token::Control(_) | Token::Csi(..) | Token::Nothing => {}
@@ -83,16 +84,16 @@ impl Sanitizer {
     pub fn feed(&mut self, bytes: &[u8], mask: &Mask, lines: &mut Vec<Line>) {
         let mut rest = bytes;
         while !rest.is_empty() {
-            let mut taken = 0;
+            let mut length = 0;
             if self.scanner.is_idle() && self.row.is_untouched() {
-                taken = whole_lines(rest, mask, lines);
+                length = whole_lines(rest, mask, lines);
             }
-            if taken == 0 {
+            if length == 0 {
                 let (some, token) = self.scanner.next(rest);
                 write(&mut self.row, &token, mask, lines);
-                taken = some;
+                length = some;
             }
-            rest = rest.get(taken..).unwrap_or_default();
+            rest = rest.get(length..).unwrap_or_default();
         }
     }
 
@@ -137,7 +138,7 @@ fn write(row: &mut Row, token: &Token<'_>, mask: &Mask, lines: &mut Vec<Line>) {
 /// Returns how many bytes it took.
 fn whole_lines(bytes: &[u8], mask: &Mask, lines: &mut Vec<Line>) -> usize {
     let window = bytes.get(..WINDOW).unwrap_or(bytes);
-    let clean = prefix(window, |byte| is_printable(byte) | (byte == b'\n'));
+    let clean = prefix(window, |byte| is_printable(byte) || byte == b'\n');
     let end = memchr::memrchr(b'\n', &window[..clean]).map_or(0, |last| last + 1);
     let Ok(text) = str::from_utf8(&window[..end]) else { return 0 };
     // No secret spans lines, so that one look at all of them tells that none holds anything to mask.
@@ -155,7 +156,7 @@ fn whole_lines(bytes: &[u8], mask: &Mask, lines: &mut Vec<Line>) -> usize {
     end
 }
 
-/// Written without a short circuit, so that [`prefix`] can look at many bytes at once.
+/// Written without a branch, so that [`prefix`] can look at many bytes at once.
 fn is_printable(byte: u8) -> bool {
     byte.wrapping_sub(0x20) < 0x5f
 }
@@ -163,7 +164,7 @@ fn is_printable(byte: u8) -> bool {
 /// How many bytes from the start on are `good`.
 fn prefix(bytes: &[u8], good: impl Fn(u8) -> bool) -> usize {
     let mut length = 0;
-    for block in bytes.chunks(64) {
+    for block in bytes.chunks(32) {
         if !block.iter().fold(true, |all, byte| all & good(*byte)) {
             return length + block.iter().position(|byte| !good(*byte)).unwrap_or(block.len());
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeStruct;
@@ -90,7 +91,7 @@ impl<'de> Deserialize<'de> for Text {
 }
 
 /// A colour that foreign text may ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Color {
     /// One of the terminal's 256: 0–7 normal, 8–15 bright, the rest cube and greys.
@@ -100,8 +101,12 @@ pub enum Color {
 }
 
 /// How foreign text may look: what SGR leaves after sanitising. No blink, no conceal.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "SGR attributes are independent of each other, in JSON too"
+)]
 pub struct Style {
     /// Foreground.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -127,7 +132,7 @@ pub struct Style {
 }
 
 /// A styled piece of a line: from here to the next span's start, or to the line's end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Span {
     /// Byte offset into the line's text, on a character boundary.
     pub start: u32,

@@ -70,9 +70,7 @@ const CLIENT: [&str; 8] = [
 /// Reads a vertex's name.
 pub fn parse(name: &Text) -> Kind {
     let text = name.as_str();
-    if CLIENT.iter().any(|client| text.starts_with(client))
-        || (text.starts_with("pushing ") && text.ends_with(" with docker"))
-    {
+    if is_client(text) {
         return Kind::Client;
     }
     let Some((bracket, rest)) = text.strip_prefix('[').and_then(|t| t.split_once("] ")) else {
@@ -90,8 +88,15 @@ pub fn parse(name: &Text) -> Kind {
     }
 }
 
+fn is_client(text: &str) -> bool {
+    CLIENT.iter().any(|client| text.starts_with(client))
+        || (text.starts_with("pushing ") && text.ends_with(" with docker"))
+}
+
 fn unbracketed(text: &str) -> Kind {
-    if let Some(reference) = text.strip_prefix("importing cache manifest from ") {
+    if is_client(text) {
+        Kind::Client
+    } else if let Some(reference) = text.strip_prefix("importing cache manifest from ") {
         Kind::CacheImport(Text::clean(reference))
     } else if text.starts_with("exporting cache") {
         Kind::CacheExport
@@ -211,6 +216,7 @@ mod tests {
             ("exporting to docker image format", Kind::Export),
             ("resolving provenance for metadata file", Kind::Client),
             ("[internal] load local bake definitions", Kind::Client),
+            ("[api] resolving provenance for metadata file", Kind::Client),
             ("pushing r/a:b with docker", Kind::Client),
             ("docker-image://docker.io/library/alpine", Kind::Other),
             ("FROM a", Kind::Other),

@@ -1,9 +1,11 @@
 //! The stack: the Dockerfile's steps in their order, a column a platform.
 
+use std::collections::{HashMap, HashSet, VecDeque};
+
 use super::layers::Namer;
 use super::name::StepName;
-use super::vertex::VertexId;
-use crate::event::{Outline, Platform, Text};
+use super::vertex::{Vertex, VertexId};
+use crate::event::{Digest, Outline, OutlineStage, OutlineStep, Platform, Text};
 
 /// Place of a step in the model, in order of appearance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,11 +49,12 @@ pub struct Row {
 /// All stages and their steps.
 #[derive(Debug, Default)]
 pub struct Stack {
+    /// The stages as the Dockerfile has them.
+    outlined: Vec<Group>,
     groups: Vec<Group>,
     steps: Vec<Step>,
+    step_of: HashMap<VertexId, StepId>,
     namer: Namer,
-    /// Groups whose layers have to be named again.
-    stale: Vec<usize>,
 }
 
 impl Stack {
@@ -72,12 +75,23 @@ impl Stack {
 
     /// The step of a row on a platform. A step without a platform stands for every one.
     pub fn cell(&self, row: &Row, platform: Option<&Platform>) -> Option<StepId> {
-        let of = |id: &&StepId| self.step(**id).map(|step| step.name.platform.as_ref());
-        row.steps
-            .iter()
-            .find(|id| of(id) == Some(platform))
-            .or_else(|| row.steps.iter().find(|id| of(id) == Some(None) || platform.is_none()))
-            .copied()
+        let of = |id: &StepId| self.step(*id).map(|step| step.name.platform.as_ref());
+        let here = |id: &&StepId| of(id) == Some(platform);
+        let everywhere = |id: &&StepId| of(id) == Some(None) || platform.is_none();
+        let own = row.steps.iter().find(here).or_else(|| row.steps.iter().find(everywhere));
+        own.copied().or_else(|| {
+            // A base image has one vertex a platform, which is named after the first stage that wants it.
+            let base = base_image(&row.instruction).filter(|_| row.steps.is_empty())?;
+            let same =
+                |step: &Step| base_image(&step.name.instruction).is_some_and(|other| same_image(base, other));
+            let at = |step: &Step| step.name.platform.as_ref() == platform || step.name.platform.is_none();
+            self.steps().find(|(_, step)| at(step) && same(step)).map(|(id, _)| id)
+        })
+    }
+
+    /// The step that a vertex belongs to.
+    pub fn step_of(&self, vertex: VertexId) -> Option<StepId> {
+        self.step_of.get(&vertex).copied()
     }
 
     /// The row that a step stands in.
@@ -85,65 +99,71 @@ impl Stack {
         self.groups.iter().flat_map(|group| &group.rows).find(|row| row.steps.contains(&id))
     }
 
-    /// Lays the stack out from the Dockerfile; gives what is wrong with the layer rules.
+    /// Takes the Dockerfile's outline; gives what is wrong with the layer rules.
     pub(super) fn outline(&mut self, outline: &Outline) -> Vec<String> {
         let (namer, complaints) = Namer::new(&outline.rules);
         self.namer = namer;
-        for (i, stage) in outline.stages.iter().enumerate() {
-            if self.groups.iter().any(|group| group.stage == stage.name && group.target.is_none()) {
-                continue;
-            }
-            let row = |step: &crate::event::OutlineStep| Row {
-                instruction: step.instruction.clone(),
-                layer: step.layer.clone(),
-                steps: Vec::new(),
-            };
-            self.groups.push(Group {
-                stage: stage.name.clone(),
-                rows: stage.steps.iter().map(row).collect(),
-                outlined_target: i == outline.target,
-                ..Group::default()
-            });
-        }
-        self.stale.extend(0..self.groups.len());
+        // What was named by other rules is named again.
+        self.groups.clear();
+        self.outlined = outline
+            .stages
+            .iter()
+            .enumerate()
+            .map(|(i, stage)| outlined(stage, i == outline.target))
+            .collect();
         complaints
     }
 
+    /// Builds the stack: the Dockerfile's stages, filled with the steps that the vertices stand for.
+    pub(super) fn rebuild(&mut self, vertices: &[Vertex], index: &HashMap<Digest, VertexId>) {
+        let before = std::mem::replace(&mut self.groups, self.outlined.clone());
+        self.steps.clear();
+        self.step_of.clear();
+        let names: Vec<Option<StepName>> = vertices.iter().map(Vertex::step_name).collect();
+        for (i, vertex) in vertices.iter().enumerate() {
+            let Some(Some(name)) = names.get(i) else { continue };
+            let twin = |other: &Vertex| other.name == vertex.name && other.digest != vertex.digest;
+            let id = VertexId(i as u32);
+            let step = if name.platform.is_none() && vertices.iter().any(twin) {
+                let platform = inherited(vertex, vertices, index, &names);
+                self.add(&StepName { platform, ..name.clone() }, id)
+            } else {
+                self.add(name, id)
+            };
+            self.step_of.extend(step.map(|step| (id, step)));
+        }
+        for group in &mut self.groups {
+            name_layers(group, &before, &self.namer);
+        }
+    }
+
     /// Takes up the vertex of a step.
-    pub(super) fn add(&mut self, name: &StepName, vertex: VertexId) -> StepId {
+    fn add(&mut self, name: &StepName, vertex: VertexId) -> Option<StepId> {
         let at = self.group_of(name);
-        let Some(group) = self.groups.get_mut(at) else { return StepId(0) };
-        if group.rows.len() != usize::from(name.of) {
-            // The Dockerfile that was read is not the one that is built.
-            let keep = group.seen;
-            group.rows.resize_with(usize::from(name.of), Row::default);
-            if !keep {
-                group.rows.fill_with(Row::default);
-            }
-            self.stale.push(at);
+        let group = self.groups.get_mut(at)?;
+        // `of` may be larger than the number of steps that are ever shown (`WORKDIR /` is counted, and has no vertex); but a
+        // Dockerfile with more steps than that is not the one that is built.
+        if group.rows.len() > usize::from(name.of) {
+            group.rows.clear();
+        }
+        if group.rows.len() < usize::from(name.index) {
+            group.rows.resize_with(usize::from(name.index), Row::default);
         }
         group.seen = true;
-        let Some(row) = group.rows.get_mut(usize::from(name.index) - 1) else { return StepId(0) };
-        let steps = &mut self.steps;
-        let known = row.steps.iter().find(|id| {
-            steps
-                .get(id.0 as usize)
-                .is_some_and(|s| s.name.platform == name.platform && s.name.runs_on == name.runs_on)
-        });
+        let row = group.rows.get_mut(usize::from(name.index).checked_sub(1)?)?;
+        let same = |step: &Step| step.name.platform == name.platform && step.name.runs_on == name.runs_on;
+        let known = row.steps.iter().find(|id| self.steps.get(id.0 as usize).is_some_and(same));
         if let Some(&id) = known {
-            if let Some(step) = steps.get_mut(id.0 as usize).filter(|step| !step.vertices.contains(&vertex)) {
-                step.vertices.push(vertex);
-            }
-            return id;
+            self.steps.get_mut(id.0 as usize)?.vertices.push(vertex);
+            return Some(id);
         }
-        let id = StepId(steps.len() as u32);
-        steps.push(Step { name: name.clone(), vertices: vec![vertex] });
-        if row.steps.is_empty() && row.instruction != name.instruction {
+        let id = StepId(self.steps.len() as u32);
+        self.steps.push(Step { name: name.clone(), vertices: vec![vertex] });
+        if row.steps.is_empty() {
             row.instruction = name.instruction.clone();
-            self.stale.push(at);
         }
         row.steps.push(id);
-        id
+        Some(id)
     }
 
     fn group_of(&mut self, name: &StepName) -> usize {
@@ -170,18 +190,87 @@ impl Stack {
         });
         self.groups.len() - 1
     }
+}
 
-    /// Names the layers of what has changed.
-    pub(super) fn settle(&mut self) {
-        self.stale.sort_unstable();
-        self.stale.dedup();
-        for at in self.stale.drain(..) {
-            let Some(group) = self.groups.get_mut(at) else { continue };
-            let texts: Vec<&str> = group.rows.iter().map(|row| row.instruction.as_str()).collect();
-            let names = self.namer.names(&texts);
-            for (row, name) in group.rows.iter_mut().zip(names) {
-                row.layer = name;
-            }
+fn outlined(stage: &OutlineStage, outlined_target: bool) -> Group {
+    let row = |step: &OutlineStep| Row {
+        instruction: step.instruction.clone(),
+        layer: step.layer.clone(),
+        steps: Vec::new(),
+    };
+    Group {
+        stage: stage.name.clone(),
+        rows: stage.steps.iter().map(row).collect(),
+        outlined_target,
+        ..Group::default()
+    }
+}
+
+/// The platform of the nearest vertex that this one is computed from and that has one. Behind a `COPY --link` `BuildKit`
+/// names the steps of all platforms alike, without any (seen on the test engine).
+fn inherited(
+    vertex: &Vertex,
+    vertices: &[Vertex],
+    index: &HashMap<Digest, VertexId>,
+    names: &[Option<StepName>],
+) -> Option<Platform> {
+    let mut queue: VecDeque<&Digest> = vertex.inputs.iter().collect();
+    let mut seen: HashSet<&Digest> = queue.iter().copied().collect();
+    while let Some(digest) = queue.pop_front() {
+        let Some(at) = index.get(digest).map(|id| id.0 as usize) else { continue };
+        if let Some(platform) = names.get(at).and_then(|name| name.as_ref()?.platform.clone()) {
+            return Some(platform);
         }
+        queue.extend(vertices.get(at).iter().flat_map(|v| &v.inputs).filter(|input| seen.insert(*input)));
+    }
+    None
+}
+
+/// Names the layers of a stage; where its instructions are what they were, so are their names.
+fn name_layers(group: &mut Group, before: &[Group], namer: &Namer) {
+    let alike = |old: &&Group| {
+        old.rows.len() == group.rows.len()
+            && old.rows.iter().zip(&group.rows).all(|(old, new)| old.instruction == new.instruction)
+    };
+    let names: Vec<Option<Text>> = match before.iter().find(alike) {
+        Some(old) => old.rows.iter().map(|row| row.layer.clone()).collect(),
+        None => namer.names(&group.rows.iter().map(|row| row.instruction.as_str()).collect::<Vec<_>>()),
+    };
+    for (row, name) in group.rows.iter_mut().zip(names) {
+        // The Dockerfile's reader has seen more of an instruction than its one line, the text of a heredoc for instance.
+        row.layer = name.or(row.layer.take());
+    }
+}
+
+/// The image that a FROM names.
+fn base_image(instruction: &Text) -> Option<&str> {
+    let mut words = instruction.as_str().split_whitespace();
+    words.next().filter(|word| word.eq_ignore_ascii_case("FROM"))?;
+    words.find(|word| !word.starts_with("--"))
+}
+
+/// Whether two references name one image: the stream adds a digest, and what Docker adds to short names.
+fn same_image(a: &str, b: &str) -> bool {
+    let name = |image: &str| {
+        let tagged = image.split('@').next().unwrap_or_default();
+        let short = tagged.strip_prefix("docker.io/").unwrap_or(tagged);
+        let short = short.strip_prefix("library/").unwrap_or(short);
+        let last = short.rsplit('/').next().unwrap_or_default();
+        if last.contains(':') { short.to_owned() } else { format!("{short}:latest") }
+    };
+    name(a) == name(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_image_under_its_names() {
+        assert!(same_image("alpine", "docker.io/library/alpine:latest@sha256:00"));
+        assert!(same_image("r:5000/a/b", "r:5000/a/b:latest"));
+        assert!(!same_image("alpine:3", "alpine"));
+        assert_eq!(base_image(&"FROM --platform=linux/amd64 a AS b".into()), Some("a"));
+        assert_eq!(base_image(&"COPY a b".into()), None);
     }
 }

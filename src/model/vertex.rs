@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::log::Log;
-use super::name::{self, Kind};
+use super::name::{self, Kind, StepName};
 use crate::event::{Digest, ProgressGroup, StatusUpdate, Text, Time, VertexUpdate};
 
 /// Place of a vertex in the model, in order of appearance.
@@ -78,26 +78,43 @@ impl Vertex {
         }
     }
 
-    /// Merges what one message says. Saying it twice changes nothing.
-    pub(super) fn apply(&mut self, update: &VertexUpdate) {
+    /// Merges what one message says. Saying it twice changes nothing. Tells whether the build's structure has changed:
+    /// names, groups, inputs.
+    pub(super) fn apply(&mut self, update: &VertexUpdate) -> bool {
+        let mut changed = false;
         if self.name != update.name && !update.name.is_empty() {
             self.name = update.name.clone();
             self.kind = name::parse(&self.name);
+            changed = true;
         }
         for input in &update.inputs {
             if !self.inputs.contains(input) {
                 self.inputs.push(input.clone());
+                changed = true;
             }
         }
         self.cached |= update.cached;
         if update.error.is_some() {
             self.error.clone_from(&update.error);
         }
-        if update.group.is_some() {
+        if update.group.is_some() && self.group != update.group {
             self.group.clone_from(&update.group);
+            changed = true;
         }
         if let Some(start) = update.started.or(update.completed) {
             self.run(start, update.completed, update.cached);
+        }
+        changed
+    }
+
+    /// The step that it stands for: by the name of the group that it is a part of (`LINK COPY --link …` is a part of
+    /// `COPY --link …`), or by its own.
+    pub(super) fn step_name(&self) -> Option<StepName> {
+        let group = self.group.as_ref().map(|group| name::parse(&group.name));
+        match (group, &self.kind) {
+            (Some(Kind::Step(step)), _) => Some(step),
+            (_, Kind::Step(step)) => Some(step.clone()),
+            _ => None,
         }
     }
 

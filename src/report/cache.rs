@@ -25,10 +25,8 @@ pub struct Side {
     pub state: Verdict,
     /// Where from or to; of the failed one, where one failed.
     #[serde(rename = "ref")]
-    #[schemars(with = "Option<String>")]
     pub reference: Option<Text>,
     /// Why it failed.
-    #[schemars(with = "Option<String>")]
     pub error: Option<Text>,
 }
 

@@ -1,10 +1,145 @@
 //! What stays in the scrollback after the screen has closed.
 
-use super::cache::{CacheSummary, Verdict};
+use std::path::Path;
+
+use super::cache::{CacheSummary, Side, Verdict};
 use super::styled::StyledLine;
+use super::table::{self, LayerRow, Layout, Table};
 use super::words::{self, Role, Sign};
-use crate::event::Time;
+use super::{failure, label};
+use crate::event::{Platform, Text, Time};
 use crate::model::{Model, Outcome, State};
+
+/// Lines in all, the recording's among them, where there is no more than that to say.
+const MOST_LINES: usize = 20;
+
+/// Layers that are named in any case.
+const LEAST_LAYERS: usize = 3;
+
+/// Warnings that are named; the result line has their number.
+const MOST_WARNINGS: usize = 3;
+
+/// Platforms that are counted one by one.
+const MOST_PLATFORMS: usize = 4;
+
+/// Of a failure, what fits beside the rest.
+const FAILURE: failure::Limits = failure::Limits { logs: 5, excerpt: 3 };
+
+/// How the build ended, in at most [`MOST_LINES`] lines that are no wider than `columns`: the result, hits and misses a
+/// platform, what is wrong with the cache, warnings, the layers that missed, the slowest first, and why it failed.
+/// The last line, which alone may be wider so that it can be copied, has the recording's path.
+pub fn lines(
+    model: &Model,
+    now: Time,
+    recording: Option<&Path>,
+    columns: usize,
+    ascii: bool,
+) -> Vec<StyledLine> {
+    let mut head = vec![result(model, now, ascii)];
+    head.extend(platforms(model, ascii));
+    let cache = CacheSummary::of(model);
+    head.extend(complaint("import", &cache.import));
+    head.extend(complaint("export", &cache.export));
+    head.extend(warnings(model, ascii));
+    let tail = failure::shown(model).map_or(Vec::new(), |why| failure::lines(model, &why, &FAILURE, ascii));
+    let last = recording.map(|path| {
+        let path = Text::clean(&path.to_string_lossy());
+        StyledLine::new().with("recording: ", Role::Dim).with(path.as_str(), Role::Plain)
+    });
+    // The table's heading and the line that says what was left out are lines too.
+    let left = MOST_LINES.saturating_sub(head.len() + tail.len() + usize::from(last.is_some()) + 2);
+    head.extend(layers(model, now, left.max(LEAST_LAYERS), columns, ascii));
+    head.extend(tail);
+    let mut lines: Vec<_> = head.into_iter().map(|line| line.cut(columns, ascii)).collect();
+    lines.extend(last);
+    lines
+}
+
+/// Hits and misses of each platform; nothing where there is one only, for the result line has them.
+fn platforms(model: &Model, ascii: bool) -> Vec<StyledLine> {
+    let columns = model.platforms();
+    if columns.len() < 2 {
+        return Vec::new();
+    }
+    let wide = columns.iter().flatten().map(|platform| words::width(platform.as_str())).max().unwrap_or(0);
+    let shown = columns.iter().flatten().take(MOST_PLATFORMS);
+    let mut lines: Vec<_> = shown.map(|platform| platform_line(model, platform, wide, ascii)).collect();
+    if columns.len() > MOST_PLATFORMS {
+        let more = columns.len() - MOST_PLATFORMS;
+        lines
+            .push(StyledLine::new().with(format!("  {} and {more} more", words::ellipsis(ascii)), Role::Dim));
+    }
+    lines
+}
+
+fn platform_line(model: &Model, platform: &Platform, wide: usize, ascii: bool) -> StyledLine {
+    let rows = table::shown_groups(model).into_iter().flat_map(|group| &group.rows);
+    let steps: Vec<_> = rows.filter_map(|row| model.stack().cell(row, Some(platform))).collect();
+    let mut line =
+        StyledLine::new().with(format!("  {}", words::pad_right(platform.as_str(), wide)), Role::Dim);
+    for state in [State::Hit, State::Miss, State::NotNeeded, State::Failed, State::Cancelled] {
+        let count = steps.iter().filter(|id| model.state(**id) == state).count();
+        if count > 0 || matches!(state, State::Hit | State::Miss) {
+            let sign = Sign::of_state(state, model.outcome());
+            line.push("  ", Role::Plain);
+            line.push(format!("{} {count} {}", sign.shape(ascii), sign.word), sign.role);
+        }
+    }
+    line
+}
+
+/// A failed import ends nothing and is easily overlooked, though everything misses because of it.
+fn complaint(what: &str, side: &Side) -> Option<StyledLine> {
+    if side.state != Verdict::Failed {
+        return None;
+    }
+    let text = |text: &Option<Text>| text.as_ref().map_or(String::new(), ToString::to_string);
+    let line = StyledLine::new().with(format!("! cache {what} failed: "), Role::Warn);
+    Some(line.with(text(&side.error), Role::Plain))
+}
+
+fn warnings(model: &Model, ascii: bool) -> Vec<StyledLine> {
+    let all = model.warnings();
+    let line =
+        |warning| StyledLine::new().with("! ", Role::Warn).with(label::of_warning(warning), Role::Plain);
+    let mut lines: Vec<_> = all.iter().take(MOST_WARNINGS).map(line).collect();
+    if let Some(more) = all.len().checked_sub(MOST_WARNINGS).filter(|more| *more > 0) {
+        let text = format!("  {} and {}", words::ellipsis(ascii), words::count(more, "more warning"));
+        lines.push(StyledLine::new().with(text, Role::Dim));
+    }
+    lines
+}
+
+/// The layers that missed, the slowest first and marked.
+fn layers(model: &Model, now: Time, most: usize, columns: usize, ascii: bool) -> Vec<StyledLine> {
+    let table = Table::of(model, now);
+    let mut missed: Vec<&LayerRow> = table.rows().filter(|row| row.missed()).collect();
+    if missed.is_empty() {
+        return Vec::new();
+    }
+    missed.sort_by_key(|row| std::cmp::Reverse(row.worst()));
+    let shown = missed.get(..most).unwrap_or(&missed);
+    let layout = Layout::of(&table, shown.iter().copied(), ascii);
+    let layout = layout.fit(table.platforms.len(), columns.saturating_sub(2));
+    let indented = |mark: &str, role, line: &StyledLine| {
+        let mut indented = StyledLine::new().with(mark, role);
+        for (text, role) in line.pieces() {
+            indented.push(text, role);
+        }
+        indented
+    };
+    let heading = layout.heading(&table.platforms);
+    let mut lines: Vec<_> = heading.iter().map(|line| indented("  ", Role::Plain, line)).collect();
+    for (at, row) in shown.iter().enumerate() {
+        let mark = if at == 0 && missed.len() > 1 { "! " } else { "  " };
+        lines.push(indented(mark, Role::Warn, &layout.row(row)));
+    }
+    if missed.len() > shown.len() {
+        let more = words::count(missed.len() - shown.len(), "more layer");
+        lines.push(StyledLine::new().with(format!("  {} and {more}", words::ellipsis(ascii)), Role::Dim));
+    }
+    lines
+}
 
 /// `● built in 1:42 · 8 of 22 hit (36 %) · cache imported, exported · 2 warnings`.
 pub fn result(model: &Model, now: Time, ascii: bool) -> StyledLine {
@@ -24,23 +159,21 @@ pub fn result(model: &Model, now: Time, ascii: bool) -> StyledLine {
         line.push(format!("{dot}{hits} of {} hit ({share})", counts.total), Role::Plain);
     }
     let cache = CacheSummary::of(model);
-    for (side, good, bad) in [
-        (&cache.import, "cache imported", "cache import failed"),
-        (&cache.export, "cache exported", "cache export failed"),
-    ] {
-        match side.state {
-            Verdict::Ok => line.push(format!("{dot}{good}"), Role::Plain),
-            Verdict::Failed => line.push(dot, Role::Plain).push(bad, Role::Warn),
-            Verdict::None => &mut line,
-        };
+    let sides = [
+        (&cache.import, "imported", "cache import failed"),
+        (&cache.export, "exported", "cache export failed"),
+    ];
+    let good: Vec<&str> =
+        sides.iter().filter(|side| side.0.state == Verdict::Ok).map(|side| side.1).collect();
+    if !good.is_empty() {
+        line.push(format!("{dot}cache {}", good.join(", ")), Role::Plain);
+    }
+    for (_, _, bad) in sides.iter().filter(|side| side.0.state == Verdict::Failed) {
+        line.push(dot, Role::Plain).push(*bad, Role::Warn);
     }
     if !model.warnings().is_empty() {
         line.push(dot, Role::Plain);
         line.push(words::count(model.warnings().len(), "warning"), Role::Warn);
     }
     line
-}
-/// temp
-pub fn lines(m: &Model, now: Time, _: Option<&std::path::Path>, _: usize, a: bool) -> Vec<StyledLine> {
-    vec![result(m, now, a)]
 }

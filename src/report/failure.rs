@@ -3,6 +3,7 @@
 use super::label;
 use super::styled::StyledLine;
 use super::words::{self, Role, Sign};
+use crate::event::Line;
 use crate::model::{Failure, Model, Outcome, State};
 
 /// Why the build failed, where it did: a build that the user stopped has not.
@@ -11,27 +12,49 @@ pub fn shown(model: &Model) -> Option<Failure> {
     (failure.vertex.is_some() || model.outcome() == Outcome::Failed).then_some(failure)
 }
 
-/// The failed step, the last `logs` lines that it said, the place in the Dockerfile, the error.
-pub fn lines(model: &Model, failure: &Failure, logs: usize, ascii: bool) -> Vec<StyledLine> {
+/// How much of a failure is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Lines of the failed step's output, the last ones.
+    pub logs: usize,
+    /// Lines of the Dockerfile, those around the failed one.
+    pub excerpt: usize,
+}
+
+/// The failed step, what it said last, the place in the Dockerfile, the error.
+pub fn lines(model: &Model, failure: &Failure, limits: &Limits, ascii: bool) -> Vec<StyledLine> {
     let sign = Sign::of_state(State::Failed, Outcome::Failed);
     let what = failure.vertex.map_or_else(|| "the build".to_owned(), |id| label::of_vertex(model, id));
     let title = StyledLine::new().with(format!("{} failed: ", sign.shape(ascii)), Role::Bad);
     let mut lines = vec![title.with(what, Role::Strong)];
     if let Some(vertex) = failure.vertex.and_then(|id| model.vertex(id)) {
         let log = &vertex.log;
-        let hidden = log.len().saturating_sub(logs);
-        if hidden > 0 && logs > 0 {
-            let text = format!("  {} {} before", words::ellipsis(ascii), words::count(hidden, "line"));
+        let from = log.len().saturating_sub(limits.logs);
+        let before = log.dropped() + from as u64;
+        if before > 0 {
+            let lines_before = words::count(usize::try_from(before).unwrap_or(usize::MAX), "line");
+            let text = format!("  {} {lines_before} before", words::ellipsis(ascii));
             lines.push(StyledLine::new().with(text, Role::Dim));
         }
-        for line in log.iter().skip(hidden) {
+        for line in log.iter().skip(from) {
             lines.push(StyledLine::new().with("  | ", Role::Dim).with(line.line.text(), Role::Plain));
         }
     }
-    for line in &failure.excerpt {
-        let role = if line.text().contains(">>>") { Role::Bad } else { Role::Plain };
-        lines.push(StyledLine::new().with("  ", Role::Plain).with(line.text().trim_end(), role));
+    for line in excerpt(&failure.excerpt, limits.excerpt) {
+        let role = if line.contains(MARK) { Role::Bad } else { Role::Plain };
+        lines.push(StyledLine::new().with("  ", Role::Plain).with(line, role));
     }
     lines.push(StyledLine::new().with(format!("  {}", failure.message), Role::Bad));
     lines
+}
+
+/// How buildx marks the instruction that failed.
+const MARK: &str = ">>>";
+
+/// The title, and as many lines around the first marked one as there is room for.
+fn excerpt(lines: &[Line], most: usize) -> impl Iterator<Item = &str> {
+    let (title, body) = lines.split_at(lines.len().min(1));
+    let marked = body.iter().position(|line| line.text().contains(MARK)).unwrap_or(0);
+    let from = marked.saturating_sub(most / 2).min(body.len().saturating_sub(most));
+    title.iter().chain(body.iter().skip(from).take(most)).map(|line| line.text().trim_end())
 }

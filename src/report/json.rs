@@ -1,5 +1,13 @@
-//! stub
-/// temp
-pub fn line(_: &crate::model::Model, _: crate::event::Time) -> String {
-    String::new()
-}
+//! `--progress json`: a header, one line an event, and a summary as the last line.
+//!
+//! The first two are the lines of a recording and are written by [`crate::recording`]; the summary is made here, from the
+//! model, when the build has ended. `docs/json.md` explains all of it, `docs/json.schema.json` is its [`schema`].
+
+mod schema;
+mod summary;
+
+pub use schema::schema;
+pub use summary::{BuildResult, Error, Layers, StepSummary, Summary, Vertices, summary};
+
+/// Version of the summary; a field that is only added is no new one.
+pub const VERSION: u64 = 1;

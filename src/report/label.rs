@@ -1,5 +1,7 @@
 //! How steps are named outside of the stack's pane.
 
+use super::words;
+use crate::event::Warning;
 use crate::model::{Model, Step, StepId, VertexId};
 
 /// The step as it stands before each of its lines: `[amd64  7/11 pip]`.
@@ -18,7 +20,19 @@ pub fn of_step(model: &Model, id: StepId, step: &Step) -> String {
 pub fn of_vertex(model: &Model, id: VertexId) -> String {
     let step = model.step_of(id).and_then(|step| Some((step, model.stack().step(step)?)));
     match step {
-        Some((id, step)) => format!("{} {}", of_step(model, id, step), step.name.instruction),
+        Some((id, step)) => {
+            format!("{} {}", of_step(model, id, step), words::instruction(step.name.instruction.as_str()))
+        }
         None => model.vertex(id).map_or(String::new(), |vertex| vertex.name.to_string()),
     }
+}
+
+/// A finding and its place, on one line.
+pub fn of_warning(warning: &Warning) -> String {
+    let short = warning.short.as_str();
+    let Some(file) = &warning.file else { return short.to_owned() };
+    // `BuildKit` says the line at the end of some findings.
+    let Some(line) = warning.line else { return format!("{short} ({file})") };
+    let short = short.strip_suffix(&format!(" (line {line})")).unwrap_or(short);
+    format!("{short} ({file}:{line})")
 }

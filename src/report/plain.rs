@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::styled::StyledLine;
 use super::table::Table;
 use super::words::{self, Role, Sign};
-use super::{end, failure};
+use super::{end, failure, label};
 use crate::event::{Notice, Output, Time, Warning};
 use crate::model::{Kind, Model, Phase, StepId, VertexId};
 use steps::Told;
@@ -191,7 +191,12 @@ impl Plain {
         let ascii = self.options.ascii;
         out.push('\n');
         if let Some(failure) = failure::shown(model) {
-            for line in failure::lines(model, &failure, LAST_LINES, ascii) {
+            for line in failure::lines(
+                model,
+                &failure,
+                &failure::Limits { logs: LAST_LINES, excerpt: usize::MAX },
+                ascii,
+            ) {
                 self.write(&line, out);
             }
             out.push('\n');
@@ -319,13 +324,7 @@ fn missing(prefix: &str, n: u64, ascii: bool) -> StyledLine {
 }
 
 fn warning_line(warning: &Warning) -> StyledLine {
-    let mut line =
-        StyledLine::new().with("! warning: ", Role::Warn).with(warning.short.as_str(), Role::Plain);
-    if let Some(file) = &warning.file {
-        let place = warning.line.map_or(String::new(), |line| format!(":{line}"));
-        line.push(format!(" ({file}{place})"), Role::Dim);
-    }
-    line
+    StyledLine::new().with("! warning: ", Role::Warn).with(label::of_warning(warning), Role::Plain)
 }
 
 /// The places of those lines that the failure at the end shows again.
@@ -357,3 +356,6 @@ fn newest(model: &Model) -> Time {
     };
     model.vertices().filter_map(|(_, vertex)| of(vertex)).max().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

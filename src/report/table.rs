@@ -75,6 +75,8 @@ impl Table {
                 .rows
                 .chunk_by(|a, b| a.layer.is_some() && a.layer == b.layer)
                 .map(|rows| layer_row(model, rows, &columns, now))
+                // A step that neither the Dockerfile nor the stream has told of: there is nothing to say about it.
+                .filter(|row| !row.label.is_empty())
                 .collect(),
         };
         Self {
@@ -94,7 +96,7 @@ impl Table {
     /// The table as lines.
     pub fn lines(&self, ascii: bool) -> Vec<StyledLine> {
         let layout = Layout::of(self, self.rows(), ascii);
-        let mut lines = vec![layout.heading(&self.platforms)];
+        let mut lines: Vec<_> = layout.heading(&self.platforms).into_iter().collect();
         for section in &self.sections {
             if let Some(title) = &section.title {
                 lines.push(StyledLine::new().with(title, Role::Dim));
@@ -120,7 +122,10 @@ fn group_title(group: &Group) -> String {
 
 fn layer_row(model: &Model, rows: &[Row], columns: &[Option<Platform>], now: Time) -> LayerRow {
     let first = rows.first();
-    let label = first.map(|row| row.layer.as_ref().unwrap_or(&row.instruction).to_string());
+    let label = first.map(|row| match &row.layer {
+        Some(layer) => layer.to_string(),
+        None => words::instruction(row.instruction.as_str()).into_owned(),
+    });
     LayerRow {
         label: label.unwrap_or_default(),
         cells: columns.iter().map(|column| cell(model, rows, column.as_ref(), now)).collect(),
@@ -185,18 +190,33 @@ impl Layout {
         layout
     }
 
+    /// The layout for a screen of so many columns: labels are cut first, then bytes are left out.
+    pub(super) fn fit(mut self, platforms: usize, columns: usize) -> Self {
+        const LEAST_LABEL: usize = 12;
+        let excess = |this: &Self| (this.label + platforms * (3 + this.cell_width())).saturating_sub(columns);
+        self.label -= excess(&self).min(self.label.saturating_sub(LEAST_LABEL));
+        if excess(&self) > 0 {
+            self.bytes = 0;
+        }
+        self
+    }
+
     /// Columns that one platform takes.
     fn cell_width(&self) -> usize {
         let gap = |n: usize| if n == 0 { 0 } else { n + 2 };
         (2 + self.word + gap(self.time) + gap(self.bytes)).max(self.title)
     }
 
-    pub(super) fn heading(&self, platforms: &[String]) -> StyledLine {
+    /// The titles; none where there is but one column and nobody named its platform.
+    pub(super) fn heading(&self, platforms: &[String]) -> Option<StyledLine> {
+        if platforms.iter().all(String::is_empty) {
+            return None;
+        }
         let mut line = StyledLine::new().with(words::pad_right("layer", self.label), Role::Dim);
         for name in platforms {
             line.push(format!("   {}", words::pad_right(name, self.cell_width())), Role::Dim);
         }
-        line
+        Some(line)
     }
 
     pub(super) fn row(&self, row: &LayerRow) -> StyledLine {

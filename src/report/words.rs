@@ -1,5 +1,6 @@
 //! The words, shapes and numbers that every output shares, so that a state looks the same wherever it is shown.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use unicode_segmentation::UnicodeSegmentation;
@@ -188,6 +189,19 @@ pub fn cut_to(text: &str, columns: usize, ascii: bool) -> String {
     head(&format!("{kept}{mark}"), columns).to_owned()
 }
 
+/// An instruction as it is shown: digests in it are cut to what tells them apart.
+pub fn instruction(text: &str) -> Cow<'_, str> {
+    const MARK: &str = "@sha256:";
+    const KEPT: usize = 12;
+    let Some((head, tail)) = text.split_once(MARK) else { return Cow::Borrowed(text) };
+    let digits = tail.bytes().take_while(u8::is_ascii_hexdigit).count();
+    if digits != 64 {
+        return Cow::Borrowed(text);
+    }
+    let (digest, rest) = tail.split_at(digits);
+    Cow::Owned(format!("{head}{MARK}{}{}", &digest[..KEPT], instruction(rest)))
+}
+
 /// The text, with spaces behind it up to `columns`.
 pub fn pad_right(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
@@ -264,6 +278,14 @@ mod tests {
         assert_eq!(pad_left("日", 4), "  日");
         assert_eq!(pad_right("日", 4), "日  ");
         assert_eq!(pad_right("long", 2), "long");
+    }
+
+    #[test]
+    fn digests_are_cut() {
+        let digest = "9855648725d71dd6b9109a1b2c3d4e5f60718293a4b5c6d7e8f9012345678901";
+        let text = format!("FROM a:b@sha256:{digest} AS x");
+        assert_eq!(instruction(&text), "FROM a:b@sha256:9855648725d7 AS x");
+        assert_eq!(instruction("FROM a@sha256:98"), "FROM a@sha256:98");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Screen;
-use crate::event::Level;
+use crate::event::{Level, Text};
 use crate::model::{Outcome, Phase, Transfer};
 use crate::report::words::{self, Role};
 
@@ -15,13 +15,13 @@ pub(super) fn lines(screen: &Screen<'_>) -> Vec<(Role, String)> {
     let cache = model.cache();
     let failed = |t: &&Transfer| t.phase == Phase::Failed;
     for import in cache.imports.iter().filter(failed) {
-        let from = import.reference.as_ref().map_or("", crate::event::Text::as_str);
-        let why = import.error.as_ref().map_or("", crate::event::Text::as_str);
-        lines.push((Role::Bad, format!("cache import failed, so nothing can hit from {from}: {why}")));
+        let from = import.reference.as_ref().map_or("", Text::as_str);
+        lines
+            .push((Role::Bad, format!("cache import failed: {} · nothing can hit from {from}", why(import))));
     }
     for export in cache.exports.iter().filter(failed) {
-        let why = export.error.as_ref().map_or("", crate::event::Text::as_str);
-        lines.push((Role::Bad, format!("cache export failed, so the next build starts without it: {why}")));
+        lines
+            .push((Role::Bad, format!("cache export failed: {} · the next build goes without", why(export))));
     }
     for notice in model.notices().rev().filter(|notice| notice.level != Level::Info) {
         let role = if notice.level == Level::Error { Role::Bad } else { Role::Warn };
@@ -41,6 +41,22 @@ pub(super) fn lines(screen: &Screen<'_>) -> Vec<(Role, String)> {
         lines.truncate(3);
     }
     lines
+}
+
+/// The error without what stands beside it anyway: who complains, and about which reference.
+fn why(transfer: &Transfer) -> &str {
+    let error = transfer.error.as_ref().map_or("", Text::as_str);
+    let error = error.strip_prefix("failed to configure registry cache importer: ").unwrap_or(error);
+    let about = transfer.reference.as_ref().map_or("", Text::as_str);
+    // A reference that is not there is named twice.
+    let mut rest = error;
+    while let Some(shorter) = rest.strip_prefix(about).and_then(|rest| rest.strip_prefix(": ")) {
+        rest = shorter;
+        if about.is_empty() {
+            break;
+        }
+    }
+    rest
 }
 
 pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {

@@ -105,8 +105,12 @@ fn widths(screen: &Screen<'_>, width: usize, columns: usize, entries: &[Entry]) 
         Entry::Stage(_) => None,
     });
     let layer = names.max().unwrap_or(0).clamp(5, 16).min(width / 5) + 1;
-    let wide = width >= 60 + columns * 32;
-    let cell = if wide { 32 } else { ((width / 2) / columns.max(1)).clamp(3, 17) };
+    // Shape, word, time and bytes where there is room for a readable instruction as well; else without bytes; else what fits.
+    let cell = match width.saturating_sub(layer) / columns.max(1) {
+        _ if width >= 76 + columns * 32 => 32,
+        each if each >= 46 => 21,
+        each => (each / 2).clamp(3, 17),
+    };
     let instruction = width.saturating_sub(layer + columns * cell + 2).max(1);
     Widths { layer, instruction, cell }
 }

@@ -103,10 +103,12 @@ rec_registry-down() { # nothing listens on port 1
   record registry-down "$STACK" --platform linux/amd64 -f Dockerfile.testbed --build-arg "REGISTRY=$REGISTRY" \
     --cache-from type=registry,ref=127.0.0.1:1/montage-ai:buildcache --cache-to type=registry,ref=127.0.0.1:1/montage-ai:buildcache,mode=max
 }
-rec_cancelled() { stop_in_the_middle cancelled INT; }
-rec_hangup() { stop_in_the_middle hangup HUP; }
-stop_in_the_middle() { # NAME SIGNAL: while the conda layer runs
-  stack_source; begin "$1"
+rec_cancelled() { stop_in_the_middle cancelled kill -INT; }
+rec_hangup() { stop_in_the_middle hangup kill -HUP; }
+kill_builder() { quiet docker kill "buildx_buildkit_${BUILDER}0"; }
+rec_builder-lost() { stop_in_the_middle builder-lost kill_builder; quiet docker buildx inspect --bootstrap $BUILDER; }
+stop_in_the_middle() { # NAME COMMAND…: while the conda layer runs; the command is given the client's process id
+  stack_source; begin "$1"; shift
   (cd "$STACK" && exec docker buildx build --builder $BUILDER --progress=rawjson --metadata-file "$WORK/meta.json" --no-cache \
     "${both[@]}" "${stack_args[@]}" .) >/dev/null 2>"$OUT/$NAME.jsonl" &
   local pid=$! rc=0
@@ -116,7 +118,7 @@ stop_in_the_middle() { # NAME SIGNAL: while the conda layer runs
     kill -0 $pid 2>/dev/null || break
     sleep 0.1
   done
-  kill "-$2" $pid; wait $pid 2>/dev/null || rc=$?
+  "$@" $pid; wait $pid 2>/dev/null || rc=$?
   finish $rc
 }
 
@@ -300,7 +302,7 @@ rec_builder-broken() { # its image can't be had, so buildx fails before BuildKit
   finish $rc
 }
 
-ALL=(first nochange code req registry-only cache-pull no-cache arm64 registry-down cancelled hangup fail fail-one-platform warnings
+ALL=(first nochange code req registry-only cache-pull no-cache arm64 registry-down cancelled hangup builder-lost fail fail-one-platform warnings
   multistage target mode-min flood carriage-returns bake secret parse-error no-dockerfile base-missing base-pull builder-broken)
 [ $# -gt 0 ] || set -- "${ALL[@]}"
 for name in "$@"; do

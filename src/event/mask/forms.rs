@@ -1,6 +1,7 @@
 //! The forms in which a secret turns up in a log.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use base64::Engine;
 use base64::alphabet;
@@ -114,8 +115,8 @@ fn percent(value: &str) -> Vec<String> {
                 upper.push(c);
                 lower.push(c);
             } else {
-                upper.push_str(&format!("%{byte:02X}"));
-                lower.push_str(&format!("%{byte:02x}"));
+                let _ = write!(upper, "%{byte:02X}");
+                let _ = write!(lower, "%{byte:02x}");
             }
         }
         forms.extend([upper, lower]);

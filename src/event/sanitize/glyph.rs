@@ -23,6 +23,16 @@ pub(super) enum Glyph {
 
 /// What becomes of `c`.
 pub(super) fn kind(c: char) -> Glyph {
+    // What most text outside of ASCII consists of: Latin, the lines and blocks of progress bars, Chinese.
+    match c {
+        '\u{c0}'..='\u{2ff}' | '\u{2500}'..='\u{259f}' => return Glyph::Shown(1),
+        '\u{4e00}'..='\u{9fff}' => return Glyph::Shown(2),
+        _ => {}
+    }
+    kind_by_tables(c)
+}
+
+fn kind_by_tables(c: char) -> Glyph {
     if hidden(c) {
         return Glyph::Hidden;
     }
@@ -37,7 +47,7 @@ pub(super) fn kind(c: char) -> Glyph {
 /// them, as emoji need them; nor is U+200C, without which Persian is misspelt. All three count as marks.
 fn hidden(c: char) -> bool {
     matches!(c,
-        '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
         | '\u{e0000}'..='\u{e00ff}' | '\u{e01f0}'..='\u{e0fff}')
 }
@@ -92,6 +102,13 @@ mod tests {
             assert_eq!(stray_joiners(text).len(), 1, "{text:?}");
         }
         assert_eq!(stray_joiners("👨\u{200d}\u{200d}👩").len(), 2);
+    }
+
+    #[test]
+    fn the_short_cut_says_what_the_tables_say() {
+        for c in '\u{80}'..='\u{ffff}' {
+            assert_eq!(kind(c), kind_by_tables(c), "{c:?}");
+        }
     }
 
     #[test]

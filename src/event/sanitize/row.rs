@@ -197,12 +197,11 @@ impl Row {
 
     /// The line as it stands, with the cut not yet marked.
     pub(super) fn draft(&self) -> Draft {
-        let mut draft = match &self.cells {
-            Some(cells) => flatten(cells, self.cursor),
-            None => {
-                let cursor = if self.cursor < self.width { self.offset() } else { self.text.len() };
-                Draft { text: self.text.clone(), spans: self.spans.clone(), cursor }
-            }
+        let mut draft = if let Some(cells) = &self.cells {
+            flatten(cells, self.cursor)
+        } else {
+            let cursor = if self.cursor < self.width { self.offset() } else { self.text.len() };
+            Draft { text: self.text.clone(), spans: self.spans.clone(), cursor }
         };
         if self.joined {
             let stray = glyph::stray_joiners(&draft.text);

@@ -14,8 +14,10 @@ pub(super) enum Token<'a> {
     Nothing,
     /// A run of printable ASCII, never empty.
     Text(&'a str),
-    /// A character outside of ASCII; a stray byte of the C1 range is the C1 character of that number, any other
-    /// invalid UTF-8 is U+FFFD.
+    /// A run of characters outside of ASCII, never empty.
+    Wide(&'a str),
+    /// A character that was cut by a chunk's end, or stands for bytes that are invalid: a stray byte of the C1 range is the
+    /// C1 character of that number, anything else is U+FFFD.
     Char(char),
     /// A C0 control or DEL.
     Control(u8),
@@ -110,7 +112,7 @@ impl Scanner {
         }
         match byte {
             0x20..=0x7e => {
-                let end = bytes.iter().position(|b| !(0x20..=0x7e).contains(b)).unwrap_or(bytes.len());
+                let end = super::prefix(bytes, super::is_printable);
                 (end, Token::Text(str::from_utf8(&bytes[..end]).unwrap_or_default()))
             }
             0x1b => {
@@ -118,13 +120,17 @@ impl Scanner {
                 (1, Token::Nothing)
             }
             0x00..=0x1f | 0x7f => (1, Token::Control(byte)),
-            0x80.. => match decode(bytes) {
-                Some((taken, c)) => (taken, Token::Char(c)),
-                None => {
-                    self.keep(bytes);
-                    (bytes.len(), Token::Nothing)
+            0x80.. => {
+                let run = wide(bytes);
+                if !run.is_empty() {
+                    return (run.len(), Token::Wide(run));
                 }
-            },
+                if let Some((length, c)) = decode(bytes) {
+                    return (length, Token::Char(c));
+                }
+                self.keep(bytes);
+                (bytes.len(), Token::Nothing)
+            }
         }
     }
 
@@ -223,6 +229,15 @@ impl Scanner {
     }
 }
 
+/// The characters outside of ASCII that `bytes` begin with, as far as they are valid. Only so far ahead that invalid bytes,
+/// each of which is a token of its own, do not make it look at the same ones too often.
+fn wide(bytes: &[u8]) -> &str {
+    let head = bytes.get(..64).unwrap_or(bytes);
+    let run = &head[..head.iter().position(u8::is_ascii).unwrap_or(head.len())];
+    let valid = str::from_utf8(run).map_or_else(|e| e.valid_up_to(), str::len);
+    str::from_utf8(&run[..valid]).unwrap_or_default()
+}
+
 /// The character that `bytes` begin with, and how many of them it takes; none where more bytes are needed to tell.
 /// What is invalid is replaced by maximal subparts, as [`String::from_utf8_lossy`] has it.
 fn decode(bytes: &[u8]) -> Option<(usize, char)> {
@@ -247,11 +262,11 @@ mod tests {
         let mut rest = bytes;
         let mut all = Vec::new();
         while !rest.is_empty() {
-            let (taken, token) = scanner.next(rest);
+            let (length, token) = scanner.next(rest);
             if token != Token::Nothing {
                 all.push(format!("{token:?}"));
             }
-            rest = &rest[taken..];
+            rest = &rest[length..];
         }
         let last = scanner.finish();
         if last != Token::Nothing {
@@ -263,7 +278,7 @@ mod tests {
     #[test]
     fn c1_neither_starts_nor_ends_anything() {
         assert_eq!(tokens(b"\x9b31m"), ["Char('\\u{9b}')", "Text(\"31m\")"]);
-        assert_eq!(tokens("\u{9b}31m".as_bytes()), ["Char('\\u{9b}')", "Text(\"31m\")"]);
+        assert_eq!(tokens("\u{9b}31m".as_bytes()), ["Wide(\"\\u{9b}\")", "Text(\"31m\")"]);
         assert_eq!(tokens(b"\x1b]0;\xc3\x9c\x9c\x07ok"), ["Text(\"ok\")"]);
     }
 
@@ -305,11 +320,11 @@ mod tests {
             let mut first = None;
             for byte in &bytes {
                 loop {
-                    let (taken, token) = scanner.next(std::slice::from_ref(byte));
+                    let (length, token) = scanner.next(std::slice::from_ref(byte));
                     if token != Token::Nothing && first.is_none() {
                         first = Some(format!("{token:?}"));
                     }
-                    if taken == 1 {
+                    if length == 1 {
                         break;
                     }
                 }
@@ -328,14 +343,14 @@ mod tests {
                 let mut out = String::new();
                 for byte in bytes {
                     loop {
-                        let (taken, token) = scanner.next(std::slice::from_ref(byte));
+                        let (length, token) = scanner.next(std::slice::from_ref(byte));
                         match token {
                             Token::Char(c) => out.push(c),
-                            Token::Text(run) => out.push_str(run),
+                            Token::Text(run) | Token::Wide(run) => out.push_str(run),
                             Token::Control(byte) => out.push(char::from(byte)),
                             _ => {}
                         }
-                        if taken == 1 {
+                        if length == 1 {
                             break;
                         }
                     }

@@ -22,11 +22,18 @@ pub(super) fn ended_at(vertex: &Vertex, build_ended: Option<Time>) -> Option<Tim
         Phase::Waiting => None,
         Phase::Running(_) => build_ended,
         // It may be fetched later, and starts again for that.
-        Phase::Cached => vertex.started(),
+        Phase::Cached => vertex.started().map(rounded),
         Phase::Done | Phase::Failed | Phase::Cancelled => {
             vertex.completed().or(vertex.started()).or(build_ended)
         }
     }
+}
+
+/// The solver finds hits from the last step to the first, all in the same moment: they are told as found at its
+/// beginning. It is shorter than the time for which news are held back.
+fn rounded(at: Time) -> Time {
+    const MOMENT: i64 = 100_000;
+    Time::from_micros(at.micros() - at.micros().rem_euclid(MOMENT))
 }
 
 impl Plain {
@@ -39,7 +46,10 @@ impl Plain {
     }
 
     pub(super) fn steps(&mut self, model: &Model, now: Time, border: Time, lines: &mut Vec<Placed>) {
-        for (id, step) in model.stack().steps() {
+        // In the Dockerfile's order, so that steps that hit at one time are told in that order.
+        let rows = model.stack().groups().iter().flat_map(|group| &group.rows);
+        let steps = rows.flat_map(|row| &row.steps).filter_map(|id| Some((*id, model.stack().step(*id)?)));
+        for (id, step) in steps {
             let mut told = self.steps.remove(&id).unwrap_or_default();
             let (start, end) =
                 if step.name.is_from() { base_span(model, id, step) } else { span(model, id, step) };
@@ -71,7 +81,11 @@ impl Plain {
     }
 
     fn what(&self, name: &str, step: &Step) -> StyledLine {
-        let instruction = words::cut_to(step.name.instruction.as_str(), INSTRUCTION, self.options.ascii);
+        let instruction = words::cut_to(
+            &words::instruction(step.name.instruction.as_str()),
+            INSTRUCTION,
+            self.options.ascii,
+        );
         StyledLine::new().with(format!("{name} "), Role::Strong).with(instruction, Role::Plain)
     }
 
@@ -100,8 +114,8 @@ impl Plain {
 }
 
 fn clipped_line(name: &str) -> StyledLine {
-    let text = "the builder clipped this step's output; it shows all of it with \
-                --driver-opt env.BUILDKIT_STEP_LOG_MAX_SIZE=-1";
+    let text = "the builder clipped this step's output; BUILDKIT_STEP_LOG_MAX_SIZE=-1 and \
+                BUILDKIT_STEP_LOG_MAX_SPEED=-1 as --driver-opt env.… of the builder lift that";
     StyledLine::new().with(format!("! {name} "), Role::Warn).with(text, Role::Plain)
 }
 

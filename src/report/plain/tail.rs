@@ -38,6 +38,9 @@ impl Tail {
             return pieces;
         }
         if dropped > self.told {
+            if kept.clone().next().is_some_and(|first| first.at > border) {
+                return pieces;
+            }
             pieces.push(Piece::Missing(dropped - self.told));
             self.told = dropped;
             self.recent.clear();

@@ -16,10 +16,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::config::secret::looks_secret;
 use crate::config::{Config, Origin, Surroundings, Value, is_remote};
 use crate::error::Error;
-use crate::event::{Platform, Started, Text};
+use crate::event::{Mask, Platform, Started, Text};
 
 use super::Process;
 use super::args::{self, Item, field, fields};
@@ -254,12 +253,12 @@ impl Parts {
     /// environment: command lines are for everybody to read.
     fn argument(&mut self, name: &str, value: &str) -> String {
         let in_url = secrets::of_url(value);
-        if !looks_secret(name) && in_url.is_none() {
+        if !Mask::secret_name(name) && in_url.is_none() {
             return format!("{name}={value}");
         }
         self.env.retain(|(known, _)| known != name);
         self.env.push((name.to_owned(), value.to_owned()));
-        self.secrets.push(in_url.filter(|_| !looks_secret(name)).unwrap_or_else(|| value.to_owned()));
+        self.secrets.push(in_url.filter(|_| !Mask::secret_name(name)).unwrap_or_else(|| value.to_owned()));
         name.to_owned()
     }
 
@@ -275,7 +274,7 @@ impl Parts {
                         None => text.to_owned(),
                     };
                     // By name alone, buildx takes the value from the environment that it has from us.
-                    if looks_secret(&word) {
+                    if Mask::secret_name(&word) {
                         self.secrets.extend(around.env.get(&word).cloned());
                     }
                     self.argv.push(word);

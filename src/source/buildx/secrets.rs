@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::config::Surroundings;
-use crate::config::secret::looks_secret;
+use crate::event::Mask;
 
 use super::args::{field, fields};
 
@@ -45,7 +45,7 @@ fn of_content(content: &str) -> Vec<String> {
     let mut found = vec![whole.to_owned()];
     for line in whole.lines().map(str::trim) {
         let pair = line.split_once('=').or_else(|| line.split_once(':'));
-        let value = pair.filter(|(name, _)| looks_secret(name)).map(|(_, value)| value.trim());
+        let value = pair.filter(|(name, _)| Mask::secret_name(name)).map(|(_, value)| value.trim());
         let parts = [Some(line), value.map(|value| value.trim_matches(['"', '\'']))];
         found.extend(parts.into_iter().flatten().filter(|part| part.len() >= MIN_LINE).map(str::to_owned));
     }
@@ -59,7 +59,7 @@ fn of_content(content: &str) -> Vec<String> {
 pub(super) fn of_attributes(list: &str) -> Vec<String> {
     let secret = |field: &String| {
         let (name, value) = field.split_once('=')?;
-        (looks_secret(name) && !value.is_empty()).then(|| value.to_owned())
+        (Mask::secret_name(name) && !value.is_empty()).then(|| value.to_owned())
     };
     fields(list).iter().filter_map(secret).collect()
 }

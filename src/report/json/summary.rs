@@ -1,0 +1,353 @@
+//! The last line: the whole build in one object.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::VERSION;
+use crate::event::{Digest, Line, Platform, Text, Time, Warning};
+use crate::model::{Group, Model, Outcome, Row, State, StepId, Vertex};
+use crate::report::cache::CacheSummary;
+use crate::report::{failure, table};
+
+/// Lines of the failed step's output that the summary repeats.
+const LAST_LINES: usize = 20;
+
+/// A build, when it has ended.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Summary {
+    /// `summary`.
+    pub r#type: SummaryType,
+    /// Version of the summary. A field that is only added is no new version.
+    pub version: u64,
+    /// How the build ended.
+    pub result: BuildResult,
+    /// Exit code of buildx, or the one that it would have given; null where that is not known.
+    pub exit_code: Option<i32>,
+    /// Arrival of the first event, in µs since the Unix epoch; null where there was none.
+    pub started: Option<Time>,
+    /// Arrival of the end, in µs since the Unix epoch; null where the build has not ended.
+    pub ended: Option<Time>,
+    /// From the first event to the end, in ms.
+    pub wall_ms: u64,
+    /// Reference of the image, with its tag.
+    pub image: Option<Text>,
+    /// Name of the buildx builder.
+    pub builder: Option<Text>,
+    /// The platforms asked for, else those that the builder spoke of.
+    pub platforms: Vec<Platform>,
+    /// All vertices of the build, as `BuildKit`'s own record counts them.
+    pub vertices: Vertices,
+    /// The steps, counted over stages and platforms: no exporter, importer or internal vertex is among them.
+    pub layers: Layers,
+    /// What became of the build cache in the registry.
+    pub cache: CacheSummary,
+    /// Findings of the build checks, each once.
+    pub warnings: Vec<WarningSummary>,
+    /// Why the build failed; null where it did not.
+    pub error: Option<Error>,
+    /// Every step on every platform: final stages first, in the Dockerfile's order, platforms in order of appearance.
+    pub steps: Vec<StepSummary>,
+}
+
+/// The type of a summary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SummaryType {
+    /// The only one.
+    Summary,
+}
+
+/// How a build ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BuildResult {
+    /// It made what was asked for.
+    Success,
+    /// It did not.
+    Failed,
+    /// The user stopped it.
+    Cancelled,
+    /// The stream broke off, and nobody said how the build ended.
+    Lost,
+    /// It has not ended; never in a last line.
+    Running,
+}
+
+impl From<Outcome> for BuildResult {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Success => Self::Success,
+            Outcome::Failed => Self::Failed,
+            Outcome::Cancelled => Self::Cancelled,
+            Outcome::Lost => Self::Lost,
+            Outcome::Running => Self::Running,
+        }
+    }
+}
+
+/// Counts of vertices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Vertices {
+    /// `NumTotalSteps` of `BuildKit`'s record.
+    pub total: usize,
+    /// `NumCachedSteps` of `BuildKit`'s record.
+    pub cached: usize,
+}
+
+/// Counts of steps by state. Where the build has ended, none waits and none runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Layers {
+    /// All steps.
+    pub total: usize,
+    /// Cached; a `FROM` for which nothing was pulled.
+    pub hits: usize,
+    /// Not cached, so they ran; a `FROM` that was pulled.
+    pub misses: usize,
+    /// Never started.
+    pub not_needed: usize,
+    /// Failed.
+    pub failed: usize,
+    /// Stopped, because the build was.
+    pub cancelled: usize,
+}
+
+/// A finding of a build check.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct WarningSummary {
+    /// The finding on one line.
+    pub short: Text,
+    /// More about it.
+    pub detail: Vec<Text>,
+    /// Where the rule is documented.
+    pub url: Option<Text>,
+    /// The file that it was found in.
+    pub file: Option<Text>,
+    /// Its first line there, from 1.
+    pub line: Option<u32>,
+}
+
+/// Why a build failed.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Error {
+    /// The error on one line.
+    pub message: Text,
+    /// The vertex that failed; null where none did, such as in a Dockerfile that can't be read.
+    pub vertex: Option<Digest>,
+    /// Display name of that vertex.
+    pub name: Option<Text>,
+    /// The place in the Dockerfile as buildx shows it: the file and line, then the lines around it, the failed one marked
+    /// by `>>>`. Empty where buildx showed none.
+    pub excerpt: Vec<String>,
+    /// The last lines that the vertex said, at most 20.
+    pub log: Vec<String>,
+}
+
+/// A step on one platform.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct StepSummary {
+    /// Identity of its vertex; null where the builder never spoke of the step.
+    pub digest: Option<Digest>,
+    /// The bake target that it was built for; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<Text>,
+    /// Name of its stage; null where the builder names none, as in a Dockerfile with one stage.
+    pub stage: Option<Text>,
+    /// Its number in the stage, from 1.
+    pub index: u16,
+    /// How many steps the stage has.
+    pub of: u16,
+    /// The platform that it was built for; null where the build has one that nobody named.
+    pub platform: Option<Platform>,
+    /// The instruction's text.
+    pub instruction: Text,
+    /// Its layer's name in the stack; null where it has none.
+    pub layer: Option<Text>,
+    /// What became of it.
+    pub state: StepState,
+    /// Time at work, pulls left out, in ms.
+    pub run_ms: u64,
+    /// Time in which blobs were fetched for it, in ms.
+    pub pull_ms: u64,
+    /// Bytes fetched for it.
+    pub pulled_bytes: u64,
+    /// Lines that it said, those included that are no longer kept.
+    pub log_lines: u64,
+    /// Whether the builder clipped its output.
+    pub log_clipped: bool,
+    /// Why it failed; absent where it did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Text>,
+}
+
+/// What became of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StepState {
+    /// It may still come; never in a last line.
+    Waiting,
+    /// It runs; never in a last line.
+    Running,
+    /// It was cached. A `FROM`: nothing was pulled for it.
+    Hit,
+    /// It was not cached, so it ran. A `FROM`: it was pulled.
+    Miss,
+    /// It never started: skipped, made unnecessary by a cached step, or not reached before the build stopped.
+    NotNeeded,
+    /// It failed.
+    Failed,
+    /// It was stopped, because the build was.
+    Cancelled,
+}
+
+impl From<State> for StepState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Waiting => Self::Waiting,
+            State::Running => Self::Running,
+            State::Hit => Self::Hit,
+            State::Miss => Self::Miss,
+            State::NotNeeded => Self::NotNeeded,
+            State::Failed => Self::Failed,
+            State::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl Summary {
+    /// The summary on one line, ended by a line feed.
+    pub fn line(&self) -> String {
+        // Texts, whole numbers and lists of them can always be written as JSON.
+        let mut line = serde_json::to_string(self).unwrap_or_default();
+        line.push('\n');
+        line
+    }
+}
+
+/// Sums a build up.
+pub fn summary(model: &Model, now: Time) -> Summary {
+    let started = model.started();
+    let (total, cached) = model.vertex_counts();
+    Summary {
+        r#type: SummaryType::Summary,
+        version: VERSION,
+        result: model.outcome().into(),
+        exit_code: model.exit_code(),
+        started: model.begun(),
+        ended: model.ended(),
+        wall_ms: millis(model.wall(now)),
+        image: started.image.clone(),
+        builder: started.builder.clone(),
+        platforms: model.platforms().into_iter().flatten().collect(),
+        vertices: Vertices { total, cached },
+        layers: layers(model),
+        cache: CacheSummary::of(model),
+        warnings: model.warnings().iter().map(warning).collect(),
+        error: error(model),
+        steps: steps(model, now),
+    }
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn layers(model: &Model) -> Layers {
+    let counts = model.counts();
+    Layers {
+        total: counts.total,
+        hits: counts.of(State::Hit),
+        misses: counts.of(State::Miss),
+        not_needed: counts.of(State::NotNeeded),
+        failed: counts.of(State::Failed),
+        cancelled: counts.of(State::Cancelled),
+    }
+}
+
+fn warning(warning: &Warning) -> WarningSummary {
+    WarningSummary {
+        short: warning.short.clone(),
+        detail: warning.detail.clone(),
+        url: warning.url.clone(),
+        file: warning.file.clone(),
+        line: warning.line,
+    }
+}
+
+fn error(model: &Model) -> Option<Error> {
+    let failure = failure::shown(model)?;
+    let vertex = failure.vertex.and_then(|id| model.vertex(id));
+    let text = |line: &Line| line.text().trim_end().to_owned();
+    let log = vertex.map(|vertex| {
+        let hidden = vertex.log.len().saturating_sub(LAST_LINES);
+        vertex.log.iter().skip(hidden).map(|line| text(&line.line)).collect()
+    });
+    Some(Error {
+        vertex: vertex.map(|vertex| vertex.digest.clone()),
+        name: vertex.map(|vertex| vertex.name.clone()),
+        excerpt: failure.excerpt.iter().map(text).collect(),
+        log: log.unwrap_or_default(),
+        message: failure.message,
+    })
+}
+
+fn steps(model: &Model, now: Time) -> Vec<StepSummary> {
+    let mut steps = Vec::new();
+    let columns = model.platforms();
+    for group in table::shown_groups(model) {
+        for (at, row) in group.rows.iter().enumerate() {
+            if group.seen {
+                steps.extend(row.steps.iter().filter_map(|id| told(model, *id, row, now)));
+            } else {
+                let of = |platform: &Option<Platform>| outlined(model, group, at, row, platform.clone());
+                steps.extend(columns.iter().map(of));
+            }
+        }
+    }
+    steps
+}
+
+/// A step that the stream has named.
+fn told(model: &Model, id: StepId, row: &Row, now: Time) -> Option<StepSummary> {
+    let step = model.stack().step(id)?;
+    let name = &step.name;
+    let logs = || model.vertices_of(id).map(|vertex| &vertex.log);
+    let failed = model.state(id) == State::Failed;
+    Some(StepSummary {
+        digest: model.digest_of(id).cloned(),
+        target: name.target.clone(),
+        stage: name.stage.clone(),
+        index: name.index,
+        of: name.of,
+        platform: model.platform_of(step),
+        instruction: name.instruction.clone(),
+        layer: row.layer.clone(),
+        state: model.state(id).into(),
+        run_ms: millis(model.run_time(id, now)),
+        pull_ms: millis(model.pull_time(id, now)),
+        pulled_bytes: model.pulled_bytes(id),
+        log_lines: logs().map(crate::model::Log::total).sum(),
+        log_clipped: logs().any(crate::model::Log::clipped),
+        error: model.vertices_of(id).find_map(|vertex: &Vertex| vertex.error.clone()).filter(|_| failed),
+    })
+}
+
+/// A step that only the Dockerfile has: nothing was built of it, or of anything else.
+fn outlined(model: &Model, group: &Group, at: usize, row: &Row, platform: Option<Platform>) -> StepSummary {
+    StepSummary {
+        digest: None,
+        target: group.target.clone(),
+        stage: group.stage.clone(),
+        index: u16::try_from(at + 1).unwrap_or(u16::MAX),
+        of: u16::try_from(group.rows.len()).unwrap_or(u16::MAX),
+        platform,
+        instruction: row.instruction.clone(),
+        layer: row.layer.clone(),
+        state: if model.ended().is_some() { StepState::NotNeeded } else { StepState::Waiting },
+        run_ms: 0,
+        pull_ms: 0,
+        pulled_bytes: 0,
+        log_lines: 0,
+        log_clipped: false,
+        error: None,
+    }
+}

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change goes in. On a fresh Debian with only Rust on it, as root:
+#
+#   bash tests/run.sh
+#
+# installs what is missing, checks format and lints, starts the test engine, runs all tests (those on a real engine among
+# them) and stops what it started, also when it fails or is interrupted. Where no engine can run, the tests that need one
+# are skipped and say why; with CI=true that is a failure.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+if [ "${CI:-}" = true ]; then
+  # A clone is fresh each time, its dependencies are not.
+  export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/layertop-target}
+fi
+ENGINE=tests/testbed/engine
+STARTED='' CHILD='' WORK=$(mktemp -d)
+
+say() { printf '%s\n' "run: $*" >&2; }
+
+finish() {
+  local rc=$?
+  trap - EXIT; trap '' INT TERM HUP
+  if [ -n "$CHILD" ]; then kill -TERM -- "-$CHILD" 2>/dev/null || true; wait "$CHILD" 2>/dev/null || true; fi
+  [ -z "$STARTED" ] || { say "stopping the engine"; bash $ENGINE down || rc=1; }
+  rm -rf "$WORK"
+  [ $rc = 0 ] && say "all is well (${SECONDS} s)" || say "failed with $rc (${SECONDS} s)"
+  exit $rc
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
+
+# phase NAME COMMAND…: one line about it, with the seconds it took. The command runs as a job of its own, because bash
+# looks after a signal only when no command is in the foreground.
+phase() {
+  local name=$1 from=$SECONDS rc=0; shift
+  set -m; "$@" & CHILD=$!; set +m
+  wait "$CHILD" || rc=$?
+  CHILD=''
+  printf 'run: %-8s %-6s %5d s\n' "$name" "$([ $rc = 0 ] && echo ok || echo FAILED)" $((SECONDS - from)) >&2
+  return $rc
+}
+
+engine_up() { bash $ENGINE up >"$WORK/env" 2> >(tee "$WORK/err" >&2); }
+with_engine() {
+  local before; before=$(bash $ENGINE status 2>/dev/null) || true
+  # An engine that was up before is somebody's, and stays up.
+  case "$before" in *"engine    up"*) ;; *) STARTED=1 ;; esac
+  if phase engine engine_up; then
+    eval "$(cat "$WORK/env")"
+    export LAYERTOP_TEST_ENGINE_UP=1
+    return
+  fi
+  unset LAYERTOP_TEST_ENGINE_UP
+  LAYERTOP_TEST_ENGINE_WHY=$(grep '^engine: ' "$WORK/err" 2>/dev/null | tail -n 1 | cut -c9- || true)
+  export LAYERTOP_TEST_ENGINE_WHY=${LAYERTOP_TEST_ENGINE_WHY:-the test engine does not start}
+  [ "${CI:-}" != true ] || { say "no engine, and under CI the tests that need one must run: $LAYERTOP_TEST_ENGINE_WHY"; exit 1; }
+  say "tests on a real engine are SKIPPED: $LAYERTOP_TEST_ENGINE_WHY"
+}
+
+phase install bash tests/install.sh
+phase fmt cargo fmt --check
+phase clippy cargo clippy --locked --all-targets -- -D warnings
+phase build cargo test --locked --no-run
+with_engine
+phase test cargo test --locked --no-fail-fast
