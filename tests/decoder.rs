@@ -85,9 +85,9 @@ fn dump(model: &Model) -> String {
     for (id, vertex) in model.vertices() {
         let _ = writeln!(out, "{vertex:?} {:?}", model.step_of(id));
     }
-    let _ = writeln!(out, "{:?}", model.stack());
-    for (id, _) in model.stack().steps() {
-        let _ = writeln!(out, "{id:?} {:?}", model.state(id));
+    let _ = writeln!(out, "{:?}", model.stack().groups());
+    for (id, step) in model.stack().steps() {
+        let _ = writeln!(out, "{id:?} {step:?} {:?}", model.state(id));
     }
     let _ = writeln!(out, "{:?} {:?} {:?}", model.outcome(), model.counts(), model.vertex_counts());
     let _ = writeln!(out, "{:?} {:?} {:?}", model.failure(), model.cache(), model.warnings());
