@@ -7,7 +7,7 @@ use std::fmt::{self, Write as _};
 use std::path::Path;
 use std::sync::LazyLock;
 
-use layertop::event::{Digest, Ended, Event, Mask, Stamped, Text, Time};
+use layertop::event::{Ended, Event, Mask, Stamped, Time};
 use layertop::model::{Model, State};
 use layertop::source::rawjson::Decoder;
 use proptest::collection::vec;
@@ -199,13 +199,9 @@ proptest! {
     ) {
         let mut events = recording.events.clone();
         let at = behind.index(events.len()) + 1;
-        // Vertices, statuses and warnings are repeated by the builder; output is not. Bake gives one vertex two names: there
-        // it is the newest message that is repeated.
-        let names: HashMap<_, _> = events[..at].iter().filter_map(named).collect();
-        let repeated = |event: &&Stamped| match &event.event {
-            Event::Vertex(update) => names.get(&update.digest) == Some(&&update.name),
-            Event::Status(_) | Event::Warning(_) | Event::Ended(_) => true,
-            _ => false,
+        // Vertices, statuses and warnings are repeated by the builder; output is not.
+        let repeated = |event: &&Stamped| {
+            matches!(event.event, Event::Vertex(_) | Event::Status(_) | Event::Warning(_) | Event::Ended(_))
         };
         let whole = dump(&model_of(&recording.events));
         let said: Vec<Stamped> = events[..at].iter().filter(repeated).cloned().collect();
@@ -303,10 +299,6 @@ proptest! {
             adds_up(&model)?;
         }
     }
-}
-
-fn named(event: &Stamped) -> Option<(&Digest, &Text)> {
-    if let Event::Vertex(update) = &event.event { Some((&update.digest, &update.name)) } else { None }
 }
 
 /// Where two dumps part, shortly before and after.
