@@ -21,7 +21,7 @@ use crate::recording::{Reader, Recorder, Retention, Settings};
 use crate::source::buildx::{BuildCommand, Program, secrets};
 use crate::terminal::Display;
 use crate::ui::keys::Action;
-use crate::ui::{ReplayStatus, Ui};
+use crate::ui::{ReplayStatus, Scene, Ui};
 use build::End;
 use look::Look;
 use screen::{Left, Watch};
@@ -60,7 +60,9 @@ async fn command(cli: Cli) -> Result<(), Error> {
 async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<(), Error> {
     let clock = Clock::live();
     let config = Config::load(&cli.global, Some(args), around)?;
-    let program = Program::find(std::env::var_os("PATH").as_deref())?;
+    let found = Program::find(std::env::var_os("PATH").as_deref());
+    // What would be run can be told where it can't be run.
+    let program = if args.dry_run { found.unwrap_or_default() } else { found? };
     let command = BuildCommand::new(&config, &args.buildx, program, around, &secrets::read_file)?;
     if args.dry_run {
         return configuration::print(&format!("{}\n", command.shell()));
@@ -157,8 +159,8 @@ async fn demo(cli: &Cli, args: &cli::Demo, around: &Surroundings) -> Result<(), 
         let mut session = Session::new(clock, None);
         let feed = replay::play(scenes[at].open()?, clock, args.speed, true);
         stage.ui.reset();
-        stage.ui.replay =
-            Some(ReplayStatus { scene: Some((at + 1, scenes.len())), ..ReplayStatus::default() });
+        let scene = Scene { number: at + 1, of: scenes.len(), title: scenes[at].title };
+        stage.ui.replay = Some(ReplayStatus { scene: Some(scene), ..ReplayStatus::default() });
         match stage.watch(&mut session, feed, &mut signals).run().await? {
             Left::Scene(Action::PreviousScene) => at = at.saturating_sub(1),
             Left::Scene(_) => at = (at + 1).min(scenes.len() - 1),

@@ -108,6 +108,7 @@ pub enum Progress {
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
     /// Build the image and show every layer: hit, running, rebuilt
+    #[command(long_about = BUILD_HELP)]
     Build(Build),
     /// Watch a recording, or a file of buildx's rawjson progress, again
     Replay(Replay),
@@ -147,7 +148,7 @@ line; their values are masked in everything that is shown and recorded.";
 
 /// `layertop build`.
 #[derive(Debug, Clone, Default, Args)]
-#[command(long_about = BUILD_HELP, after_help = BUILD_EXAMPLES)]
+#[command(after_help = BUILD_EXAMPLES)]
 pub struct Build {
     /// Print the exact docker command, quoted for a shell, and run nothing
     #[arg(long, short = 'n')]

@@ -85,7 +85,8 @@ pub struct Config {
     pub ui: Ui,
     /// The cluster, where one is configured.
     pub kubernetes: Option<Kubernetes>,
-    /// What is wrong without being in the way of a build: layer rules that can't be read.
+    /// What is wrong without being in the way of a build: layer rules that can't be read, a cache that
+    /// no image names.
     pub warnings: Vec<Problem>,
 }
 
@@ -171,7 +172,7 @@ impl Config {
         let folder = project.as_deref().and_then(Path::parent).unwrap_or(&around.cwd);
         let none = cli::Build::default();
         let typed = build.unwrap_or(&none);
-        resolve::Resolver { docs, around, global, typed, folder }.resolve()
+        resolve::Resolver { docs, around, global, typed, has_project: project.is_some(), folder }.resolve()
     }
 
     /// `registry/name`, without a tag; none where the image has no name.

@@ -67,8 +67,19 @@ pub struct ReplayStatus {
     pub paused: bool,
     /// Its speed as it is written: `8x`, `max`.
     pub speed: String,
-    /// Which recording of how many, from 1.
-    pub scene: Option<(usize, usize)>,
+    /// Which of several recordings.
+    pub scene: Option<Scene>,
+}
+
+/// One of several recordings that play in turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scene {
+    /// Which, from 1.
+    pub number: usize,
+    /// Of how many.
+    pub of: usize,
+    /// What it shows, in a word or three.
+    pub title: &'static str,
 }
 
 /// How many lines the panes show; a page is that long.

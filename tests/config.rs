@@ -225,6 +225,14 @@ fn an_unreadable_rule_is_a_warning_with_its_place() {
 }
 
 #[test]
+fn a_cache_without_an_image_is_a_warning() {
+    let project = Project::new("[build]\ncache = \"buildcache\"\n");
+    let config = load("layertop build", &project.around(&[])).unwrap();
+    let shown = config.warnings[0].to_string();
+    assert!(shown.starts_with("layertop.toml:2:9: the image has no name, so there is no cache"), "{shown}");
+}
+
+#[test]
 fn idle_rules_are_found() {
     let text = "profile = \"montage-ai\"\n[[layer]]\nname = \"a\"\nmatch = \"copy\"\n[[layer]]\nname = \"b\"\nmatch = \"copy src\"\n\
                 [[layer]]\nname = \"c\"\nmatch = \"cargo\"\n";

@@ -17,18 +17,32 @@ const AHEAD: usize = 8;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bundled {
     pub(super) scenario: Scenario,
+    pub(super) title: &'static str,
     bytes: &'static [u8],
 }
 
 /// The four rows of the strategy's table, in its order; made on the test engine by `tests/testbed/demo.sh`.
 pub(super) const BUNDLED: [Bundled; 4] = [
-    Bundled { scenario: Scenario::First, bytes: include_bytes!("../../assets/demo/first.jsonl.zst") },
-    Bundled { scenario: Scenario::Code, bytes: include_bytes!("../../assets/demo/code.jsonl.zst") },
+    Bundled {
+        scenario: Scenario::First,
+        title: "first build",
+        bytes: include_bytes!("../../assets/demo/first.jsonl.zst"),
+    },
+    Bundled {
+        scenario: Scenario::Code,
+        title: "a file in src/ changed",
+        bytes: include_bytes!("../../assets/demo/code.jsonl.zst"),
+    },
     Bundled {
         scenario: Scenario::Requirements,
+        title: "requirements.txt changed",
         bytes: include_bytes!("../../assets/demo/requirements.jsonl.zst"),
     },
-    Bundled { scenario: Scenario::Unchanged, bytes: include_bytes!("../../assets/demo/unchanged.jsonl.zst") },
+    Bundled {
+        scenario: Scenario::Unchanged,
+        title: "nothing changed",
+        bytes: include_bytes!("../../assets/demo/unchanged.jsonl.zst"),
+    },
 ];
 
 impl Bundled {

@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::Spanned;
 
 use crate::cli::{Build as Typed, Global};
-use crate::error::Error;
+use crate::error::{Error, Problem};
 
 use super::file::File;
 use super::validate::{self, Complaint, Verdict};
@@ -23,6 +23,8 @@ pub(super) struct Resolver<'a> {
     pub(super) around: &'a Surroundings,
     pub(super) global: &'a Global,
     pub(super) typed: &'a Typed,
+    /// Whether the first file is the project's.
+    pub(super) has_project: bool,
     /// What relative paths of the files are relative to.
     pub(super) folder: &'a Path,
 }
@@ -35,11 +37,20 @@ impl Resolver<'_> {
         let ui = self.ui();
         let profile = self.file(|file| file.profile.as_ref());
         let kubernetes = self.docs.iter().find_map(|doc| doc.file.kubernetes.clone());
-        let (layers, warnings) = rules::collect(&self.docs, profile.as_ref().map(|name| name.as_str()));
+        let (layers, mut warnings) = rules::collect(&self.docs, profile.as_ref().map(|name| name.as_str()));
+        warnings.extend(self.homeless_cache(&image));
         let files = self.docs.iter().map(|doc| doc.path.to_path_buf()).collect();
         let folder = self.folder.to_owned();
         let profile = option(profile);
         Ok(Config { folder, files, profile, image, build, layers, recordings, ui, kubernetes, warnings })
+    }
+
+    /// A project that asks for a cache which can't have a reference would build without one, and nobody would know.
+    fn homeless_cache(&self, image: &Image) -> Option<Problem> {
+        let doc = self.docs.first().filter(|_| self.has_project && image.name.is_none())?;
+        let cache = doc.file.build.cache.as_ref().filter(|tag| !tag.get_ref().is_empty())?;
+        let message = "the image has no name, so there is no cache to import or export".to_owned();
+        Some(doc.problem(cache.span(), message, "set name in [image]".to_owned()))
     }
 
     /// The first file that has the key.

@@ -77,7 +77,8 @@ fn right_end(screen: &Screen<'_>) -> String {
     let wall = words::duration(screen.model.wall(screen.now));
     match &screen.ui.replay {
         Some(replay) => {
-            let scene = replay.scene.map(|(n, of)| format!("build {n} of {of} · ")).unwrap_or_default();
+            let scene =
+                replay.scene.map(|s| format!("{} of {}: {} · ", s.number, s.of, s.title)).unwrap_or_default();
             let state = match (replay.paused, screen.model.outcome()) {
                 (true, _) => theme.pick("‖ paused", "|| paused").to_owned(),
                 (false, Outcome::Running) => format!("{} {}", theme.pick("▶", ">"), replay.speed),
