@@ -82,7 +82,8 @@ impl Vertex {
     /// names, groups, inputs.
     pub(super) fn apply(&mut self, update: &VertexUpdate) -> bool {
         let mut changed = false;
-        if self.name != update.name && !update.name.is_empty() {
+        // Bake gives a vertex that two targets share two names, by turns; the first one stays.
+        if self.name.is_empty() && !update.name.is_empty() {
             self.name = update.name.clone();
             self.kind = name::parse(&self.name);
             changed = true;
