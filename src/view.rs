@@ -20,6 +20,7 @@ mod header;
 mod log;
 mod overlay;
 mod stack;
+mod summary;
 mod text;
 
 use ratatui::buffer::Buffer;
@@ -62,6 +63,11 @@ impl Screen<'_> {
         Pages { stack: inner(areas.stack), log: inner(areas.log) }
     }
 
+    /// Whether the build has ended and there is no search to be seen in its log.
+    fn is_over(&self) -> bool {
+        self.model.outcome() != Outcome::Running && self.ui.log.wanted.is_empty()
+    }
+
     fn areas(&self, area: Rect) -> Areas {
         let header = if area.height >= 16 { 3 } else { 2 };
         let rest = area.height.saturating_sub(header + 1);
@@ -97,6 +103,7 @@ impl Widget for &Screen<'_> {
         let looking_elsewhere = self.ui.cursor.is_some() || self.ui.log.top.is_some();
         match self.model.failure() {
             Some(failure) if !looking_elsewhere => failure::render(self, &failure, areas.log, buf),
+            None if !looking_elsewhere && self.is_over() => summary::render(self, areas.log, buf),
             _ => log::render(self, areas.log, buf),
         }
         footer::render(self, areas.footer, buf);
