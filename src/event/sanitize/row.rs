@@ -187,7 +187,8 @@ impl Row {
     /// The line as it stands, masked. In an `unfinished` one, as in one that was cut, a value can have arrived by half.
     pub(super) fn line(&self, mask: &Mask, unfinished: bool) -> Line {
         let mut draft = self.draft();
-        let open = [unfinished.then_some(draft.cursor), self.cut.then_some(draft.text.len())];
+        let end = (unfinished || self.cut).then_some(draft.text.len());
+        let open = [unfinished.then_some(draft.cursor), end];
         mask.apply(&mut draft, &open);
         if self.cut {
             draft.append(CUT);
