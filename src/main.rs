@@ -4,6 +4,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+#[expect(
+    clippy::print_stderr,
+    reason = "the one place where an error becomes a message, with the terminal given back"
+)]
 fn main() -> ExitCode {
     let _ = color_eyre::install();
     layertop::terminal::restore_on_panic();

@@ -54,9 +54,7 @@ impl Writer {
 
     fn finish(&mut self, session: &Session, out: &mut Vec<u8>) {
         if matches!(self, Self::Json(_)) {
-            // A summary is made of numbers and texts, which any writer to memory takes.
-            let _ = serde_json::to_writer(&mut *out, &json::summary(&session.model, session.now()));
-            out.push(b'\n');
+            out.extend_from_slice(json::line(&session.model, session.now()).as_bytes());
         }
     }
 }

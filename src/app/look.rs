@@ -68,7 +68,6 @@ impl Look {
                 let (model, ascii) = (&session.model, self.theme.ascii);
                 for line in end::lines(model, session.now(), recording, columns, ascii) {
                     line.write(self.theme.color, &mut text);
-                    text.push('\n');
                 }
                 configuration::print(&text)
             }

@@ -1,5 +1,6 @@
 //! What stays in the scrollback after the screen has closed.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::cache::{CacheSummary, Side, Verdict};
@@ -23,7 +24,7 @@ const MOST_WARNINGS: usize = 3;
 const MOST_PLATFORMS: usize = 4;
 
 /// Of a failure, what fits beside the rest.
-const FAILURE: failure::Limits = failure::Limits { logs: 5, excerpt: 3 };
+const FAILURE: failure::Limits = failure::Limits { logs: 5, excerpt: 3, columns: 0 };
 
 /// How the build ended, in at most [`MOST_LINES`] lines that are no wider than `columns`: the result, hits and misses a
 /// platform, what is wrong with the cache, warnings, the layers that missed, the slowest first, and why it failed.
@@ -38,10 +39,11 @@ pub fn lines(
     let mut head = vec![result(model, now, ascii)];
     head.extend(platforms(model, ascii));
     let cache = CacheSummary::of(model);
-    head.extend(complaint("import", &cache.import));
-    head.extend(complaint("export", &cache.export));
+    head.extend(complaint("! cache import failed: ", &cache.import, columns, ascii));
+    head.extend(complaint("! cache export failed: ", &cache.export, columns, ascii));
     head.extend(warnings(model, ascii));
-    let tail = failure::shown(model).map_or(Vec::new(), |why| failure::lines(model, &why, &FAILURE, ascii));
+    let limits = failure::Limits { columns, ..FAILURE };
+    let tail = failure::shown(model).map_or(Vec::new(), |why| failure::lines(model, &why, &limits, ascii));
     let last = recording.map(|path| {
         let path = Text::clean(&path.to_string_lossy());
         StyledLine::new().with("recording: ", Role::Dim).with(path.as_str(), Role::Plain)
@@ -74,7 +76,8 @@ fn platforms(model: &Model, ascii: bool) -> Vec<StyledLine> {
 
 fn platform_line(model: &Model, platform: &Platform, wide: usize, ascii: bool) -> StyledLine {
     let rows = table::shown_groups(model).into_iter().flat_map(|group| &group.rows);
-    let steps: Vec<_> = rows.filter_map(|row| model.stack().cell(row, Some(platform))).collect();
+    // A base image that several stages begin with is one step.
+    let steps: BTreeSet<_> = rows.filter_map(|row| model.stack().cell(row, Some(platform))).collect();
     let mut line =
         StyledLine::new().with(format!("  {}", words::pad_right(platform.as_str(), wide)), Role::Dim);
     for state in [State::Hit, State::Miss, State::NotNeeded, State::Failed, State::Cancelled] {
@@ -89,13 +92,13 @@ fn platform_line(model: &Model, platform: &Platform, wide: usize, ascii: bool) -
 }
 
 /// A failed import ends nothing and is easily overlooked, though everything misses because of it.
-fn complaint(what: &str, side: &Side) -> Option<StyledLine> {
+fn complaint(what: &str, side: &Side, columns: usize, ascii: bool) -> Option<StyledLine> {
     if side.state != Verdict::Failed {
         return None;
     }
-    let text = |text: &Option<Text>| text.as_ref().map_or(String::new(), ToString::to_string);
-    let line = StyledLine::new().with(format!("! cache {what} failed: "), Role::Warn);
-    Some(line.with(text(&side.error), Role::Plain))
+    let error = side.error.as_ref().map_or("", |error| error.as_str());
+    let error = words::squeeze(error, columns.saturating_sub(words::width(what)), ascii);
+    Some(StyledLine::new().with(what, Role::Warn).with(error, Role::Plain))
 }
 
 fn warnings(model: &Model, ascii: bool) -> Vec<StyledLine> {

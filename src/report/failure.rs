@@ -19,14 +19,18 @@ pub struct Limits {
     pub logs: usize,
     /// Lines of the Dockerfile, those around the failed one.
     pub excerpt: usize,
+    /// Columns of the error.
+    pub columns: usize,
 }
 
 /// The failed step, what it said last, the place in the Dockerfile, the error.
 pub fn lines(model: &Model, failure: &Failure, limits: &Limits, ascii: bool) -> Vec<StyledLine> {
     let sign = Sign::of_state(State::Failed, Outcome::Failed);
-    let what = failure.vertex.map_or_else(|| "the build".to_owned(), |id| label::of_vertex(model, id));
-    let title = StyledLine::new().with(format!("{} failed: ", sign.shape(ascii)), Role::Bad);
-    let mut lines = vec![title.with(what, Role::Strong)];
+    let mut lines = Vec::new();
+    if let Some(id) = failure.vertex {
+        let title = StyledLine::new().with(format!("{} failed: ", sign.shape(ascii)), Role::Bad);
+        lines.push(title.with(label::of_vertex(model, id), Role::Strong));
+    }
     if let Some(vertex) = failure.vertex.and_then(|id| model.vertex(id)) {
         let log = &vertex.log;
         let from = log.len().saturating_sub(limits.logs);
@@ -44,8 +48,16 @@ pub fn lines(model: &Model, failure: &Failure, limits: &Limits, ascii: bool) -> 
         let role = if line.contains(MARK) { Role::Bad } else { Role::Plain };
         lines.push(StyledLine::new().with("  ", Role::Plain).with(line, role));
     }
-    lines.push(StyledLine::new().with(format!("  {}", failure.message), Role::Bad));
+    let message = words::squeeze(short(failure.message.as_str()), limits.columns.saturating_sub(2), ascii);
+    lines.push(StyledLine::new().with("  ", Role::Plain).with(message, Role::Bad));
     lines
+}
+
+/// `BuildKit` repeats the whole command in its error; it is shown above it already.
+fn short(message: &str) -> &str {
+    const BEHIND: &str = "did not complete successfully: ";
+    let behind = message.starts_with("process \"").then(|| message.rfind(BEHIND)).flatten();
+    behind.and_then(|at| message.get(at..)).unwrap_or(message)
 }
 
 /// How buildx marks the instruction that failed.

@@ -7,7 +7,10 @@ mod schema;
 mod summary;
 
 pub use schema::schema;
-pub use summary::{BuildResult, Error, Layers, StepSummary, Summary, Vertices, summary};
+pub use summary::{
+    BuildResult, Error, Layers, StepState, StepSummary, Summary, SummaryType, Vertices, WarningSummary, line,
+    summary,
+};
 
 /// Version of the summary; a field that is only added is no new one.
 pub const VERSION: u64 = 1;

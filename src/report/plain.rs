@@ -3,6 +3,7 @@
 //! Lines come in the builder's order of time. What happened within the last moment is held back until the rest of that
 //! moment has arrived, so that the lines do not depend on how the events were cut into batches.
 
+mod others;
 mod steps;
 mod tail;
 
@@ -13,8 +14,8 @@ use super::styled::StyledLine;
 use super::table::Table;
 use super::words::{self, Role, Sign};
 use super::{end, failure, label};
-use crate::event::{Notice, Output, Time, Warning};
-use crate::model::{Kind, Model, Phase, StepId, VertexId};
+use crate::event::{Line, Notice, Output, Platform, Started, Text, Time, Warning};
+use crate::model::{Model, Phase, Vertex, VertexId};
 use steps::Told;
 use tail::{Piece, Tail};
 
@@ -52,7 +53,8 @@ pub struct Plain {
     options: Options,
     begun: bool,
     finished: bool,
-    steps: HashMap<StepId, Told>,
+    /// Keyed by a vertex of the step: steps are numbered anew whenever the model learns of more.
+    steps: HashMap<VertexId, Told>,
     others: HashMap<VertexId, Told>,
     logs: HashMap<VertexId, Tail>,
     warnings: usize,
@@ -82,8 +84,8 @@ impl Plain {
             let border =
                 if ended { Time::from_micros(i64::MAX) } else { newest(model).max(now).minus(SETTLE) };
             let mut lines = self.warnings(model);
-            self.steps(model, now, border, &mut lines);
             self.others(model, border, &mut lines);
+            self.steps(model, now, border, &mut lines);
             lines.sort_by_key(|(at, _)| *at);
             for (_, line) in lines {
                 self.write(&line, out);
@@ -94,11 +96,10 @@ impl Plain {
             self.finished = true;
             self.finish(model, now, out);
         }
-        let said = out.len() > before;
         let last = *self.last_line.get_or_insert(now);
-        if said {
-            self.last_line = Some(now);
-        } else if !ended && now.since(last) >= HEARTBEAT && self.heartbeat(model, now, out) {
+        let silent = out.len() == before;
+        let due = silent && !ended && now.since(last) >= HEARTBEAT;
+        if !silent || (due && self.heartbeat(model, now, out)) {
             self.last_line = Some(now);
         }
     }
@@ -114,7 +115,7 @@ impl Plain {
     /// What is built, with what, on one line.
     fn header(&mut self, model: &Model, out: &mut String) {
         let started = model.started();
-        if self.begun || *started == crate::event::Started::default() {
+        if self.begun || *started == Started::default() {
             return;
         }
         self.begun = true;
@@ -122,11 +123,11 @@ impl Plain {
         parts.extend(started.image.as_ref().map(ToString::to_string));
         parts.extend(started.builder.as_ref().map(|builder| format!("builder {builder}")));
         if !started.platforms.is_empty() {
-            let names: Vec<&str> = started.platforms.iter().map(|platform| platform.as_str()).collect();
+            let names: Vec<&str> = started.platforms.iter().map(Platform::as_str).collect();
             parts.push(names.join(", "));
         }
         if !started.command.is_empty() {
-            let words = started.command.iter().map(|word| word.as_str());
+            let words = started.command.iter().map(Text::as_str);
             parts
                 .push(shlex::try_join(words.clone()).unwrap_or_else(|_| words.collect::<Vec<_>>().join(" ")));
         }
@@ -194,7 +195,7 @@ impl Plain {
             for line in failure::lines(
                 model,
                 &failure,
-                &failure::Limits { logs: LAST_LINES, excerpt: usize::MAX },
+                &failure::Limits { logs: LAST_LINES, excerpt: usize::MAX, columns: usize::MAX },
                 ascii,
             ) {
                 self.write(&line, out);
@@ -222,10 +223,8 @@ impl Plain {
             })
             .collect();
         for (id, vertex, since) in running.iter().take(MOST_NAMED) {
-            let label = match (model.step_of(*id), &vertex.kind) {
-                (Some(step), _) => self.label(model, step),
-                (None, _) => vertex.name.to_string(),
-            };
+            let label =
+                model.step_of(*id).map_or_else(|| vertex.name.to_string(), |step| self.label(model, step));
             let text = format!("{label} {dots} still running {}", words::duration(now.since(*since)));
             self.write(&StyledLine::new().with(text, Role::Dim), out);
         }
@@ -257,65 +256,6 @@ impl Plain {
             Piece::Missing(n) => (first.unwrap_or(border), missing(&format!("{label} | "), *n, ascii)),
         }));
     }
-
-    /// Vertices that are no steps: the transfers of cache and image, and whatever fails.
-    fn others(&mut self, model: &Model, border: Time, lines: &mut Vec<Placed>) {
-        for (id, vertex) in model.vertices().filter(|(id, _)| model.step_of(*id).is_none()) {
-            let loud = matches!(vertex.kind, Kind::CacheImport(_) | Kind::CacheExport | Kind::Export);
-            let mut told = self.others.remove(&id).unwrap_or_default();
-            let exports = matches!(vertex.kind, Kind::CacheExport | Kind::Export);
-            if let Some(at) = vertex.started().filter(|at| exports && !told.started && *at <= border) {
-                told.started = true;
-                lines.push((at, StyledLine::new().with(vertex.name.as_str(), Role::Plain)));
-            }
-            self.log(model, id, vertex.name.as_str(), border, lines);
-            let over = model.ended().is_some();
-            let at = steps::ended_at(vertex, over.then(|| model.newest()));
-            if let Some(at) = at.filter(|at| !told.ended && *at <= border)
-                && let Some(line) = self.ending(vertex, loud)
-            {
-                told.ended = true;
-                lines.push((at, line));
-            }
-            self.others.insert(id, told);
-        }
-    }
-}
-
-/// How a vertex that is no step ended, where that is worth a line.
-impl Plain {
-    fn ending(&self, vertex: &crate::model::Vertex, loud: bool) -> Option<StyledLine> {
-        let name = vertex.name.as_str();
-        let took =
-            vertex.run_time(vertex.completed().unwrap_or_default()) + vertex.pull_time(Time::default());
-        let (what, reference) = match &vertex.kind {
-            Kind::CacheImport(reference) => ("cache import", Some(reference)),
-            Kind::CacheExport => ("cache export", None),
-            _ => (name, None),
-        };
-        let outcome = match vertex.phase() {
-            Phase::Failed => {
-                let error = vertex.error.as_ref().map_or("", |error| error.as_str());
-                let from = reference.map(|reference| format!("from {reference}: ")).unwrap_or_default();
-                let line = StyledLine::new().with(format!("! {what} failed: "), Role::Bad);
-                return Some(line.with(format!("{from}{error}"), Role::Plain));
-            }
-            Phase::Cancelled | Phase::Running(_) => {
-                Sign::of_state(crate::model::State::Cancelled, crate::model::Outcome::Cancelled)
-            }
-            _ => Sign {
-                word: "done",
-                ..Sign::of_state(crate::model::State::Hit, crate::model::Outcome::Success)
-            },
-        };
-        let sign = format!("{} {}", outcome.shape(self.options.ascii), outcome.word);
-        loud.then(|| {
-            StyledLine::new()
-                .with(format!("{name}  "), Role::Plain)
-                .with(sign, outcome.role)
-                .with(format!(" {}", words::duration(took)), Role::Plain)
-        })
-    }
 }
 
 fn missing(prefix: &str, n: u64, ascii: bool) -> StyledLine {
@@ -333,8 +273,7 @@ fn repeated(model: &Model) -> Vec<usize> {
     let lines: Vec<&Output> = model.output().collect();
     let mut places = Vec::new();
     if let Some((title, body)) = failure.excerpt.split_first() {
-        let is =
-            |at: usize, line: &crate::event::Line| lines.get(at).is_some_and(|output| output.line == *line);
+        let is = |at: usize, line: &Line| lines.get(at).is_some_and(|output| output.line == *line);
         // The title, a rule, the lines, a rule.
         let begin = (0..lines.len())
             .find(|at| is(*at, title) && body.iter().enumerate().all(|(i, line)| is(at + 2 + i, line)));
@@ -349,7 +288,7 @@ fn repeated(model: &Model) -> Vec<usize> {
 
 /// How far the builder's time has come.
 fn newest(model: &Model) -> Time {
-    let of = |vertex: &crate::model::Vertex| {
+    let of = |vertex: &Vertex| {
         let statuses = vertex.statuses.iter().map(|status| status.timestamp).max();
         let log = vertex.log.iter().next_back().map(|line| line.at);
         vertex.started().max(vertex.completed()).max(statuses).max(log)

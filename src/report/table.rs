@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::styled::StyledLine;
 use super::words::{self, Role, Sign};
 use crate::event::{Platform, Time};
-use crate::model::{Group, Model, Row, State};
+use crate::model::{Group, Model, Row, State, StepId};
 
 /// Columns of a label at most; longer instructions are cut.
 const LABEL_WIDTH: usize = 32;
@@ -114,10 +114,21 @@ pub(super) fn shown_groups(model: &Model) -> Vec<&Group> {
     groups.into_iter().map(|(group, _)| group).filter(|group| group.seen || !any_seen).collect()
 }
 
+/// The steps of a row in the order of the columns.
+pub(super) fn by_column(model: &Model, columns: &[Option<Platform>], row: &Row) -> Vec<StepId> {
+    let place = |id: &StepId| {
+        let step = model.stack().step(*id);
+        columns.iter().position(|column| step.is_some_and(|step| step.name.platform == *column))
+    };
+    let mut steps = row.steps.clone();
+    steps.sort_by_key(place);
+    steps
+}
+
 fn group_title(group: &Group) -> String {
-    let words = [&group.target, &group.stage];
-    let named: Vec<&str> = words.into_iter().flatten().map(|text| text.as_str()).collect();
-    if named.is_empty() { "stage without a name".to_owned() } else { format!("stage {}", named.join(" ")) }
+    let stage =
+        group.stage.as_ref().map_or("stage without a name".to_owned(), |name| format!("stage {name}"));
+    group.target.as_ref().map_or(stage.clone(), |target| format!("{stage} of target {target}"))
 }
 
 fn layer_row(model: &Model, rows: &[Row], columns: &[Option<Platform>], now: Time) -> LayerRow {
@@ -134,7 +145,7 @@ fn layer_row(model: &Model, rows: &[Row], columns: &[Option<Platform>], now: Tim
 
 fn cell(model: &Model, rows: &[Row], column: Option<&Platform>, now: Time) -> Option<Cell> {
     let steps: Vec<_> = rows.iter().filter_map(|row| model.stack().cell(row, column)).collect();
-    if rows.iter().all(|row| row.steps.is_empty()) {
+    if steps.is_empty() && rows.iter().all(|row| row.steps.is_empty()) {
         let state = if model.ended().is_some() { State::NotNeeded } else { State::Waiting };
         let sign = Sign::of_state(state, model.outcome());
         return Some(Cell { state, sign, time: Duration::ZERO, bytes: 0 });

@@ -189,6 +189,22 @@ pub fn cut_to(text: &str, columns: usize, ascii: bool) -> String {
     head(&format!("{kept}{mark}"), columns).to_owned()
 }
 
+/// As [`cut_to`], but what is left out is the middle: of an error, the cause stands at the end.
+pub fn squeeze(text: &str, columns: usize, ascii: bool) -> String {
+    let mark = ellipsis(ascii);
+    let all = width(text);
+    let Some(room) = columns.checked_sub(width(mark)).filter(|_| all > columns) else {
+        return cut_to(text, columns, ascii);
+    };
+    let begin = head(text, room / 2);
+    let mut left = room - width(begin);
+    let fits = |(_, grapheme): &(usize, &str)| {
+        left.checked_sub(width(grapheme)).inspect(|rest| left = *rest).is_some()
+    };
+    let end = text.grapheme_indices(true).rev().take_while(fits).last().map_or(text.len(), |(at, _)| at);
+    format!("{begin}{mark}{}", text.get(end..).unwrap_or_default())
+}
+
 /// An instruction as it is shown: digests in it are cut to what tells them apart.
 pub fn instruction(text: &str) -> Cow<'_, str> {
     const MARK: &str = "@sha256:";
@@ -281,6 +297,15 @@ mod tests {
     }
 
     #[test]
+    fn squeezed_text_keeps_both_ends() {
+        assert_eq!(squeeze("abcdefghij", 10, false), "abcdefghij");
+        assert_eq!(squeeze("abcdefghij", 6, false), "ab…hij");
+        assert_eq!(squeeze("日本語日本語", 6, false), "日…語");
+        assert_eq!(squeeze("abcdefghij", 7, true), "ab...ij");
+        assert_eq!((squeeze("abc", 1, false), squeeze("abc", 0, false)), ("…".into(), String::new()));
+    }
+
+    #[test]
     fn digests_are_cut() {
         let digest = "9855648725d71dd6b9109a1b2c3d4e5f60718293a4b5c6d7e8f9012345678901";
         let text = format!("FROM a:b@sha256:{digest} AS x");
@@ -336,6 +361,7 @@ mod tests {
             prop_assert!(width(&cut) <= columns);
             let head = cut.strip_suffix('…').unwrap_or(&cut);
             prop_assert!(text.starts_with(head) || columns == 0);
+            prop_assert!(width(&squeeze(&text, columns, false)) <= columns);
         }
 
         #[test]

@@ -45,7 +45,7 @@ pub struct Summary {
     pub warnings: Vec<WarningSummary>,
     /// Why the build failed; null where it did not.
     pub error: Option<Error>,
-    /// Every step on every platform: final stages first, in the Dockerfile's order, platforms in order of appearance.
+    /// Every step on every platform: final stages first, in the Dockerfile's order, platforms in the order of `platforms`.
     pub steps: Vec<StepSummary>,
 }
 
@@ -223,6 +223,11 @@ impl Summary {
     }
 }
 
+/// The last line of `--progress json`.
+pub fn line(model: &Model, now: Time) -> String {
+    summary(model, now).line()
+}
+
 /// Sums a build up.
 pub fn summary(model: &Model, now: Time) -> Summary {
     let started = model.started();
@@ -296,7 +301,8 @@ fn steps(model: &Model, now: Time) -> Vec<StepSummary> {
     for group in table::shown_groups(model) {
         for (at, row) in group.rows.iter().enumerate() {
             if group.seen {
-                steps.extend(row.steps.iter().filter_map(|id| told(model, *id, row, now)));
+                let ids = table::by_column(model, &columns, row).into_iter();
+                steps.extend(ids.filter_map(|id| told(model, id, row, now)));
             } else {
                 let of = |platform: &Option<Platform>| outlined(model, group, at, row, platform.clone());
                 steps.extend(columns.iter().map(of));

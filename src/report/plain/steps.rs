@@ -2,10 +2,10 @@
 
 use super::{INSTRUCTION, Placed, Plain};
 use crate::event::Time;
-use crate::model::{Group, Model, Phase, State, Step, StepId, Vertex};
-use crate::report::label;
+use crate::model::{Group, Kind, Model, Phase, State, Step, StepId, Vertex, VertexId};
 use crate::report::styled::StyledLine;
 use crate::report::words::{self, Role, Sign};
+use crate::report::{label, table};
 
 /// What has been told of a step or another vertex.
 #[derive(Debug, Default)]
@@ -23,6 +23,8 @@ pub(super) fn ended_at(vertex: &Vertex, build_ended: Option<Time>) -> Option<Tim
         Phase::Running(_) => build_ended,
         // It may be fetched later, and starts again for that.
         Phase::Cached => vertex.started().map(rounded),
+        // An import comes before the hits that it makes.
+        Phase::Done if matches!(vertex.kind, Kind::CacheImport(_)) => vertex.completed().map(rounded),
         Phase::Done | Phase::Failed | Phase::Cancelled => {
             vertex.completed().or(vertex.started()).or(build_ended)
         }
@@ -39,25 +41,34 @@ fn rounded(at: Time) -> Time {
 impl Plain {
     /// The name that the lines of a step begin with.
     pub(super) fn label(&self, model: &Model, id: StepId) -> String {
-        let known = self.steps.get(&id).and_then(|told| told.label.clone());
-        known.unwrap_or_else(|| {
-            model.stack().step(id).map_or(String::new(), |step| label::of_step(model, id, step))
-        })
+        let Some(step) = model.stack().step(id) else { return String::new() };
+        let told = self.key(step).and_then(|key| self.steps.get(&key));
+        told.and_then(|told| told.label.clone()).unwrap_or_else(|| label::of_step(model, id, step))
+    }
+
+    /// The vertex under which it is remembered what was told of a step.
+    fn key(&self, step: &Step) -> Option<VertexId> {
+        let known = step.vertices.iter().find(|id| self.steps.contains_key(id));
+        known.or(step.vertices.first()).copied()
     }
 
     pub(super) fn steps(&mut self, model: &Model, now: Time, border: Time, lines: &mut Vec<Placed>) {
         // In the Dockerfile's order, so that steps that hit at one time are told in that order.
+        let columns = model.platforms();
         let rows = model.stack().groups().iter().flat_map(|group| &group.rows);
-        let steps = rows.flat_map(|row| &row.steps).filter_map(|id| Some((*id, model.stack().step(*id)?)));
+        let steps = rows
+            .flat_map(|row| table::by_column(model, &columns, row))
+            .filter_map(|id| Some((id, model.stack().step(id)?)));
         for (id, step) in steps {
-            let mut told = self.steps.remove(&id).unwrap_or_default();
+            let Some(key) = self.key(step) else { continue };
+            let mut told = self.steps.remove(&key).unwrap_or_default();
             let (start, end) =
                 if step.name.is_from() { base_span(model, id, step) } else { span(model, id, step) };
             let start = start.filter(|at| *at <= border && !told.started && !told.ended);
             let end = end.filter(|at| *at <= border && !told.ended);
             let talks = step.vertices.iter().any(|id| model.vertex(*id).is_some_and(|v| !v.log.is_empty()));
             if start.is_none() && end.is_none() && !talks {
-                self.steps.insert(id, told);
+                self.steps.insert(key, told);
                 continue;
             }
             let name = told.label.take().unwrap_or_else(|| label::of_step(model, id, step));
@@ -76,7 +87,7 @@ impl Plain {
                 lines.push((at, self.end_line(model, id, &name, step, now)));
             }
             told.label = Some(name);
-            self.steps.insert(id, told);
+            self.steps.insert(key, told);
         }
     }
 
@@ -140,7 +151,7 @@ fn base_span(model: &Model, id: StepId, step: &Step) -> (Option<Time>, Option<Ti
     if matches!(model.state(id), State::Failed | State::Cancelled) {
         return span(model, id, step);
     }
-    let used = group_of(model, id).and_then(|group| first_use(model, group, id, step));
+    let used = first_use(model, id, step);
     let known = matches!(model.state(id), State::Hit | State::Miss);
     let end = used.or(model.ended()).filter(|_| known);
     let blobs = model.vertices_of(id).flat_map(Vertex::blobs);
@@ -148,13 +159,15 @@ fn base_span(model: &Model, id: StepId, step: &Step) -> (Option<Time>, Option<Ti
     (pull.filter(|at| end.is_none_or(|end| *at <= end)), end)
 }
 
-fn group_of(model: &Model, id: StepId) -> Option<&Group> {
-    model.stack().groups().iter().find(|group| group.rows.iter().any(|row| row.steps.contains(&id)))
-}
-
 /// The first sign that something was done on top of a base image.
-fn first_use(model: &Model, group: &Group, base: StepId, step: &Step) -> Option<Time> {
-    let others = group.rows.iter().filter_map(|row| model.stack().cell(row, step.name.platform.as_ref()));
+fn first_use(model: &Model, base: StepId, step: &Step) -> Option<Time> {
+    let platform = step.name.platform.as_ref();
+    let cells = |group: &Group| -> Vec<StepId> {
+        group.rows.iter().filter_map(|row| model.stack().cell(row, platform)).collect()
+    };
+    // Several stages may begin with one base image, which then has one vertex for all of them.
+    let stages = model.stack().groups().iter().map(cells).filter(|cells| cells.contains(&base));
+    let others = stages.flatten();
     let signs = others.filter(|id| *id != base).flat_map(|id| model.vertices_of(id)).filter_map(|vertex| {
         let said = vertex.log.ended().next().map(|line| line.at);
         let done = matches!(vertex.phase(), Phase::Done | Phase::Failed).then(|| vertex.completed());

@@ -1,0 +1,58 @@
+//! What is told of the vertices that are no steps.
+
+use super::{Placed, Plain, steps};
+use crate::event::Time;
+use crate::model::{Kind, Model, Outcome, Phase, State, Vertex};
+use crate::report::styled::StyledLine;
+use crate::report::words::{self, Role, Sign};
+
+impl Plain {
+    /// Vertices that are no steps: the transfers of cache and image, and whatever fails.
+    pub(super) fn others(&mut self, model: &Model, border: Time, lines: &mut Vec<Placed>) {
+        for (id, vertex) in model.vertices().filter(|(id, _)| model.step_of(*id).is_none()) {
+            let loud = matches!(vertex.kind, Kind::CacheImport(_) | Kind::CacheExport | Kind::Export);
+            let mut told = self.others.remove(&id).unwrap_or_default();
+            let exports = matches!(vertex.kind, Kind::CacheExport | Kind::Export);
+            if let Some(at) = vertex.started().filter(|at| exports && !told.started && *at <= border) {
+                told.started = true;
+                lines.push((at, StyledLine::new().with(vertex.name.as_str(), Role::Plain)));
+            }
+            self.log(model, id, vertex.name.as_str(), border, lines);
+            let at = steps::ended_at(vertex, model.ended()).filter(|at| !told.ended && *at <= border);
+            if let Some(at) = at
+                && let Some(line) = self.ending(vertex, at, loud)
+            {
+                told.ended = true;
+                lines.push((at, line));
+            }
+            self.others.insert(id, told);
+        }
+    }
+
+    /// How such a vertex ended, where that is worth a line: a transfer is, and whatever fails.
+    fn ending(&self, vertex: &Vertex, at: Time, loud: bool) -> Option<StyledLine> {
+        let name = vertex.name.as_str();
+        let (what, reference) = match &vertex.kind {
+            Kind::CacheImport(reference) => ("cache import", Some(reference)),
+            Kind::CacheExport => ("cache export", None),
+            _ => (name, None),
+        };
+        let outcome = match vertex.phase() {
+            Phase::Failed => {
+                let error = vertex.error.as_ref().map_or("", |error| error.as_str());
+                let from = reference.map(|reference| format!("from {reference}: ")).unwrap_or_default();
+                let line = StyledLine::new().with(format!("! {what} failed: "), Role::Bad);
+                return Some(line.with(format!("{from}{error}"), Role::Plain));
+            }
+            Phase::Cancelled | Phase::Running(_) => Sign::of_state(State::Cancelled, Outcome::Cancelled),
+            _ => Sign { word: "done", ..Sign::of_state(State::Hit, Outcome::Success) },
+        };
+        let sign = format!("{} {}", outcome.shape(self.options.ascii), outcome.word);
+        loud.then(|| {
+            StyledLine::new()
+                .with(format!("{name}  "), Role::Plain)
+                .with(sign, outcome.role)
+                .with(format!(" {}", words::duration(vertex.run_time(at))), Role::Plain)
+        })
+    }
+}
