@@ -112,18 +112,20 @@ fn draw(model: &Model, now: Time, keys: &str, area: Rect) -> Buffer {
     buffer
 }
 
-/// Whether there is a PNG of it now, or none is wanted.
+/// Makes a PNG of it; whether that could be done.
 fn convert(svg: &Path, name: &str) -> bool {
     // What nobody shows is looked at and thrown away.
-    let folder = if SHOWN.contains(&name) {
-        scenes::project("assets/screens")
-    } else {
-        scenes::project("target/screens")
-    };
+    let folder = scenes::project(if SHOWN.contains(&name) { "assets/screens" } else { "target/screens" });
     fs::create_dir_all(&folder).unwrap();
     let png = folder.join(format!("{name}.png"));
-    let done = Command::new("rsvg-convert").arg("--zoom=1.25").arg("-o").arg(png).arg(svg).status();
-    done.is_ok_and(|status| status.success())
+    let made = Command::new("rsvg-convert").arg("-o").arg(&png).arg(svg).status();
+    if !made.is_ok_and(|status| status.success()) {
+        return false;
+    }
+    // A screen has few colours: where pngquant is installed, the file becomes a third.
+    let smaller = ["--force", "--skip-if-larger", "--strip", "--ext", ".png", "64"];
+    drop(Command::new("pngquant").args(smaller).arg(&png).status());
+    true
 }
 
 /// Size of a cell, and room around the screen, in pixels.

@@ -134,7 +134,7 @@ fn bar(screen: &Screen<'_>, counts: &Counts, area: Rect, buf: &mut Buffer) {
     let theme = screen.ui.theme;
     let parts = [
         (counts.of(State::Hit), Role::Good, theme.pick("━", "=")),
-        (counts.of(State::Miss), Role::Busy, theme.pick("━", "#")),
+        (counts.of(State::Miss), Role::Ran, theme.pick("━", "#")),
         (counts.of(State::Failed) + counts.of(State::Cancelled), Role::Bad, theme.pick("━", "x")),
         (counts.of(State::NotNeeded), Role::Dim, theme.pick("━", "-")),
     ];
