@@ -161,7 +161,9 @@ async fn demo(cli: &Cli, args: &cli::Demo, around: &Surroundings) -> Result<(), 
         stage.ui.reset();
         let scene = Scene { number: at + 1, of: scenes.len(), title: scenes[at].title };
         stage.ui.replay = Some(ReplayStatus { scene: Some(scene), ..ReplayStatus::default() });
-        match stage.watch(&mut session, feed, &mut signals).run().await? {
+        let watch = stage.watch(&mut session, feed, &mut signals);
+        let more = args.scenario.is_none() && at + 1 < scenes.len();
+        match (Watch { more, ..watch }).run().await? {
             Left::Scene(Action::PreviousScene) => at = at.saturating_sub(1),
             Left::Scene(_) => at = (at + 1).min(scenes.len() - 1),
             Left::Quit => return Ok(()),
@@ -197,6 +199,7 @@ impl Stage {
             stay: false,
             leaving: false,
             signal: None,
+            more: false,
         }
     }
 }

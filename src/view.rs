@@ -20,6 +20,7 @@ mod header;
 mod log;
 mod overlay;
 mod stack;
+mod summary;
 mod text;
 
 use ratatui::buffer::Buffer;
@@ -60,6 +61,11 @@ impl Screen<'_> {
         let areas = self.areas(area);
         let inner = |area: Rect| usize::from(area.height.saturating_sub(1));
         Pages { stack: inner(areas.stack), log: inner(areas.log) }
+    }
+
+    /// Whether the build has ended and there is no search to be seen in its log.
+    fn is_over(&self) -> bool {
+        self.model.outcome() != Outcome::Running && self.ui.log.wanted.is_empty()
     }
 
     fn areas(&self, area: Rect) -> Areas {
@@ -107,6 +113,7 @@ impl Screen<'_> {
         let looking_elsewhere = self.ui.cursor.is_some() || self.ui.log.top.is_some();
         match self.model.failure() {
             Some(failure) if !looking_elsewhere => failure::render(self, &failure, areas.log, buf),
+            None if !looking_elsewhere && self.is_over() => summary::render(self, areas.log, buf),
             _ => log::render(self, areas.log, buf),
         }
         footer::render(self, areas.footer, buf);

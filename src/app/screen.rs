@@ -22,6 +22,8 @@ use crate::view::{self, Screen};
 
 /// A frame lasts at least so long: ten a second are enough for the eye, and for a line over SSH.
 const FRAME: Duration = Duration::from_millis(100);
+/// How long the end of one scene stands before the next begins.
+const LOOK: Duration = Duration::from_secs(6);
 /// News taken before the next look at keys and signals.
 const AT_ONCE: usize = 64;
 
@@ -48,6 +50,8 @@ pub(super) struct Watch<'a> {
     pub(super) stay: bool,
     pub(super) leaving: bool,
     pub(super) signal: Option<Number>,
+    /// Whether another scene follows when this one has been seen.
+    pub(super) more: bool,
 }
 
 impl Watch<'_> {
@@ -80,12 +84,22 @@ impl Watch<'_> {
                 _ = tick.tick(), if moves => {
                     dirty = !self.draw()?;
                 }
+                () = tokio::time::sleep(LOOK), if self.more && !moves && self.has_been_seen() => {
+                    return Ok(Left::Scene(Action::NextScene));
+                }
             }
             if self.is_over(open) {
                 self.draw()?;
                 return Ok(self.signal.map_or(Left::Quit, Left::Signal));
             }
         }
+    }
+
+    /// Whether a replay has ended and nobody holds on to anything in it.
+    fn has_been_seen(&self) -> bool {
+        let ended =
+            self.session.replay.as_ref().is_some_and(|replay| replay.ended && !replay.clock.is_paused());
+        ended && !self.ui.holds()
     }
 
     /// Whether a build has ended and nobody looks at it any more.

@@ -78,13 +78,13 @@ fn right_end(screen: &Screen<'_>) -> String {
     match &screen.ui.replay {
         Some(replay) => {
             let scene =
-                replay.scene.map(|s| format!("{} of {}: {} · ", s.number, s.of, s.title)).unwrap_or_default();
+                replay.scene.map(|s| format!("{}/{} {} · ", s.number, s.of, s.title)).unwrap_or_default();
             let state = match (replay.paused, screen.model.outcome()) {
                 (true, _) => theme.pick("‖ paused", "|| paused").to_owned(),
                 (false, Outcome::Running) => format!("{} {}", theme.pick("▶", ">"), replay.speed),
                 (false, _) => theme.pick("■ end", "# end").to_owned(),
             };
-            format!("{scene}replay {state} · {wall}")
+            format!("{scene}{state} · {wall}")
         }
         None => format!("{wall} elapsed"),
     }

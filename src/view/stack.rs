@@ -109,7 +109,8 @@ fn widths(screen: &Screen<'_>, width: usize, columns: usize, entries: &[Entry]) 
     let cell = match width.saturating_sub(layer) / columns.max(1) {
         _ if width >= 76 + columns * 32 => 32,
         each if each >= 46 => 21,
-        each => (each / 2).clamp(3, 17),
+        each if each >= 30 => 17,
+        each => (each / 2).clamp(3, 15),
     };
     let instruction = width.saturating_sub(layer + columns * cell + 2).max(1);
     Widths { layer, instruction, cell }
@@ -176,7 +177,7 @@ fn draw_row(
     let name = words::truncate(layer.unwrap_or_default(), widths.layer - 1);
     buf.set_string(x, area.y, name, theme.style(Role::Strong));
     x += widths.layer as u16;
-    let text = words::truncate(row.instruction.as_str(), widths.instruction);
+    let text = words::truncate(&words::instruction(row.instruction.as_str()), widths.instruction);
     let quiet = !row
         .steps
         .iter()
