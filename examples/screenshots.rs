@@ -1,4 +1,5 @@
-//! Draws named screens at several sizes into `assets/screens`: as SVG, and as PNG where `rsvg-convert` is installed.
+//! Draws named screens at several sizes: as SVG, and as PNG where `rsvg-convert` is installed. Those that are handed out go
+//! to `assets/screens`, the others, and what is only to be looked at, to `target/screens`.
 //!
 //! ```text
 //! cargo run --example screenshots             all of them
@@ -37,6 +38,9 @@ const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
 const SHOWN: [&str; 4] =
     ["mid-build-120x40", "requirements-120x40", "failure-120x40", "first-build-end-80x24"];
 
+/// The screens whose SVG is.
+const KEPT: [&str; 6] = ["mid-build", "first-build-end", "requirements", "failure", "multistage", "help"];
+
 /// A build at a moment.
 struct Scene {
     name: &'static str,
@@ -48,10 +52,12 @@ struct Scene {
 
 fn main() {
     let wanted = std::env::args().nth(1).unwrap_or_default();
-    let folder = scenes::project("assets/screens");
-    fs::create_dir_all(&folder).unwrap();
     let mut png = true;
+    for folder in ["assets/screens", "target/screens"] {
+        fs::create_dir_all(scenes::project(folder)).unwrap();
+    }
     for scene in scenes() {
+        let folder = if KEPT.contains(&scene.name) { "assets/screens" } else { "target/screens" };
         let (model, now) = scenes::until(&scene.events, scene.share);
         for (width, height) in SIZES {
             let name = format!("{}-{width}x{height}", scene.name);
@@ -59,7 +65,7 @@ fn main() {
                 continue;
             }
             let buffer = draw(&model, now, scene.keys, Rect::new(0, 0, width, height));
-            let file = folder.join(format!("{name}.svg"));
+            let file = scenes::project(&format!("{folder}/{name}.svg"));
             fs::write(&file, svg(&buffer)).unwrap();
             png = png && convert(&file, &name);
             println!("{name}");
@@ -112,18 +118,20 @@ fn draw(model: &Model, now: Time, keys: &str, area: Rect) -> Buffer {
     buffer
 }
 
-/// Whether there is a PNG of it now, or none is wanted.
+/// Makes a PNG of it; whether that could be done.
 fn convert(svg: &Path, name: &str) -> bool {
     // What nobody shows is looked at and thrown away.
-    let folder = if SHOWN.contains(&name) {
-        scenes::project("assets/screens")
-    } else {
-        scenes::project("target/screens")
-    };
+    let folder = scenes::project(if SHOWN.contains(&name) { "assets/screens" } else { "target/screens" });
     fs::create_dir_all(&folder).unwrap();
     let png = folder.join(format!("{name}.png"));
-    let done = Command::new("rsvg-convert").arg("--zoom=1.25").arg("-o").arg(png).arg(svg).status();
-    done.is_ok_and(|status| status.success())
+    let made = Command::new("rsvg-convert").arg("-o").arg(&png).arg(svg).status();
+    if !made.is_ok_and(|status| status.success()) {
+        return false;
+    }
+    // A screen has few colours: where pngquant is installed, the file becomes a third.
+    let smaller = ["--force", "--skip-if-larger", "--strip", "--ext", ".png", "64"];
+    drop(Command::new("pngquant").args(smaller).arg(&png).status());
+    true
 }
 
 /// Size of a cell, and room around the screen, in pixels.

@@ -94,8 +94,18 @@ impl Screen<'_> {
 impl Widget for &Screen<'_> {
     fn render(self, area: Rect, buf: &mut Buffer) {
         if area.width < LEAST.0 || area.height < LEAST.1 {
-            return header::small(self, area, buf);
+            header::small(self, area, buf);
+        } else {
+            self.panes(area, buf);
         }
+        if self.ui.theme.ascii {
+            text::only_ascii(area, buf);
+        }
+    }
+}
+
+impl Screen<'_> {
+    fn panes(&self, area: Rect, buf: &mut Buffer) {
         let areas = self.areas(area);
         header::render(self, areas.header, buf);
         stack::render(self, areas.stack, buf);

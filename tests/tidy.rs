@@ -31,7 +31,8 @@ const ROOMS: &[(&str, Uses)] = &[
     ("source", Uses::Only(&["event", "config", "error", "clock", "recording"])),
     ("report", Uses::Only(&["model", "event"])),
     ("ui", Uses::Only(&["model", "event", "report::words"])),
-    ("view", Uses::Only(&["model", "ui", "event", "report::words"])),
+    // The screen and the plain output sum a build up in the same lines.
+    ("view", Uses::Only(&["model", "ui", "event", "report::words", "report::end"])),
 ];
 
 /// Rooms that do no I/O and read no clock: what they hold follows from the events alone.

@@ -2,6 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Clear, Paragraph, Widget, Wrap};
 
@@ -94,6 +95,7 @@ fn window(screen: &Screen<'_>, title: &str, lines: Vec<Line<'_>>, top: usize, ar
     let block = Block::bordered()
         .border_type(kind)
         .border_style(theme.style(Role::Dim))
+        .title_style(Style::reset())
         .title(Span::styled(title.to_owned(), theme.style(Role::Strong)))
         .padding(ratatui::widgets::Padding::horizontal(1));
     let block = if theme.ascii { block.border_set(ASCII_BORDER) } else { block };

@@ -209,7 +209,7 @@ fn cell_line(
         None if model.outcome() == Outcome::Running => State::Waiting,
         None => State::NotNeeded,
     };
-    let look = Sign::of_state(state, model.outcome());
+    let look = cell.map_or_else(|| Sign::of_state(state, model.outcome()), |id| Sign::of_step(model, id));
     let shape = look.shape(theme.ascii);
     let style = if marked { theme.cursor() } else { theme.style(look.role) };
     let time = cell.map(|id| (model.run_time(id, screen.now), model.pull_time(id, screen.now)));

@@ -22,6 +22,8 @@ pub(super) fn title(theme: Theme, focused: bool, left: Row<'_>, right: &str, are
     spans.push(Span::raw(" "));
     let left = Row::from(spans);
     let used = left.width() as u16;
+    // What is written on the rule does not take over its look.
+    buf.set_style(Rect { width: used.min(room.width), ..room }, Style::reset());
     left.render(room, buf);
     let note = format!(" {right} ");
     let length = unicode_width::UnicodeWidthStr::width(note.as_str()) as u16;
@@ -105,5 +107,20 @@ fn color(color: Color) -> Ink {
     match color {
         Color::Indexed(n) => NAMED.get(usize::from(n)).copied().unwrap_or(Ink::Indexed(n)),
         Color::Rgb(r, g, b) => Ink::Rgb(r, g, b),
+    }
+}
+
+/// Whatever is not ASCII becomes what stands for it: marks of our own that have no stand-in where they are drawn, and
+/// what others wrote.
+pub(super) fn only_ascii(area: Rect, buf: &mut Buffer) {
+    for place in area.intersection(buf.area).positions() {
+        let Some(cell) = buf.cell_mut(place).filter(|cell| !cell.symbol().is_ascii()) else { continue };
+        let ascii = match cell.symbol() {
+            "…" => ">",
+            "·" | "–" | "—" | "─" | "━" => "-",
+            "│" | "┃" => "|",
+            _ => "?",
+        };
+        cell.set_symbol(ascii);
     }
 }
