@@ -7,7 +7,7 @@ use super::VERSION;
 use crate::event::{Digest, Line, Platform, Text, Time, Warning};
 use crate::model::{Group, Model, Outcome, Row, State, StepId, Vertex};
 use crate::report::cache::CacheSummary;
-use crate::report::{failure, table};
+use crate::report::table;
 
 /// Lines of the failed step's output that the summary repeats.
 const LAST_LINES: usize = 20;
@@ -279,7 +279,7 @@ fn warning(warning: &Warning) -> WarningSummary {
 }
 
 fn error(model: &Model) -> Option<Error> {
-    let failure = failure::shown(model)?;
+    let failure = model.failure()?;
     let vertex = failure.vertex.and_then(|id| model.vertex(id));
     let text = |line: &Line| line.text().trim_end().to_owned();
     let log = vertex.map(|vertex| {
