@@ -51,8 +51,10 @@ async fn command(cli: Cli) -> Result<(), Error> {
         Command::Demo(args) => demo(&cli, args, &around).await,
         Command::Config(what) => configuration::run(*what, &cli.global, &around),
         Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "layertop", &mut std::io::stdout());
-            Ok(())
+            // Into memory first: the generator panics where its writer fails, and a reader may be gone.
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "layertop", &mut script);
+            configuration::print(&String::from_utf8_lossy(&script))
         }
     }
 }
