@@ -86,6 +86,9 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     let end = running.end.await;
     let closed = session.close();
     look.farewell(&session, closed.as_ref().and_then(|closed| closed.path.as_deref()))?;
+    if let Some(problem) = closed.and_then(|closed| closed.problem) {
+        configuration::complain(&format!("warning: {problem}\n"));
+    }
     if let Some(number) = ended_by {
         return Err(die_by(number));
     }
