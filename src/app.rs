@@ -101,8 +101,11 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
             exit_code: diagnosis.exit_code,
         }),
         Some(diagnosis) => Err(Error::Exit(diagnosis.exit_code)),
-        None if exit_code == 0 => Ok(()),
-        None => Err(Error::Exit(u8::try_from(exit_code).unwrap_or(1))),
+        None => {
+            look.errors(&session);
+            let code = u8::try_from(exit_code).unwrap_or(1);
+            if code == 0 { Ok(()) } else { Err(Error::Exit(code)) }
+        }
     }
 }
 
@@ -135,6 +138,7 @@ async fn replay(cli: &Cli, args: &cli::Replay, around: &Surroundings) -> Result<
         return Err(die_by(number));
     }
     look.farewell(&session, None)?;
+    look.errors(&session);
     match session.model.exit_code() {
         Some(code) if args.exit_code && code != 0 => Err(Error::Exit(u8::try_from(code).unwrap_or(1))),
         _ => Ok(()),
