@@ -21,7 +21,8 @@ pub struct Summary {
     pub version: u64,
     /// How the build ended.
     pub result: BuildResult,
-    /// Exit code of buildx, or the one that it would have given; null where that is not known.
+    /// What layertop ended with: the exit code of buildx, or 4 where there was nothing to build with. Of a stream without its
+    /// process the one that buildx would have given; null where that is not known.
     pub exit_code: Option<i32>,
     /// Arrival of the first event, in µs since the Unix epoch; null where there was none.
     pub started: Option<Time>,
