@@ -82,7 +82,7 @@ impl Look {
     /// The errors that `--progress quiet` leaves to be said.
     pub(super) fn errors(self, session: &Session) {
         let model = &session.model;
-        let Some(failure) = failure::shown(model).filter(|_| self.progress == Progress::Quiet) else {
+        let Some(failure) = model.failure().filter(|_| self.progress == Progress::Quiet) else {
             return;
         };
         let color = self.theme.color && std::io::stderr().is_terminal();
