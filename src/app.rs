@@ -51,8 +51,10 @@ async fn command(cli: Cli) -> Result<(), Error> {
         Command::Demo(args) => demo(&cli, args, &around).await,
         Command::Config(what) => configuration::run(*what, &cli.global, &around),
         Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "layertop", &mut std::io::stdout());
-            Ok(())
+            // Into memory first: the generator panics where its writer fails, and a reader may be gone.
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "layertop", &mut script);
+            configuration::print(&String::from_utf8_lossy(&script))
         }
     }
 }
@@ -84,6 +86,9 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     let end = running.end.await;
     let closed = session.close();
     look.farewell(&session, closed.as_ref().and_then(|closed| closed.path.as_deref()))?;
+    if let Some(problem) = closed.and_then(|closed| closed.problem) {
+        configuration::complain(&format!("warning: {problem}\n"));
+    }
     if let Some(number) = ended_by {
         return Err(die_by(number));
     }
@@ -96,8 +101,11 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
             exit_code: diagnosis.exit_code,
         }),
         Some(diagnosis) => Err(Error::Exit(diagnosis.exit_code)),
-        None if exit_code == 0 => Ok(()),
-        None => Err(Error::Exit(u8::try_from(exit_code).unwrap_or(1))),
+        None => {
+            look.errors(&session);
+            let code = u8::try_from(exit_code).unwrap_or(1);
+            if code == 0 { Ok(()) } else { Err(Error::Exit(code)) }
+        }
     }
 }
 
@@ -130,6 +138,7 @@ async fn replay(cli: &Cli, args: &cli::Replay, around: &Surroundings) -> Result<
         return Err(die_by(number));
     }
     look.farewell(&session, None)?;
+    look.errors(&session);
     match session.model.exit_code() {
         Some(code) if args.exit_code && code != 0 => Err(Error::Exit(u8::try_from(code).unwrap_or(1))),
         _ => Ok(()),

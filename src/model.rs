@@ -186,6 +186,7 @@ impl Model {
     /// The columns of the stack: the platforms asked for, else those seen, else one without a name.
     pub fn platforms(&self) -> Vec<Option<Platform>> {
         let mut platforms: Vec<Option<Platform>> = self.started.platforms.iter().cloned().map(Some).collect();
+        let asked = platforms.len();
         for (_, step) in self.stack.steps() {
             if let Some(seen) = &step.name.platform
                 && !platforms.iter().flatten().any(|known| known == seen)
@@ -193,6 +194,8 @@ impl Model {
                 platforms.push(Some(seen.clone()));
             }
         }
+        // The stream names them in any order.
+        platforms[asked..].sort();
         if platforms.is_empty() {
             platforms.push(None);
         }

@@ -31,8 +31,8 @@ pub enum Overlay {
     /// Nothing.
     #[default]
     None,
-    /// The keys.
-    Help,
+    /// The keys, scrolled down by so many lines.
+    Help(usize),
     /// All warnings, scrolled down by so many lines.
     Warnings(usize),
     /// "A build is running: quit?"
@@ -210,11 +210,7 @@ impl Ui {
                 self.overlay = Overlay::None;
                 matches!(key.code, KeyCode::Char('y' | 'Y' | 'q') | KeyCode::Enter).then_some(Effect::Quit)
             }
-            Overlay::Help if action.is_some() => {
-                self.overlay = Overlay::None;
-                None
-            }
-            Overlay::Warnings(top) => {
+            Overlay::Help(top) | Overlay::Warnings(top) => {
                 match action {
                     Some(Action::Down) => *top += 1,
                     Some(Action::PageDown) => *top += 10,
@@ -226,7 +222,6 @@ impl Ui {
                 }
                 None
             }
-            Overlay::Help => None,
             Overlay::None => self.act(action?, model, pages),
         }
     }
@@ -255,7 +250,7 @@ impl Ui {
             Action::Quit | Action::Interrupt => return Some(Effect::Quit),
             Action::Suspend => return Some(Effect::Suspend),
             Action::Redraw => return Some(Effect::Redraw),
-            Action::Help => self.overlay = Overlay::Help,
+            Action::Help => self.overlay = Overlay::Help(0),
             Action::Warnings => self.overlay = Overlay::Warnings(0),
             Action::Search => self.overlay = Overlay::Search(tui_input::Input::default()),
             Action::Filter => self.overlay = Overlay::Filter(tui_input::Input::new(self.filter.clone())),

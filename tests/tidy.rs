@@ -32,7 +32,7 @@ const ROOMS: &[(&str, Uses)] = &[
     ("report", Uses::Only(&["model", "event"])),
     ("ui", Uses::Only(&["model", "event", "report::words"])),
     // The screen and the plain output sum a build up in the same lines.
-    ("view", Uses::Only(&["model", "ui", "event", "report::words", "report::end"])),
+    ("view", Uses::Only(&["model", "ui", "event", "report::words", "report::end", "report::failure"])),
 ];
 
 /// Rooms that do no I/O and read no clock: what they hold follows from the events alone.

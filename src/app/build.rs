@@ -159,7 +159,11 @@ async fn drive(
         Err(error) => Err(error),
     };
     let (exit_code, trouble) = match &end {
-        Ok(end) => (end.exit_code, end.diagnosis.as_ref().map(|d| format!("{}: {}", d.message, d.hint))),
+        // What is shown and recorded is what layertop ends with.
+        Ok(End { diagnosis: Some(why), .. }) => {
+            (i32::from(why.exit_code), Some(format!("{}: {}", why.message, why.hint)))
+        }
+        Ok(end) => (end.exit_code, None),
         Err(error) => (i32::from(error.exit_code()), Some(error.to_string())),
     };
     events.extend(trouble.map(|trouble| voice.now(notice(Level::Error, &trouble))));

@@ -42,6 +42,12 @@ fn checked(config: &Config) -> String {
     text
 }
 
+/// Writes to standard error. Where nobody reads that, there is nobody to tell.
+pub(super) fn complain(text: &str) {
+    let mut out = std::io::stderr().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
 /// Writes to standard output; a reader that has gone is no error.
 pub(super) fn print(text: &str) -> Result<(), Error> {
     let mut out = std::io::stdout().lock();

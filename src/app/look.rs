@@ -9,7 +9,7 @@ use super::session::Session;
 use crate::cli::{Color, Global, Progress};
 use crate::config::{Config, Surroundings};
 use crate::error::Error;
-use crate::report::{end, plain};
+use crate::report::{end, failure, plain};
 use crate::terminal;
 use crate::ui::theme::Theme;
 
@@ -78,7 +78,24 @@ impl Look {
             _ => Ok(()),
         }
     }
+
+    /// The errors that `--progress quiet` leaves to be said.
+    pub(super) fn errors(self, session: &Session) {
+        let model = &session.model;
+        let Some(failure) = model.failure().filter(|_| self.progress == Progress::Quiet) else {
+            return;
+        };
+        let color = self.theme.color && std::io::stderr().is_terminal();
+        let mut text = String::new();
+        for line in failure::lines(model, &failure, &FAILURE, self.theme.ascii) {
+            line.write(color, &mut text);
+        }
+        configuration::complain(&text);
+    }
 }
+
+/// A failed build says as much of its failure here as in plain output.
+const FAILURE: failure::Limits = failure::Limits { logs: 20, excerpt: usize::MAX, columns: usize::MAX };
 
 /// `--color`, then `NO_COLOR`, `CLICOLOR_FORCE`, `CLICOLOR` (no-color.org, bixense.com/clicolors), then the terminal.
 fn colored<'a>(color: Color, tty: bool, var: &impl Fn(&str) -> Option<&'a str>) -> bool {

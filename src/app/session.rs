@@ -41,11 +41,13 @@ pub(super) struct Session {
     pub(super) replay: Option<replay::State>,
     clock: Clock,
     recorder: Option<Recorder>,
+    /// Whether the recording's problem has been said.
+    warned: bool,
 }
 
 impl Session {
     pub(super) fn new(clock: Clock, recorder: Option<Recorder>) -> Self {
-        Self { model: Model::default(), replay: None, clock, recorder }
+        Self { model: Model::default(), replay: None, clock, recorder, warned: false }
     }
 
     /// Takes news; gives the events back, with layertop's own among them.
@@ -63,6 +65,7 @@ impl Session {
                 let notice = Stamped { at: self.clock.now(), event: Event::Notice(notice) };
                 self.model.apply(&notice);
                 events.push(notice);
+                self.warned = true;
             }
         }
         events
@@ -84,8 +87,10 @@ impl Session {
         self.replay.as_ref().map(|replay| replay.clock.speed())
     }
 
-    /// Ends the recording.
+    /// Ends the recording. Its problem is one that nobody has heard of: that a disk is full may be found by the last write
+    /// only, when no front end listens any more.
     pub(super) fn close(&mut self) -> Option<Closed> {
-        self.recorder.take().map(Recorder::close)
+        let closed = self.recorder.take().map(Recorder::close)?;
+        Some(Closed { problem: closed.problem.filter(|_| !self.warned), ..closed })
     }
 }

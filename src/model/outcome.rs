@@ -119,8 +119,8 @@ impl Model {
         let vertex = self.vertices().find(|(_, v)| v.phase() == Phase::Failed && !is_soft(v));
         let own = vertex.as_ref().and_then(|(_, v)| v.error.clone());
         let said = self.error_line();
-        let ended_badly = matches!(self.outcome(), Outcome::Failed | Outcome::Cancelled);
-        if vertex.is_none() && !ended_badly {
+        // A build that the user stopped has not failed.
+        if vertex.is_none() && self.outcome() != Outcome::Failed {
             return None;
         }
         let message = said.or(own).unwrap_or_else(|| match self.exit_code() {

@@ -132,8 +132,29 @@ impl Stack {
             };
             self.step_of.extend(step.map(|step| (id, step)));
         }
+        self.share_bases(vertices, index);
         for group in &mut self.groups {
             name_layers(group, &before, &self.namer);
+        }
+    }
+
+    /// A base image that several stages begin with has one vertex, in one of them. The others' first row is known by what
+    /// their second is computed from.
+    fn share_bases(&mut self, vertices: &[Vertex], index: &HashMap<Digest, VertexId>) {
+        for group in &mut self.groups {
+            let [first, second, ..] = group.rows.as_mut_slice() else { continue };
+            if !first.steps.is_empty() || !first.instruction.is_empty() {
+                continue;
+            }
+            let steps = second.steps.iter().filter_map(|id| self.steps.get(id.0 as usize));
+            let vertices_of =
+                steps.flat_map(|step| &step.vertices).filter_map(|id| vertices.get(id.0 as usize));
+            let inputs = vertices_of.flat_map(|vertex| &vertex.inputs).filter_map(|input| index.get(input));
+            let base = inputs.filter_map(|id| self.step_of.get(id)).find_map(|id| {
+                let name = &self.steps.get(id.0 as usize)?.name;
+                name.is_from().then(|| name.instruction.clone())
+            });
+            first.instruction = base.unwrap_or_default();
         }
     }
 

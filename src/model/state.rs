@@ -66,7 +66,8 @@ impl Counts {
     /// Share of hits among the steps of which it is known whether they hit, 0 to 1; none before the first.
     pub fn hit_rate(&self) -> Option<f64> {
         let hits = self.of(State::Hit);
-        let known = hits + self.of(State::Miss) + self.of(State::Failed) + self.of(State::Running);
+        // What was stopped or failed did run: it was no hit.
+        let known = hits + self.of(State::Miss) + self.of(State::Failed) + self.of(State::Cancelled);
         (known > 0).then(|| hits as f64 / known as f64)
     }
 }
@@ -78,7 +79,7 @@ pub struct Activity {
     pub verb: &'static str,
     /// How many blobs or layers are on their way.
     pub count: usize,
-    /// Bytes done, of those whose size is known.
+    /// Bytes done; some transfers do not say how many.
     pub current: u64,
     /// Bytes in all, of those whose size is known.
     pub total: u64,
@@ -181,10 +182,8 @@ impl Model {
                     activities.len() - 1
                 });
                 activities[at].count += 1;
-                if status.total > 0 {
-                    activities[at].current += status.current.min(status.total);
-                    activities[at].total += status.total;
-                }
+                activities[at].current += status.current;
+                activities[at].total += status.total;
             }
         }
         activities
@@ -203,7 +202,7 @@ fn verb(kind: &Kind, status: &StatusUpdate) -> Option<&'static str> {
         Kind::Export => Some("exporting"),
         _ if id.starts_with("extracting sha256:") => Some("extracting"),
         _ if id.starts_with("sha256:") => Some("pulling"),
-        _ if id.starts_with("transferring") => Some("sending context"),
+        _ if id.starts_with("transferring context") => Some("sending context"),
         _ => None,
     }
 }

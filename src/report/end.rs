@@ -43,7 +43,7 @@ pub fn lines(
     head.extend(complaint("! cache export failed: ", &cache.export, columns, ascii));
     head.extend(warnings(model, ascii));
     let limits = failure::Limits { columns, ..FAILURE };
-    let tail = failure::shown(model).map_or(Vec::new(), |why| failure::lines(model, &why, &limits, ascii));
+    let tail = model.failure().map_or(Vec::new(), |why| failure::lines(model, &why, &limits, ascii));
     let last = recording.map(|path| {
         let path = Text::clean(&path.to_string_lossy());
         StyledLine::new().with("recording: ", Role::Dim).with(path.as_str(), Role::Plain)

@@ -6,12 +6,6 @@ use super::words::{self, Role, Sign};
 use crate::event::Line;
 use crate::model::{Failure, Model, Outcome, State};
 
-/// Why the build failed, where it did: a build that the user stopped has not.
-pub fn shown(model: &Model) -> Option<Failure> {
-    let failure = model.failure()?;
-    (failure.vertex.is_some() || model.outcome() == Outcome::Failed).then_some(failure)
-}
-
 /// How much of a failure is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -45,7 +39,7 @@ pub fn lines(model: &Model, failure: &Failure, limits: &Limits, ascii: bool) -> 
         }
     }
     for line in excerpt(&failure.excerpt, limits.excerpt) {
-        let role = if line.contains(MARK) { Role::Bad } else { Role::Plain };
+        let role = if marked(line) { Role::Bad } else { Role::Plain };
         lines.push(StyledLine::new().with("  ", Role::Plain).with(line, role));
     }
     let message = words::squeeze(short(failure.message.as_str()), limits.columns.saturating_sub(2), ascii);
@@ -54,7 +48,7 @@ pub fn lines(model: &Model, failure: &Failure, limits: &Limits, ascii: bool) -> 
 }
 
 /// `BuildKit` repeats the whole command in its error; it is shown above it already.
-fn short(message: &str) -> &str {
+pub fn short(message: &str) -> &str {
     const BEHIND: &str = "did not complete successfully: ";
     let behind = message.starts_with("process \"").then(|| message.rfind(BEHIND)).flatten();
     behind.and_then(|at| message.get(at..)).unwrap_or(message)
@@ -63,10 +57,15 @@ fn short(message: &str) -> &str {
 /// How buildx marks the instruction that failed.
 const MARK: &str = ">>>";
 
+/// Whether a line of the excerpt is (a part of) the instruction that failed.
+pub fn marked(line: &str) -> bool {
+    line.contains(MARK)
+}
+
 /// The title, and as many lines around the first marked one as there is room for.
-fn excerpt(lines: &[Line], most: usize) -> impl Iterator<Item = &str> {
+pub fn excerpt(lines: &[Line], most: usize) -> impl Iterator<Item = &str> {
     let (title, body) = lines.split_at(lines.len().min(1));
-    let marked = body.iter().position(|line| line.text().contains(MARK)).unwrap_or(0);
+    let marked = body.iter().position(|line| marked(line.text())).unwrap_or(0);
     let from = marked.saturating_sub(most / 2).min(body.len().saturating_sub(most));
     title.iter().chain(body.iter().skip(from).take(most)).map(|line| line.text().trim_end())
 }

@@ -191,7 +191,7 @@ impl Plain {
     fn finish(&self, model: &Model, now: Time, out: &mut String) {
         let ascii = self.options.ascii;
         out.push('\n');
-        if let Some(failure) = failure::shown(model) {
+        if let Some(failure) = model.failure() {
             for line in failure::lines(
                 model,
                 &failure,
@@ -269,7 +269,7 @@ fn warning_line(warning: &Warning) -> StyledLine {
 
 /// The places of those lines that the failure at the end shows again.
 fn repeated(model: &Model) -> Vec<usize> {
-    let Some(failure) = failure::shown(model) else { return Vec::new() };
+    let Some(failure) = model.failure() else { return Vec::new() };
     let lines: Vec<&Output> = model.output().collect();
     let mut places = Vec::new();
     if let Some((title, body)) = failure.excerpt.split_first() {

@@ -10,8 +10,19 @@ pub struct LogView {
     pub top: Option<u64>,
     /// The text that is looked for; empty: none.
     pub wanted: String,
-    /// The line of the match that was jumped to last, counted like `top`.
-    pub found: Option<u64>,
+    /// The match that was jumped to last.
+    pub found: Option<Found>,
+}
+
+/// A line that holds what was looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// The line, counted like the log's top.
+    pub line: u64,
+    /// Which of the lines that hold it, from 1.
+    pub number: usize,
+    /// Of how many.
+    pub of: usize,
 }
 
 impl LogView {
@@ -53,15 +64,18 @@ impl LogView {
             .filter(|(_, line)| line.line.text().to_lowercase().contains(&wanted))
             .map(|(number, _)| number)
             .collect();
-        let next = match (self.found, below) {
-            (Some(at), true) => matches.iter().find(|n| **n > at).or(matches.first()),
-            (Some(at), false) => matches.iter().rfind(|n| **n < at).or(matches.last()),
-            (None, true) => matches.first(),
-            (None, false) => matches.last(),
+        let at = self.found.map(|found| found.line);
+        let next = match (at, below) {
+            (Some(at), true) => matches.iter().position(|n| *n > at).or(Some(0)),
+            (Some(at), false) => matches.iter().rposition(|n| *n < at).or(matches.len().checked_sub(1)),
+            (None, true) => Some(0),
+            (None, false) => matches.len().checked_sub(1),
         };
-        self.found = next.copied();
-        if let Some(found) = self.found {
-            self.top = Some(found.saturating_sub(page as u64 / 2));
+        let found = next
+            .and_then(|next| Some(Found { line: *matches.get(next)?, number: next + 1, of: matches.len() }));
+        self.found = found;
+        if let Some(found) = found {
+            self.top = Some(found.line.saturating_sub(page as u64 / 2));
         }
     }
 }

@@ -16,6 +16,10 @@ pub(super) fn lines(screen: &Screen<'_>) -> Vec<(Role, String)> {
     let failed = |t: &&Transfer| t.phase == Phase::Failed;
     for import in cache.imports.iter().filter(failed) {
         let from = import.reference.as_ref().map_or("", Text::as_str);
+        if why(import) == "not found" {
+            lines.push((Role::Warn, format!("no cache yet at {from}: nothing can hit from there")));
+            continue;
+        }
         lines
             .push((Role::Bad, format!("cache import failed: {} · nothing can hit from {from}", why(import))));
     }

@@ -91,9 +91,28 @@ fn right_end(screen: &Screen<'_>) -> String {
 }
 
 fn progress(screen: &Screen<'_>, counts: &Counts, area: Rect, buf: &mut Buffer) {
+    if counts.total == 0 {
+        return;
+    }
+    // Of one width whatever the counts are, so that nothing jumps.
+    let gauge = if area.width >= 100 { area.width / 3 } else { area.width / 8 };
+    bar(screen, counts, Rect { width: gauge, ..area }, buf);
+    let mut rest = Rect { x: area.x + gauge + 2, width: area.width.saturating_sub(gauge + 2), ..area };
+    for part in parts(screen, counts) {
+        let width = part.width() as u16;
+        if width > rest.width {
+            break;
+        }
+        part.render(Rect { width, ..rest }, buf);
+        rest.x += width + 2;
+        rest.width = rest.width.saturating_sub(width + 2);
+    }
+}
+
+/// How many steps are in which state; what matters less stands later.
+fn parts(screen: &Screen<'_>, counts: &Counts) -> Vec<Span<'static>> {
     let theme = screen.ui.theme;
-    let outcome = screen.model.outcome();
-    let mut spans =
+    let mut parts =
         vec![Span::styled(format!("{} of {}", counts.done(), counts.total), theme.style(Role::Strong))];
     for state in [
         State::Hit,
@@ -105,25 +124,17 @@ fn progress(screen: &Screen<'_>, counts: &Counts, area: Rect, buf: &mut Buffer) 
         State::NotNeeded,
     ] {
         let n = counts.of(state);
-        // Hits and misses are what it is all about: their places stay, so that nothing jumps.
+        // Hits and misses are what it is all about: their places stay.
         if n == 0 && !matches!(state, State::Hit | State::Miss) {
             continue;
         }
-        let look = Sign::of_state(state, outcome);
-        let shape = look.shape(theme.ascii);
-        let style = if n == 0 { theme.style(Role::Dim) } else { theme.style(look.role) };
-        spans.push(Span::styled(format!("  {shape} {n} {}", look.word), style));
+        let sign = Sign::of_state(state, screen.model.outcome());
+        let style = theme.style(if n == 0 { Role::Dim } else { sign.role });
+        parts.push(Span::styled(format!("{} {n} {}", sign.shape(theme.ascii), sign.word), style));
     }
-    if let Some(rate) = counts.hit_rate() {
-        spans.push(Span::styled(format!("  hit rate {:.0} %", rate * 100.0), theme.style(Role::Dim)));
-    }
-    let text = Line::from(spans);
-    let used = text.width() as u16 + 2;
-    let gauge = area.width.saturating_sub(used).min(area.width / 2);
-    let shown = if gauge >= 8 { gauge } else { 0 };
-    bar(screen, counts, Rect { width: shown, ..area }, buf);
-    let x = area.x + if shown > 0 { shown + 2 } else { 0 };
-    text.render(Rect { x, width: area.right().saturating_sub(x), ..area }, buf);
+    let rate = counts.hit_rate().map(|rate| format!("hit rate {:.0} %", rate * 100.0));
+    parts.extend(rate.map(|rate| Span::styled(rate, theme.style(Role::Dim))));
+    parts
 }
 
 /// A bar of what the steps became: hits, then misses, then what runs.
@@ -219,7 +230,8 @@ fn moving(screen: &Screen<'_>) -> Vec<String> {
     let text = |a: &crate::model::Activity| {
         let count = if a.count > 1 { format!(" {}", a.count) } else { String::new() };
         match a.total {
-            0 => format!("{}{count}", a.verb),
+            0 if a.current == 0 => format!("{}{count}", a.verb),
+            0 => format!("{}{count} {}", a.verb, words::bytes(a.current)),
             total => format!("{}{count} {} of {}", a.verb, words::bytes(a.current), words::bytes(total)),
         }
     };

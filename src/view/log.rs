@@ -25,10 +25,12 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     };
     let height = usize::from(area.height - 1);
     let first = screen.ui.log.first(&vertex.log, height);
-    let room = usize::from(area.width).saturating_sub(40).max(20);
+    let note = place(screen, &vertex.log, first, height);
+    // What the log is held at must be seen; of the step's name, what is left room for.
+    let room = usize::from(area.width).saturating_sub(words::width(&note) + 14).max(8);
     let name = words::truncate(&name(screen.model, id), room);
     let left = Line::from(vec![Span::styled("Log", style), Span::raw(" · "), Span::styled(name, style)]);
-    text::title(theme, focused, left, &place(screen, &vertex.log, first, height), area, buf);
+    text::title(theme, focused, left, &note, area, buf);
     for (i, line) in (first..first + height).enumerate() {
         let Some(line) = vertex.log.get(line) else { break };
         let row =
@@ -76,7 +78,10 @@ fn place(screen: &Screen<'_>, log: &crate::model::Log, first: usize, height: usi
         parts.push(format!("oldest {} not kept", log.dropped()));
     }
     if !screen.ui.log.wanted.is_empty() {
-        let found = if screen.ui.log.found.is_some() { "" } else { ": not found" };
+        let found = match screen.ui.log.found {
+            Some(found) => format!(" {} of {}", found.number, found.of),
+            None => ": not found".to_owned(),
+        };
         parts.push(format!("/{}{found}", words::truncate(&screen.ui.log.wanted, 16)));
     }
     match screen.ui.log.top {

@@ -12,7 +12,7 @@ use crate::ui::{Overlay, keys};
 
 pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     match &screen.ui.overlay {
-        Overlay::Help => help(screen, area, buf),
+        Overlay::Help(top) => help(screen, *top, area, buf),
         Overlay::Warnings(top) => warnings(screen, *top, area, buf),
         Overlay::Quit => {
             let lines = vec![
@@ -30,16 +30,17 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     }
 }
 
-fn help(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
+fn help(screen: &Screen<'_>, top: usize, area: Rect, buf: &mut Buffer) {
     let theme = screen.ui.theme;
     let replay = screen.ui.replay.is_some();
     let scenes = screen.ui.replay.as_ref().is_some_and(|replay| replay.scene.is_some());
     let cells: Vec<(String, &str)> = keys::active(replay, scenes)
         .map(|b| (if theme.ascii { ascii(b.label) } else { b.label.to_owned() }, b.help))
         .collect();
-    // Two columns where they fit, so that all keys are seen at once.
-    let columns = if area.width >= 110 || usize::from(area.height) < cells.len() + 2 { 2 } else { 1 };
-    let width = if columns == 2 { (usize::from(area.width.min(120)).saturating_sub(6)) / 2 } else { 60 };
+    // Two columns where they fit, so that all keys are seen at once; else one that scrolls.
+    let columns = if area.width >= 110 { 2 } else { 1 };
+    let width = if columns == 2 { (usize::from(area.width.min(130)).saturating_sub(6)) / 2 } else { 62 };
+    let width = width.min(usize::from(area.width).saturating_sub(6));
     let per_column = cells.len().div_ceil(columns);
     let cell = |n: usize| match cells.get(n) {
         Some((key, text)) => {
@@ -54,7 +55,9 @@ fn help(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
         None => Vec::new(),
     };
     let row = |n: usize| Line::from((0..columns).flat_map(|c| cell(n + c * per_column)).collect::<Vec<_>>());
-    window(screen, " Keys ", (0..per_column).map(row).collect(), 0, area, buf);
+    let more = per_column + 2 > usize::from(area.height);
+    let title = if more { " Keys · ↑↓ for more " } else { " Keys " };
+    window(screen, title, (0..per_column).map(row).collect(), top, area, buf);
 }
 
 fn ascii(label: &str) -> String {

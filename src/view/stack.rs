@@ -58,22 +58,28 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     let platforms = screen.model.platforms();
     let entries = entries(screen);
     let widths = widths(screen, usize::from(area.width), platforms.len(), &entries);
-    head(screen, &widths, &platforms, area, buf);
     let height = usize::from(area.height.saturating_sub(1));
     let first = first_line(screen, &entries, height);
-    let mut layer_above = None;
+    let hidden = (first, entries.len().saturating_sub(first + height));
+    head(screen, &widths, &platforms, hidden, area, buf);
+    let mut layer_above = Some("");
     for (line, entry) in entries.iter().skip(first).take(height).enumerate() {
         let place = Rect { y: area.y + 1 + line as u16, height: 1, ..area };
         match entry {
             Entry::Stage(name) => {
-                layer_above = None;
+                layer_above = Some("");
                 let name = words::truncate(name, usize::from(area.width.saturating_sub(1)));
                 buf.set_string(place.x + 1, place.y, name, screen.ui.theme.style(Role::Dim));
             }
             Entry::Row(id) => {
                 let Some(row) = rows::row(screen.model, *id) else { continue };
                 let layer = row.layer.as_ref().map(crate::event::Text::as_str);
-                let named = if layer == layer_above { None } else { layer };
+                // What belongs to no layer does not look like a part of the one above it.
+                let named = match layer {
+                    _ if layer == layer_above => "",
+                    Some(layer) => layer,
+                    None => screen.ui.theme.pick("·", "."),
+                };
                 layer_above = layer;
                 draw_row(screen, *id, row, named, &widths, &platforms, place, buf);
             }
@@ -83,17 +89,6 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
         let word =
             if screen.ui.filter.is_empty() { "no step is known yet" } else { "no layer holds that text" };
         buf.set_string(area.x + 1, area.y + 1, word, screen.ui.theme.style(Role::Dim));
-    }
-    let below = entries.len().saturating_sub(first + height);
-    if below > 0 || first > 0 {
-        let note = format!(" {first} above · {below} below ");
-        let width = words::width(&note) as u16;
-        buf.set_string(
-            area.right().saturating_sub(width + 1),
-            area.bottom() - 1,
-            note,
-            screen.ui.theme.style(Role::Strong),
-        );
     }
 }
 
@@ -108,18 +103,29 @@ fn widths(screen: &Screen<'_>, width: usize, columns: usize, entries: &[Entry]) 
     // Shape, word, time and bytes where there is room for a readable instruction as well; else without bytes; else what fits.
     let cell = match width.saturating_sub(layer) / columns.max(1) {
         _ if width >= 76 + columns * 32 => 32,
-        each if each >= 46 => 21,
-        each if each >= 30 => 17,
+        each if each >= 46 => 22,
+        each if each >= 30 => 18,
         each => (each / 2).clamp(3, 15),
     };
     let instruction = width.saturating_sub(layer + columns * cell + 2).max(1);
     Widths { layer, instruction, cell }
 }
 
-fn head(screen: &Screen<'_>, widths: &Widths, platforms: &[Option<Platform>], area: Rect, buf: &mut Buffer) {
+fn head(
+    screen: &Screen<'_>,
+    widths: &Widths,
+    platforms: &[Option<Platform>],
+    (above, below): (usize, usize),
+    area: Rect,
+    buf: &mut Buffer,
+) {
     let theme = screen.ui.theme;
     let focused = screen.ui.focus == Focus::Stack;
-    let mut left = vec![Span::styled("Stack", theme.style(if focused { Role::Strong } else { Role::Plain }))];
+    let style = theme.style(if focused { Role::Strong } else { Role::Plain });
+    let mut left = vec![Span::styled("Stack", style)];
+    if above + below > 0 {
+        left.push(Span::styled(format!(" · {above} above, {below} below"), theme.style(Role::Plain)));
+    }
     if !screen.ui.filter.is_empty() {
         left.push(Span::styled(format!(" · only {:?}", screen.ui.filter), theme.style(Role::Warn)));
     }
@@ -130,7 +136,6 @@ fn head(screen: &Screen<'_>, widths: &Widths, platforms: &[Option<Platform>], ar
         let short = platform.as_ref().map_or(name, Platform::short);
         let name = if words::width(name) + 2 < widths.cell { name } else { short };
         let name = words::truncate(&format!("{name} "), widths.cell);
-        let style = theme.style(if focused { Role::Strong } else { Role::Plain });
         buf.set_string(x, area.y, format!(" {name}"), style);
     }
 }
@@ -141,7 +146,8 @@ fn first_line(screen: &Screen<'_>, entries: &[Entry], height: usize) -> usize {
     let wanted = |id: &RowId| match screen.ui.cursor {
         Some(cursor) => cursor == *id,
         None => rows::row(model, *id).is_some_and(|row| {
-            row.steps.iter().any(|step| matches!(model.state(*step), State::Running | State::Failed))
+            let open = |state| matches!(state, State::Running | State::Failed | State::Cancelled);
+            row.steps.iter().any(|step| open(model.state(*step)))
         }),
     };
     let at = entries.iter().position(|entry| matches!(entry, Entry::Row(id) if wanted(id)));
@@ -165,7 +171,7 @@ fn draw_row(
     screen: &Screen<'_>,
     id: RowId,
     row: &Row,
-    layer: Option<&str>,
+    layer: &str,
     widths: &Widths,
     platforms: &[Option<Platform>],
     area: Rect,
@@ -174,7 +180,7 @@ fn draw_row(
     let theme = screen.ui.theme;
     let selected = screen.ui.cursor == Some(id);
     let mut x = area.x + 1;
-    let name = words::truncate(layer.unwrap_or_default(), widths.layer - 1);
+    let name = words::truncate(layer, widths.layer - 1);
     buf.set_string(x, area.y, name, theme.style(Role::Strong));
     x += widths.layer as u16;
     let text = words::truncate(&words::instruction(row.instruction.as_str()), widths.instruction);
@@ -229,7 +235,7 @@ fn cell_line(
         spans.push(Span::styled(format!("{bytes:>9}"), theme.style(Role::Dim)));
     } else if width >= 14 {
         // Word to the left, time to the right: columns of times can be compared.
-        let room = width.saturating_sub(3);
+        let room = width.saturating_sub(4);
         let word = if words::width(look.word) + 1 + took.len() > room && !took.is_empty() {
             words::truncate(look.word, room.saturating_sub(took.len() + 1))
         } else {

@@ -7,7 +7,7 @@ use super::VERSION;
 use crate::event::{Digest, Line, Platform, Text, Time, Warning};
 use crate::model::{Group, Model, Outcome, Row, State, StepId, Vertex};
 use crate::report::cache::CacheSummary;
-use crate::report::{failure, table};
+use crate::report::table;
 
 /// Lines of the failed step's output that the summary repeats.
 const LAST_LINES: usize = 20;
@@ -21,7 +21,8 @@ pub struct Summary {
     pub version: u64,
     /// How the build ended.
     pub result: BuildResult,
-    /// Exit code of buildx, or the one that it would have given; null where that is not known.
+    /// What layertop ended with: the exit code of buildx, or 4 where there was nothing to build with. Of a stream without its
+    /// process the one that buildx would have given; null where that is not known.
     pub exit_code: Option<i32>,
     /// Arrival of the first event, in µs since the Unix epoch; null where there was none.
     pub started: Option<Time>,
@@ -279,7 +280,7 @@ fn warning(warning: &Warning) -> WarningSummary {
 }
 
 fn error(model: &Model) -> Option<Error> {
-    let failure = failure::shown(model)?;
+    let failure = model.failure()?;
     let vertex = failure.vertex.and_then(|id| model.vertex(id));
     let text = |line: &Line| line.text().trim_end().to_owned();
     let log = vertex.map(|vertex| {
