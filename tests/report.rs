@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use layertop::event::{Ended, Event, Mask, Outline, Platform, Stamped, Started, Text, Time};
-use layertop::model::Model;
+use layertop::model::{Model, State};
 use layertop::recording;
 use layertop::report::plain::{Options, Plain};
 use layertop::report::styled::StyledLine;
@@ -191,13 +191,13 @@ fn the_summary_has_every_step_that_it_counts() {
         let layers = summary.layers;
         assert_eq!(summary.steps.len(), layers.total, "{name}");
         for (state, counted) in [
-            (json::StepState::Hit, layers.hits),
-            (json::StepState::Miss, layers.misses),
-            (json::StepState::NotNeeded, layers.not_needed),
-            (json::StepState::Failed, layers.failed),
-            (json::StepState::Cancelled, layers.cancelled),
-            (json::StepState::Waiting, 0),
-            (json::StepState::Running, 0),
+            (State::Hit, layers.hits),
+            (State::Miss, layers.misses),
+            (State::NotNeeded, layers.not_needed),
+            (State::Failed, layers.failed),
+            (State::Cancelled, layers.cancelled),
+            (State::Waiting, 0),
+            (State::Running, 0),
         ] {
             assert_eq!(count(state), counted, "{name}: {state:?}");
         }

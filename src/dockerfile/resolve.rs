@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::model::layers::fits;
+
 use super::{Dockerfile, Instruction, Keyword, Stage, expand, expand_run, words};
 
 /// Variables and their values.
@@ -185,7 +187,7 @@ impl Dockerfile {
         if !pattern.contains(UNKNOWN) {
             return if base == "scratch" { Base::Scratch } else { Base::Image(base) };
         }
-        let fits = |stage: &Stage| stage.name.as_ref().is_some_and(|name| fits(&pattern, name));
+        let fits = |stage: &Stage| stage.name.as_ref().is_some_and(|name| fits(&pattern, name, UNKNOWN));
         let on: Vec<usize> = (0..index).filter(|&index| fits(&earlier[index])).collect();
         if on.is_empty() { Base::Image(stage.base.clone()) } else { Base::Stages(on) }
     }
@@ -209,21 +211,6 @@ impl Dockerfile {
         }
         globals
     }
-}
-
-/// Whether a name is the pattern, with anything where the pattern is unknown.
-fn fits(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split(UNKNOWN);
-    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
-    let mut parts = parts.peekable();
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            return rest.ends_with(part);
-        }
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-    }
-    rest.is_empty()
 }
 
 /// The walk through one stage.

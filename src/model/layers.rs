@@ -5,6 +5,7 @@
 mod command;
 mod files;
 
+pub(crate) use files::fits;
 use regex::{Regex, RegexBuilder};
 
 use crate::event::{LayerRule, Text};

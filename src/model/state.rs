@@ -2,22 +2,26 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use super::vertex::Phase;
 use super::{Kind, Model, StepId, Vertex};
 use crate::event::{Digest, StatusUpdate, Time};
 
 /// What became of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum State {
-    /// It may still come.
+    /// It may still come; never in a last line.
     Waiting,
-    /// It runs.
+    /// It runs; never in a last line.
     Running,
-    /// It was cached.
+    /// It was cached. A `FROM`: nothing was pulled for it.
     Hit,
-    /// It was not cached, so it ran.
+    /// It was not cached, so it ran. A `FROM`: it was pulled.
     Miss,
-    /// It never started: skipped, made unnecessary by a cached step above it, or not reached before the build stopped.
+    /// It never started: skipped, made unnecessary by a cached step, or not reached before the build stopped.
     NotNeeded,
     /// It failed.
     Failed,
@@ -29,6 +33,19 @@ impl State {
     /// All states.
     pub const ALL: [Self; 7] =
         [Self::Waiting, Self::Running, Self::Hit, Self::Miss, Self::NotNeeded, Self::Failed, Self::Cancelled];
+
+    /// How much it says where several stand for one: a failure more than a run, a run more than a hit.
+    pub fn weight(self) -> u8 {
+        match self {
+            Self::NotNeeded => 0,
+            Self::Hit => 1,
+            Self::Waiting => 2,
+            Self::Miss => 3,
+            Self::Running => 4,
+            Self::Cancelled => 5,
+            Self::Failed => 6,
+        }
+    }
 
     /// Its name in JSON.
     pub fn key(self) -> &'static str {
@@ -90,7 +107,7 @@ impl Model {
     pub fn state(&self, id: StepId) -> State {
         let states = self.vertices_of(id).map(|vertex| self.state_of(vertex));
         // Where an instruction has several vertices, the one that says most about it speaks for it.
-        states.max_by_key(|state| rank(*state)).unwrap_or(State::Waiting)
+        states.max_by_key(|state| state.weight()).unwrap_or(State::Waiting)
     }
 
     fn state_of(&self, vertex: &Vertex) -> State {
@@ -204,17 +221,5 @@ fn verb(kind: &Kind, status: &StatusUpdate) -> Option<&'static str> {
         _ if id.starts_with("sha256:") => Some("pulling"),
         _ if id.starts_with("transferring context") => Some("sending context"),
         _ => None,
-    }
-}
-
-fn rank(state: State) -> u8 {
-    match state {
-        State::NotNeeded => 0,
-        State::Hit => 1,
-        State::Waiting => 2,
-        State::Miss => 3,
-        State::Running => 4,
-        State::Cancelled => 5,
-        State::Failed => 6,
     }
 }

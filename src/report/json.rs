@@ -8,8 +8,7 @@ mod summary;
 
 pub use schema::schema;
 pub use summary::{
-    BuildResult, Error, Layers, StepState, StepSummary, Summary, SummaryType, Vertices, WarningSummary, line,
-    summary,
+    BuildResult, Error, Layers, StepSummary, Summary, SummaryType, Vertices, WarningSummary, line, summary,
 };
 
 /// Version of the summary; a field that is only added is no new one.

@@ -150,7 +150,7 @@ fn cell(model: &Model, rows: &[Row], column: Option<&Platform>, now: Time) -> Op
         let sign = Sign::of_state(state, model.outcome());
         return Some(Cell { state, sign, time: Duration::ZERO, bytes: 0 });
     }
-    let telling = *steps.iter().max_by_key(|id| weight(model.state(**id)))?;
+    let telling = *steps.iter().max_by_key(|id| model.state(**id).weight())?;
     let time = |id| match model.state(id) {
         State::Hit | State::NotNeeded | State::Waiting => model.pull_time(id, now),
         _ => model.run_time(id, now) + model.pull_time(id, now),
@@ -161,19 +161,6 @@ fn cell(model: &Model, rows: &[Row], column: Option<&Platform>, now: Time) -> Op
         time: steps.iter().map(|id| time(*id)).sum(),
         bytes: steps.iter().map(|id| model.pulled_bytes(*id)).sum(),
     })
-}
-
-/// How much a step's state says about its layer.
-fn weight(state: State) -> u8 {
-    match state {
-        State::NotNeeded => 0,
-        State::Hit => 1,
-        State::Waiting => 2,
-        State::Miss => 3,
-        State::Running => 4,
-        State::Cancelled => 5,
-        State::Failed => 6,
-    }
 }
 
 /// The widths of a table's columns.

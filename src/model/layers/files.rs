@@ -139,12 +139,15 @@ fn manifest(word: &str) -> Option<Tool> {
     let word = word.trim_end_matches(['/', '*']);
     let name = word.rsplit('/').next().unwrap_or(word).to_ascii_lowercase();
     let mut tools = MANIFESTS.iter().chain(&OTHERS);
-    tools.find(|(_, patterns)| patterns.iter().any(|pattern| fits(pattern, &name))).map(|(tool, _)| *tool)
+    tools
+        .find(|(_, patterns)| patterns.iter().any(|pattern| fits(pattern, &name, '*')))
+        .map(|(tool, _)| *tool)
 }
 
-/// Whether the name is what the pattern says. The name can be a pattern too, which fits where it is written like ours.
-fn fits(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
+/// Whether the name is what the pattern says, in which `any` stands for whatever there is. The name can be a pattern too,
+/// which fits where it is written like ours.
+pub(crate) fn fits(pattern: &str, name: &str, any: char) -> bool {
+    let mut parts = pattern.split(any);
     let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
     let mut parts = parts.peekable();
     while let Some(part) = parts.next() {

@@ -164,7 +164,7 @@ pub struct StepSummary {
     /// Its layer's name in the stack; null where it has none.
     pub layer: Option<Text>,
     /// What became of it.
-    pub state: StepState,
+    pub state: State,
     /// Time at work, pulls left out, in ms.
     pub run_ms: u64,
     /// Time in which blobs were fetched for it, in ms.
@@ -178,40 +178,6 @@ pub struct StepSummary {
     /// Why it failed; absent where it did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Text>,
-}
-
-/// What became of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum StepState {
-    /// It may still come; never in a last line.
-    Waiting,
-    /// It runs; never in a last line.
-    Running,
-    /// It was cached. A `FROM`: nothing was pulled for it.
-    Hit,
-    /// It was not cached, so it ran. A `FROM`: it was pulled.
-    Miss,
-    /// It never started: skipped, made unnecessary by a cached step, or not reached before the build stopped.
-    NotNeeded,
-    /// It failed.
-    Failed,
-    /// It was stopped, because the build was.
-    Cancelled,
-}
-
-impl From<State> for StepState {
-    fn from(state: State) -> Self {
-        match state {
-            State::Waiting => Self::Waiting,
-            State::Running => Self::Running,
-            State::Hit => Self::Hit,
-            State::Miss => Self::Miss,
-            State::NotNeeded => Self::NotNeeded,
-            State::Failed => Self::Failed,
-            State::Cancelled => Self::Cancelled,
-        }
-    }
 }
 
 impl Summary {
@@ -328,7 +294,7 @@ fn told(model: &Model, id: StepId, row: &Row, now: Time) -> Option<StepSummary> 
         platform: model.platform_of(step),
         instruction: name.instruction.clone(),
         layer: row.layer.clone(),
-        state: model.state(id).into(),
+        state: model.state(id),
         run_ms: millis(model.run_time(id, now)),
         pull_ms: millis(model.pull_time(id, now)),
         pulled_bytes: model.pulled_bytes(id),
@@ -349,7 +315,7 @@ fn outlined(model: &Model, group: &Group, at: usize, row: &Row, platform: Option
         platform,
         instruction: row.instruction.clone(),
         layer: row.layer.clone(),
-        state: if model.ended().is_some() { StepState::NotNeeded } else { StepState::Waiting },
+        state: if model.ended().is_some() { State::NotNeeded } else { State::Waiting },
         run_ms: 0,
         pull_ms: 0,
         pulled_bytes: 0,
