@@ -186,7 +186,7 @@ impl Live {
             }
         }
         let status = self.child.wait().unwrap();
-        let stdout = self.seen.iter().map(|line| format!("{line}\n")).collect();
+        let stdout = self.seen.join("\n") + "\n";
         Ended { status, stdout, stderr: self.stderr.take().unwrap().join().unwrap() }
     }
 }
