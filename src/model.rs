@@ -5,6 +5,7 @@ pub mod layers;
 pub mod log;
 pub mod name;
 pub mod outcome;
+mod shared;
 pub mod stack;
 pub mod state;
 pub mod vertex;

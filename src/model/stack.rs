@@ -6,6 +6,7 @@ use foldhash::{HashMap, HashSet};
 
 use super::layers::Namer;
 use super::name::StepName;
+use super::shared;
 use super::vertex::{Vertex, VertexId};
 use crate::event::{Digest, Outline, OutlineStage, OutlineStep, Platform, Text};
 
@@ -121,7 +122,8 @@ impl Stack {
         let before = std::mem::replace(&mut self.groups, self.outlined.clone());
         self.steps.clear();
         self.step_of.clear();
-        let names: Vec<Option<StepName>> = vertices.iter().map(Vertex::step_name).collect();
+        let mut names: Vec<Option<StepName>> = vertices.iter().map(Vertex::step_name).collect();
+        shared::rename(&mut names, vertices, index, &self.outlined);
         for (i, vertex) in vertices.iter().enumerate() {
             let Some(Some(name)) = names.get(i) else { continue };
             let twin = |other: &Vertex| other.name == vertex.name && other.digest != vertex.digest;

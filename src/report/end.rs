@@ -113,7 +113,7 @@ fn warnings(model: &Model, ascii: bool) -> Vec<StyledLine> {
     lines
 }
 
-/// The layers that missed, the slowest first and marked.
+/// The layers that missed, the slowest first.
 fn layers(model: &Model, now: Time, most: usize, columns: usize, ascii: bool) -> Vec<StyledLine> {
     let table = Table::of(model, now);
     let mut missed: Vec<&LayerRow> = table.rows().filter(|row| row.missed()).collect();
@@ -121,22 +121,19 @@ fn layers(model: &Model, now: Time, most: usize, columns: usize, ascii: bool) ->
         return Vec::new();
     }
     missed.sort_by_key(|row| std::cmp::Reverse(row.worst()));
+    let head = if missed.len() > 1 { "slowest first" } else { "layer" };
     let shown = missed.get(..most).unwrap_or(&missed);
-    let layout = Layout::of(&table, shown.iter().copied(), ascii);
+    let layout = Layout::of(&table, shown.iter().copied(), head, ascii);
     let layout = layout.fit(table.platforms.len(), columns.saturating_sub(2));
-    let indented = |mark: &str, role, line: &StyledLine| {
-        let mut indented = StyledLine::new().with(mark, role);
+    let indented = |line: &StyledLine| {
+        let mut indented = StyledLine::new().with("  ", Role::Plain);
         for (text, role) in line.pieces() {
             indented.push(text, role);
         }
         indented
     };
-    let heading = layout.heading(&table.platforms);
-    let mut lines: Vec<_> = heading.iter().map(|line| indented("  ", Role::Plain, line)).collect();
-    for (at, row) in shown.iter().enumerate() {
-        let mark = if at == 0 && missed.len() > 1 { "! " } else { "  " };
-        lines.push(indented(mark, Role::Warn, &layout.row(row)));
-    }
+    let mut lines: Vec<_> = layout.heading(&table.platforms).iter().map(indented).collect();
+    lines.extend(shown.iter().map(|row| indented(&layout.row(row))));
     if missed.len() > shown.len() {
         let more = words::count(missed.len() - shown.len(), "more layer");
         lines.push(StyledLine::new().with(format!("  {} and {more}", words::ellipsis(ascii)), Role::Dim));

@@ -95,7 +95,7 @@ impl Table {
 
     /// The table as lines.
     pub fn lines(&self, ascii: bool) -> Vec<StyledLine> {
-        let layout = Layout::of(self, self.rows(), ascii);
+        let layout = Layout::of(self, self.rows(), "layer", ascii);
         let mut lines: Vec<_> = layout.heading(&self.platforms).into_iter().collect();
         for section in &self.sections {
             if let Some(title) = &section.title {
@@ -170,13 +170,20 @@ pub(super) struct Layout {
     time: usize,
     bytes: usize,
     title: usize,
+    /// What stands above the labels.
+    head: &'static str,
     ascii: bool,
 }
 
 impl Layout {
-    pub(super) fn of<'a>(table: &Table, rows: impl Iterator<Item = &'a LayerRow>, ascii: bool) -> Self {
+    pub(super) fn of<'a>(
+        table: &Table,
+        rows: impl Iterator<Item = &'a LayerRow>,
+        head: &'static str,
+        ascii: bool,
+    ) -> Self {
         let title = table.platforms.iter().map(|name| words::width(name)).max().unwrap_or(0);
-        let mut layout = Self { label: words::width("layer"), word: 0, time: 0, bytes: 0, title, ascii };
+        let mut layout = Self { label: words::width(head), word: 0, time: 0, bytes: 0, title, head, ascii };
         for row in rows {
             layout.label = layout.label.max(words::width(&row.label)).min(LABEL_WIDTH);
             for cell in row.cells.iter().flatten() {
@@ -210,7 +217,7 @@ impl Layout {
         if platforms.iter().all(String::is_empty) {
             return None;
         }
-        let mut line = StyledLine::new().with(words::pad_right("layer", self.label), Role::Dim);
+        let mut line = StyledLine::new().with(words::pad_right(self.head, self.label), Role::Dim);
         for name in platforms {
             line.push(format!("   {}", words::pad_right(name, self.cell_width())), Role::Dim);
         }

@@ -3,8 +3,7 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
 use crate::group;
 use crate::process::{Live, Project};
@@ -31,10 +30,6 @@ fn begin(project: &Project, options: &[&str]) -> (Live, u32) {
     (live, group)
 }
 
-fn send(live: &Live, signal: Signal) {
-    kill(Pid::from_raw(i32::try_from(live.id()).unwrap()), signal).unwrap();
-}
-
 fn nothing() -> Vec<String> {
     Vec::new()
 }
@@ -44,7 +39,7 @@ fn one_interrupt_cancels_gracefully() {
     let Some(engine) = Engine::get(For::Builds) else { return };
     let project = engine.project(ENDLESS);
     let (live, group) = begin(&project, &[]);
-    send(&live, Signal::SIGINT);
+    live.send(Signal::SIGINT);
     let ended = live.end();
     assert_eq!(group::living(group), nothing());
     assert_eq!(ended.code(), Some(130), "{}", ended.stderr);
@@ -64,7 +59,7 @@ fn a_plain_build_tells_a_step_while_it_runs_and_that_it_was_cancelled() {
     let mut live = Live::start(&mut project.layertop(&["build", "--progress", "plain"]));
     live.until(|line| line.starts_with("[2/2] RUN echo "));
     live.until(|line| line == format!("[2/2] | {}", project.marker));
-    send(&live, Signal::SIGINT);
+    live.send(Signal::SIGINT);
     let ended = live.end();
     assert_eq!(ended.code(), Some(130), "{}", ended.stderr);
     assert!(ended.stdout.lines().any(|line| line.contains("cancelled after")), "{}", ended.stdout);
@@ -75,7 +70,7 @@ fn a_termination_cancels_and_is_what_ends_the_process() {
     let Some(engine) = Engine::get(For::Builds) else { return };
     let project = engine.project(ENDLESS);
     let (live, group) = begin(&project, &[]);
-    send(&live, Signal::SIGTERM);
+    live.send(Signal::SIGTERM);
     let ended = live.end();
     assert_eq!(group::living(group), nothing());
     assert_eq!(ended.status.signal(), Some(Signal::SIGTERM as i32), "{ended:?}");
@@ -88,7 +83,7 @@ fn a_hang_up_leaves_no_build_behind() {
     let Some(engine) = Engine::get(For::Builds) else { return };
     let project = engine.project(ENDLESS);
     let (live, group) = begin(&project, &[]);
-    send(&live, Signal::SIGHUP);
+    live.send(Signal::SIGHUP);
     let ended = live.end();
     assert_eq!(group::living(group), nothing());
     assert_eq!(ended.status.signal(), Some(Signal::SIGHUP as i32), "{ended:?}");
@@ -101,7 +96,7 @@ fn interrupts_in_quick_succession_leave_nothing_behind() {
     let project = engine.project(ENDLESS);
     let (live, group) = begin(&project, &[]);
     for _ in 0..3 {
-        send(&live, Signal::SIGINT);
+        live.send(Signal::SIGINT);
     }
     let ended = live.end();
     assert_eq!(group::living(group), nothing());
@@ -148,7 +143,7 @@ fn the_third_interrupt_ends_a_build_whose_builder_does_not_answer() {
     docker(&["pause", &builder.container()]);
     for count in 1..=3 {
         assert!(live.is_running() && !group::living(group).is_empty(), "before {count}");
-        send(&live, Signal::SIGINT);
+        live.send(Signal::SIGINT);
         live.until_event(|event| event["type"] == "cancelling" && event["count"] == count);
     }
     let ended = live.end();

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use crate::process::{Ended, run};
+use nix::sys::signal::Signal;
+
+use crate::process::{Ended, Live, run};
 use crate::testbed::{Engine, For, docker};
 
 const STAGES: &str = "FROM BASE AS tools
@@ -113,4 +115,36 @@ fn the_environment_overrides_a_configuration_that_is_found_upward() {
     assert_eq!(summary["platforms"], serde_json::json!(["linux/amd64", "linux/arm64"]));
     let pushed = docker(&["buildx", "imagetools", "inspect", &image]);
     assert!(pushed.contains("linux/amd64") && pushed.contains("linux/arm64"), "{pushed}");
+}
+
+#[test]
+fn steps_that_a_build_beside_it_has_named_are_its_own_all_the_same() {
+    let Some(engine) = Engine::get(For::Builds) else { return };
+    let other = engine.project("FROM BASE\nWORKDIR /shared\nRUN echo MARKER; sleep 600\n");
+    let mut beside = Live::start(&mut other.layertop(&["build", "--progress", "json"]));
+    beside.until_event(|event| event["type"] == "log");
+
+    let project = engine.project("FROM BASE\nWORKDIR /shared\nRUN echo MARKER\nCOPY . .\nWORKDIR /own\n");
+    let words = ["build", "--progress", "json", "--platform", "linux/amd64,linux/arm64"];
+    let ended = run(&mut project.layertop(&words));
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    let borrowed = |event: &serde_json::Value| {
+        event["type"] == "vertex" && event["name"].as_str().unwrap().contains("/3] WORKDIR /shared")
+    };
+    assert!(
+        ended.events().iter().any(borrowed),
+        "the builder has given the other build's name: {}",
+        ended.stdout
+    );
+    let summary = ended.summary();
+    for platform in ["linux/amd64", "linux/arm64"] {
+        let own = summary["steps"].as_array().unwrap().iter().filter(|step| step["platform"] == platform);
+        let places: Vec<_> =
+            own.map(|step| (step["index"].as_u64().unwrap(), step["of"].as_u64().unwrap())).collect();
+        assert_eq!(places, [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)], "{platform}");
+    }
+    assert_eq!(summary["layers"]["total"], 10);
+
+    beside.send(Signal::SIGINT);
+    assert_eq!(beside.end().code(), Some(130));
 }

@@ -4,6 +4,7 @@ use std::fs;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use nix::sys::signal::Signal;
 
 use crate::group;
 use crate::process::{Ended, Live, Project, only_file, run};
@@ -22,7 +23,7 @@ ARG DB_PASSWORD
 RUN --mount=type=secret,id=exported --mount=type=secret,id=filed \
     echo MARKER $API_TOKEN $DB_PASSWORD; cat /run/secrets/exported /run/secrets/filed; echo; \
     printenv API_TOKEN | head -c 9; sleep 0.3; printenv API_TOKEN | tail -c +10; \
-    printenv API_TOKEN | tr -d '\\n' | base64; test -z \"$(printenv FAIL)\"
+    printenv API_TOKEN | tr -d '\\n' | base64
 ";
 
 fn project(engine: &Engine) -> Project {
@@ -99,8 +100,7 @@ fn they_stand_in_no_command_line() {
     // The step's own shell is the builder's, whose command BuildKit leaves to the container's environment.
     let telling: Vec<_> = all.iter().filter(|line| line.contains(&token)).collect();
     assert!(telling.is_empty(), "{telling:?}");
-    let id = nix::unistd::Pid::from_raw(i32::try_from(live.id()).unwrap());
-    nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGINT).unwrap();
+    live.send(Signal::SIGINT);
     assert_eq!(live.end().code(), Some(130));
     assert!(group::living(group).is_empty());
 }
