@@ -27,7 +27,7 @@ fn complains(project: &Project, options: &[&str], env: &[(&str, &str)], code: i3
     says(&json, &json.stderr);
     let notices =
         json.events().into_iter().filter(|event| event["type"] == "notice" && event["level"] == "error");
-    says(&json, notices.last().expect("a notice")["text"].as_str().unwrap());
+    says(&json, notices.collect::<Vec<_>>().last().expect("a notice")["text"].as_str().unwrap());
     let summary = json.summary();
     assert_eq!((&summary["result"], &summary["exit_code"]), (&"failed".into(), &code.into()));
 }
