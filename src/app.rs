@@ -70,7 +70,8 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
         return configuration::print(&format!("{}\n", command.shell()));
     }
     let look = Look::of(&config, around);
-    let recorder = (!args.no_record).then(|| Recorder::start(recording(&config, &command), clock));
+    let recorded = !args.no_record && *config.recordings.keep > 0;
+    let recorder = recorded.then(|| Recorder::start(recording(&config, &command), clock));
     let mut session = Session::new(clock, recorder);
     let mut signals = Signals::listen()?;
     let running = build::start(command, &config, around, clock);
@@ -156,6 +157,9 @@ async fn demo(cli: &Cli, args: &cli::Demo, around: &Surroundings) -> Result<(), 
         let last = if args.scenario.is_some() { at } else { scenes.len() - 1 };
         for scene in &scenes[at..=last] {
             let mut session = Session::new(clock, None);
+            if look.progress == Progress::Plain {
+                configuration::print(&format!("== {} ==\n", scene.title))?;
+            }
             let feed = replay::play(scene.open()?, clock, args.speed, false);
             if let Some(number) = lines::run(&mut session, feed, look.writer(), &mut signals).await? {
                 return Err(die_by(number));

@@ -1,8 +1,10 @@
 //! The command line: what was typed, and no more. `config` says what it means.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
+use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::clock::Speed;
@@ -30,12 +32,27 @@ Exit codes:
   128 + n  ended by signal n
   others   those of docker buildx: 1 the build failed, 130 it was cancelled, …";
 
+/// Reads the command line; where it can't be read, says so and ends the process with 2, as clap does.
+pub fn parse() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| {
+        let builds = std::env::args_os().any(|word| word == "build");
+        let _ = error.print();
+        if error.kind() == ErrorKind::UnknownArgument && builds {
+            let hint =
+                "options and the context of docker buildx go behind --: layertop build -- --no-cache .";
+            // Where nobody reads it there is nobody to tell.
+            let _ = writeln!(std::io::stderr(), "\n{hint}");
+        }
+        std::process::exit(error.exit_code());
+    })
+}
+
 /// The whole command line.
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "layertop",
     version,
-    about = "htop for cached image builds: every layer of a BuildKit build, live: hit or miss, and why",
+    about = "htop for cached image builds: every layer of a BuildKit build, live, hit or rebuilt",
     long_about = None,
     styles = STYLES,
     after_help = EXAMPLES,
@@ -136,7 +153,7 @@ Examples:
   layertop build -t my-feature --platform linux/amd64
   REGISTRY=10.43.17.166:5000 TAG=my-feature PLATFORMS=linux/amd64 layertop build
   layertop build --dry-run
-  layertop build -- --no-cache-filter pip
+  layertop build -- --no-cache
   layertop build -- --output type=local,dest=out -f docker/Dockerfile .
 
 What follows -- is handed to docker buildx build as it is. An option that stands there replaces layertop's own of the same \
@@ -249,7 +266,6 @@ pub enum ConfigCommand {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
-    use clap::error::ErrorKind;
 
     use super::*;
 

@@ -10,6 +10,7 @@ pub mod digest;
 pub mod mask;
 pub mod platform;
 pub mod sanitize;
+pub mod shell;
 pub mod text;
 pub mod time;
 

@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 #[expect(
     clippy::print_stderr,
     reason = "the one place where an error becomes a message, with the terminal given back"
@@ -11,7 +9,7 @@ use clap::Parser;
 fn main() -> ExitCode {
     let _ = color_eyre::install();
     layertop::terminal::restore_on_panic();
-    match layertop::app::run(layertop::cli::Cli::parse()) {
+    match layertop::app::run(layertop::cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if !error.is_silent() {

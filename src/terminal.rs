@@ -4,7 +4,9 @@
 //! is drawn, so a slow line drops frames and never holds the build up. A frame that changes nothing writes nothing.
 
 use std::cell::RefCell;
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,15 +36,34 @@ pub fn is_usable() -> bool {
     !dumb && io::stdout().is_terminal() && keys()
 }
 
-/// Gives the terminal back as it was; does nothing where it is not ours.
+/// Gives the terminal back as it was; does nothing where it is not ours. On a line that takes no more bytes it does what
+/// can be done without any.
 pub fn restore() {
     if TAKEN.swap(false, Ordering::SeqCst) {
-        let mut out = io::stdout();
-        // Nothing can be done about a terminal that is gone.
-        let _ = queue!(out, EndSynchronizedUpdate, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
-        let _ = out.flush();
+        let (written, is_written) = mpsc::sync_channel(1);
+        let writer = thread::Builder::new().name("restore".to_owned()).spawn(move || {
+            let mut bytes = Vec::new();
+            // Nothing can be done about a terminal that is gone.
+            let _ = queue!(
+                bytes,
+                EndSynchronizedUpdate,
+                DisableBracketedPaste,
+                LeaveAlternateScreen,
+                cursor::Show
+            );
+            let _ = tty().and_then(|mut tty| tty.write_all(&bytes));
+            let _ = written.send(());
+        });
+        if writer.is_ok() {
+            let _ = is_written.recv_timeout(PATIENCE);
+        }
         let _ = terminal::disable_raw_mode();
     }
+}
+
+/// The terminal as a file of its own: whoever hangs in a write to it holds no lock that others want.
+fn tty() -> io::Result<File> {
+    Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
 }
 
 /// Makes a panic, in whatever thread, give the terminal back before its text is printed.
@@ -76,10 +97,10 @@ impl Display {
         let (frames, inbox) = mpsc::sync_channel::<Vec<u8>>(1);
         let (busy, broken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let (is_busy, is_broken) = (Arc::clone(&busy), Arc::clone(&broken));
+        let mut tty = tty().inspect_err(|_| restore())?;
         let writer = thread::Builder::new().name("screen".to_owned()).spawn(move || {
             while let Ok(bytes) = inbox.recv() {
-                let mut out = io::stdout().lock();
-                if out.write_all(&bytes).and_then(|()| out.flush()).is_err() {
+                if tty.write_all(&bytes).is_err() {
                     is_broken.store(true, Ordering::SeqCst);
                 }
                 is_busy.store(false, Ordering::SeqCst);
@@ -179,13 +200,9 @@ impl Drop for Display {
 fn enter() -> io::Result<()> {
     terminal::enable_raw_mode()?;
     TAKEN.store(true, Ordering::SeqCst);
-    let mut out = io::stdout();
-    let taken =
-        queue!(out, EnterAlternateScreen, EnableBracketedPaste, cursor::Hide).and_then(|()| out.flush());
-    if taken.is_err() {
-        restore();
-    }
-    taken
+    let mut bytes = Vec::new();
+    queue!(bytes, EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)?;
+    tty().and_then(|mut tty| tty.write_all(&bytes)).inspect_err(|_| restore())
 }
 
 /// Bytes that go to memory.

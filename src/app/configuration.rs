@@ -29,8 +29,10 @@ fn checked(config: &Config) -> String {
         [] => format!("no {} found upward from here: the defaults hold\n", config::FILE_NAME),
         files => format!("ok: {}\n", files.join(", ")),
     };
-    let name = config.build.dockerfile.as_deref().unwrap_or("Dockerfile");
-    let path = config.folder.join(name);
+    let path = match config.build.dockerfile.as_deref() {
+        Some(path) => config.folder.join(path),
+        None => config.folder.join(config.build.context.as_str()).join("Dockerfile"),
+    };
     if let Ok(bytes) = std::fs::read(&path) {
         let file = dockerfile::parse(&String::from_utf8_lossy(&bytes));
         let outline = file.outline(config.build.target.as_deref(), &std::collections::BTreeMap::new(), &[]);

@@ -76,13 +76,14 @@ impl Watch<'_> {
                     }
                     dirty = !self.draw()?;
                 }
+                // Before the news: they may come without end, and the screen must not stand still for them.
+                _ = tick.tick(), if moves => {
+                    dirty = !self.draw()?;
+                }
                 update = self.feed.updates.recv(), if open => {
                     open = update.is_some();
                     self.news(update);
                     dirty = true;
-                }
-                _ = tick.tick(), if moves => {
-                    dirty = !self.draw()?;
                 }
                 () = tokio::time::sleep(LOOK), if self.more && !moves && self.has_been_seen() => {
                     return Ok(Left::Scene(Action::NextScene));

@@ -14,7 +14,7 @@ use super::styled::StyledLine;
 use super::table::Table;
 use super::words::{self, Role, Sign};
 use super::{end, failure, label};
-use crate::event::{Line, Notice, Output, Platform, Started, Text, Time, Warning};
+use crate::event::{Line, Notice, Output, Platform, Started, Time, Warning, shell};
 use crate::model::{Model, Phase, Vertex, VertexId};
 use steps::Told;
 use tail::{Piece, Tail};
@@ -112,7 +112,7 @@ impl Plain {
         if self.options.ascii { " - " } else { " · " }
     }
 
-    /// What is built, with what, on one line.
+    /// What is built, with what.
     fn header(&mut self, model: &Model, out: &mut String) {
         let started = model.started();
         if self.begun || *started == Started::default() {
@@ -126,14 +126,13 @@ impl Plain {
             let names: Vec<&str> = started.platforms.iter().map(Platform::as_str).collect();
             parts.push(names.join(", "));
         }
-        if !started.command.is_empty() {
-            let words = started.command.iter().map(Text::as_str);
-            parts
-                .push(shlex::try_join(words.clone()).unwrap_or_else(|_| words.collect::<Vec<_>>().join(" ")));
-        }
         let line =
             StyledLine::new().with("building ", Role::Strong).with(parts.join(self.dot()), Role::Plain);
         self.write(&line, out);
+        if !started.command.is_empty() {
+            let words: Vec<String> = started.command.iter().map(|word| shell::quote(word.as_str())).collect();
+            self.write(&StyledLine::new().with(format!("$ {}", words.join(" ")), Role::Dim), out);
+        }
     }
 
     /// Notices are told at once: they have no place in the builder's time.

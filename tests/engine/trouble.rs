@@ -25,9 +25,9 @@ fn complains(project: &Project, options: &[&str], env: &[(&str, &str)], code: i3
     assert!(quiet.stderr.starts_with("error: "), "{}", quiet.stderr);
     let json = build("json");
     says(&json, &json.stderr);
-    let notices =
+    let mut notices =
         json.events().into_iter().filter(|event| event["type"] == "notice" && event["level"] == "error");
-    says(&json, notices.collect::<Vec<_>>().last().expect("a notice")["text"].as_str().unwrap());
+    says(&json, notices.next_back().expect("a notice")["text"].as_str().unwrap());
     let summary = json.summary();
     assert_eq!((&summary["result"], &summary["exit_code"]), (&"failed".into(), &code.into()));
 }

@@ -56,7 +56,7 @@ fn said(name: &str, now: i64, lines: &[&str]) -> Event {
 const MAKE: &str = "[linux/amd64 2/3] RUN make";
 
 #[test]
-fn the_first_line_says_what_is_built() {
+fn the_first_lines_say_what_is_built() {
     let started = Started {
         image: Some("registry:5000/app:latest".into()),
         builder: Some("multi".into()),
@@ -67,8 +67,8 @@ fn the_first_line_says_what_is_built() {
     let mut build = Build::default();
     assert_eq!(
         build.tell(0, vec![Event::Started(started)]),
-        "building registry:5000/app:latest · builder multi · linux/amd64, linux/arm64 · \
-         docker buildx build --build-arg 'A=b c' .\n"
+        "building registry:5000/app:latest · builder multi · linux/amd64, linux/arm64\n\
+         $ docker buildx build --build-arg 'A=b c' .\n"
     );
     assert_eq!(build.tell(1, Vec::new()), "");
 }

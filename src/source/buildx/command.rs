@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{Config, Origin, Surroundings, Value, is_remote};
 use crate::error::Error;
-use crate::event::{Mask, Platform, Started, Text};
+use crate::event::{Mask, Platform, Started, Text, shell};
 
 use super::Process;
 use super::args::{self, Item, field, fields};
@@ -107,7 +107,7 @@ impl BuildCommand {
     pub fn shell(&self) -> String {
         let hidden = Hidden::of(&self.argv);
         let words = std::iter::once(self.program.name()).chain(self.argv.iter().map(String::as_str));
-        words.map(|word| quote(&hidden.mask(word))).collect::<Vec<_>>().join(" ")
+        words.map(|word| shell::quote(&hidden.mask(word))).collect::<Vec<_>>().join(" ")
     }
 
     /// What is to be started.
@@ -403,32 +403,5 @@ impl Hidden {
 
     fn mask(&self, word: &str) -> String {
         self.0.iter().fold(word.to_owned(), |word, secret| word.replace(secret, "***"))
-    }
-}
-
-/// A word for a shell. Control characters are written out, so that none reaches a terminal.
-fn quote(word: &str) -> String {
-    if word.chars().any(char::is_control) {
-        let inner: String = word.chars().map(escape).collect();
-        return format!("$'{inner}'");
-    }
-    // shlex quotes more than any shell asks for; what people type without quotes should read that way.
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,@%+".contains(c);
-    if !word.is_empty() && !word.starts_with('=') && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    shlex::try_quote(word).map_or_else(|_| String::new(), std::borrow::Cow::into_owned)
-}
-
-/// A character inside `$'…'` of bash, zsh and POSIX 2024.
-fn escape(c: char) -> String {
-    match c {
-        '\n' => "\\n".to_owned(),
-        '\t' => "\\t".to_owned(),
-        '\'' | '\\' => format!("\\{c}"),
-        c if c.is_control() => {
-            c.to_string().bytes().fold(String::new(), |out, byte| out + &format!("\\{byte:03o}"))
-        }
-        c => c.to_string(),
     }
 }
