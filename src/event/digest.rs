@@ -21,34 +21,34 @@ enum Repr {
 impl Digest {
     /// Reads a digest; any text is one.
     pub fn parse(text: &str) -> Self {
-        Self(
-            text.strip_prefix("sha256:")
-                .and_then(hex32)
-                .map_or_else(|| Repr::Other(Text::clean(text)), Repr::Sha256),
-        )
+        Self(sha256(text.as_bytes()).unwrap_or_else(|| Repr::Other(Text::clean(text))))
     }
 }
 
-fn hex32(hex: &str) -> Option<[u8; 32]> {
-    let hex = hex.as_bytes();
-    if hex.len() != 64 {
-        return None;
-    }
+fn sha256(text: &[u8]) -> Option<Repr> {
+    let hex = text.strip_prefix(b"sha256:").filter(|hex| hex.len() == 64)?;
     let mut out = [0; 32];
+    let mut bad = 0;
     for (byte, pair) in out.iter_mut().zip(hex.chunks_exact(2)) {
-        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+        let (high, low) = (NIBBLES[usize::from(pair[0])], NIBBLES[usize::from(pair[1])]);
+        bad |= high | low;
+        *byte = high << 4 | low;
     }
-    Some(out)
+    (bad < 16).then_some(Repr::Sha256(out))
 }
 
-/// Lower case only: upper case is another text, and must come out again as it came in.
-fn nibble(c: u8) -> Option<u8> {
-    match c {
-        b'0'..=b'9' => Some(c - b'0'),
-        b'a'..=b'f' => Some(c - b'a' + 10),
-        _ => None,
+/// The value of each hexadecimal digit, 255 for everything else. A table, since a progress stream holds a digest or more an
+/// event. Lower case only: upper case is another text, and must come out again as it came in.
+const NIBBLES: [u8; 256] = {
+    let mut values = [u8::MAX; 256];
+    let digits = b"0123456789abcdef";
+    let mut value = 0;
+    while value < digits.len() {
+        values[digits[value] as usize] = value as u8;
+        value += 1;
     }
-}
+    values
+};
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -85,8 +85,13 @@ impl<'de> Deserialize<'de> for Digest {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Digest, E> {
                 Ok(Digest::parse(text))
             }
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Digest, E> {
+                let other = || str::from_utf8(bytes).map(Digest::parse).map_err(E::custom);
+                sha256(bytes).map_or_else(other, |repr| Ok(Digest(repr)))
+            }
         }
-        deserializer.deserialize_str(FromText)
+        // As bytes: what is hexadecimal is UTF-8.
+        deserializer.deserialize_bytes(FromText)
     }
 }
 

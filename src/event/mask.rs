@@ -107,8 +107,7 @@ impl Mask {
         if self.is_quiet(line.text()) {
             return line;
         }
-        let (text, spans) = line.into_parts();
-        let mut draft = Draft { text: text.into(), spans: spans.into(), cursor: 0 };
+        let mut draft = Draft { text: line.text().to_owned(), spans: line.spans().to_vec(), cursor: 0 };
         self.apply(&mut draft, &[]);
         draft.into_line()
     }
@@ -116,6 +115,11 @@ impl Mask {
     /// Whether there is certainly nothing to mask in `text`, which may be several whole lines.
     pub(super) fn is_quiet(&self, text: &str) -> bool {
         !self.known.as_ref().is_some_and(|known| known.may_be_in(text)) && !may_have_urls(text)
+    }
+
+    /// Whether there is certainly nothing to mask in `text`, which may go on behind its end.
+    pub(super) fn is_quiet_so_far(&self, text: &str) -> bool {
+        self.is_quiet(text) && self.known.as_ref().is_none_or(|known| known.arriving(text).is_none())
     }
 
     /// Masks `draft`. At the offsets in `open` the text may go on, so that what stands before them is masked, too, if

@@ -27,6 +27,7 @@ mod scan;
 mod sgr;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::{Line, Mask};
 use row::{Row, WIDEST};
@@ -143,13 +144,14 @@ fn whole_lines(bytes: &[u8], mask: &Mask, lines: &mut Vec<Line>) -> usize {
     let Ok(text) = str::from_utf8(&window[..end]) else { return 0 };
     // No secret spans lines, so that one look at all of them tells that none holds anything to mask.
     let quiet = mask.is_quiet(text);
+    let shared: Arc<str> = text.into();
+    lines.reserve(memchr::memchr_iter(b'\n', text.as_bytes()).count());
     let mut start = 0;
     for lf in memchr::memchr_iter(b'\n', text.as_bytes()) {
-        let line = &text[start..lf];
-        if line.len() > WIDEST {
+        if lf - start > WIDEST {
             return start;
         }
-        let line = Line::from_parts(line.into(), Vec::new());
+        let line = Line::piece(&shared, start..lf);
         lines.push(if quiet { line } else { mask.line(line) });
         start = lf + 1;
     }

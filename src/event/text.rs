@@ -1,6 +1,8 @@
 //! Text that is safe to show: the only kinds of text that a view is ever handed.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Range;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -141,25 +143,29 @@ pub struct Span {
     pub style: Style,
 }
 
-/// One sanitised line with its styles. Serialised it is a plain string where it has no styles, else
+/// One sanitised line with its styles. Cheap to clone. Serialised it is a plain string where it has no styles, else
 /// `{"text": …, "spans": [{"start": …, "bold": true, …}]}`. Reading one sanitises it again: where that changes the text the
 /// styles are dropped, and a span whose offset does not fit the text is dropped by itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub struct Line {
-    text: Box<str>,
+    /// Where the text stands; lines that arrived together share it.
+    shared: Arc<str>,
+    start: u32,
+    end: u32,
     spans: Box<[Span]>,
 }
 
 impl Line {
     /// Sanitises `raw` to a line without styles.
     pub fn plain(raw: &str) -> Self {
-        Self { text: sanitize::plain(raw).into(), spans: Box::default() }
+        Self::from_parts(sanitize::plain(raw).as_ref(), [])
     }
 
     /// A line of what was sanitised already. The spans are ordered by their start; of several with the same one the last
     /// counts, and those that change nothing are left out, so that equal lines are equal.
-    pub(super) fn from_parts(text: Box<str>, spans: Vec<Span>) -> Self {
-        let mut kept: Vec<Span> = Vec::with_capacity(spans.len());
+    pub(super) fn from_parts(text: &str, spans: impl IntoIterator<Item = Span>) -> Self {
+        let spans = spans.into_iter();
+        let mut kept: Vec<Span> = Vec::with_capacity(spans.size_hint().0);
         for span in spans {
             if span.start as usize >= text.len() {
                 break;
@@ -170,38 +176,76 @@ impl Line {
                 kept.push(span);
             }
         }
-        Self { text, spans: kept.into() }
+        Self { spans: kept.into(), ..Self::piece(&Arc::from(text), 0..text.len()) }
     }
 
-    /// The text and its spans.
-    pub(super) fn into_parts(self) -> (Box<str>, Box<[Span]>) {
-        (self.text, self.spans)
+    /// A line without styles that is a piece of what was sanitised already, on character boundaries.
+    pub(super) fn piece(of: &Arc<str>, range: Range<usize>) -> Self {
+        Self {
+            shared: Arc::clone(of),
+            start: range.start as u32,
+            end: range.end as u32,
+            spans: Box::default(),
+        }
+    }
+
+    /// Its styles.
+    pub(super) fn spans(&self) -> &[Span] {
+        &self.spans
     }
 
     /// Its text without styles.
     pub fn text(&self) -> &str {
-        &self.text
+        self.shared.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 
     /// Its pieces from left to right, each with its style.
     pub fn pieces(&self) -> impl Iterator<Item = (&str, Style)> {
-        let first = self.spans.first().map_or(self.text.len(), |s| s.start as usize);
-        let head = std::iter::once((self.text.get(..first).unwrap_or_default(), Style::default()));
-        let tail = self.spans.iter().enumerate().map(|(i, span)| {
-            let end = self.spans.get(i + 1).map_or(self.text.len(), |next| next.start as usize);
-            (self.text.get(span.start as usize..end).unwrap_or_default(), span.style)
+        let text = self.text();
+        let first = self.spans.first().map_or(text.len(), |s| s.start as usize);
+        let head = std::iter::once((text.get(..first).unwrap_or_default(), Style::default()));
+        let tail = self.spans.iter().enumerate().map(move |(i, span)| {
+            let end = self.spans.get(i + 1).map_or(text.len(), |next| next.start as usize);
+            (text.get(span.start as usize..end).unwrap_or_default(), span.style)
         });
         head.chain(tail).filter(|(text, _)| !text.is_empty())
+    }
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self::from_parts("", [])
+    }
+}
+
+impl PartialEq for Line {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text() && self.spans == other.spans
+    }
+}
+
+impl Eq for Line {}
+
+impl Hash for Line {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text().hash(state);
+        self.spans.hash(state);
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Line").field(&self.text()).field(&self.spans).finish()
     }
 }
 
 impl Serialize for Line {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if self.spans.is_empty() {
-            return serializer.serialize_str(&self.text);
+            return serializer.serialize_str(self.text());
         }
         let mut line = serializer.serialize_struct("Line", 2)?;
-        line.serialize_field("text", &self.text)?;
+        line.serialize_field("text", self.text())?;
         line.serialize_field("spans", &self.spans)?;
         line.end()
     }
@@ -235,7 +279,7 @@ impl<'de> Visitor<'de> for LineVisitor {
         }
         let Styled { text, mut spans } = Styled::deserialize(MapAccessDeserializer::new(map))?;
         let line = Line::plain(&text);
-        if *line.text != *text {
+        if line.text() != text {
             return Ok(line);
         }
         let mut least = 0;
@@ -244,6 +288,6 @@ impl<'de> Visitor<'de> for LineVisitor {
             least = if fits { span.start } else { least };
             fits
         });
-        Ok(Line::from_parts(line.text, spans))
+        Ok(Line::from_parts(line.text(), spans))
     }
 }

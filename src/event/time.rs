@@ -43,8 +43,13 @@ impl Time {
     /// Reads RFC 3339 as Go writes it (`2026-11-22T07:49:26.362029837Z`, any number of fractional digits, any
     /// offset). Go's zero time, year 1, is "not set" and gives none.
     pub fn parse(text: &str) -> Option<Self> {
-        let micros = utc_micros(text.as_bytes())
-            .or_else(|| text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_microsecond))?;
+        Self::parse_bytes(text.as_bytes())
+    }
+
+    /// The same, of bytes that may not even be text.
+    pub(crate) fn parse_bytes(bytes: &[u8]) -> Option<Self> {
+        let general = || str::from_utf8(bytes).ok()?.parse().ok().map(jiff::Timestamp::as_microsecond);
+        let micros = utc_micros(bytes).or_else(general)?;
         (micros > YEAR_ONE_ENDS).then_some(Self(micros))
     }
 }

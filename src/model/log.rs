@@ -1,6 +1,9 @@
 //! The output of one vertex, bounded.
 
 use std::collections::VecDeque;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use crate::event::{Line, LogChunk, Stream, Time};
 
@@ -11,7 +14,7 @@ const MOST_LINES: usize = 20_000;
 const REORDER: usize = 64;
 
 /// What the daemon writes where it stops a step's output (moby/buildkit `util/progress/logs`).
-const CLIPPED: &str = "[output clipped, log limit";
+static CLIPPED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("[output clipped, log limit"));
 
 /// One line of output.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,14 +41,17 @@ impl Log {
     /// Takes a chunk; gives by how many bytes the log has grown (or shrunk, where old lines went).
     pub(super) fn apply(&mut self, chunk: &LogChunk) -> isize {
         let before = self.bytes;
+        // All lines of a chunk have one time, so that they belong to one place.
+        let late =
+            self.lines.iter().rev().take(REORDER).take_while(|known| known.at > chunk.timestamp).count();
+        let newer = self.lines.split_off(self.lines.len() - late);
         for line in &chunk.lines {
             self.total += 1;
-            self.clipped |= line.text().contains(CLIPPED);
+            self.clipped |= CLIPPED.find(line.text().as_bytes()).is_some();
             self.bytes += cost(line);
-            let line = LogLine { at: chunk.timestamp, stream: chunk.stream, line: line.clone() };
-            let late = self.lines.iter().rev().take(REORDER).take_while(|known| known.at > line.at).count();
-            self.lines.insert(self.lines.len() - late, line);
+            self.lines.push_back(LogLine { at: chunk.timestamp, stream: chunk.stream, line: line.clone() });
         }
+        self.lines.extend(newer);
         while self.lines.len() > MOST_LINES {
             self.drop_oldest();
         }

@@ -1,6 +1,8 @@
 //! The stack: the Dockerfile's steps in their order, a column a platform.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
+
+use foldhash::{HashMap, HashSet};
 
 use super::layers::Namer;
 use super::name::StepName;

@@ -6,7 +6,7 @@
 
 mod wire;
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use crate::event::{
     Digest, Event, Line, LogChunk, Mask, Output, ProgressGroup, Sanitizer, Stamped, StatusUpdate, Stream,
@@ -31,6 +31,8 @@ pub struct Decoder {
     names: HashMap<Digest, (String, Text)>,
     /// Output is cut into lines by vertex and stream, in the order in which they first said something.
     logs: Vec<((Digest, Stream), Sanitizer)>,
+    /// Where each of them stands in `logs`.
+    places: HashMap<(Digest, Stream), usize>,
     /// Plain text between the values.
     text: Sanitizer,
     newest: Option<Time>,
@@ -49,13 +51,17 @@ impl Decoder {
 
     /// Takes the next bytes, which arrived at `at`; what they complete is pushed to `out`.
     pub fn feed(&mut self, at: Time, bytes: &[u8], out: &mut Vec<Stamped>) {
-        if self.pending.is_empty() {
-            let used = self.take(at, bytes, false, out);
-            self.pending.extend_from_slice(&bytes[used..]);
-        } else {
-            self.pending.extend_from_slice(bytes);
+        let mut rest = bytes;
+        while !self.pending.is_empty() && !rest.is_empty() {
+            // Just the end of the line that has begun is copied; a value over several lines has to stand in one piece.
+            let line = memchr::memchr(b'\n', rest).filter(|_| self.open.is_none());
+            let (head, tail) = rest.split_at(line.map_or(rest.len(), |n| n + 1));
+            self.pending.extend_from_slice(head);
             self.take_pending(at, false, out);
+            rest = tail;
         }
+        let used = self.take(at, rest, false, out);
+        self.pending.extend_from_slice(&rest[used..]);
     }
 
     /// The stream has ended: what is left over comes out as far as it means something.
@@ -64,6 +70,7 @@ impl Decoder {
         let mut lines = Vec::new();
         self.text.finish(&self.mask, &mut lines);
         out.extend(lines.into_iter().map(|line| output(at, line)));
+        self.places.clear();
         for ((vertex, stream), mut log) in std::mem::take(&mut self.logs) {
             let mut lines = Vec::new();
             log.finish(&self.mask, &mut lines);
@@ -108,7 +115,7 @@ impl Decoder {
             }
             match wire::read(&line[start..]) {
                 Read::Value(status, n) => {
-                    self.emit(at, *status, out);
+                    self.emit(at, status, out);
                     self.behind_value = true;
                     used += start + n;
                 }
@@ -138,7 +145,7 @@ impl Decoder {
         match scan.advance(bytes, LONGEST_VALUE) {
             End::At(end) => {
                 if let Read::Value(status, n) = wire::read(&bytes[..end]) {
-                    self.emit(at, *status, out);
+                    self.emit(at, status, out);
                     self.behind_value = true;
                     return Some(n);
                 }
@@ -220,12 +227,13 @@ impl Decoder {
         let vertex = log.vertex?;
         let stream = if log.stream == Some(2) { Stream::Stderr } else { Stream::Stdout };
         let timestamp = self.seen(log.timestamp).or(self.newest).unwrap_or(at);
-        // A build has few streams that speak at once, and the one that spoke last is at the end more often than not.
-        let place =
-            self.logs.iter().rposition(|((v, s), _)| *s == stream && *v == vertex).unwrap_or_else(|| {
-                self.logs.push(((vertex.clone(), stream), Sanitizer::default()));
-                self.logs.len() - 1
-            });
+        let key = (vertex, stream);
+        let place = self.places.get(&key).copied().unwrap_or_else(|| {
+            self.logs.push((key.clone(), Sanitizer::default()));
+            self.places.insert(key.clone(), self.logs.len() - 1);
+            self.logs.len() - 1
+        });
+        let (vertex, _) = key;
         let (_, sanitizer) = self.logs.get_mut(place)?;
         let mut lines = Vec::new();
         sanitizer.feed(&log.data.0, &self.mask, &mut lines);

@@ -54,7 +54,7 @@ impl Draft {
 
     /// The edited line.
     pub(in crate::event) fn into_line(self) -> Line {
-        Line::from_parts(self.text.into(), self.spans)
+        Line::from_parts(&self.text, self.spans)
     }
 }
 

@@ -6,6 +6,8 @@ use crate::event::{Line, Mask, Span, Style};
 
 /// Columns of a line that are kept; the rest is cut off and a mark says so.
 pub(super) const WIDEST: usize = 16 * 1024;
+/// Columns that a stream keeps room for between two lines.
+const SPARE: usize = 512;
 /// What stands for the part of a line that was cut off.
 pub(super) const CUT: &str = "…[cut]";
 /// How many marks a character may carry; text can't climb over its neighbours.
@@ -43,6 +45,8 @@ pub(super) struct Row {
     /// Columns of the text.
     width: usize,
     cells: Option<Vec<Cell>>,
+    /// Room for columns: the lines of a progress bar need it one after the other.
+    spare: Vec<Cell>,
     /// The column that is written next.
     cursor: usize,
     style: Style,
@@ -67,6 +71,7 @@ impl Row {
             marks: 0,
             width: 0,
             cells: None,
+            spare: Vec::new(),
             cursor: 0,
             style: Style::default(),
             joined: false,
@@ -109,8 +114,27 @@ impl Row {
             if fits < run.len() {
                 self.overflow();
             }
-        } else {
-            run.chars().for_each(|c| self.put(c, 1));
+        } else if !run.is_empty() {
+            self.overwrite(run);
+        }
+    }
+
+    /// Writes printable ASCII over what is there. Just at its two ends can it hit half of a wide character.
+    fn overwrite(&mut self, run: &str) {
+        let fits = run.len().min(self.limit - self.cursor);
+        let (cursor, end, style) = (self.cursor, self.cursor + fits, self.style);
+        let cells = self.cells();
+        if cells.len() < end {
+            cells.resize(end, Cell::blank());
+        }
+        vacate(cells, cursor);
+        vacate(cells, end - 1);
+        for (cell, byte) in cells[cursor..end].iter_mut().zip(run.bytes()) {
+            *cell = Cell::new(char::from(byte), style);
+        }
+        self.cursor = end;
+        if fits < run.len() {
+            self.overflow();
         }
     }
 
@@ -179,13 +203,20 @@ impl Row {
     pub(super) fn erase_all(&mut self) {
         self.text.clear();
         self.spans.clear();
-        self.cells = None;
+        if let Some(mut cells) = self.cells.take().filter(|cells| cells.capacity() <= SPARE) {
+            cells.clear();
+            self.spare = cells;
+        }
         (self.width, self.marks) = (0, 0);
         (self.joined, self.cut) = (false, false);
     }
 
     /// The line as it stands, masked. In an `unfinished` one, as in one that was cut, a value can have arrived by half.
     pub(super) fn line(&self, mask: &Mask, unfinished: bool) -> Line {
+        // Most lines were only appended to and hold nothing to mask: there is nothing to edit.
+        if self.is_appending() && !self.joined && !self.cut && mask.is_quiet_so_far(&self.text) {
+            return Line::from_parts(&self.text, self.spans.iter().copied());
+        }
         let mut draft = self.draft();
         let end = (unfinished || self.cut).then_some(draft.text.len());
         let open = [unfinished.then_some(draft.cursor), end];
@@ -301,9 +332,10 @@ impl Row {
 
     /// The line as columns, from now on.
     fn cells(&mut self) -> &mut Vec<Cell> {
-        let Self { cells, text, spans, .. } = self;
+        let Self { cells, spare, text, spans, .. } = self;
         cells.get_or_insert_with(|| {
-            let cells = unfold(text, spans);
+            let mut cells = std::mem::take(spare);
+            unfold(text, spans, &mut cells);
             text.clear();
             spans.clear();
             cells
@@ -332,9 +364,9 @@ fn vacate(cells: &mut [Cell], column: usize) {
     }
 }
 
-/// A text as columns.
-fn unfold(text: &str, spans: &[Span]) -> Vec<Cell> {
-    let mut cells: Vec<Cell> = Vec::with_capacity(text.len());
+/// A text as columns, put into `cells`.
+fn unfold(text: &str, spans: &[Span], cells: &mut Vec<Cell>) {
+    cells.reserve(text.len());
     let mut spans = spans.iter().peekable();
     let mut style = Style::default();
     for (at, c) in text.char_indices() {
@@ -351,12 +383,11 @@ fn unfold(text: &str, spans: &[Span]) -> Vec<Cell> {
             cells.push(Cell::new(RIGHT_HALF, style));
         }
     }
-    cells
 }
 
 /// Columns as a text.
 fn flatten(cells: &[Cell], cursor: usize) -> Draft {
-    let mut draft = Draft::default();
+    let mut draft = Draft { text: String::with_capacity(cells.len()), ..Draft::default() };
     let mut style = Style::default();
     let mut at_cursor = None;
     for (column, cell) in cells.iter().enumerate() {
@@ -371,7 +402,9 @@ fn flatten(cells: &[Cell], cursor: usize) -> Draft {
             draft.spans.push(Span { start: draft.text.len() as u32, style });
         }
         draft.text.push(cell.glyph);
-        draft.text.push_str(&cell.marks);
+        if !cell.marks.is_empty() {
+            draft.text.push_str(&cell.marks);
+        }
     }
     draft.cursor = at_cursor.unwrap_or(draft.text.len());
     draft

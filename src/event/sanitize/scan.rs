@@ -241,6 +241,16 @@ fn wide(bytes: &[u8]) -> &str {
 /// The character that `bytes` begin with, and how many of them it takes; none where more bytes are needed to tell.
 /// What is invalid is replaced by maximal subparts, as [`String::from_utf8_lossy`] has it.
 fn decode(bytes: &[u8]) -> Option<(usize, char)> {
+    let length = match bytes.first()? {
+        0xc2..=0xdf => 2,
+        0xe0..=0xef => 3,
+        _ => 4,
+    };
+    if let Some(Ok(text)) = bytes.get(..length).map(str::from_utf8)
+        && let Some(c) = text.chars().next()
+    {
+        return Some((c.len_utf8(), c));
+    }
     let head = &bytes[..bytes.len().min(4)];
     let (valid, bad) = match str::from_utf8(head) {
         Ok(text) => (text, Some(0)),

@@ -261,6 +261,6 @@ fn equal_lines_are_equal() {
         span(2, bold),
         span(3, bold),
     ];
-    assert_eq!(Line::from_parts("abc".into(), noisy), Line::from_parts("abc".into(), vec![span(1, bold)]));
+    assert_eq!(Line::from_parts("abc", noisy), Line::from_parts("abc", [span(1, bold)]));
     assert_eq!(lines("a\x1b[1m\x1b[mb"), [Line::plain("ab")]);
 }

@@ -130,46 +130,44 @@ pub(super) struct Bytes(pub(super) Vec<u8>);
 
 impl<'de> Deserialize<'de> for Stamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Stamp;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a time or null")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Stamp, E> {
-                Ok(Stamp(Time::parse(text)))
-            }
-            fn visit_unit<E: de::Error>(self) -> Result<Stamp, E> {
-                Ok(Stamp(None))
-            }
-        }
-        deserializer.deserialize_any(Text)
+        raw(deserializer, |time| Self(Time::parse_bytes(time)))
     }
 }
 
 impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Bytes;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("base64 or null")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Bytes, E> {
-                Ok(Bytes(STANDARD.decode(text).unwrap_or_else(|_| text.as_bytes().to_vec())))
-            }
-            fn visit_unit<E: de::Error>(self) -> Result<Bytes, E> {
-                Ok(Bytes::default())
-            }
-        }
-        deserializer.deserialize_any(Text)
+        raw(deserializer, |data| Self(STANDARD.decode(data).unwrap_or_else(|_| data.to_vec())))
     }
+}
+
+/// Reads a string or null without asking whether the string is UTF-8: what it is read as settles that.
+fn raw<'de, D: Deserializer<'de>, T: Default>(deserializer: D, read: fn(&[u8]) -> T) -> Result<T, D::Error> {
+    struct Raw<T>(fn(&[u8]) -> T);
+    impl<'de, T: Default> Visitor<'de> for Raw<T> {
+        type Value = T;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string or null")
+        }
+        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+            deserializer.deserialize_bytes(self)
+        }
+        fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<T, E> {
+            Ok(self.0(bytes))
+        }
+        fn visit_none<E: de::Error>(self) -> Result<T, E> {
+            Ok(T::default())
+        }
+        fn visit_unit<E: de::Error>(self) -> Result<T, E> {
+            Ok(T::default())
+        }
+    }
+    deserializer.deserialize_option(Raw(read))
 }
 
 /// What stands at the beginning of some bytes.
 pub(super) enum Read<'a> {
     /// A value of the stream, and how many bytes it took.
-    Value(Box<Status<'a>>, usize),
+    Value(Status<'a>, usize),
     /// The beginning of one.
     Incomplete,
     /// Something else.
@@ -188,7 +186,7 @@ pub(super) fn read(bytes: &[u8]) -> Read<'_> {
                 || status.warnings.is_some();
             // An object of somebody else's is text; an empty one is a message without news.
             let empty = || bytes[1..used - 1].iter().all(u8::is_ascii_whitespace);
-            if ours || empty() { Read::Value(Box::new(status), used) } else { Read::Not }
+            if ours || empty() { Read::Value(status, used) } else { Read::Not }
         }
         Some(Err(error)) if error.is_eof() => Read::Incomplete,
         _ => Read::Not,

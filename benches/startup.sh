@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# From the start of the program to its first full frame, its memory, and what it does while nothing happens.
+#
+#   bash benches/startup.sh [FILE]      `layertop demo`, or the replay of FILE
+#
+# Targets: first full frame ≤ 50 ms, resident ≤ 30 MB, nothing written and no processor used while nothing happens.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+command -v python3 >/dev/null || { echo "startup: needs python3" >&2; exit 1; }
+
+TARGET=${CARGO_TARGET_DIR:-target}
+cargo build --release --quiet
+LAYERTOP=$TARGET/release/layertop
+PLAY=(demo); [ $# -eq 0 ] || PLAY=(replay "$1")
+RUNS=${RUNS:-15}
+
+measure() { python3 benches/in_pty.py --size "$SIZE" "$@"; }
+
+printf 'layertop %s\n' "${PLAY[*]}"
+for SIZE in 120x40 200x60; do
+  for _ in $(seq "$RUNS"); do measure --frame Stack --keys q -- "$LAYERTOP" "${PLAY[@]}"; done |
+    python3 -c '
+import json, statistics, sys
+runs = [json.loads(line) for line in sys.stdin]
+times = sorted(run["first_frame_ms"] for run in runs)
+memory = max(run["resident_kb"] for run in runs)
+print(f"  {sys.argv[1]}: first full frame {statistics.median(times):.1f} ms "
+      f"(least {times[0]:.1f}, most {times[-1]:.1f}, {len(times)} runs; target ≤ 50), resident {memory / 1000:.1f} MB (target ≤ 30)")
+' "$SIZE"
+done
+
+# The demo goes on to its next build by itself, so that a recording is what is watched here.
+SIZE=120x40 measure --frame Stack --idle 5 --keys q -- "$LAYERTOP" replay "${1:-tests/recordings/first.jsonl}" --speed max |
+  python3 -c '
+import json, sys
+run = json.load(sys.stdin)
+print("  5 s after the end of the replay: {idle_bytes} bytes written (target 0), {idle_cpu_ms} ms of processor".format(**run))
+print("  peak resident memory {:.1f} MB".format(run["peak_kb"] / 1000))
+'
