@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use super::bytes::{self, CLEAR, ENTER, FRAME, FRAME_END, LEAVE};
 
 /// How long anything may take on a slow machine before it counts as not happening.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A terminal's size: columns, then rows.
 pub(crate) type Size = (u16, u16);
