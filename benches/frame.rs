@@ -120,12 +120,12 @@ fn vertex(number: usize, platform: &str, step: u16) -> Vec<Event> {
         inputs: if step > 1 { vec![digest(number, step - 1)] } else { Vec::new() },
         started: begun.then_some(start),
         completed: done.then_some(second(i64::from(step) + 1)),
-        cached: done && step % 3 != 0,
+        cached: done && !step.is_multiple_of(3),
         error: None,
         group: None,
     };
     let mut events = vec![Event::Vertex(update)];
-    if done && step % 3 == 0 {
+    if done && step.is_multiple_of(3) {
         events.push(Event::Status(StatusUpdate {
             vertex: digest(number, step),
             id: Text::clean(&digest(number, step).to_string()),

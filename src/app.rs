@@ -87,7 +87,8 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     };
     let end = running.end.await;
     let closed = session.close();
-    look.farewell(&session, closed.as_ref().and_then(|closed| closed.path.as_deref()))?;
+    // Where the terminal has gone nothing can be told, and the build's end is still what counts.
+    let told = look.farewell(&session, closed.as_ref().and_then(|closed| closed.path.as_deref()));
     if let Some(problem) = closed.and_then(|closed| closed.problem) {
         configuration::complain(&format!("warning: {problem}\n"));
     }
@@ -106,7 +107,7 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
         None => {
             look.errors(&session);
             let code = u8::try_from(exit_code).unwrap_or(1);
-            if code == 0 { Ok(()) } else { Err(Error::Exit(code)) }
+            if code == 0 { told } else { Err(Error::Exit(code)) }
         }
     }
 }

@@ -15,7 +15,7 @@ pub mod text;
 pub mod time;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 pub use digest::Digest;
 pub use mask::Mask;
@@ -117,8 +117,18 @@ pub struct LayerRule {
     /// The layer's name.
     pub name: Text,
     /// A regular expression, searched case-insensitively in the instruction's text.
-    #[serde(rename = "match")]
+    #[serde(rename = "match", serialize_with = "as_expression")]
     pub pattern: String,
+}
+
+/// Writes a regular expression with escapes for the characters that deceive; they mean the same to whoever reads it.
+fn as_expression<S: Serializer>(pattern: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    // JSON has escapes of its own for line ends, which end comments in some expressions.
+    let escape = |c: char| match c {
+        c if sanitize::deceives(c) && c != '\n' => format!("\\x{{{:X}}}", u32::from(c)),
+        c => c.to_string(),
+    };
+    serializer.serialize_str(&pattern.chars().map(escape).collect::<String>())
 }
 
 /// A vertex as one message of the progress stream has it. Messages repeat and overlap; the model merges them.

@@ -8,9 +8,9 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::terminal::{self, BeginSynchronizedUpdate, EndSynchronizedUpdate};
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen};
 use crossterm::{cursor, queue};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::{getpgrp, getsid};
 use ratatui::Terminal;
 use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
 use ratatui::buffer::{Buffer, Cell};
@@ -25,6 +27,12 @@ use ratatui::layout::{Position, Rect, Size};
 
 /// Whether the terminal is ours just now. Only a process-wide flag can be asked by a panic hook.
 static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Held by who writes to the terminal, so that nothing of ours comes behind the bytes that give it back.
+static LINE: Mutex<()> = Mutex::new(());
+
+/// What may wait to be written: a frame, and copies that were asked for meanwhile.
+const WAITING: usize = 4;
 
 /// How long leaving waits for the last frame on a line that does not take it.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -51,7 +59,9 @@ pub fn restore() {
                 LeaveAlternateScreen,
                 cursor::Show
             );
+            let line = LINE.lock().unwrap_or_else(PoisonError::into_inner);
             let _ = tty().and_then(|mut tty| tty.write_all(&bytes));
+            drop(line);
             let _ = written.send(());
         });
         if writer.is_ok() {
@@ -75,12 +85,23 @@ pub fn restore_on_panic() {
     }));
 }
 
+/// Who is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// This process: it was sent the signal, and so was everybody else who was meant.
+    Us,
+    /// Its process group, as a terminal does it for ^Z. A script that waits for us has to stop too, or the shell above
+    /// it never hears of it.
+    Group,
+}
+
 /// The screen, while it is ours.
 pub struct Display {
     terminal: Terminal<Quiet>,
     frame: Rc<RefCell<Vec<u8>>>,
     frames: Option<SyncSender<Vec<u8>>>,
-    busy: Arc<AtomicBool>,
+    /// How much is not written yet.
+    pending: Arc<AtomicUsize>,
     broken: Arc<AtomicBool>,
     writer: Option<JoinHandle<()>>,
 }
@@ -94,29 +115,31 @@ impl Display {
         enter()?;
         let frame = Rc::new(RefCell::new(Vec::new()));
         let terminal = Terminal::new(Quiet::new(Rc::clone(&frame)))?;
-        let (frames, inbox) = mpsc::sync_channel::<Vec<u8>>(1);
-        let (busy, broken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let (is_busy, is_broken) = (Arc::clone(&busy), Arc::clone(&broken));
+        let (frames, inbox) = mpsc::sync_channel::<Vec<u8>>(WAITING);
+        let (pending, broken) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let (is_pending, is_broken) = (Arc::clone(&pending), Arc::clone(&broken));
         let mut tty = tty().inspect_err(|_| restore())?;
         let writer = thread::Builder::new().name("screen".to_owned()).spawn(move || {
             while let Ok(bytes) = inbox.recv() {
-                if tty.write_all(&bytes).is_err() {
+                let line = LINE.lock().unwrap_or_else(PoisonError::into_inner);
+                if TAKEN.load(Ordering::SeqCst) && tty.write_all(&bytes).is_err() {
                     is_broken.store(true, Ordering::SeqCst);
                 }
-                is_busy.store(false, Ordering::SeqCst);
+                drop(line);
+                is_pending.fetch_sub(1, Ordering::SeqCst);
             }
         })?;
-        Ok(Self { terminal, frame, frames: Some(frames), busy, broken, writer: Some(writer) })
+        Ok(Self { terminal, frame, frames: Some(frames), pending, broken, writer: Some(writer) })
     }
 
     /// Whether the last frame is still on its way.
     pub fn is_busy(&self) -> bool {
-        self.busy.load(Ordering::SeqCst)
+        self.pending.load(Ordering::SeqCst) > 0
     }
 
-    /// Whether nothing can be written to the terminal any more.
+    /// Whether nothing can be written to the terminal any more: it is gone, or a panic has given it back.
     pub fn is_broken(&self) -> bool {
-        self.broken.load(Ordering::SeqCst)
+        self.broken.load(Ordering::SeqCst) || !TAKEN.load(Ordering::SeqCst)
     }
 
     /// The area that there is to draw on.
@@ -141,12 +164,13 @@ impl Display {
         Ok(())
     }
 
-    /// Writes bytes that are no frame: a copy to the clipboard.
+    /// Writes bytes that are no frame: a copy to the clipboard. Where too many wait already they are dropped; a frame,
+    /// drawn when nothing waits, never is.
     pub fn send(&self, bytes: Vec<u8>) {
         if let Some(frames) = &self.frames {
-            self.busy.store(true, Ordering::SeqCst);
+            self.pending.fetch_add(1, Ordering::SeqCst);
             if frames.try_send(bytes).is_err() {
-                self.busy.store(false, Ordering::SeqCst);
+                self.pending.fetch_sub(1, Ordering::SeqCst);
             }
         }
     }
@@ -159,14 +183,22 @@ impl Display {
         self.terminal.clear()
     }
 
-    /// Gives the terminal to the shell, stops the process, and takes the terminal again when it goes on.
+    /// Gives the terminal to the shell, stops, and takes the terminal again when the shell lets it go on. Does nothing
+    /// where there is no shell to do so.
     ///
     /// # Errors
     /// Where the terminal can't be taken again.
-    pub fn suspend(&mut self) -> io::Result<()> {
+    pub fn suspend(&mut self, who: Who) -> io::Result<()> {
+        // Nobody watches over the group of a session's leader: `ssh -t HOST layertop …` would be stopped for good.
+        if getsid(None).is_ok_and(|session| session == getpgrp()) {
+            return Ok(());
+        }
         self.settle();
         restore();
-        signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)?;
+        match who {
+            Who::Us => signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)?,
+            Who::Group => killpg(getpgrp(), Signal::SIGSTOP)?,
+        }
         enter()?;
         self.redraw()
     }

@@ -175,7 +175,7 @@ impl Ui {
             Input::Paste(text) => {
                 if let Overlay::Search(line) | Overlay::Filter(line) = &mut self.overlay {
                     let typed = format!("{}{}", line.value(), text.lines().next().unwrap_or_default());
-                    *line = tui_input::Input::new(typed);
+                    *line = tui_input::Input::new(clean(&typed));
                     self.typed(model, pages);
                 }
                 None
@@ -201,6 +201,10 @@ impl Ui {
                     }
                     _ => {
                         line.handle_event(input);
+                        let clean = clean(line.value());
+                        if clean != line.value() {
+                            *line = tui_input::Input::new(clean);
+                        }
                         self.typed(model, pages);
                     }
                 }
@@ -353,6 +357,11 @@ impl Ui {
         };
         Some(Effect::Copy(format!("{title}\n{}\n", lines.join("\n"))))
     }
+}
+
+/// What is pasted was often written by others; it is shown as it is looked for.
+fn clean(typed: &str) -> String {
+    crate::event::Text::clean(typed).to_string()
 }
 
 /// How a platform is headed: its architecture, where the system is the usual one.

@@ -1,4 +1,4 @@
-//! Builds on a real engine: what layertop says of them, and what BuildKit, the registry and /proc say.
+//! Builds on a real engine: what layertop says of them, and what `BuildKit`, the registry and /proc say.
 //!
 //! They run where `LAYERTOP_TEST_ENGINE_UP` is set, with the environment of `tests/testbed/engine env`; `tests/run.sh` sets
 //! both. Elsewhere they say that they are skipped, and under CI they fail.
@@ -12,6 +12,8 @@
 
 #[path = "common/group.rs"]
 mod group;
+#[path = "common/live.rs"]
+mod live;
 #[path = "common/process.rs"]
 mod process;
 #[path = "common/testbed.rs"]

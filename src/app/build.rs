@@ -154,7 +154,10 @@ async fn drive(
     let mut events = voice.finish();
     let end = match exit {
         Ok(exit) => {
-            Ok(End { exit_code: exit.code(), diagnosis: voice.diagnose(exit, &command, &around).await })
+            // Who was told to stop has nothing wrong with it.
+            let asked = count > 0;
+            let diagnosis = if asked { None } else { voice.diagnose(exit, &command, &around).await };
+            Ok(End { exit_code: exit.code(), diagnosis })
         }
         Err(error) => Err(error),
     };

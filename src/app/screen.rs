@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::model::Outcome;
 use crate::source::buildx::Cancel;
 use crate::source::replay::{Control, LEAP};
-use crate::terminal::Display;
+use crate::terminal::{Display, Who};
 use crate::ui::keys::Action;
 use crate::ui::{Effect, ReplayStatus, Ui};
 use crate::view::{self, Screen};
@@ -89,6 +89,9 @@ impl Watch<'_> {
                     return Ok(Left::Scene(Action::NextScene));
                 }
             }
+            if self.display.is_none() && !matches!(self.feed.steer, Steer::Build(_)) {
+                return Err(broken(&std::io::Error::other("it is gone")));
+            }
             if self.is_over(open) {
                 self.draw()?;
                 return Ok(self.signal.map_or(Left::Quit, Left::Signal));
@@ -106,7 +109,7 @@ impl Watch<'_> {
     /// Whether a build has ended and nobody looks at it any more.
     fn is_over(&self, open: bool) -> bool {
         let ended = !open || self.session.model.outcome() != Outcome::Running;
-        let wanted = self.stay || self.ui.holds();
+        let wanted = self.display.is_some() && (self.stay || self.ui.holds());
         ended && matches!(self.feed.steer, Steer::Build(_)) && !open && (!wanted || self.leaving)
     }
 
@@ -166,7 +169,7 @@ impl Watch<'_> {
             Effect::Quit => return Ok(Some(Left::Quit)),
             Effect::Cancel => self.cancel(),
             Effect::Copy(text) => self.copy(&text),
-            Effect::Suspend => self.suspend()?,
+            Effect::Suspend => self.suspend(Who::Group)?,
             Effect::Redraw => self.redraw()?,
             Effect::Replay(action @ (Action::NextScene | Action::PreviousScene)) => {
                 return Ok(Some(Left::Scene(action)));
@@ -183,7 +186,7 @@ impl Watch<'_> {
 
     fn signal(&mut self, signal: Number) -> Result<Option<Left>, Error> {
         if signal == Number::SUSPEND {
-            self.suspend()?;
+            self.suspend(Who::Us)?;
             return Ok(None);
         }
         if !self.builds() {
@@ -217,9 +220,9 @@ impl Watch<'_> {
         }
     }
 
-    fn suspend(&mut self) -> Result<(), Error> {
+    fn suspend(&mut self, who: Who) -> Result<(), Error> {
         if let Some(display) = self.display.as_mut() {
-            display.suspend().map_err(|error| broken(&error))?;
+            display.suspend(who).map_err(|error| broken(&error))?;
         }
         Ok(())
     }

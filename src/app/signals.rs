@@ -9,7 +9,8 @@ use crate::error::Error;
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    hang_up: Signal,
+    /// None where whoever started us, `nohup` for one, had it ignored.
+    hang_up: Option<Signal>,
     quit: Signal,
     suspend: Signal,
 }
@@ -39,7 +40,7 @@ impl Signals {
         Ok(Self {
             interrupt: on(SignalKind::interrupt())?,
             terminate: on(SignalKind::terminate())?,
-            hang_up: on(SignalKind::hangup())?,
+            hang_up: if is_ignored(SIGHUP) { None } else { Some(on(SignalKind::hangup())?) },
             quit: on(SignalKind::quit())?,
             suspend: on(SignalKind::from_raw(SIGTSTP))?,
         })
@@ -50,9 +51,25 @@ impl Signals {
         Number(tokio::select! {
             _ = self.interrupt.recv() => SIGINT,
             _ = self.terminate.recv() => SIGTERM,
-            _ = self.hang_up.recv() => SIGHUP,
+            _ = heard(&mut self.hang_up) => SIGHUP,
             _ = self.quit.recv() => SIGQUIT,
             _ = self.suspend.recv() => SIGTSTP,
         })
     }
+}
+
+/// Hears of a signal that is listened to; of another one never.
+async fn heard(signal: &mut Option<Signal>) -> Option<()> {
+    match signal {
+        Some(signal) => signal.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether a signal is ignored, as Linux tells it: a mask of bits, the first signal's the lowest.
+fn is_ignored(number: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (number - 1) & 1 == 1
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::Config;
 use super::value::{Origin, Value};
 use crate::event::Mask;
+use crate::event::sanitize::deceives;
 
 /// Text of one key and its value, and of its origin.
 type Row = (String, String);
@@ -116,7 +117,15 @@ fn optional(name: &str, value: &Value<Option<String>>) -> Row {
 }
 
 fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
+    if !text.chars().any(|c| deceives(c) && c != '\n') {
+        return toml::Value::String(text.to_owned()).to_string();
+    }
+    let escape = |c: char| match c {
+        '"' | '\\' => format!("\\{c}"),
+        c if deceives(c) => format!("\\U{:08X}", u32::from(c)),
+        c => c.to_string(),
+    };
+    format!("\"{}\"", text.chars().map(escape).collect::<String>())
 }
 
 /// A name as a key: bare where TOML lets it be.

@@ -54,6 +54,12 @@ pub(super) fn plain(raw: &str) -> Cow<'_, str> {
     Cow::Owned(row.draft().text)
 }
 
+/// Whether a character deceives who reads it raw: controls, what turns text around, what cannot be seen. For what is not
+/// shown as text but written as code, which has escapes of its own.
+pub fn deceives(c: char) -> bool {
+    matches!(glyph::kind(c), glyph::Glyph::Control | glyph::Glyph::Hidden)
+}
+
 fn write_plain(row: &mut Row, token: &Token<'_>) {
     match *token {
         Token::Control(b'\n' | b'\r' | b'\t') => row.ascii(" "),

@@ -1,8 +1,10 @@
 //! Words as a shell reads them, for commands that are shown.
 
-/// A word for a shell. Control characters are written out, so that none reaches a terminal.
+use super::sanitize::deceives;
+
+/// A word for a shell. Control and invisible characters are written out, so that none reaches a terminal.
 pub fn quote(word: &str) -> String {
-    if word.chars().any(char::is_control) {
+    if word.chars().any(deceives) {
         let inner: String = word.chars().map(escape).collect();
         return format!("$'{inner}'");
     }
@@ -20,7 +22,7 @@ fn escape(c: char) -> String {
         '\n' => "\\n".to_owned(),
         '\t' => "\\t".to_owned(),
         '\'' | '\\' => format!("\\{c}"),
-        c if c.is_control() => {
+        c if deceives(c) => {
             c.to_string().bytes().fold(String::new(), |out, byte| out + &format!("\\{byte:03o}"))
         }
         c => c.to_string(),

@@ -5,7 +5,7 @@
 //! steps began with the same base image and still runs (seen on the test engine). Such a name tells what is done, and
 //! neither whose step it is nor which; what the builder computes from the vertex does.
 
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt};
 
 use super::name::StepName;
 use super::stack::Group;

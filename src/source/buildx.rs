@@ -10,6 +10,7 @@
 //! - The **third** SIGINT or SIGTERM ends the `docker` command at once, with exit code 1 and `got 3 SIGTERM/SIGINTs,
 //!   forcefully exiting`; its plugin is killed with it. Our third is SIGKILL: it needs nobody's help. The builder sees
 //!   its client go, and cancels the build.
+//! - **Before** buildx has written anything, a signal may be lost: see [`supervise`].
 
 mod args;
 pub mod command;
@@ -137,16 +138,17 @@ pub async fn run(
     let mut group = Group::led_by(&child);
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let (gone, is_gone) = watch::channel(false);
+    let spoke = watch::Sender::new(false);
     let supervised = async {
-        let status = supervise(&mut child, &group, &mut cancels).await;
+        let status = supervise(&mut child, &group, &mut cancels, &spoke).await;
         group.sweep().await;
         gone.send_replace(true);
         status
     };
     let (status, (), ()) = tokio::join!(
         supervised,
-        pump(out, Stream::Stdout, &chunks, is_gone.clone()),
-        pump(err, Stream::Stderr, &chunks, is_gone),
+        pump(out, Stream::Stdout, &chunks, &spoke, is_gone.clone()),
+        pump(err, Stream::Stderr, &chunks, &spoke, is_gone),
     );
     group.disarm();
     status.map(Exit::from).map_err(|source| Error::io("wait for", &process.program, source))
@@ -170,20 +172,34 @@ fn spawn(process: &Process) -> Result<Child, Error> {
 }
 
 /// Waits for the leader's end, and passes on what the user asks for meanwhile.
+///
+/// The `docker` command swallows a signal that comes before it has started its plugin, which then builds on as if nothing
+/// had been. So what was sent before the first word is sent again after it.
 async fn supervise(
     child: &mut Child,
     group: &Group,
     cancels: &mut mpsc::Receiver<Cancel>,
+    spoke: &watch::Sender<bool>,
 ) -> std::io::Result<ExitStatus> {
     let mut steps = [Signal::SIGINT, Signal::SIGTERM].into_iter();
     let mut listening = true;
+    let mut unheard = None;
+    let mut has_spoken = spoke.subscribe();
     loop {
         tokio::select! {
             status = child.wait() => return status,
             asked = cancels.recv(), if listening => match asked {
-                Some(Cancel) => group.send(steps.next().unwrap_or(Signal::SIGKILL)),
+                Some(Cancel) => {
+                    let signal = steps.next().unwrap_or(Signal::SIGKILL);
+                    group.send(signal);
+                    unheard = Some(signal).filter(|_| !*spoke.borrow());
+                }
                 None => listening = false,
             },
+            // The sender lives as long as this is asked.
+            _ = has_spoken.wait_for(|spoke| *spoke), if unheard.is_some() => {
+                unheard.take().into_iter().for_each(|signal| group.send(signal));
+            }
         }
     }
 }
@@ -193,6 +209,7 @@ async fn pump(
     pipe: Option<impl AsyncRead + Unpin>,
     stream: Stream,
     chunks: &mpsc::Sender<Chunk>,
+    spoke: &watch::Sender<bool>,
     mut gone: watch::Receiver<bool>,
 ) {
     let Some(mut pipe) = pipe else { return };
@@ -205,6 +222,7 @@ async fn pump(
             () = abandoned(&mut gone) => return,
         };
         let Ok(count @ 1..) = read else { return };
+        spoke.send_replace(true);
         if *gone.borrow() {
             tail += count;
         }

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::fcntl::{Flock, FlockArg};
@@ -73,13 +73,13 @@ pub(crate) fn docker(words: &[&str]) -> String {
     ended.stdout
 }
 
-/// BuildKit's own record of a build, found by the file that `--metadata-file` named.
+/// `BuildKit`'s own record of a build, found by the file that `--metadata-file` named.
 pub(crate) fn record(metadata: &Path) -> Value {
     let metadata: Value = serde_json::from_slice(&std::fs::read(metadata).unwrap()).unwrap();
     inspect(metadata["buildx.build.ref"].as_str().unwrap())
 }
 
-/// BuildKit's own word for how the build of a project ended. It closes the record of a cancelled build a moment after the
+/// `BuildKit`'s own word for how the build of a project ended. It closes the record of a cancelled build a moment after the
 /// client has gone, so it is asked until it has.
 pub(crate) fn recorded_status(project: &Project) -> String {
     for _ in 0..100 {
@@ -99,4 +99,12 @@ fn inspect(reference: &str) -> Value {
     let id = reference.rsplit('/').next().unwrap();
     let text = docker(&["buildx", "history", "inspect", "--builder", BUILDER, "--format", "json", id]);
     serde_json::from_str(&text).unwrap()
+}
+
+/// The only recording that a project has.
+pub(crate) fn recording(data: &Path) -> PathBuf {
+    let folder = data.join("layertop/recordings");
+    let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let [file] = files.as_slice() else { panic!("{files:?}") };
+    file.clone()
 }

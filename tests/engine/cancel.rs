@@ -6,7 +6,8 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 
 use crate::group;
-use crate::process::{Live, Project};
+use crate::live::Live;
+use crate::process::Project;
 use crate::testbed::{BUILDER, Engine, For, docker, recorded_status};
 
 /// A build that does not end by itself, once its step has spoken.

@@ -4,7 +4,8 @@ use std::fs;
 
 use nix::sys::signal::Signal;
 
-use crate::process::{Ended, Live, run};
+use crate::live::Live;
+use crate::process::{Ended, run};
 use crate::testbed::{Engine, For, docker};
 
 const STAGES: &str = "FROM BASE AS tools

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::process::{only_file, run};
-use crate::testbed::{Engine, For, skipped};
+use crate::process::run;
+use crate::testbed::{Engine, For, recording, skipped};
 
 /// Noise that finds no room on a disk that has some for the beginning. The pause is long enough for that to be written.
 const NOISY: &str = "FROM BASE\nRUN echo MARKER; sleep 2; head -c 60000 /dev/urandom | base64\n";
@@ -71,7 +71,7 @@ fn a_disk_that_fills_up_leaves_what_was_written_and_a_warning() {
         1,
         "{said}"
     );
-    let recording = only_file(&disk.join("layertop/recordings"));
+    let recording = recording(&disk);
     let words = ["replay", recording.to_str().unwrap(), "--speed", "max", "--progress", "json"];
     let replayed = run(&mut project.layertop(&words));
     assert_eq!(replayed.code(), Some(0), "{}", replayed.stderr);

@@ -7,8 +7,9 @@ use base64::prelude::BASE64_STANDARD;
 use nix::sys::signal::Signal;
 
 use crate::group;
-use crate::process::{Ended, Live, Project, only_file, run};
-use crate::testbed::{Engine, For};
+use crate::live::Live;
+use crate::process::{Ended, Project, run};
+use crate::testbed::{Engine, For, recording};
 
 /// Invented, each from another place: the configuration, a word behind `--`, the environment, a file.
 const CONFIGURED: &str = "configured-hunter2-4711";
@@ -50,7 +51,7 @@ fn leaks(text: &str) -> Vec<String> {
 
 /// The text of the only recording, which is taken away.
 fn recorded(project: &Project) -> String {
-    let file = only_file(&project.recordings());
+    let file = recording(&project.beside("data"));
     let text = String::from_utf8(zstd::decode_all(fs::File::open(&file).unwrap()).unwrap()).unwrap();
     fs::remove_file(file).unwrap();
     text

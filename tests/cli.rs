@@ -1,0 +1,180 @@
+//! The command line as a process, without any engine: what it says, where it says it, what it ends with.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
+#[path = "common/process.rs"]
+mod process;
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use process::{Ended, Project, run};
+
+/// Snapshots: `TRYCMD=overwrite cargo test --test cli` makes them anew, to be read before they are believed. In them a
+/// backslash stands as `/`.
+#[test]
+fn snapshots() {
+    let cases = cases();
+    // What is set here wins over what a snapshot sets. None of these may be what it happens to be on this machine; empty is
+    // as good as unset.
+    cases.env("REGISTRY", "").env("TAG", "").env("PLATFORMS", "");
+    cases.case("tests/cli/*.trycmd");
+}
+
+/// Snapshots that set all of what the environment may override.
+#[test]
+fn snapshots_with_an_environment() {
+    cases().case("tests/cli/environment/*.trycmd");
+}
+
+fn cases() -> trycmd::TestCases {
+    let cases = trycmd::TestCases::new();
+    for name in ["BUILDX_BUILDER", "NO_COLOR", "CLICOLOR_FORCE", "LC_ALL", "LC_CTYPE", "LANG"] {
+        cases.env(name, "");
+    }
+    // No docker is in there, so that the commands that are printed are the same on all machines.
+    for name in ["PATH", "HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"] {
+        cases.env(name, "/nowhere");
+    }
+    cases.env("COLUMNS", "100");
+    cases
+}
+
+fn recordings() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = files.filter(|file| file.extension().is_some_and(|end| end == "jsonl")).collect();
+    files.sort();
+    assert!(files.len() > 20, "{files:?}");
+    files
+}
+
+fn replay(project: &Project, file: &Path, options: &[&str]) -> Ended {
+    let words = [&["replay", file.to_str().unwrap(), "--speed", "max"], options].concat();
+    run(&mut project.layertop(&words))
+}
+
+#[test]
+fn each_recording_replays_in_each_form() {
+    let project = Project::new();
+    let expected = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings/expected.json");
+    let expected: Value = serde_json::from_slice(&std::fs::read(expected).unwrap()).unwrap();
+    for file in recordings() {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let json = replay(&project, &file, &["--progress", "json"]);
+        assert_eq!(json.code(), Some(0), "{name}: {}", json.stderr);
+        assert_eq!(json.events()[0]["type"], "header", "{name}");
+        let summary = json.summary();
+        assert_eq!(summary["vertices"], expected[name]["vertices"], "{name}");
+
+        let plain = replay(&project, &file, &["--progress", "plain", "--exit-code"]);
+        assert_eq!(plain.code().map(Value::from), Some(ended(&summary)), "{name}: {}", plain.stderr);
+        assert!(plain.stdout.ends_with('\n') && !plain.stdout.contains('\x1b'), "{name}: {}", plain.stdout);
+        // Without an option and without a terminal that is what there is.
+        assert_eq!(replay(&project, &file, &[]).stdout, plain.stdout, "{name}");
+
+        let quiet = replay(&project, &file, &["--progress", "quiet"]);
+        assert_eq!((quiet.code(), quiet.stdout.as_str()), (Some(0), ""), "{name}");
+        assert_eq!(quiet.stderr.is_empty(), summary["error"].is_null(), "{name}: {}", quiet.stderr);
+    }
+}
+
+/// What `--exit-code` makes of a summary: nobody knows how a stream that broke off has ended.
+fn ended(summary: &Value) -> Value {
+    if summary["exit_code"].is_null() { Value::from(0) } else { summary["exit_code"].clone() }
+}
+
+#[test]
+fn what_json_says_can_be_replayed() {
+    let project = Project::new();
+    for name in ["first", "fail", "multistage", "flood"] {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/recordings/{name}.jsonl"));
+        let first = replay(&project, &file, &["--progress", "json"]);
+        project.write("again.jsonl", &first.stdout);
+        let second = replay(&project, &project.folder().join("again.jsonl"), &["--progress", "json"]);
+        assert_eq!(second.summary(), first.summary(), "{name}");
+    }
+}
+
+/// Every command that writes to standard output.
+fn writers() -> Vec<Vec<String>> {
+    let recording = recordings().pop().unwrap().display().to_string();
+    let replay = format!("replay {recording} --speed max");
+    let lines = [
+        "--help",
+        "build --help",
+        "build --dry-run",
+        "config print",
+        "config check",
+        "config schema",
+        "completions bash",
+        "completions zsh",
+        "completions fish",
+        "demo first --speed max --progress plain",
+        "demo --speed max --progress json",
+        &replay,
+        &format!("{replay} --progress json"),
+    ];
+    lines.iter().map(|line| line.split(' ').map(str::to_owned).collect()).collect()
+}
+
+#[test]
+fn a_reader_that_is_gone_ends_a_command_quietly() {
+    let project = Project::new();
+    for words in writers() {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        // A pipe whose reading end is closed before the first byte, as `| head -0` would.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let child = project.layertop(&words).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{words:?}");
+        assert_eq!(output.status.code(), Some(0), "{words:?}");
+    }
+}
+
+#[test]
+fn an_output_that_can_not_be_written_is_an_error() {
+    let project = Project::new();
+    for words in writers().into_iter().filter(|words| !words.contains(&"--help".to_owned())) {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let child = project.layertop(&words).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            said, "error: can't write to standard output: No space left on device (os error 28)\n",
+            "{words:?}"
+        );
+        assert_eq!(output.status.code(), Some(1), "{words:?}");
+    }
+}
+
+#[test]
+fn the_example_validates_against_the_schema() {
+    let project = Project::new();
+    let schema: Value =
+        serde_json::from_str(&run(&mut project.layertop(&["config", "schema"])).stdout).unwrap();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/montage-ai/layertop.toml");
+    let example: toml::Value = toml::from_str(&std::fs::read_to_string(example).unwrap()).unwrap();
+    let example = serde_json::to_value(example).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    assert!(validator.is_valid(&example), "{:?}", validator.iter_errors(&example).collect::<Vec<_>>());
+    assert!(!validator.is_valid(&serde_json::json!({ "image": { "nmae": "x" } })), "an unknown key is none");
+}
+
+#[test]
+fn a_configuration_is_found_upward_and_a_user_s_own_holds_where_none_says_otherwise() {
+    let project = Project::new();
+    project.write("layertop.toml", "[image]\nname = \"app\"\n");
+    project.write("deep/below/there", "");
+    std::fs::create_dir_all(project.beside("config/layertop")).unwrap();
+    std::fs::write(project.beside("config/layertop/config.toml"), "[build]\nbuilder = \"mine\"\n").unwrap();
+    let mut command = project.layertop(&["build", "--dry-run"]);
+    let ended = run(command.env("PATH", "/nowhere").current_dir(project.folder().join("deep/below")));
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    let context = project.folder().canonicalize().unwrap().display().to_string();
+    let expected = format!("docker buildx build --progress=rawjson --builder mine -t app:latest {context}\n");
+    assert_eq!(ended.stdout.replace("../..", &context), expected);
+}
