@@ -20,8 +20,9 @@ use crate::ui::keys::Action;
 use crate::ui::{Effect, ReplayStatus, Ui};
 use crate::view::{self, Screen};
 
-/// A frame lasts at least so long: ten a second are enough for the eye, and for a line over SSH.
-const FRAME: Duration = Duration::from_millis(100);
+/// A frame lasts at least so long, as in buildx's own display: it is enough for the eye, and for a line over SSH. Keys are
+/// answered at once.
+const FRAME: Duration = Duration::from_millis(150);
 /// How long the end of one scene stands before the next begins.
 const LOOK: Duration = Duration::from_secs(6);
 /// News taken before the next look at keys and signals.
