@@ -39,9 +39,12 @@ slow:
     eval "$env"
     LAYERTOP_TEST_ENGINE_UP=1 cargo test --release -- --ignored
 
-# The figures.
-bench *ARGS:
-    cargo bench {{ ARGS }}
+# The figures: decoder, frame, start, buildx's own screen beside ours (on the test engine), build time. Best on an idle machine.
+bench:
+    cargo bench --bench decode --bench frame
+    bash benches/startup.sh
+    bash benches/versus-buildx.sh
+    bash benches/build-time.sh
 
 # The named screens at several sizes, from recordings, into assets/.
 screenshots:

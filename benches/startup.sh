@@ -2,15 +2,15 @@
 # From the start of the program to its first full frame, its memory, and what it does while nothing happens.
 #
 #   bash benches/startup.sh [FILE]      `layertop demo`, or the replay of FILE
+#   LAYERTOP=… bash benches/startup.sh      another binary than the one of the profile dist, which is what is handed out
 #
 # Targets: first full frame ≤ 50 ms, resident ≤ 30 MB, nothing written and no processor used while nothing happens.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 command -v python3 >/dev/null || { echo "startup: needs python3" >&2; exit 1; }
 
-TARGET=${CARGO_TARGET_DIR:-target}
-cargo build --release --quiet
-LAYERTOP=$TARGET/release/layertop
+[ -n "${LAYERTOP:-}" ] || cargo build --profile dist --quiet
+LAYERTOP=${LAYERTOP:-${CARGO_TARGET_DIR:-target}/dist/layertop}
 PLAY=(demo); [ $# -eq 0 ] || PLAY=(replay "$1")
 RUNS=${RUNS:-15}
 

@@ -4,6 +4,7 @@
 #
 #   bash benches/versus-buildx.sh           five rounds
 #   ROUNDS=2 bash benches/versus-buildx.sh
+#   LAYERTOP=… bash benches/versus-buildx.sh      another binary than the one of the profile dist, which is what is handed out
 #
 # Targets: bytes ≤ 35 %, processor ≤ 120 %, wall ≤ 101 % of buildx's. It leaves the engine as it found it, but for the
 # images of bench/montage-ai in its registry.
@@ -11,8 +12,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 command -v python3 >/dev/null || { echo "versus-buildx: needs python3" >&2; exit 1; }
 
-cargo build --release --quiet
-LAYERTOP=$(realpath "${CARGO_TARGET_DIR:-target}/release/layertop")
+[ -n "${LAYERTOP:-}" ] || cargo build --profile dist --quiet
+LAYERTOP=$(realpath "${LAYERTOP:-${CARGO_TARGET_DIR:-target}/dist/layertop}")
 ENV=$(bash tests/testbed/engine up)
 eval "$ENV"
 export REGISTRY
