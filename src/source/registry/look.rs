@@ -125,6 +125,8 @@ impl Looker {
     pub(super) async fn look(&mut self) -> Result<(), Fault> {
         let begun = self.clock.now();
         self.questions = 0;
+        // What answers now may speak another scheme than before; addresses are made from the one that is spoken.
+        self.session.ping().await?;
         let listed = self.names().await;
         if let Err(fault @ Fault::Status(404, _)) = listed {
             // There is no such repository, so there is nothing in it.

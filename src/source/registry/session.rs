@@ -130,7 +130,6 @@ impl Session {
 
     /// What comes back at the same address may speak another scheme than what was there before.
     fn forget_scheme(&mut self) {
-        // Between http and https this can't fail: both have a host.
         let _ = self.base.set_scheme("https");
     }
 
@@ -183,7 +182,13 @@ impl Session {
 
     /// Asks in the scheme that the registry speaks. https comes first, as docker does it.
     async fn speak(&mut self, mut question: Question) -> Result<Answer, Fault> {
-        let own = origin(&question.url) == origin(&self.base);
+        let mut here = question.url.clone();
+        // Between http and https this can't fail: both have a host.
+        let _ = here.set_scheme(self.base.scheme());
+        let own = origin(&here) == origin(&self.base);
+        if own {
+            question.url = here;
+        }
         let mut answer = self.client.ask(question.clone()).await;
         if own && self.plain_allowed && matches!(answer, Err(Fault::NoTls(_))) {
             let _ = self.base.set_scheme("http");
