@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     reason = "what fails in a test's helper fails the test"
 )]
 
@@ -79,10 +80,8 @@ impl Watch {
                 }
             }
         };
-        match tokio::time::timeout(Duration::from_secs(60), waiting).await {
-            Ok(seen) => seen,
-            Err(_) => panic!("never {what}; last was {:#?}", self.model.registry().newest()),
-        }
+        let seen = tokio::time::timeout(Duration::from_secs(60), waiting).await.ok();
+        seen.unwrap_or_else(|| panic!("never {what}; last was {:#?}", self.model.registry().newest()))
     }
 
     async fn state(&mut self, state: RegistryState) -> Seen {
@@ -104,6 +103,9 @@ fn fill(registry: &Registry) {
 
 #[tokio::test]
 async fn a_registry_shows_its_image_and_its_cache() {
+    if server::is_missing() {
+        return;
+    }
     let registry = Registry::open();
     fill(&registry);
     let seen = look(&settings(&registry.address())).await;
@@ -133,6 +135,9 @@ async fn a_registry_shows_its_image_and_its_cache() {
 
 #[tokio::test]
 async fn what_changes_between_looks_is_told() {
+    if server::is_missing() {
+        return;
+    }
     let registry = Registry::open();
     fill(&registry);
     let mut watch = Watch::new(settings(&registry.address()));
@@ -159,6 +164,9 @@ async fn what_changes_between_looks_is_told() {
 
 #[tokio::test]
 async fn before_the_first_push_there_is_nothing_and_that_is_well() {
+    if server::is_missing() {
+        return;
+    }
     let registry = Registry::open();
     let seen = look(&settings(&registry.address())).await;
     assert_eq!(seen.state, RegistryState::NoRepository);
@@ -186,6 +194,9 @@ async fn a_locked_registry_takes_dockers_credentials(
     #[case] pair: Option<&str>,
     #[case] reason: &str,
 ) {
+    if server::is_missing() {
+        return;
+    }
     let folder = Arc::new(TempDir::new().unwrap());
     fill(&Registry::on(Arc::clone(&folder), "", ""));
     let file = folder.path().join("htpasswd");
@@ -214,6 +225,9 @@ async fn a_locked_registry_takes_dockers_credentials(
 
 #[tokio::test]
 async fn a_certificate_counts_where_its_authority_is_given() {
+    if server::is_missing() {
+        return;
+    }
     let folder = Arc::new(TempDir::new().unwrap());
     certificates(folder.path());
     fill(&Registry::on(Arc::clone(&folder), "", ""));
@@ -278,6 +292,9 @@ fn realm(folder: &TempDir) -> Script {
 
 #[tokio::test]
 async fn a_realm_hands_out_tokens() {
+    if server::is_missing() {
+        return;
+    }
     let folder = Arc::new(TempDir::new().unwrap());
     certificates(folder.path());
     fill(&Registry::on(Arc::clone(&folder), "", ""));
@@ -328,6 +345,9 @@ async fn a_realm_hands_out_tokens() {
 
 #[tokio::test]
 async fn a_registry_that_goes_and_comes_back_is_seen_to() {
+    if server::is_missing() {
+        return;
+    }
     let mut registry = Registry::open();
     fill(&registry);
     let mut watch = Watch::new(settings(&registry.address()));
@@ -348,10 +368,21 @@ async fn a_registry_that_goes_and_comes_back_is_seen_to() {
     assert!(seen.reason.as_str().contains("does not answer"), "{}", seen.reason);
     registry.signal(Signal::SIGCONT);
     watch.state(RegistryState::Ok).await;
+
+    // Who no longer listens is let go while the registry hangs.
+    registry.signal(Signal::SIGSTOP);
+    let (tx, told) = mpsc::channel(1);
+    let running = tokio::spawn(run(settings(&registry.address()), Clock::live(), tx));
+    tokio::task::yield_now().await;
+    drop(told);
+    tokio::time::timeout(Duration::from_secs(1), running).await.expect("quitting is quick").unwrap();
 }
 
 #[tokio::test]
 async fn a_slow_way_is_told_from_a_registry_that_is_not_there() {
+    if server::is_missing() {
+        return;
+    }
     let registry = Registry::open();
     fill(&registry);
     let port = slow_proxy(registry.port, 1000);
@@ -450,4 +481,72 @@ async fn a_redirect_to_another_host_does_not_carry_the_password() {
     assert!(!said(store.heads()).contains(&true) && !store.heads().is_empty());
     let again: Vec<String> = registry.heads().into_iter().filter(|head| head.contains("again")).collect();
     assert_eq!(said(again), [true], "within the registry it stays");
+}
+
+#[tokio::test]
+async fn two_thousand_tags_are_counted_and_opened_by_and_by() {
+    let names: Vec<String> = (0..2000).map(|i| format!("v{i:04}")).collect();
+    let list = json!({"tags": names}).to_string();
+    let script = Script::new(move |_, head| {
+        let path = head.split_whitespace().nth(1).unwrap();
+        match path.rsplit_once('/').unwrap().1 {
+            "" => answer(200, "", "{}"),
+            tag if head.starts_with("HEAD") => {
+                let digest = format!("Docker-Content-Digest: {}\r\n", server::digest_of_name(tag));
+                format!("HTTP/1.1 200 X\r\nConnection: close\r\n{digest}Content-Length: 2\r\n\r\n")
+            }
+            _ if path.contains("/tags/") => answer(200, "", &list),
+            _ => answer(200, "", "{}"),
+        }
+    });
+    let mut watch = Watch::new(settings(&script.address()));
+    let first = watch.until("listed", |seen| seen.tags.is_some()).await.tags.unwrap();
+    assert_eq!((first.total, first.list.len()), (2000, 40));
+    assert!(first.opened < 200, "{}", first.opened);
+    let later = watch.until("opened more", |seen| seen.tags.as_ref().unwrap().opened > 200).await;
+    assert!(watch.model.registry().newest() == Some(&later));
+}
+
+/// A cache that a real BuildKit has pushed, against what buildx itself reads there.
+#[tokio::test]
+async fn a_cache_of_a_real_builder_is_read_as_buildx_reads_it() {
+    if std::env::var_os("LAYERTOP_TEST_ENGINE_UP").is_none() {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "under CI this must run");
+        println!("skipped: no test engine: run `bash tests/run.sh`");
+        return;
+    }
+    let address = std::env::var("REGISTRY").expect("REGISTRY, from `tests/testbed/engine env`");
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("Dockerfile"), "FROM scratch\nCOPY Dockerfile /a\nCOPY mark /b\n").unwrap();
+    let mark = Clock::live().now().micros();
+    fs::write(folder.path().join("mark"), mark.to_string()).unwrap();
+    let name = format!("registrytest/r{mark}");
+    let cache = format!("type=registry,ref={address}/{name}:buildcache,mode=max");
+    let (tag, context) = (format!("{address}/{name}:my-feature"), folder.path().display().to_string());
+    let build =
+        ["buildx", "build", "--builder", "multiarch-builder", "--platform", "linux/amd64,linux/arm64"];
+    let more = ["--push", "--tag", &tag, "--cache-to", &cache, "--progress", "quiet", &context];
+    server::run("docker", &[&build[..], &more[..]].concat(), b"");
+    let raw = |tag: &str| -> Value {
+        let reference = format!("{address}/{name}:{tag}");
+        let words =
+            ["buildx", "imagetools", "inspect", "--builder", "multiarch-builder", "--raw", &reference];
+        serde_json::from_slice(&server::run("docker", &words, b"")).unwrap()
+    };
+    let seen = look(&Settings { repository: name.clone(), ..settings(&address) }).await;
+    assert_eq!(seen.state, RegistryState::Ok, "{}", seen.reason);
+    let (manifest, cache) = (raw("buildcache"), seen.cache.unwrap());
+    let layers = manifest["layers"].as_array().unwrap();
+    let bytes: u64 = layers.iter().map(|layer| layer["size"].as_u64().unwrap()).sum();
+    let age =
+        |layer: &Value| Time::parse(layer["annotations"]["buildkit/createdat"].as_str().unwrap()).unwrap();
+    assert_eq!((cache.state, cache.kind), (CacheState::Present, Some(CacheKind::ImageManifest)));
+    assert_eq!((cache.blobs as usize, cache.bytes), (layers.len(), bytes));
+    assert_eq!(Some(cache.config_bytes), manifest["config"]["size"].as_u64());
+    assert_eq!((cache.oldest, cache.newest), (layers.iter().map(age).min(), layers.iter().map(age).max()));
+    let held: Vec<_> = cache.platforms.iter().map(|p| (p.platform.as_str(), p.held, p.layers)).collect();
+    assert_eq!(held, [("linux/amd64", 2, 2), ("linux/arm64", 2, 2)]);
+    let built = &seen.tags.unwrap().list[0];
+    assert!(built.building && built.bytes.is_some_and(|bytes| bytes > 0));
+    assert_eq!(built.platforms.len(), 2, "attestations are no platforms: {}", raw("my-feature"));
 }

@@ -211,7 +211,13 @@ async fn tell_on(
     mut heard: mpsc::Receiver<News>,
     tx: mpsc::Sender<Vec<Stamped>>,
 ) {
-    while let Some(news) = heard.recv().await {
+    loop {
+        // Both loops may be waiting for a registry that hangs when nobody wants to hear of it any more.
+        let news = tokio::select! {
+            () = tx.closed() => return,
+            news = heard.recv() => news,
+        };
+        let Some(news) = news else { return };
         world.take(news);
         world.settle();
         let event = Event::Registry(Box::new(world.snapshot.clone()));

@@ -35,6 +35,22 @@ pub(crate) fn sha256(data: &[u8]) -> String {
     format!("sha256:{}", said.split_whitespace().next().unwrap())
 }
 
+/// Whether there is no registry to try, which is said, and under CI is a failure.
+pub(crate) fn is_missing() -> bool {
+    let missing = Command::new("docker-registry").arg("--version").output().is_err();
+    if missing {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "under CI this must run");
+        println!("skipped: no docker-registry: apt-get install docker-registry, or run `bash tests/run.sh`");
+    }
+    missing
+}
+
+/// A digest that is as good as any for what has this name.
+pub(crate) fn digest_of_name(name: &str) -> String {
+    let hex = name.bytes().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    format!("sha256:{hex:0>64}")
+}
+
 /// Debian's docker-registry, on a port of its own.
 pub(crate) struct Registry {
     pub(crate) folder: Arc<TempDir>,
@@ -66,7 +82,7 @@ impl Registry {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
     }
 
     pub(crate) fn stop(&mut self) {

@@ -271,7 +271,10 @@ impl Looker {
         let cache = CacheTag { name: Text::clean(&name), looked: at, ..cache };
         let before = self.cache.replace(cache.clone());
         let old = std::mem::replace(&mut self.blobs, blobs);
-        let Some(before) = before.filter(|before| before.digest != cache.digest) else { return };
+        // One that could not be read is nothing to compare with.
+        let comparable =
+            |before: &CacheTag| before.state != CacheState::Unreadable && before.digest != cache.digest;
+        let Some(before) = before.filter(comparable) else { return };
         let what = match (&before.digest, &cache.digest) {
             (None, _) => ChangeKind::Added,
             (_, None) => ChangeKind::Removed,
