@@ -131,6 +131,7 @@ async fn a_registry_shows_its_image_and_its_cache() {
     assert_eq!(cache.oldest, Time::parse("2026-11-22T11:57:00.5Z"));
     let held: Vec<_> = cache.platforms.iter().map(|p| (p.platform.as_str(), p.held, p.layers)).collect();
     assert_eq!(held, [("linux/amd64", 2, 2), ("linux/arm64", 2, 3)]);
+    assert_eq!(cache.image.unwrap().as_str(), "my-feature", "what it holds most of");
 }
 
 #[tokio::test]

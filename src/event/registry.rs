@@ -187,7 +187,7 @@ pub struct CacheTag {
     pub digest: Option<Digest>,
     /// The shape in which `BuildKit` wrote it.
     pub kind: Option<CacheKind>,
-    /// How many blobs it has, without the config.
+    /// How many blobs its manifest lists, without the config; one that is listed twice counts twice.
     pub blobs: u32,
     /// Bytes of these blobs.
     pub bytes: u64,
@@ -197,7 +197,10 @@ pub struct CacheTag {
     pub oldest: Option<Time>,
     /// The newest one.
     pub newest: Option<Time>,
-    /// For each platform of the image (the tag being built, else the newest one): how many of its layers it holds.
+    /// The tag whose image it holds most of: a cache itself does not say what it was exported for. None where it holds
+    /// nothing of any tag that was opened.
+    pub image: Option<Text>,
+    /// For each platform of that image: how many of its layers it holds.
     pub platforms: Vec<CachePlatform>,
 }
 

@@ -289,19 +289,26 @@ impl Looker {
         self.tell(Change { bytes: Some(bytes), added, removed, ..change(at, &name, what) });
     }
 
-    /// How much of the image's platforms the cache holds.
+    /// How much of an image the cache holds, platform by platform. A cache does not say what it was exported for, so it is
+    /// the image that it holds most of.
     fn note_platforms(&mut self) {
-        let built = self.building.as_ref().and_then(|name| self.seen.get(name)?.digest.as_ref());
-        let built = built.and_then(|digest| self.images.get(digest)).filter(|image| !image.cache);
-        let newest = || self.images.values().filter(|image| !image.cache).max_by_key(|image| image.created);
         let Some(cache) = self.cache.as_mut() else { return };
-        let parts = built.or_else(newest).map(|image| image.parts.as_slice()).unwrap_or_default();
+        let contents = &self.blobs.contents;
         let part = |(platform, layers): &(Platform, Vec<String>)| CachePlatform {
             platform: platform.clone(),
             layers: layers.len() as u32,
-            held: layers.iter().filter(|layer| self.blobs.contents.contains(*layer)).count() as u32,
+            held: layers.iter().filter(|layer| contents.contains(*layer)).count() as u32,
         };
-        cache.platforms = if cache.digest.is_some() { parts.iter().map(part).collect() } else { Vec::new() };
+        let images = self.seen.iter().filter_map(|(name, seen)| {
+            let image = self.images.get(seen.digest.as_ref()?).filter(|image| !image.cache)?;
+            let parts: Vec<CachePlatform> = image.parts.iter().map(part).collect();
+            let held: u32 = parts.iter().map(|part| part.held).sum();
+            let built = self.building.as_ref() == Some(name);
+            (held > 0).then_some(((held, built, image.created), name, parts))
+        });
+        let best = images.max_by(|(one, ..), (other, ..)| one.cmp(other));
+        cache.image = best.as_ref().map(|(_, name, _)| Text::clean(name));
+        cache.platforms = best.map(|(.., parts)| parts).unwrap_or_default();
     }
 
     /// Opens tags: the one being built always, then those that are not known yet, then those not seen for longest.
@@ -449,12 +456,12 @@ fn cache_of(answer: &Answer) -> (CacheTag, Blobs) {
     }
     let ages = || blobs.iter().filter_map(|blob| created_at(blob));
     (cache.oldest, cache.newest) = (ages().min(), ages().max());
+    cache.blobs = blobs.len() as u32;
+    cache.bytes = blobs.iter().fold(0, |sum, blob| sum.saturating_add(blob.size));
     for blob in blobs {
         found.sizes.insert(blob.digest.clone(), blob.size);
         found.contents.extend(blob.annotation("containerd.io/uncompressed").map(str::to_owned));
     }
-    cache.blobs = found.sizes.len() as u32;
-    cache.bytes = found.sizes.values().fold(0, |sum, size| sum.saturating_add(*size));
     (cache, found)
 }
 
