@@ -419,7 +419,7 @@ async fn troubles_are_told_apart() {
         (ill.address(), RegistryState::Failing, "503"),
         (mute.address(), RegistryState::Silent, "cut the connection off"),
         (locked.address(), RegistryState::Forbidden, "yours"),
-        ("no address".to_owned(), RegistryState::Tls, "no address of a registry"),
+        ("no host".to_owned(), RegistryState::NotResolved, "`no host` has no address"),
     ];
     for (address, state, words) in cases {
         let seen = look(&settings(&address)).await;

@@ -67,7 +67,7 @@ impl Session {
         } else {
             &host
         };
-        let bad = |_| Fault::Settings(format!("`{host}` is no address of a registry"));
+        let bad = |_| Fault::NotResolved(format!("`{host}`"));
         let base = Url::parse(&format!("https://{api}/")).map_err(bad)?;
         let plain_allowed = settings.ca.is_none() && (settings.insecure || is_loopback(&base));
         Ok(Self {
