@@ -13,8 +13,7 @@ pub mod vertex;
 
 use std::collections::VecDeque;
 
-use foldhash::{HashMap, HashSet};
-
+use crate::event::digest::{DigestMap, DigestSet};
 use crate::event::{
     Digest, Event, Level, LogChunk, Notice, Output, Platform, Stamped, Started, StatusUpdate, Text, Time,
     VertexUpdate, Warning,
@@ -38,9 +37,9 @@ const MOST_LINES: usize = 2_000;
 pub struct Model {
     started: Started,
     vertices: Vec<Vertex>,
-    index: HashMap<Digest, VertexId>,
+    index: DigestMap<VertexId>,
     /// Everything that some vertex is computed from.
-    consumed: HashSet<Digest>,
+    consumed: DigestSet,
     stack: Stack,
     restructured: bool,
     warnings: Vec<Warning>,
