@@ -6,6 +6,7 @@
 //!
 //! Serialised, an event is one flat JSON object: `{"at": …, "type": "vertex", …}`; `docs/json.md` has the fields.
 
+pub mod builder;
 pub mod digest;
 pub mod mask;
 pub mod platform;
@@ -17,6 +18,7 @@ pub mod time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use builder::BuilderSnapshot;
 pub use digest::Digest;
 pub use mask::Mask;
 pub use platform::Platform;
@@ -58,6 +60,8 @@ pub enum Event {
     Cancelling(Cancelling),
     /// The process that carried the build is gone.
     Ended(Ended),
+    /// The builder and its nodes as they stand.
+    Builder(Box<BuilderSnapshot>),
 }
 
 /// What is built, with what. All of it is known before the first vertex.

@@ -1,6 +1,7 @@
 //! What is known about a build: a pure fold over its events. No I/O, no clock, and nothing that can fail: what makes
 //! no sense is kept as it came, or left out.
 
+pub mod builder;
 pub mod layers;
 pub mod log;
 pub mod name;
@@ -16,6 +17,7 @@ use crate::event::{
     Digest, Event, Level, LogChunk, Notice, Output, Platform, Stamped, Started, StatusUpdate, Text, Time,
     VertexUpdate, Warning,
 };
+pub use builder::Builder;
 pub use log::{Log, LogLine};
 pub use name::{Kind, StepName};
 pub use outcome::{Cache, Failure, Outcome, Transfer};
@@ -49,6 +51,7 @@ pub struct Model {
     first: Option<Time>,
     newest: Time,
     ended: Option<(Time, Option<i32>)>,
+    builder: Builder,
 }
 
 impl Model {
@@ -95,6 +98,7 @@ impl Model {
             Event::Notice(notice) => self.notice(notice),
             Event::Cancelling(asked) => self.cancelling = self.cancelling.max(asked.count),
             Event::Ended(ended) => self.ended = Some((*at, ended.exit_code)),
+            Event::Builder(snapshot) => self.builder.apply(*at, snapshot),
         }
     }
 
@@ -246,6 +250,11 @@ impl Model {
     /// How often the user asked the build to stop.
     pub fn cancelling(&self) -> u32 {
         self.cancelling
+    }
+
+    /// The builder and its nodes.
+    pub fn builder(&self) -> &Builder {
+        &self.builder
     }
 
     /// Arrival of the first event.

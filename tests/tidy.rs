@@ -54,6 +54,8 @@ const OUTSIDE: &[&str] = &[
 /// outlives the signal that a full quota sends.
 const SYSTEM: &[(&str, &[&str])] = &[
     ("bollard", &["source", "app", "terminal"]),
+    ("bollard_buildkit_proto", &["source"]),
+    ("tonic", &["source"]),
     ("nix", &["source", "app", "terminal", "recording"]),
     ("signal_hook", &["source", "app", "terminal", "recording"]),
 ];
