@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bollard_buildkit_proto::moby::buildkit::v1::control_client::ControlClient;
 use bollard_buildkit_proto::moby::buildkit::v1::types::{GcPolicy, WorkerRecord};
-use bollard_buildkit_proto::moby::buildkit::v1::{DiskUsageRequest, ListWorkersRequest};
+use bollard_buildkit_proto::moby::buildkit::v1::{DiskUsageRequest, InfoRequest, ListWorkersRequest};
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use tonic::transport::Channel;
@@ -81,7 +81,7 @@ pub(in crate::source) async fn follow(
         let Some(error) = error else {
             failures = 0;
             // What it said then says nothing about what will run the next time.
-            known = Reading { latency_us: None, active: None, error: None, ..known };
+            known = Reading { latency_us: None, active: None, error: None, version: None, ..known };
             if out.send(known.clone()).await.is_err() {
                 return;
             }
@@ -161,11 +161,20 @@ async fn poll(client: &mut ControlClient<Channel>, known: &mut Reading, clock: &
     if let Some(worker) = workers.record.first() {
         take_worker(known, worker);
     }
+    // The workers of Docker's engine do not say it; a BuildKit of before 0.11 can't be asked.
+    if known.version.is_none()
+        && let Ok(info) = within(PATIENCE, client.info(InfoRequest {})).await
+    {
+        known.version = info.buildkit_version.map(|version| Text::clean(&version.version));
+    }
     Ok(())
 }
 
 fn take_worker(known: &mut Reading, worker: &WorkerRecord) {
-    known.version = worker.buildkit_version.as_ref().map(|version| Text::clean(&version.version));
+    let version = worker.buildkit_version.as_ref().filter(|version| !version.version.is_empty());
+    if let Some(version) = version {
+        known.version = Some(Text::clean(&version.version));
+    }
     let platforms = worker.platforms.iter();
     known.platforms = platforms
         .filter_map(|one| super::builder::instance::platform(&one.os, &one.architecture, &one.variant))

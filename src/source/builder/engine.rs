@@ -69,7 +69,8 @@ pub(super) async fn look(
 
 /// The engine of a host; none where only the docker command knows the way.
 fn connect(host: &Host) -> Result<Option<Docker>, String> {
-    let seconds = PATIENCE.as_secs();
+    // Longer than ours, which has the better words.
+    let seconds = 2 * PATIENCE.as_secs();
     let docker = match host {
         Host::Unix(path) => Docker::connect_with_unix(path, seconds, API_DEFAULT_VERSION),
         Host::Http(address) => Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION),

@@ -190,13 +190,19 @@ pub(super) fn builder(definition: &Definition, known: &[Known], wanted: &[Platfo
 }
 
 fn over_all(definition: &Definition, nodes: &[BuilderNode]) -> (Health, Text, Text) {
-    let Some(worst) = nodes.iter().max_by_key(|node| node.state) else {
+    if nodes.is_empty() {
         let reason = format!("{} has no node", definition.name);
         let hint = format!("docker buildx create --append --name {}", definition.name);
         return (Health::Gone, reason.into(), hint.into());
+    }
+    // A node that was not heard yet is no reason for alarm.
+    let heard = nodes.iter().filter(|node| node.state != Health::Unknown || !node.reason.is_empty());
+    let heard: Vec<&BuilderNode> = heard.collect();
+    let Some(worst) = heard.iter().max_by_key(|node| node.state) else {
+        return (Health::Unknown, Text::default(), Text::default());
     };
-    let up = nodes.iter().filter(|node| node.state.is_up()).count();
-    if nodes.len() == 1 || up == nodes.len() {
+    let up = heard.iter().filter(|node| node.state.is_up()).count();
+    if nodes.len() == 1 || up == heard.len() {
         return (worst.state, worst.reason.clone(), worst.hint.clone());
     }
     let reason = format!("{up} of {} nodes answer; {}: {}", nodes.len(), worst.name, worst.reason);
