@@ -104,17 +104,9 @@ impl Watch {
                 }
             }
         });
-        match found.await {
-            Ok(found) => found,
-            Err(_) => {
-                assert!(
-                    wanted(&BuilderSnapshot::default()),
-                    "not {what}: {:#?}",
-                    self.model.builder().snapshot()
-                );
-                BuilderSnapshot::default()
-            }
-        }
+        let found = found.await.ok();
+        assert!(found.is_some(), "not {what}: {:#?}", self.model.builder().snapshot());
+        found.unwrap()
     }
 
     async fn state(&mut self, state: Health) -> BuilderSnapshot {
