@@ -6,6 +6,7 @@
 //!
 //! Serialised, an event is one flat JSON object: `{"at": …, "type": "vertex", …}`; `docs/json.md` has the fields.
 
+pub mod builder;
 pub mod digest;
 pub mod mask;
 pub mod platform;
@@ -18,6 +19,7 @@ pub mod time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use builder::BuilderSnapshot;
 pub use digest::Digest;
 pub use mask::Mask;
 pub use platform::Platform;
@@ -62,6 +64,8 @@ pub enum Event {
     Ended(Ended),
     /// The registry as it stands now.
     Registry(Box<Registry>),
+    /// The builder and its nodes as they stand.
+    Builder(Box<BuilderSnapshot>),
 }
 
 /// What is built, with what. All of it is known before the first vertex.

@@ -1,6 +1,7 @@
 //! What is known about a build: a pure fold over its events. No I/O, no clock, and nothing that can fail: what makes
 //! no sense is kept as it came, or left out.
 
+pub mod builder;
 pub mod layers;
 pub mod log;
 pub mod name;
@@ -18,6 +19,7 @@ use crate::event::{
     Digest, Event, Level, LogChunk, Notice, Output, Platform, Stamped, Started, StatusUpdate, Text, Time,
     VertexUpdate, Warning,
 };
+pub use builder::Builder;
 pub use log::{Log, LogLine};
 pub use name::{Kind, StepName};
 pub use outcome::{Cache, Failure, Outcome, Transfer};
@@ -53,6 +55,7 @@ pub struct Model {
     newest: Time,
     ended: Option<(Time, Option<i32>)>,
     registry: RegistryHealth,
+    builder: Builder,
 }
 
 impl Model {
@@ -78,9 +81,11 @@ impl Model {
     }
 
     fn take(&mut self, Stamped { at, event }: &Stamped) {
-        // How the registry is says nothing of when a build began or ended.
-        if let Event::Registry(registry) = event {
-            return self.registry.apply(*at, registry);
+        // How things stand around a build says nothing of when it began or ended.
+        match event {
+            Event::Registry(registry) => return self.registry.apply(*at, registry),
+            Event::Builder(snapshot) => return self.builder.apply(*at, snapshot),
+            _ => {}
         }
         self.first.get_or_insert(*at);
         self.newest = self.newest.max(*at);
@@ -103,7 +108,7 @@ impl Model {
             Event::Notice(notice) => self.notice(notice),
             Event::Cancelling(asked) => self.cancelling = self.cancelling.max(asked.count),
             Event::Ended(ended) => self.ended = Some((*at, ended.exit_code)),
-            Event::Registry(_) => {}
+            Event::Registry(_) | Event::Builder(_) => {}
         }
     }
 
@@ -255,6 +260,11 @@ impl Model {
     /// How often the user asked the build to stop.
     pub fn cancelling(&self) -> u32 {
         self.cancelling
+    }
+
+    /// The builder and its nodes.
+    pub fn builder(&self) -> &Builder {
+        &self.builder
     }
 
     /// Arrival of the first event.

@@ -344,6 +344,7 @@ fn the_documents_examples_are_lines() {
         }
     }
     let known = [
+        "builder",
         "cancelling",
         "ended",
         "header",

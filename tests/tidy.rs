@@ -56,6 +56,8 @@ const SYSTEM: &[(&str, &[&str])] = &[
     ("bollard", &["source", "app", "terminal"]),
     ("hyper", &["source"]),
     ("rustls", &["source"]),
+    ("bollard_buildkit_proto", &["source"]),
+    ("tonic", &["source"]),
     ("nix", &["source", "app", "terminal", "recording"]),
     ("signal_hook", &["source", "app", "terminal", "recording"]),
 ];

@@ -10,8 +10,8 @@ use foldhash::{HashMap, HashMapExt};
 use super::name::StepName;
 use super::stack::Group;
 use super::vertex::{Vertex, VertexId};
-use crate::event::digest::DigestMap;
 use crate::event::Text;
+use crate::event::digest::DigestMap;
 
 /// A stage, as names have it: bake target and stage.
 type Stage = (Option<Text>, Option<Text>);

@@ -11,7 +11,7 @@ use crate::event::{Stamped, Text, Time};
 pub const VERSION: u64 = 1;
 
 /// Types of the events that this version knows; a line of another type is of a newer one.
-const EVENT_TYPES: [&str; 11] = [
+const EVENT_TYPES: [&str; 12] = [
     "started",
     "outline",
     "vertex",
@@ -23,6 +23,7 @@ const EVENT_TYPES: [&str; 11] = [
     "cancelling",
     "ended",
     "registry",
+    "builder",
 ];
 
 /// What a recording says about itself in its first line.
@@ -173,6 +174,7 @@ mod tests {
             Event::Cancelling(Cancelling { count: 2 }),
             Event::Ended(Ended { exit_code: Some(-1) }),
             Event::Registry(Box::default()),
+            Event::Builder(Box::default()),
         ]
     }
 
@@ -190,6 +192,7 @@ mod tests {
             Event::Cancelling(_) => "cancelling",
             Event::Ended(_) => "ended",
             Event::Registry(_) => "registry",
+            Event::Builder(_) => "builder",
         }
     }
 
