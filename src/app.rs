@@ -2,6 +2,7 @@
 
 mod build;
 mod configuration;
+mod inputs;
 mod lines;
 mod look;
 mod replay;
@@ -10,7 +11,6 @@ mod session;
 mod signals;
 
 use clap::CommandFactory;
-use crossterm::event::EventStream;
 
 use crate::cli::{self, Cli, Command, Progress};
 use crate::clock::Clock;
@@ -23,6 +23,7 @@ use crate::terminal::Display;
 use crate::ui::keys::Action;
 use crate::ui::{ReplayStatus, Scene, Ui};
 use build::End;
+use inputs::Inputs;
 use look::Look;
 use screen::{Left, Watch};
 use session::{Feed, Session};
@@ -193,13 +194,13 @@ async fn demo(cli: &Cli, args: &cli::Demo, around: &Surroundings) -> Result<(), 
 struct Stage {
     display: Option<Display>,
     ui: Ui,
-    inputs: EventStream,
+    inputs: Inputs,
 }
 
 impl Stage {
     fn take(look: Look) -> Result<Self, Error> {
         let display = Display::take().map_err(|error| screen::broken(&error))?;
-        Ok(Self { display: Some(display), ui: Ui::new(look.theme), inputs: EventStream::new() })
+        Ok(Self { display: Some(display), ui: Ui::new(look.theme), inputs: Inputs::listen() })
     }
 
     fn watch<'a>(&'a mut self, session: &'a mut Session, feed: Feed, signals: &'a mut Signals) -> Watch<'a> {

@@ -9,6 +9,7 @@
 pub mod digest;
 pub mod mask;
 pub mod platform;
+pub mod registry;
 pub mod sanitize;
 pub mod shell;
 pub mod text;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize, Serializer};
 pub use digest::Digest;
 pub use mask::Mask;
 pub use platform::Platform;
+pub use registry::Registry;
 pub use sanitize::Sanitizer;
 pub use text::{Color, Line, Span, Style, Text};
 pub use time::Time;
@@ -58,6 +60,8 @@ pub enum Event {
     Cancelling(Cancelling),
     /// The process that carried the build is gone.
     Ended(Ended),
+    /// The registry as it stands now.
+    Registry(Box<Registry>),
 }
 
 /// What is built, with what. All of it is known before the first vertex.

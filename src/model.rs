@@ -5,6 +5,7 @@ pub mod layers;
 pub mod log;
 pub mod name;
 pub mod outcome;
+pub mod registry;
 mod shared;
 pub mod stack;
 pub mod state;
@@ -12,8 +13,7 @@ pub mod vertex;
 
 use std::collections::VecDeque;
 
-use foldhash::{HashMap, HashSet};
-
+use crate::event::digest::{DigestMap, DigestSet};
 use crate::event::{
     Digest, Event, Level, LogChunk, Notice, Output, Platform, Stamped, Started, StatusUpdate, Text, Time,
     VertexUpdate, Warning,
@@ -21,6 +21,7 @@ use crate::event::{
 pub use log::{Log, LogLine};
 pub use name::{Kind, StepName};
 pub use outcome::{Cache, Failure, Outcome, Transfer};
+pub use registry::RegistryHealth;
 pub use stack::{Group, Row, Stack, Step, StepId};
 pub use state::{Activity, Counts, State};
 pub use vertex::{Phase, Vertex, VertexId};
@@ -36,9 +37,9 @@ const MOST_LINES: usize = 2_000;
 pub struct Model {
     started: Started,
     vertices: Vec<Vertex>,
-    index: HashMap<Digest, VertexId>,
+    index: DigestMap<VertexId>,
     /// Everything that some vertex is computed from.
-    consumed: HashSet<Digest>,
+    consumed: DigestSet,
     stack: Stack,
     restructured: bool,
     warnings: Vec<Warning>,
@@ -51,6 +52,7 @@ pub struct Model {
     first: Option<Time>,
     newest: Time,
     ended: Option<(Time, Option<i32>)>,
+    registry: RegistryHealth,
 }
 
 impl Model {
@@ -76,6 +78,10 @@ impl Model {
     }
 
     fn take(&mut self, Stamped { at, event }: &Stamped) {
+        // How the registry is says nothing of when a build began or ended.
+        if let Event::Registry(registry) = event {
+            return self.registry.apply(*at, registry);
+        }
         self.first.get_or_insert(*at);
         self.newest = self.newest.max(*at);
         match event {
@@ -97,6 +103,7 @@ impl Model {
             Event::Notice(notice) => self.notice(notice),
             Event::Cancelling(asked) => self.cancelling = self.cancelling.max(asked.count),
             Event::Ended(ended) => self.ended = Some((*at, ended.exit_code)),
+            Event::Registry(_) => {}
         }
     }
 
@@ -258,6 +265,11 @@ impl Model {
     /// Arrival of the newest event.
     pub fn newest(&self) -> Time {
         self.newest
+    }
+
+    /// The registry, as far as it was looked at.
+    pub fn registry(&self) -> &RegistryHealth {
+        &self.registry
     }
 
     /// When the build ended.

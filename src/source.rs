@@ -3,4 +3,5 @@
 pub mod buildx;
 pub mod docker;
 pub mod rawjson;
+pub mod registry;
 pub mod replay;

@@ -299,8 +299,12 @@ impl Backend for Quiet {
         self.0.clear_region(clear_type)
     }
 
+    /// Asked for with every frame; crossterm would open the terminal anew each time.
     fn size(&self) -> io::Result<Size> {
-        self.0.size()
+        match rustix::termios::tcgetwinsize(io::stdout()) {
+            Ok(size) if size.ws_col > 0 && size.ws_row > 0 => Ok(Size::new(size.ws_col, size.ws_row)),
+            _ => self.0.size(),
+        }
     }
 
     fn window_size(&mut self) -> io::Result<WindowSize> {

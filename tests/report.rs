@@ -351,6 +351,7 @@ fn the_documents_examples_are_lines() {
         "notice",
         "outline",
         "output",
+        "registry",
         "started",
         "status",
         "summary",

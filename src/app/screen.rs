@@ -4,11 +4,11 @@ use std::io::Write;
 use std::time::Duration;
 
 use crossterm::clipboard::CopyToClipboard;
-use crossterm::event::{Event as Input, EventStream};
-use futures_util::StreamExt;
+use crossterm::event::Event as Input;
 use ratatui::widgets::Widget;
 use tokio::time::MissedTickBehavior;
 
+use super::inputs::Inputs;
 use super::session::{Feed, Session, Steer, Update};
 use super::signals::{Number, Signals};
 use crate::error::Error;
@@ -44,7 +44,7 @@ pub(super) struct Watch<'a> {
     pub(super) ui: &'a mut Ui,
     pub(super) session: &'a mut Session,
     pub(super) feed: Feed,
-    pub(super) inputs: &'a mut EventStream,
+    pub(super) inputs: &'a mut Inputs,
     pub(super) signals: &'a mut Signals,
     /// Keep the screen when the build has ended.
     pub(super) stay: bool,

@@ -18,6 +18,12 @@ enum Repr {
     Other(Text),
 }
 
+/// Values by digest. Every event looks one up at least, which is what the fast hasher is for.
+pub type DigestMap<V> = foldhash::HashMap<Digest, V>;
+
+/// Digests, each once.
+pub type DigestSet = foldhash::HashSet<Digest>;
+
 impl Digest {
     /// Reads a digest; any text is one.
     pub fn parse(text: &str) -> Self {

@@ -10,7 +10,8 @@ use foldhash::{HashMap, HashMapExt};
 use super::name::StepName;
 use super::stack::Group;
 use super::vertex::{Vertex, VertexId};
-use crate::event::{Digest, Text};
+use crate::event::digest::DigestMap;
+use crate::event::Text;
 
 /// A stage, as names have it: bake target and stage.
 type Stage = (Option<Text>, Option<Text>);
@@ -23,7 +24,7 @@ fn stage(name: &StepName) -> Stage {
 pub(super) fn rename(
     names: &mut [Option<StepName>],
     vertices: &[Vertex],
-    index: &HashMap<Digest, VertexId>,
+    index: &DigestMap<VertexId>,
     outlined: &[Group],
 ) {
     let own = Own::of(names, outlined);

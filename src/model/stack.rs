@@ -1,13 +1,12 @@
 //! The stack: the Dockerfile's steps in their order, a column a platform.
 
-use std::collections::VecDeque;
-
-use foldhash::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::layers::Namer;
 use super::name::StepName;
 use super::shared;
 use super::vertex::{Vertex, VertexId};
+use crate::event::digest::DigestMap;
 use crate::event::{Digest, Outline, OutlineStage, OutlineStep, Platform, Text};
 
 /// Place of a step in the model, in order of appearance.
@@ -118,7 +117,7 @@ impl Stack {
     }
 
     /// Builds the stack: the Dockerfile's stages, filled with the steps that the vertices stand for.
-    pub(super) fn rebuild(&mut self, vertices: &[Vertex], index: &HashMap<Digest, VertexId>) {
+    pub(super) fn rebuild(&mut self, vertices: &[Vertex], index: &DigestMap<VertexId>) {
         let before = std::mem::replace(&mut self.groups, self.outlined.clone());
         self.steps.clear();
         self.step_of.clear();
@@ -144,7 +143,7 @@ impl Stack {
 
     /// A base image that several stages begin with has one vertex, in one of them. The others' first row is known by what
     /// their second is computed from.
-    fn share_bases(&mut self, vertices: &[Vertex], index: &HashMap<Digest, VertexId>) {
+    fn share_bases(&mut self, vertices: &[Vertex], index: &DigestMap<VertexId>) {
         for group in &mut self.groups {
             let [first, second, ..] = group.rows.as_mut_slice() else { continue };
             if !first.steps.is_empty() || !first.instruction.is_empty() {
@@ -236,7 +235,7 @@ fn outlined(stage: &OutlineStage, outlined_target: bool) -> Group {
 fn inherited(
     vertex: &Vertex,
     vertices: &[Vertex],
-    index: &HashMap<Digest, VertexId>,
+    index: &DigestMap<VertexId>,
     names: &[Option<StepName>],
 ) -> Option<Platform> {
     let mut queue: VecDeque<&Digest> = vertex.inputs.iter().collect();

@@ -11,8 +11,19 @@ use crate::event::{Stamped, Text, Time};
 pub const VERSION: u64 = 1;
 
 /// Types of the events that this version knows; a line of another type is of a newer one.
-const EVENT_TYPES: [&str; 10] =
-    ["started", "outline", "vertex", "status", "log", "warning", "output", "notice", "cancelling", "ended"];
+const EVENT_TYPES: [&str; 11] = [
+    "started",
+    "outline",
+    "vertex",
+    "status",
+    "log",
+    "warning",
+    "output",
+    "notice",
+    "cancelling",
+    "ended",
+    "registry",
+];
 
 /// What a recording says about itself in its first line.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -161,6 +172,7 @@ mod tests {
             Event::Notice(Notice { level: Level::Warn, text: "n".into() }),
             Event::Cancelling(Cancelling { count: 2 }),
             Event::Ended(Ended { exit_code: Some(-1) }),
+            Event::Registry(Box::default()),
         ]
     }
 
@@ -177,6 +189,7 @@ mod tests {
             Event::Notice(_) => "notice",
             Event::Cancelling(_) => "cancelling",
             Event::Ended(_) => "ended",
+            Event::Registry(_) => "registry",
         }
     }
 

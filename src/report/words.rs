@@ -164,6 +164,12 @@ pub const fn ellipsis(ascii: bool) -> &'static str {
 
 /// As much of the text as fits into `columns`.
 pub fn head(text: &str, columns: usize) -> &str {
+    // Of printable ASCII every byte is a column; the one behind the cut has to be some too, for a mark would belong to what
+    // stands before it.
+    let begin = text.as_bytes().get(..=columns).unwrap_or(text.as_bytes());
+    if begin.iter().all(|byte| (b' '..=b'~').contains(byte)) {
+        return text.get(..columns).unwrap_or(text);
+    }
     let mut left = columns;
     for (at, grapheme) in text.grapheme_indices(true) {
         match left.checked_sub(width(grapheme)) {
@@ -181,7 +187,7 @@ pub fn truncate(text: &str, columns: usize) -> String {
 
 /// As [`truncate`], with ASCII's three dots where `ascii` is set.
 pub fn cut_to(text: &str, columns: usize, ascii: bool) -> String {
-    if width(text) <= columns {
+    if head(text, columns).len() == text.len() {
         return text.to_owned();
     }
     let mark = ellipsis(ascii);

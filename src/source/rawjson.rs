@@ -8,6 +8,7 @@ mod wire;
 
 use foldhash::HashMap;
 
+use crate::event::digest::DigestMap;
 use crate::event::{
     Digest, Event, Line, LogChunk, Mask, Output, ProgressGroup, Sanitizer, Stamped, StatusUpdate, Stream,
     Text, Time, VertexUpdate, Warning,
@@ -28,7 +29,7 @@ pub struct Decoder {
     /// The rest of this line stands behind a value; only what is not white space counts there.
     behind_value: bool,
     /// Names as they came last, by vertex, with what became of them: a vertex repeats its name in every message.
-    names: HashMap<Digest, (String, Text)>,
+    names: DigestMap<(String, Text)>,
     /// Output is cut into lines by vertex and stream, in the order in which they first said something.
     logs: Vec<((Digest, Stream), Sanitizer)>,
     /// Where each of them stands in `logs`.
