@@ -39,9 +39,13 @@ slow:
     eval "$env"
     LAYERTOP_TEST_ENGINE_UP=1 cargo test --release -- --ignored
 
-# The figures.
-bench *ARGS:
-    cargo bench {{ ARGS }}
+# The figures: decoding and frames, the start and rest of the program, buildx's own screen beside ours (on the test engine),
+# and a clean release build.
+bench:
+    cargo bench
+    bash benches/startup.sh
+    bash benches/versus-buildx.sh
+    bash benches/build-time.sh
 
 # The named screens at several sizes, from recordings, into assets/.
 screenshots:
