@@ -39,7 +39,8 @@ slow:
     eval "$env"
     LAYERTOP_TEST_ENGINE_UP=1 cargo test --release -- --ignored
 
-# The figures: decoder, frame, start, buildx's own screen beside ours (on the test engine), build time. Best on an idle machine.
+# The figures: decoding and frames, the start and rest of the program, buildx's own screen beside ours (on the test engine),
+# and a clean release build.
 bench:
     cargo bench --bench decode --bench frame
     bash benches/startup.sh

@@ -6,9 +6,11 @@
 //!
 //! Serialised, an event is one flat JSON object: `{"at": …, "type": "vertex", …}`; `docs/json.md` has the fields.
 
+pub mod builder;
 pub mod digest;
 pub mod mask;
 pub mod platform;
+pub mod registry;
 pub mod sanitize;
 pub mod shell;
 pub mod text;
@@ -17,9 +19,11 @@ pub mod time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use builder::BuilderSnapshot;
 pub use digest::Digest;
 pub use mask::Mask;
 pub use platform::Platform;
+pub use registry::Registry;
 pub use sanitize::Sanitizer;
 pub use text::{Color, Line, Span, Style, Text};
 pub use time::Time;
@@ -58,6 +62,10 @@ pub enum Event {
     Cancelling(Cancelling),
     /// The process that carried the build is gone.
     Ended(Ended),
+    /// The registry as it stands now.
+    Registry(Box<Registry>),
+    /// The builder and its nodes as they stand.
+    Builder(Box<BuilderSnapshot>),
 }
 
 /// What is built, with what. All of it is known before the first vertex.

@@ -1,10 +1,12 @@
 //! What is known about a build: a pure fold over its events. No I/O, no clock, and nothing that can fail: what makes
 //! no sense is kept as it came, or left out.
 
+pub mod builder;
 pub mod layers;
 pub mod log;
 pub mod name;
 pub mod outcome;
+pub mod registry;
 mod shared;
 pub mod stack;
 pub mod state;
@@ -17,9 +19,11 @@ use crate::event::{
     Digest, Event, Level, LogChunk, Notice, Output, Platform, Stamped, Started, StatusUpdate, Text, Time,
     VertexUpdate, Warning,
 };
+pub use builder::Builder;
 pub use log::{Log, LogLine};
 pub use name::{Kind, StepName};
 pub use outcome::{Cache, Failure, Outcome, Transfer};
+pub use registry::RegistryHealth;
 pub use stack::{Group, Row, Stack, Step, StepId};
 pub use state::{Activity, Counts, State};
 pub use vertex::{Phase, Vertex, VertexId};
@@ -50,6 +54,8 @@ pub struct Model {
     first: Option<Time>,
     newest: Time,
     ended: Option<(Time, Option<i32>)>,
+    registry: RegistryHealth,
+    builder: Builder,
 }
 
 impl Model {
@@ -75,6 +81,12 @@ impl Model {
     }
 
     fn take(&mut self, Stamped { at, event }: &Stamped) {
+        // How things stand around a build says nothing of when it began or ended.
+        match event {
+            Event::Registry(registry) => return self.registry.apply(*at, registry),
+            Event::Builder(snapshot) => return self.builder.apply(*at, snapshot),
+            _ => {}
+        }
         self.first.get_or_insert(*at);
         self.newest = self.newest.max(*at);
         match event {
@@ -96,6 +108,7 @@ impl Model {
             Event::Notice(notice) => self.notice(notice),
             Event::Cancelling(asked) => self.cancelling = self.cancelling.max(asked.count),
             Event::Ended(ended) => self.ended = Some((*at, ended.exit_code)),
+            Event::Registry(_) | Event::Builder(_) => {}
         }
     }
 
@@ -249,6 +262,11 @@ impl Model {
         self.cancelling
     }
 
+    /// The builder and its nodes.
+    pub fn builder(&self) -> &Builder {
+        &self.builder
+    }
+
     /// Arrival of the first event.
     pub fn begun(&self) -> Option<Time> {
         self.first
@@ -257,6 +275,11 @@ impl Model {
     /// Arrival of the newest event.
     pub fn newest(&self) -> Time {
         self.newest
+    }
+
+    /// The registry, as far as it was looked at.
+    pub fn registry(&self) -> &RegistryHealth {
+        &self.registry
     }
 
     /// When the build ended.

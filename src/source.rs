@@ -1,6 +1,9 @@
 //! Sources: what hears the outside and turns it into events. One a file; their foreign types end here.
 
+pub mod builder;
+pub mod buildkit;
 pub mod buildx;
 pub mod docker;
 pub mod rawjson;
+pub mod registry;
 pub mod replay;

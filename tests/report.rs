@@ -344,6 +344,7 @@ fn the_documents_examples_are_lines() {
         }
     }
     let known = [
+        "builder",
         "cancelling",
         "ended",
         "header",
@@ -351,6 +352,7 @@ fn the_documents_examples_are_lines() {
         "notice",
         "outline",
         "output",
+        "registry",
         "started",
         "status",
         "summary",

@@ -54,6 +54,10 @@ const OUTSIDE: &[&str] = &[
 /// outlives the signal that a full quota sends.
 const SYSTEM: &[(&str, &[&str])] = &[
     ("bollard", &["source", "app", "terminal"]),
+    ("hyper", &["source"]),
+    ("rustls", &["source"]),
+    ("bollard_buildkit_proto", &["source"]),
+    ("tonic", &["source"]),
     ("nix", &["source", "app", "terminal", "recording"]),
     ("signal_hook", &["source", "app", "terminal", "recording"]),
 ];
@@ -349,6 +353,8 @@ fn every_rule_can_fail() {
         (purity, "ui.rs", "use tokio::sync::mpsc;"),
         (system, "model.rs", "use nix::sys::signal::Signal;"),
         (system, "view.rs", "fn a(b: bollard::Docker) {}"),
+        (system, "app.rs", "use hyper::Request;"),
+        (system, "app.rs", "use rustls::ClientConfig;"),
         (system, "clock.rs", "use signal_hook::consts::SIGINT;"),
         (system, "recording/files.rs", "use bollard::Docker;"),
         (time, "source/replay.rs", "let a = Instant::now();"),

@@ -115,17 +115,14 @@ impl Watch<'_> {
     }
 
     fn news(&mut self, update: Option<Update>) {
-        let mut next = update;
-        for _ in 0..AT_ONCE {
-            let Some(update) = next else { break };
+        let (mut next, mut taken) = (update, 0);
+        while let Some(update) = next {
             if update.reset {
                 self.ui.reset();
             }
             self.session.take(update);
-            next = self.feed.updates.try_recv().ok();
-        }
-        if let Some(update) = next {
-            self.session.take(update);
+            taken += 1;
+            next = if taken < AT_ONCE { self.feed.updates.try_recv().ok() } else { None };
         }
         if let (Some(speed), Some(state)) = (self.session.speed(), &self.session.replay) {
             let scene = self.ui.replay.as_ref().and_then(|replay| replay.scene);

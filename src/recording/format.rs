@@ -11,8 +11,20 @@ use crate::event::{Stamped, Text, Time};
 pub const VERSION: u64 = 1;
 
 /// Types of the events that this version knows; a line of another type is of a newer one.
-const EVENT_TYPES: [&str; 10] =
-    ["started", "outline", "vertex", "status", "log", "warning", "output", "notice", "cancelling", "ended"];
+const EVENT_TYPES: [&str; 12] = [
+    "started",
+    "outline",
+    "vertex",
+    "status",
+    "log",
+    "warning",
+    "output",
+    "notice",
+    "cancelling",
+    "ended",
+    "registry",
+    "builder",
+];
 
 /// What a recording says about itself in its first line.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -161,6 +173,8 @@ mod tests {
             Event::Notice(Notice { level: Level::Warn, text: "n".into() }),
             Event::Cancelling(Cancelling { count: 2 }),
             Event::Ended(Ended { exit_code: Some(-1) }),
+            Event::Registry(Box::default()),
+            Event::Builder(Box::default()),
         ]
     }
 
@@ -177,6 +191,8 @@ mod tests {
             Event::Notice(_) => "notice",
             Event::Cancelling(_) => "cancelling",
             Event::Ended(_) => "ended",
+            Event::Registry(_) => "registry",
+            Event::Builder(_) => "builder",
         }
     }
 

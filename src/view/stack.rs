@@ -195,23 +195,23 @@ fn draw_row(
         let place = Rect { x, width: (widths.cell as u16).min(area.right().saturating_sub(x)), ..area };
         let marked = selected && column == screen.ui.column.min(platforms.len() - 1);
         let cell = screen.model.stack().cell(row, platform.as_ref());
-        cell_line(screen, row, cell, usize::from(place.width), marked).render(place, buf);
+        // The builder names the steps of one platform after the other's; until then the Dockerfile's word holds.
+        let unheard = || {
+            screen.model.outcome() == Outcome::Running
+                && !screen.model.stack().steps().any(|(_, step)| &step.name.platform == platform)
+        };
+        // A step that runs for another platform only has nothing to say in this column.
+        if cell.is_some() || row.steps.is_empty() || unheard() {
+            cell_line(screen, cell, usize::from(place.width), marked).render(place, buf);
+        }
         x += widths.cell as u16;
     }
 }
 
-fn cell_line(
-    screen: &Screen<'_>,
-    row: &Row,
-    cell: Option<StepId>,
-    width: usize,
-    marked: bool,
-) -> Line<'static> {
+fn cell_line(screen: &Screen<'_>, cell: Option<StepId>, width: usize, marked: bool) -> Line<'static> {
     let (model, theme) = (screen.model, screen.ui.theme);
     let state = match cell {
         Some(id) => model.state(id),
-        // A step that runs for another platform only has nothing to say in this column.
-        None if !row.steps.is_empty() => return Line::default(),
         None if model.outcome() == Outcome::Running => State::Waiting,
         None => State::NotNeeded,
     };

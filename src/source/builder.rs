@@ -1,0 +1,253 @@
+//! The builder: who it is, how its nodes are, what runs on it and who builds which platform.
+//!
+//! Two tasks a node look at it, one at its engine, one at its `BuildKit`, each at its own pace: a node that hangs delays
+//! no other. What they read is judged in one place and sent as one snapshot. Nothing is ever started: a builder that does not
+//! run is said to, with the command that would start it.
+
+pub(super) mod engine;
+pub(super) mod instance;
+mod judge;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, sleep};
+
+use crate::clock::Clock;
+use crate::event::{BuilderSnapshot, Event, Line, Platform, Stamped, Text};
+
+use super::buildkit::{self, Dial};
+use instance::{Definition, Driver, Host, Missing};
+use judge::Known;
+
+/// How often engines are asked, and buildx's files read.
+const POLL: Duration = Duration::from_secs(2);
+/// Every so many polls an engine is asked for what changes seldom.
+const SELDOM: u64 = 5;
+/// Snapshots are not sent more often.
+const APART: Duration = Duration::from_millis(250);
+/// The longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long [`once`] waits for those that do not answer.
+const ONCE: Duration = Duration::from_secs(8);
+
+/// What is looked at.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// The builder's name; none: the one that buildx would take.
+    pub builder: Option<String>,
+    /// Platforms that the build wants; none: the builder's own.
+    pub platforms: Vec<Platform>,
+    /// The environment that docker and buildx are configured by; children get it on top of ours.
+    pub env: BTreeMap<String, String>,
+}
+
+/// Follows the builder. Ends when nobody listens any more.
+pub async fn run(settings: Settings, clock: Clock, tx: mpsc::Sender<Vec<Stamped>>) {
+    let mut found = find(&settings);
+    let mut watched = Watched::new(&found, &settings, clock);
+    let mut ticks = tokio::time::interval(POLL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut due = true;
+    let mut quiet = Box::pin(sleep(Duration::ZERO));
+    loop {
+        tokio::select! {
+            () = tx.closed() => return,
+            () = &mut quiet, if due => {
+                let event = Event::Builder(Box::new(snapshot(&found, &watched, &settings)));
+                if tx.send(vec![Stamped { at: clock.now(), event }]).await.is_err() {
+                    return;
+                }
+                due = false;
+                quiet.set(sleep(APART));
+            }
+            part = watched.parts.recv() => {
+                if let Some((node, part)) = part {
+                    watched.take(node, part);
+                }
+                due = true;
+            }
+            _ = ticks.tick() => {
+                let now = find(&settings);
+                if now != found {
+                    found = now;
+                    watched = Watched::new(&found, &settings, clock);
+                    due = true;
+                }
+                // Where there is nobody to ask, there is the tick that says that this still holds.
+                due |= watched.known.is_empty();
+            }
+        }
+    }
+}
+
+/// Looks once, at what answers within 8 s.
+pub async fn once(settings: Settings, clock: Clock) -> BuilderSnapshot {
+    let found = find(&settings);
+    let mut watched = Watched::new(&found, &settings, clock);
+    let all = async {
+        while !watched.is_whole(&found) {
+            let Some((node, part)) = watched.parts.recv().await else { break };
+            watched.take(node, part);
+        }
+    };
+    // What has not answered by then is told as it is known.
+    let _ = tokio::time::timeout(ONCE, all).await;
+    snapshot(&found, &watched, &settings)
+}
+
+/// The last lines of a node's container.
+///
+/// # Errors
+///
+/// In words: there is no such node or container, its driver has none, or its engine does not answer.
+pub async fn logs(settings: &Settings, node: &str, lines: u32) -> Result<Vec<Line>, Text> {
+    let found = find(settings).map_err(|missing| missing.reason)?;
+    if found.driver != Driver::Container {
+        return Err(format!("the {} driver has no container to read the log of", found.driver.name()).into());
+    }
+    let node = found.nodes.iter().find(|one| one.name == node);
+    let node = node.ok_or_else(|| Text::clean(&format!("{} has no such node", found.name)))?;
+    engine::logs(node, lines).await.map_err(Text::from)
+}
+
+/// The time before the next attempt after so many failures: half a second, growing by 1.6 up to 30 s, a fifth more or less so that
+/// not all try at once.
+pub(super) fn pause(failures: u32, clock: &Clock) -> Duration {
+    let grown = 0.5 * 1.6_f64.powi(i32::try_from(failures.saturating_sub(1).min(32)).unwrap_or(32));
+    let jitter = 0.8 + clock.now().micros().rem_euclid(401) as f64 / 1000.0;
+    Duration::from_secs_f64(grown.min(LONGEST_PAUSE.as_secs_f64() / 1.2) * jitter)
+}
+
+type Found = Result<Definition, Missing>;
+
+fn find(settings: &Settings) -> Found {
+    instance::find(settings.builder.as_deref(), &settings.env)
+}
+
+fn snapshot(found: &Found, watched: &Watched, settings: &Settings) -> BuilderSnapshot {
+    match found {
+        Ok(definition) => judge::builder(definition, &watched.known, &settings.platforms),
+        Err(missing) => BuilderSnapshot {
+            name: Text::clean(&missing.name),
+            state: missing.state,
+            reason: missing.reason.clone(),
+            hint: missing.hint.clone(),
+            ..BuilderSnapshot::default()
+        },
+    }
+}
+
+/// What a task has read.
+enum Part {
+    Engine(Box<engine::Reading>),
+    Kit(Box<buildkit::Reading>),
+}
+
+/// The nodes of a builder, and the tasks that look at them. Dropped, it ends them.
+struct Watched {
+    known: Vec<Known>,
+    parts: mpsc::Receiver<(usize, Part)>,
+    /// The channel stays open where there is no task.
+    _report: mpsc::Sender<(usize, Part)>,
+    _tasks: JoinSet<()>,
+}
+
+impl Watched {
+    fn new(found: &Found, settings: &Settings, clock: Clock) -> Self {
+        let (report, parts) = mpsc::channel(64);
+        let mut tasks = JoinSet::new();
+        let mut known = Vec::new();
+        if let Ok(definition) = found {
+            known = vec![Known::default(); definition.nodes.len()];
+            for i in 0..definition.nodes.len() {
+                spawn(&mut tasks, definition, i, settings, clock, &report);
+            }
+        }
+        Self { known, parts, _report: report, _tasks: tasks }
+    }
+
+    fn take(&mut self, node: usize, part: Part) {
+        let Some(known) = self.known.get_mut(node) else { return };
+        match part {
+            Part::Engine(reading) => known.engine = Some(*reading),
+            Part::Kit(reading) => known.kit = Some(*reading),
+        }
+    }
+
+    fn is_whole(&self, found: &Found) -> bool {
+        found
+            .as_ref()
+            .map_or(true, |definition| self.known.iter().all(|known| known.is_whole(&definition.driver)))
+    }
+}
+
+/// Starts the two tasks of a node.
+fn spawn(
+    tasks: &mut JoinSet<()>,
+    definition: &Definition,
+    i: usize,
+    settings: &Settings,
+    clock: Clock,
+    report: &mpsc::Sender<(usize, Part)>,
+) {
+    // Dialling a builder of another driver would boot it.
+    let (Some(node), false) = (definition.nodes.get(i), matches!(definition.driver, Driver::Other(_))) else {
+        return;
+    };
+    let (allow, allowed) = watch::channel(false);
+    let (node, driver, engines) = (node.clone(), definition.driver.clone(), report.clone());
+    let dial = dial(definition, &node, settings);
+    tasks.spawn(async move {
+        let (mut last, mut polls, mut failures) = (None::<engine::Reading>, 0_u64, 0);
+        loop {
+            let reading = engine::look(&node, &driver, last.as_ref(), polls % SELDOM == 0, &clock).await;
+            failures = if reading.error.is_some() { failures + 1 } else { 0 };
+            allow.send_if_modified(|may| {
+                std::mem::replace(may, reading.may_dial(&driver)) != reading.may_dial(&driver)
+            });
+            if engines.send((i, Part::Engine(Box::new(reading.clone())))).await.is_err() {
+                return;
+            }
+            last = Some(reading);
+            polls += 1;
+            // To look at a socket of this machine costs nothing, and its engine is soon back.
+            let wait = match node.host {
+                Some(Host::Unix(_)) => POLL,
+                _ if failures == 0 => POLL,
+                _ => pause(failures, &clock),
+            };
+            sleep(wait).await;
+        }
+    });
+    let (kit, mut kits) = mpsc::channel(4);
+    let report = report.clone();
+    tasks.spawn(buildkit::follow(dial, allowed, clock, kit));
+    tasks.spawn(async move {
+        while let Some(reading) = kits.recv().await {
+            if report.send((i, Part::Kit(Box::new(reading)))).await.is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// The way to a node's `BuildKit`.
+fn dial(definition: &Definition, node: &instance::Node, settings: &Settings) -> Dial {
+    let mut argv: Vec<String> = Vec::new();
+    let mut say = |words: &[&str]| argv.extend(words.iter().map(|word| (*word).to_owned()));
+    if definition.driver == Driver::Container {
+        let [option, endpoint] = node.docker_options();
+        say(&[&option, &endpoint, "exec", "-i", &node.container(), "buildctl", "dial-stdio"]);
+    } else {
+        say(&["buildx", "--builder", &definition.name, "dial-stdio"]);
+        // Of several nodes a platform picks one.
+        let platform = node.platforms.first().filter(|_| definition.nodes.len() > 1);
+        if let Some(platform) = platform {
+            say(&["--platform", platform.as_str()]);
+        }
+    }
+    Dial { argv, env: settings.env.clone() }
+}

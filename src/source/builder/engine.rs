@@ -1,0 +1,271 @@
+//! The engine that a node lives on, its machine, and the container that `BuildKit` runs in: by the engine's REST interface.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use bollard::models::{ContainerInspectResponse, ContainerStatsResponse, SystemInfo};
+use bollard::query_parameters::{LogsOptionsBuilder, StatsOptionsBuilder};
+use bollard::{API_DEFAULT_VERSION, Docker};
+use futures_util::StreamExt as _;
+
+use crate::clock::Clock;
+use crate::event::builder::{Container, Counters, EngineFacts, Pressure};
+use crate::event::{Line, Platform, Text, Time};
+
+use super::instance::{Driver, Host, Node, platform};
+
+/// How long an engine may take for an answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What an engine says of a node.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Reading {
+    /// The engine and its machine; none where it can't be asked from here (ssh, TLS).
+    pub(super) facts: Option<EngineFacts>,
+    /// Platform of its machine.
+    pub(super) native: Option<Platform>,
+    /// The node's container, where the driver has one and it is there.
+    pub(super) container: Option<Container>,
+    /// Why the engine does not answer.
+    pub(super) error: Option<String>,
+    /// Whether the engine was asked at all.
+    pub(super) asked: bool,
+}
+
+impl Reading {
+    /// Whether `BuildKit` may be dialled. Where the engine is not asked, the docker command finds out by itself; `docker
+    /// exec` starts nothing.
+    pub(super) fn may_dial(&self, driver: &Driver) -> bool {
+        let runs = self.container.as_ref().is_some_and(|container| container.status.as_str() == "running");
+        !self.asked || self.error.is_none() && (*driver == Driver::Docker || runs)
+    }
+}
+
+/// Asks a node's engine. `before` is what it said the last time: what changes seldom is asked for seldom.
+pub(super) async fn look(
+    node: &Node,
+    driver: &Driver,
+    before: Option<&Reading>,
+    afresh: bool,
+    clock: &Clock,
+) -> Reading {
+    let Some(docker) = node.host.as_ref().map(connect) else { return Reading::default() };
+    let docker = match docker {
+        Ok(Some(docker)) => docker,
+        Ok(None) => return Reading::default(),
+        Err(error) => return Reading { error: Some(error), asked: true, ..Reading::default() },
+    };
+    let asked = ask(&docker, node, driver, before.filter(|_| !afresh), clock);
+    let error = match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(reading)) => return reading,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer in {} s", PATIENCE.as_secs()),
+    };
+    // The facts stay: that an engine does not answer changes nothing about its machine.
+    let known = before.cloned().unwrap_or_default();
+    Reading { error: Some(error), asked: true, container: None, ..known }
+}
+
+/// The engine of a host; none where only the docker command knows the way.
+fn connect(host: &Host) -> Result<Option<Docker>, String> {
+    // Longer than ours, which has the better words.
+    let seconds = 2 * PATIENCE.as_secs();
+    let docker = match host {
+        Host::Unix(path) => Docker::connect_with_unix(path, seconds, API_DEFAULT_VERSION),
+        Host::Http(address) => Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION),
+        Host::ByCommand(_) => return Ok(None),
+    };
+    docker.map(Some).map_err(|error| error.to_string())
+}
+
+async fn ask(
+    docker: &Docker,
+    node: &Node,
+    driver: &Driver,
+    before: Option<&Reading>,
+    clock: &Clock,
+) -> Result<Reading, bollard::errors::Error> {
+    let mut reading = Reading { asked: true, ..Reading::default() };
+    if let Some(known) = before.filter(|known| known.error.is_none() && known.facts.is_some()) {
+        docker.ping().await?;
+        (reading.facts, reading.native) = (known.facts.clone(), known.native.clone());
+    } else {
+        let info = docker.info().await?;
+        reading.native = native(&info);
+        reading.facts = Some(facts(&info, matches!(node.host, Some(Host::Unix(_)))));
+    }
+    if *driver == Driver::Container {
+        reading.container = container(docker, &node.container(), clock).await?;
+    }
+    Ok(reading)
+}
+
+fn facts(info: &SystemInfo, by_socket: bool) -> EngineFacts {
+    let text = |text: &Option<String>| Text::clean(text.as_deref().unwrap_or_default());
+    let count = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok());
+    let mut facts = EngineFacts {
+        version: text(&info.server_version),
+        cpus: info.ncpu.and_then(|cpus| u32::try_from(cpus).ok()),
+        memory: count(info.mem_total),
+        running_containers: count(info.containers_running),
+        data_root: text(&info.docker_root_dir),
+        ..EngineFacts::default()
+    };
+    // A socket may lead into a virtual machine, whose kernel is another one.
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    if by_socket && info.kernel_version.as_deref() == Some(kernel.trim()) {
+        machine(&mut facts, info.docker_root_dir.as_deref());
+    }
+    facts
+}
+
+/// What this machine says of itself.
+fn machine(facts: &mut EngineFacts, data_root: Option<&str>) {
+    if let Some(Ok(disk)) = data_root.map(|root| nix::sys::statvfs::statvfs(Path::new(root))) {
+        // The type of these numbers differs between systems.
+        #[expect(clippy::useless_conversion, reason = "it is one on this system only")]
+        let bytes = |blocks| u64::from(blocks).saturating_mul(u64::from(disk.fragment_size()));
+        (facts.disk_free, facts.disk_total) =
+            (Some(bytes(disk.blocks_available())), Some(bytes(disk.blocks())));
+    }
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    facts.load_percent = load.split_whitespace().next().and_then(hundredths);
+    let waiting = |of: &str| {
+        let text = std::fs::read_to_string(format!("/proc/pressure/{of}")).ok()?;
+        some_avg10(&text)
+    };
+    let pressure = Pressure { cpu: waiting("cpu"), memory: waiting("memory"), io: waiting("io") };
+    facts.pressure = (pressure != Pressure::default()).then_some(pressure);
+}
+
+/// `1.25` is 125.
+fn hundredths(text: &str) -> Option<u32> {
+    let number: f64 = text.parse().ok()?;
+    (number >= 0.0 && number.is_finite()).then(|| (number * 100.0).round() as u32)
+}
+
+/// Of `some avg10=0.12 avg60=… total=…` the first number.
+fn some_avg10(text: &str) -> Option<u32> {
+    let line = text.lines().find(|line| line.starts_with("some "))?;
+    hundredths(line.split_whitespace().find_map(|word| word.strip_prefix("avg10="))?)
+}
+
+/// The platform of an engine's machine; Docker names processors as the kernel does.
+fn native(info: &SystemInfo) -> Option<Platform> {
+    let os = info.os_type.as_deref().unwrap_or("linux");
+    let (architecture, variant) = match info.architecture.as_deref()? {
+        "x86_64" => ("amd64", ""),
+        "aarch64" => ("arm64", ""),
+        "armv7l" => ("arm", "v7"),
+        "armv6l" => ("arm", "v6"),
+        "i386" | "i686" => ("386", ""),
+        other => (other, ""),
+    };
+    platform(os, architecture, variant)
+}
+
+async fn container(
+    docker: &Docker,
+    name: &str,
+    clock: &Clock,
+) -> Result<Option<Container>, bollard::errors::Error> {
+    let found = match docker.inspect_container(name, None).await {
+        Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => return Ok(None),
+        found => found?,
+    };
+    let mut container = described(name, found);
+    if matches!(container.status.as_str(), "running" | "paused") {
+        let once = StatsOptionsBuilder::new().stream(false).one_shot(true).build();
+        // It may end between the two questions, and then has no numbers.
+        if let Some(Ok(stats)) = std::pin::pin!(docker.stats(name, Some(once))).next().await {
+            container.counters = Some(counters(&stats, clock.now()));
+        }
+    }
+    Ok(Some(container))
+}
+
+fn described(name: &str, found: ContainerInspectResponse) -> Container {
+    let restarts = found.restart_count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default();
+    let state = found.state.unwrap_or_default();
+    let runs = state.running == Some(true);
+    let moment = |text: &Option<String>| text.as_deref().and_then(Time::parse);
+    Container {
+        name: name.into(),
+        status: state.status.map(|status| Text::clean(status.as_ref())).unwrap_or_default(),
+        started: moment(&state.started_at),
+        finished: moment(&state.finished_at).filter(|_| !runs),
+        exit_code: state.exit_code.filter(|_| !runs),
+        restarts,
+        oom_killed: state.oom_killed == Some(true),
+        counters: None,
+    }
+}
+
+fn counters(stats: &ContainerStatsResponse, at: Time) -> Counters {
+    let memory = stats.memory_stats.as_ref();
+    // As `docker stats`: what the kernel would give back is not in use. The name differs between cgroup 1 and 2.
+    let cache = |stats: &HashMap<String, u64>| {
+        stats.get("total_inactive_file").or_else(|| stats.get("inactive_file")).copied()
+    };
+    let cache = memory.and_then(|memory| memory.stats.as_ref()).and_then(cache).unwrap_or_default();
+    let blocks = stats.blkio_stats.as_ref().and_then(|io| io.io_service_bytes_recursive.as_ref());
+    let moved = |op: &str| {
+        let entries = blocks?
+            .iter()
+            .filter(|entry| entry.op.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(op)));
+        Some(entries.filter_map(|entry| entry.value).sum())
+    };
+    let networks = stats.networks.as_ref().filter(|networks| !networks.is_empty());
+    Counters {
+        at,
+        cpu_ns: stats.cpu_stats.as_ref().and_then(|cpu| cpu.cpu_usage.as_ref()?.total_usage),
+        memory: memory.and_then(|memory| memory.usage).map(|usage| usage.saturating_sub(cache)),
+        memory_limit: memory.and_then(|memory| memory.limit),
+        disk_read: moved("read"),
+        disk_written: moved("write"),
+        net_received: networks.map(|all| all.values().filter_map(|one| one.rx_bytes).sum()),
+        net_sent: networks.map(|all| all.values().filter_map(|one| one.tx_bytes).sum()),
+    }
+}
+
+/// The last lines of output of a node's container.
+pub(super) async fn logs(node: &Node, lines: u32) -> Result<Vec<Line>, String> {
+    let docker = node.host.as_ref().map(connect).transpose()?.flatten();
+    let Some(docker) = docker else {
+        let [option, endpoint] = node.docker_options();
+        return Err(format!(
+            "the engine can't be asked from here: docker {option} {endpoint} logs {}",
+            node.container()
+        ));
+    };
+    let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&lines.to_string()).build();
+    let name = node.container();
+    let mut stream = std::pin::pin!(docker.logs(&name, Some(options)));
+    let mut bytes: Vec<u8> = Vec::new();
+    let read = async {
+        while let Some(chunk) = stream.next().await {
+            bytes.extend_from_slice(chunk.map_err(|error| error.to_string())?.as_ref());
+        }
+        Ok::<(), String>(())
+    };
+    tokio::time::timeout(PATIENCE, read)
+        .await
+        .unwrap_or_else(|_| Err(format!("no answer in {} s", PATIENCE.as_secs())))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let all: Vec<Line> = text.lines().map(Line::plain).collect();
+    Ok(all[all.len().saturating_sub(lines as usize)..].to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_pressure_and_load() {
+        let text = "some avg10=1.53 avg60=0.87 avg300=0.52 total=1\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n";
+        assert_eq!(some_avg10(text), Some(153));
+        assert_eq!(some_avg10("full avg10=0.00"), None);
+        assert_eq!((hundredths("0.1"), hundredths("-1"), hundredths("x")), (Some(10), None, None));
+    }
+}

@@ -1,0 +1,365 @@
+//! Which builder is meant, and where its nodes are: from buildx's instance files and docker's contexts, as buildx reads
+//! them itself. Nothing is started and nobody is asked.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::event::builder::Health;
+use crate::event::{Platform, Text};
+
+const DEFAULT_SOCKET: &str = "unix:///var/run/docker.sock";
+
+/// What buildx drives a builder with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::source) enum Driver {
+    /// The engine's own `BuildKit`.
+    Docker,
+    /// `BuildKit` in a container of the engine.
+    Container,
+    /// A `BuildKit` that somebody else runs.
+    Remote,
+    /// `BuildKit` in pods, or a driver that is not known here.
+    Other(String),
+}
+
+impl Driver {
+    fn of(name: &str) -> Self {
+        match name {
+            "docker" => Self::Docker,
+            // buildx has once written none for its first driver of several nodes.
+            "docker-container" | "" => Self::Container,
+            "remote" => Self::Remote,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+
+    pub(in crate::source) fn name(&self) -> &str {
+        match self {
+            Self::Docker => "docker",
+            Self::Container => "docker-container",
+            Self::Remote => "remote",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+/// How an engine is spoken to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::source) enum Host {
+    /// A socket of this machine.
+    Unix(String),
+    /// Plain HTTP over TCP.
+    Http(String),
+    /// ssh, TLS, pipes: the docker command knows how.
+    ByCommand(String),
+}
+
+impl Host {
+    fn of(address: &str, tls: bool) -> Self {
+        if let Some(path) = address.strip_prefix("unix://") {
+            return Self::Unix(path.to_owned());
+        }
+        match address.split_once("://") {
+            Some(("tcp" | "http", _)) if !tls => Self::Http(address.to_owned()),
+            _ => Self::ByCommand(address.to_owned()),
+        }
+    }
+
+    /// The address, for a message.
+    pub(in crate::source) fn shown(&self) -> String {
+        match self {
+            Self::Unix(path) => format!("unix://{path}"),
+            Self::Http(address) | Self::ByCommand(address) => address.clone(),
+        }
+    }
+}
+
+/// A builder as it is written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::source) struct Definition {
+    pub(in crate::source) name: String,
+    pub(in crate::source) driver: Driver,
+    pub(in crate::source) nodes: Vec<Node>,
+}
+
+/// A node as it is written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::source) struct Node {
+    pub(in crate::source) name: String,
+    /// As buildx has it: an address, or the name of a docker context.
+    pub(in crate::source) endpoint: String,
+    /// The engine behind it; none for a remote `BuildKit`.
+    pub(in crate::source) host: Option<Host>,
+    /// Platforms that it was given by hand.
+    pub(in crate::source) platforms: Vec<Platform>,
+}
+
+impl Node {
+    /// Name of its container, under the docker-container driver.
+    pub(in crate::source) fn container(&self) -> String {
+        format!("buildx_buildkit_{}", self.name)
+    }
+
+    /// The docker command's options that lead to its engine.
+    pub(in crate::source) fn docker_options(&self) -> [String; 2] {
+        let option = if self.endpoint.contains("://") { "--host" } else { "--context" };
+        [option.to_owned(), self.endpoint.clone()]
+    }
+}
+
+/// Why there is no builder to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::source) struct Missing {
+    pub(in crate::source) name: String,
+    pub(in crate::source) state: Health,
+    pub(in crate::source) reason: Text,
+    pub(in crate::source) hint: Text,
+}
+
+/// Where buildx and docker keep their files.
+struct Folders {
+    buildx: PathBuf,
+    docker: PathBuf,
+}
+
+impl Folders {
+    fn of(env: &BTreeMap<String, String>) -> Self {
+        let given = |name: &str| env.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let home = || PathBuf::from(env.get("HOME").map_or("/", String::as_str)).join(".docker");
+        let docker = given("DOCKER_CONFIG").unwrap_or_else(home);
+        Self { buildx: given("BUILDX_CONFIG").unwrap_or_else(|| docker.join("buildx")), docker }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct InstanceFile {
+    #[serde(default)]
+    driver: String,
+    #[serde(default)]
+    nodes: Vec<NodeFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct NodeFile {
+    name: String,
+    #[serde(default)]
+    endpoint: String,
+    #[serde(default)]
+    platforms: Option<Vec<PlatformFile>>,
+}
+
+#[derive(Deserialize)]
+struct PlatformFile {
+    os: String,
+    architecture: String,
+    #[serde(default)]
+    variant: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct CurrentFile {
+    #[serde(default)]
+    name: String,
+}
+
+#[derive(Deserialize, Default)]
+struct DockerConfig {
+    #[serde(default, rename = "currentContext")]
+    current_context: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ContextFile {
+    name: String,
+    #[serde(default)]
+    endpoints: BTreeMap<String, EndpointFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct EndpointFile {
+    #[serde(default)]
+    host: String,
+}
+
+/// `os/architecture[/variant]` of its three parts.
+pub(in crate::source) fn platform(os: &str, architecture: &str, variant: &str) -> Option<Platform> {
+    let variant = if variant.is_empty() { String::new() } else { format!("/{variant}") };
+    Platform::parse(&format!("{os}/{architecture}{variant}"))
+}
+
+/// Finds a builder; without a name the one that buildx would take.
+pub(in crate::source) fn find(
+    wanted: Option<&str>,
+    env: &BTreeMap<String, String>,
+) -> Result<Definition, Missing> {
+    let folders = Folders::of(env);
+    let name = wanted.map_or_else(|| current(&folders, env), str::to_owned);
+    let file = folders.buildx.join("instances").join(&name);
+    // buildx takes a name for a file's name too, and only these are valid.
+    let named = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let missing = |state, reason: String, hint: String| Missing {
+        name: name.clone(),
+        state,
+        reason: reason.into(),
+        hint: hint.into(),
+    };
+    if named && let Ok(text) = std::fs::read(&file) {
+        let read: InstanceFile = serde_json::from_slice(&text).map_err(|error| {
+            missing(
+                Health::Unknown,
+                format!("{} can't be read: {error}", file.display()),
+                format!("docker buildx rm {name}, and create it anew"),
+            )
+        })?;
+        return Ok(instance(name, read, &folders, env));
+    }
+    // Every docker context is a builder by itself, driven by its engine.
+    let Some(host) = context(&name, &folders, env) else {
+        return Err(missing(
+            Health::Gone,
+            format!("there is no buildx builder `{name}`"),
+            format!("docker buildx create --name {name} --driver docker-container --bootstrap"),
+        ));
+    };
+    let node = Node { name: name.clone(), endpoint: name.clone(), host: Some(host), platforms: Vec::new() };
+    Ok(Definition { name, driver: Driver::Docker, nodes: vec![node] })
+}
+
+fn instance(
+    name: String,
+    file: InstanceFile,
+    folders: &Folders,
+    env: &BTreeMap<String, String>,
+) -> Definition {
+    let driver = Driver::of(&file.driver);
+    let nodes = file.nodes.into_iter().map(|node| {
+        let host = match driver {
+            Driver::Docker | Driver::Container => Some(engine(&node.endpoint, folders, env)),
+            Driver::Remote | Driver::Other(_) => None,
+        };
+        let platforms = node.platforms.unwrap_or_default();
+        let platforms = platforms.iter().filter_map(|p| platform(&p.os, &p.architecture, &p.variant));
+        Node { platforms: platforms.collect(), name: node.name, endpoint: node.endpoint, host }
+    });
+    Definition { nodes: nodes.collect(), name, driver }
+}
+
+/// The builder that buildx takes where none is named.
+fn current(folders: &Folders, env: &BTreeMap<String, String>) -> String {
+    if let Some(name) = env.get("BUILDX_BUILDER").filter(|name| !name.is_empty()) {
+        return name.clone();
+    }
+    let file = std::fs::read(folders.buildx.join("current")).ok();
+    let chosen = file.and_then(|text| serde_json::from_slice::<CurrentFile>(&text).ok());
+    let chosen = chosen.map(|file| file.name).filter(|name| !name.is_empty());
+    chosen.unwrap_or_else(|| current_context(folders, env))
+}
+
+fn current_context(folders: &Folders, env: &BTreeMap<String, String>) -> String {
+    let set = |name: &str| env.get(name).filter(|value| !value.is_empty());
+    if set("DOCKER_HOST").is_some() {
+        return "default".to_owned();
+    }
+    if let Some(name) = set("DOCKER_CONTEXT") {
+        return name.clone();
+    }
+    let config = std::fs::read(folders.docker.join("config.json")).ok();
+    let config: DockerConfig = config.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    if config.current_context.is_empty() { "default".to_owned() } else { config.current_context }
+}
+
+/// The engine behind a node's endpoint.
+fn engine(endpoint: &str, folders: &Folders, env: &BTreeMap<String, String>) -> Host {
+    if endpoint.contains("://") {
+        let tls = env.get("DOCKER_TLS_VERIFY").is_some_and(|value| !value.is_empty());
+        return Host::of(endpoint, tls);
+    }
+    // A context that is not known here may still be known to the docker command, which then says what is wrong.
+    context(endpoint, folders, env).unwrap_or_else(|| Host::ByCommand(format!("docker context {endpoint}")))
+}
+
+/// The engine of a docker context.
+fn context(name: &str, folders: &Folders, env: &BTreeMap<String, String>) -> Option<Host> {
+    if name == "default" {
+        let set = env.get("DOCKER_HOST").filter(|host| !host.is_empty());
+        let tls = env.get("DOCKER_TLS_VERIFY").is_some_and(|value| !value.is_empty());
+        return Some(Host::of(set.map_or(DEFAULT_SOCKET, String::as_str), tls));
+    }
+    // The folders are named by a hash of the context's name, which the files hold too.
+    let entries = std::fs::read_dir(folders.docker.join("contexts/meta")).ok()?;
+    let files = entries.flatten().filter_map(|entry| {
+        let text = std::fs::read(entry.path().join("meta.json")).ok()?;
+        let file: ContextFile = serde_json::from_slice(&text).ok()?;
+        let tls = folders.docker.join("contexts/tls").join(entry.file_name()).exists();
+        (file.name == name).then_some((file, tls))
+    });
+    let (file, tls) = files.into_iter().next()?;
+    Some(Host::of(&file.endpoints.get("docker")?.host, tls))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(folder: &std::path::Path) -> BTreeMap<String, String> {
+        BTreeMap::from([("DOCKER_CONFIG".to_owned(), folder.display().to_string())])
+    }
+
+    fn write(folder: &std::path::Path, path: &str, text: &str) {
+        let file = folder.join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    }
+
+    #[test]
+    fn reads_instances_as_buildx_writes_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = r#"{"Name":"b","Driver":"docker-container","Nodes":[
+            {"Name":"b0","Endpoint":"unix:///x.sock","Platforms":[{"architecture":"arm","os":"linux","variant":"v7"}],
+             "DriverOpts":{"image":"i"},"Flags":null,"Files":null},
+            {"Name":"b1","Endpoint":"far","Platforms":null},
+            {"Name":"b2","Endpoint":"ssh://me@host"}],"Dynamic":false}"#;
+        write(folder.path(), "buildx/instances/b", text);
+        let context = r#"{"Name":"far","Metadata":{},"Endpoints":{"docker":{"Host":"tcp://127.0.0.1:9","SkipTLSVerify":false}}}"#;
+        write(folder.path(), "contexts/meta/0123/meta.json", context);
+        let found = find(Some("b"), &env(folder.path())).unwrap();
+        assert_eq!(found.driver, Driver::Container);
+        let hosts: Vec<_> = found.nodes.iter().map(|node| node.host.clone().unwrap()).collect();
+        assert_eq!(
+            hosts,
+            [
+                Host::Unix("/x.sock".into()),
+                Host::Http("tcp://127.0.0.1:9".into()),
+                Host::ByCommand("ssh://me@host".into())
+            ]
+        );
+        assert_eq!(found.nodes[0].platforms, [Platform::parse("linux/arm/v7").unwrap()]);
+        assert_eq!(found.nodes[0].container(), "buildx_buildkit_b0");
+        assert_eq!(found.nodes[1].docker_options(), ["--context", "far"]);
+    }
+
+    #[test]
+    fn takes_the_builder_that_buildx_would_take() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut env = env(folder.path());
+        let name = |env: &BTreeMap<String, String>| find(None, env).map(|found| found.name);
+        assert_eq!(name(&env).unwrap(), "default");
+        write(folder.path(), "buildx/instances/b", r#"{"Name":"b","Driver":"remote","Nodes":[]}"#);
+        write(folder.path(), "buildx/current", r#"{"Key":"unix:///x","Name":"b","Global":false}"#);
+        assert_eq!(name(&env).unwrap(), "b");
+        env.insert("BUILDX_BUILDER".into(), "c".into());
+        let missing = name(&env).unwrap_err();
+        assert_eq!((missing.state, missing.name.as_str()), (Health::Gone, "c"));
+        assert!(missing.hint.as_str().contains("docker buildx create --name c "));
+        assert_eq!(find(Some("../current"), &env).unwrap_err().state, Health::Gone);
+        write(folder.path(), "buildx/instances/c", "{");
+        assert!(name(&env).unwrap_err().reason.as_str().contains("can't be read"));
+    }
+}

@@ -1,0 +1,271 @@
+//! What the readings of a node amount to: how it is, in words, with what to do; and who builds which platform. Pure.
+
+use crate::event::builder::{BuilderNode, BuilderSnapshot, Container, Execution, Health, PlatformPlace};
+use crate::event::{Platform, Text};
+use crate::source::buildkit;
+
+use super::engine;
+use super::instance::{Definition, Driver, Node};
+
+/// What takes longer to answer is slow: an idle `BuildKit` takes a few milliseconds.
+const SLOW_US: u64 = 1_000_000;
+
+/// What is known of a node.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Known {
+    pub(super) engine: Option<engine::Reading>,
+    pub(super) kit: Option<buildkit::Reading>,
+}
+
+impl Known {
+    /// Whether there is nothing more to wait for: `BuildKit` has answered or failed, or can't be asked.
+    pub(super) fn is_whole(&self, driver: &Driver) -> bool {
+        let heard = self
+            .kit
+            .as_ref()
+            .is_some_and(|kit| kit.error.is_some() || kit.latency_us.is_some() && kit.usage.is_some());
+        let futile = self.engine.as_ref().is_some_and(|engine| !engine.may_dial(driver));
+        matches!(driver, Driver::Other(_)) || self.engine.is_some() && (heard || futile)
+    }
+}
+
+/// A state, why, and what to do.
+type Verdict = (Health, String, String);
+
+/// Puts a node together.
+pub(super) fn node(definition: &Definition, node: &Node, known: &Known) -> BuilderNode {
+    let (state, reason, hint) = verdict(definition, node, known);
+    let (engine, kit) = (known.engine.clone().unwrap_or_default(), known.kit.clone().unwrap_or_default());
+    let platforms = if node.platforms.is_empty() { kit.platforms.clone() } else { node.platforms.clone() };
+    BuilderNode {
+        name: Text::clean(&node.name),
+        endpoint: Text::clean(&node.endpoint),
+        state,
+        reason: reason.into(),
+        hint: hint.into(),
+        latency_us: kit.latency_us.filter(|_| state.is_up()),
+        buildkit_version: kit.version,
+        platforms,
+        // A BuildKit lists its own platform first.
+        native: engine.native.or_else(|| kit.platforms.first().cloned()),
+        gc: kit.gc,
+        engine: engine.facts,
+        container: engine.container,
+        usage: kit.usage,
+        active: kit.active.filter(|_| state.is_up()),
+    }
+}
+
+fn verdict(definition: &Definition, node: &Node, known: &Known) -> Verdict {
+    if let Driver::Other(driver) = &definition.driver {
+        let reason = format!("builders of the {driver} driver are not looked at here: it would start them");
+        return (Health::Unknown, reason, format!("docker buildx inspect {}", definition.name));
+    }
+    let Some(engine) = &known.engine else { return (Health::Unknown, String::new(), String::new()) };
+    if let Some(error) = &engine.error {
+        return engine_down(node, error);
+    }
+    if engine.asked && definition.driver == Driver::Container {
+        let verdict = match &engine.container {
+            None => Some(gone(definition, node)),
+            Some(container) => ill(definition, container),
+        };
+        if let Some(verdict) = verdict {
+            return verdict;
+        }
+    }
+    let Some(kit) = &known.kit else { return (Health::Unknown, String::new(), String::new()) };
+    if let Some(error) = &kit.error {
+        return unreachable(definition, node, engine, error);
+    }
+    match kit.latency_us {
+        None => (Health::Unknown, String::new(), String::new()),
+        Some(latency) if latency > SLOW_US => {
+            let reason = format!("BuildKit took {:.1} s to answer", latency as f64 / 1e6);
+            (Health::Slow, reason, "look at the load and the disks of its machine".to_owned())
+        }
+        Some(_) => {
+            let killed = engine.container.as_ref().is_some_and(|container| container.oom_killed);
+            let reason = if killed { "a step was killed for want of memory" } else { "" };
+            let hint = if killed { more_memory(definition) } else { String::new() };
+            (Health::Ok, reason.to_owned(), hint)
+        }
+    }
+}
+
+fn bootstrap(definition: &Definition) -> String {
+    format!("docker buildx inspect {} --bootstrap", definition.name)
+}
+
+fn more_memory(definition: &Definition) -> String {
+    format!(
+        "build fewer platforms at once, or make {} anew with more: --driver-opt memory=…",
+        definition.name
+    )
+}
+
+fn engine_down(node: &Node, error: &str) -> Verdict {
+    let host = node.host.as_ref().map(super::instance::Host::shown).unwrap_or_default();
+    let hint = match &node.host {
+        Some(super::instance::Host::Unix(_)) => "sudo systemctl start docker".to_owned(),
+        _ => format!("docker {} info", node.docker_options().join(" ")),
+    };
+    (Health::EngineDown, format!("the Docker engine at {host} does not answer: {error}"), hint)
+}
+
+fn gone(definition: &Definition, node: &Node) -> Verdict {
+    let reason = format!("there is no container {}: never started, or removed", node.container());
+    (Health::Gone, reason, bootstrap(definition))
+}
+
+/// What is wrong with a container that is not simply running.
+fn ill(definition: &Definition, container: &Container) -> Option<Verdict> {
+    let name = &container.name;
+    let code = container.exit_code.unwrap_or_default();
+    match container.status.as_str() {
+        "running" => None,
+        "paused" => Some((Health::Paused, format!("{name} is paused"), format!("docker unpause {name}"))),
+        "restarting" => Some((
+            Health::Restarting,
+            format!(
+                "{name} ended with exit code {code} and is restarted, {} times so far",
+                container.restarts
+            ),
+            format!("docker logs --tail 20 {name}"),
+        )),
+        _ if container.oom_killed => {
+            let reason = format!("{name} was killed for want of memory");
+            Some((
+                Health::OomKilled,
+                reason,
+                format!("{}; {}", bootstrap(definition), more_memory(definition)),
+            ))
+        }
+        "created" => Some((Health::Stopped, format!("{name} was never started"), bootstrap(definition))),
+        _ => {
+            Some((Health::Stopped, format!("{name} has ended with exit code {code}"), bootstrap(definition)))
+        }
+    }
+}
+
+/// `BuildKit` does not answer. Where the engine can't be asked from here, its own words tell why.
+fn unreachable(definition: &Definition, node: &Node, engine: &engine::Reading, error: &str) -> Verdict {
+    let says = |words: &str| error.contains(words);
+    if !engine.asked && definition.driver != Driver::Remote {
+        if says("No such container") {
+            return gone(definition, node);
+        }
+        if says("is paused") {
+            let name = node.container();
+            return (Health::Paused, format!("{name} is paused"), format!("docker unpause {name}"));
+        }
+        if says("is not running") {
+            return (Health::Stopped, format!("{} does not run", node.container()), bootstrap(definition));
+        }
+        if says("Cannot connect to the Docker daemon") || says("error during connect") {
+            return engine_down(node, error);
+        }
+    }
+    let hint = match definition.driver {
+        Driver::Container => format!("docker logs --tail 20 {}", node.container()),
+        _ => format!("docker buildx inspect {}", definition.name),
+    };
+    (Health::Unreachable, format!("BuildKit does not answer: {error}"), hint)
+}
+
+/// Puts a builder together of its nodes.
+pub(super) fn builder(definition: &Definition, known: &[Known], wanted: &[Platform]) -> BuilderSnapshot {
+    let nodes: Vec<BuilderNode> =
+        definition.nodes.iter().zip(known).map(|(one, known)| node(definition, one, known)).collect();
+    let (state, reason, hint) = over_all(definition, &nodes);
+    BuilderSnapshot {
+        name: Text::clean(&definition.name),
+        driver: Text::clean(definition.driver.name()),
+        state,
+        reason,
+        hint,
+        platforms: places(definition, &nodes, known, wanted),
+        nodes,
+    }
+}
+
+fn over_all(definition: &Definition, nodes: &[BuilderNode]) -> (Health, Text, Text) {
+    if nodes.is_empty() {
+        let reason = format!("{} has no node", definition.name);
+        let hint = format!("docker buildx create --append --name {}", definition.name);
+        return (Health::Gone, reason.into(), hint.into());
+    }
+    // A node that was not heard yet is no reason for alarm.
+    let heard = nodes.iter().filter(|node| node.state != Health::Unknown || !node.reason.is_empty());
+    let heard: Vec<&BuilderNode> = heard.collect();
+    let Some(worst) = heard.iter().max_by_key(|node| node.state) else {
+        return (Health::Unknown, Text::default(), Text::default());
+    };
+    let up = heard.iter().filter(|node| node.state.is_up()).count();
+    if nodes.len() == 1 || up == heard.len() {
+        return (worst.state, worst.reason.clone(), worst.hint.clone());
+    }
+    let reason = format!("{up} of {} nodes answer; {}: {}", nodes.len(), worst.name, worst.reason);
+    let state = if up > 0 { Health::Partial } else { worst.state };
+    (state, reason.into(), worst.hint.clone())
+}
+
+/// Who builds what, as buildx decides: a node that was given the platform by hand, else one whose `BuildKit` has it, in
+/// their order; else the first one, which will fail to run anything.
+fn places(
+    definition: &Definition,
+    nodes: &[BuilderNode],
+    known: &[Known],
+    wanted: &[Platform],
+) -> Vec<PlatformPlace> {
+    let has = |platforms: &[Platform], platform: &Platform| platforms.iter().any(|one| same(one, platform));
+    // What a node's BuildKit found by itself; empty: it was not heard.
+    let found =
+        |i: usize| known.get(i).and_then(|known| known.kit.as_ref()).map_or(&[][..], |kit| &kit.platforms);
+    let place = |platform: &Platform| {
+        let by_hand = definition.nodes.iter().position(|node| has(&node.platforms, platform));
+        let chosen = by_hand.or_else(|| (0..nodes.len()).find(|i| has(found(*i), platform)));
+        let all_heard = (0..nodes.len()).all(|i| !found(i).is_empty());
+        // The first node is taken for want of a better one, once all have been heard.
+        let node = chosen.or((all_heard && !nodes.is_empty()).then_some(0));
+        let execution = match node.and_then(|i| Some((i, nodes.get(i)?))) {
+            Some((i, node)) if found(i).is_empty() || has(found(i), platform) => {
+                execution(platform, node.native.as_ref())
+            }
+            Some(_) => Execution::Unsupported,
+            None => Execution::Unknown,
+        };
+        let node = node.and_then(|i| nodes.get(i)).map(|node| node.name.clone());
+        PlatformPlace { platform: platform.clone(), node, execution }
+    };
+    // A build without `--platform` is one for the first node's machine.
+    let natural = nodes.first().and_then(|node| node.native.clone()).filter(|_| wanted.is_empty());
+    wanted.iter().chain(&natural).map(place).collect()
+}
+
+/// `linux/arm64` is `linux/arm64/v8`.
+fn same(one: &Platform, other: &Platform) -> bool {
+    let plain = |platform: &Platform| {
+        let text = platform.as_str();
+        // BuildKit shortens a long list of variants: `linux/amd64(+4)`.
+        let text = text.split('(').next().unwrap_or_default();
+        text.strip_suffix("/v8").filter(|rest| rest.ends_with("arm64")).unwrap_or(text).to_owned()
+    };
+    plain(one) == plain(other)
+}
+
+/// Variants of a processor are its own, and so are its 32-bit programs.
+fn execution(platform: &Platform, native: Option<&Platform>) -> Execution {
+    let Some(native) = native else { return Execution::Unknown };
+    let architecture = |platform: &Platform| {
+        let mut parts = platform.as_str().split(['/', '(']);
+        (parts.next().unwrap_or_default().to_owned(), parts.next().unwrap_or_default().to_owned())
+    };
+    let ((os, wanted), (own_os, own)) = (architecture(platform), architecture(native));
+    let compatible =
+        wanted == own || matches!((own.as_str(), wanted.as_str()), ("amd64", "386") | ("arm64", "arm"));
+    if os == own_os && compatible { Execution::Native } else { Execution::Emulated }
+}
+
+#[cfg(test)]
+mod tests;

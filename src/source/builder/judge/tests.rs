@@ -1,0 +1,169 @@
+use super::*;
+use crate::event::builder::EngineFacts;
+
+fn definition(driver: Driver, nodes: &[(&str, &[&str])]) -> Definition {
+    let node = |(name, platforms): &(&str, &[&str])| Node {
+        name: (*name).to_owned(),
+        endpoint: "unix:///x.sock".to_owned(),
+        host: Some(super::super::instance::Host::Unix("/x.sock".to_owned())),
+        platforms: parse(platforms),
+    };
+    Definition { name: "b".to_owned(), driver, nodes: nodes.iter().map(node).collect() }
+}
+
+fn parse(platforms: &[&str]) -> Vec<Platform> {
+    platforms.iter().filter_map(|text| Platform::parse(text)).collect()
+}
+
+/// A node that is well: on this machine, with these platforms in its `BuildKit`.
+fn well(native: &str, platforms: &[&str]) -> Known {
+    Known {
+        engine: Some(engine::Reading {
+            facts: Some(EngineFacts::default()),
+            native: Platform::parse(native),
+            container: Some(Container { name: "c".into(), status: "running".into(), ..Container::default() }),
+            error: None,
+            asked: true,
+        }),
+        kit: Some(buildkit::Reading {
+            latency_us: Some(900),
+            platforms: parse(platforms),
+            ..buildkit::Reading::default()
+        }),
+    }
+}
+
+fn container(change: impl FnOnce(&mut Container)) -> Known {
+    let mut known = well("linux/amd64", &["linux/amd64"]);
+    change(known.engine.as_mut().unwrap().container.as_mut().unwrap());
+    known
+}
+
+#[test]
+fn each_state_has_its_words_and_its_remedy() {
+    let with_engine = |change: &dyn Fn(&mut engine::Reading)| {
+        let mut known = well("linux/amd64", &["linux/amd64"]);
+        change(known.engine.as_mut().unwrap());
+        known
+    };
+    let with_kit = |change: &dyn Fn(&mut buildkit::Reading)| {
+        let mut known = well("linux/amd64", &["linux/amd64"]);
+        change(known.kit.as_mut().unwrap());
+        known
+    };
+    let bootstrap = "docker buildx inspect b --bootstrap";
+    let cases = [
+        (well("linux/amd64", &["linux/amd64"]), Health::Ok, "", ""),
+        (Known::default(), Health::Unknown, "", ""),
+        (with_engine(&|e| e.container = None), Health::Gone, "no container buildx_buildkit_b0", bootstrap),
+        (container(|c| c.status = "paused".into()), Health::Paused, "c is paused", "docker unpause c"),
+        (container(|c| c.status = "restarting".into()), Health::Restarting, "is restarted", "docker logs"),
+        (container(|c| c.status = "created".into()), Health::Stopped, "never started", bootstrap),
+        (
+            container(|c| (c.status, c.exit_code) = ("exited".into(), Some(137))),
+            Health::Stopped,
+            "exit code 137",
+            bootstrap,
+        ),
+        (
+            container(|c| (c.status, c.oom_killed) = ("exited".into(), true)),
+            Health::OomKilled,
+            "want of memory",
+            bootstrap,
+        ),
+        (container(|c| c.oom_killed = true), Health::Ok, "want of memory", "memory=…"),
+        (
+            with_engine(&|e| e.error = Some("no answer in 3 s".to_owned())),
+            Health::EngineDown,
+            "unix:///x.sock does not answer: no answer in 3 s",
+            "systemctl start docker",
+        ),
+        (
+            with_kit(&|k| k.error = Some("connection refused".to_owned())),
+            Health::Unreachable,
+            "connection refused",
+            "docker logs --tail 20 buildx_buildkit_b0",
+        ),
+        (with_kit(&|k| k.latency_us = Some(2_500_000)), Health::Slow, "2.5 s", "load"),
+    ];
+    let definition = definition(Driver::Container, &[("b0", &[])]);
+    for (known, state, reason, hint) in cases {
+        let found = builder(&definition, std::slice::from_ref(&known), &[]);
+        assert_eq!(found.state, state, "{known:?}");
+        assert_eq!(found.state, found.nodes[0].state);
+        assert!(found.reason.as_str().contains(reason), "{reason}: {}", found.reason);
+        assert!(found.hint.as_str().contains(hint), "{hint}: {}", found.hint);
+        assert_eq!(found.reason.is_empty(), reason.is_empty(), "{}", found.reason);
+    }
+}
+
+#[test]
+fn where_the_engine_can_not_be_asked_the_docker_command_tells() {
+    let definition = definition(Driver::Container, &[("b0", &[])]);
+    for (error, state) in [
+        ("Error response from daemon: No such container: buildx_buildkit_b0", Health::Gone),
+        ("Error response from daemon: container 1f is not running", Health::Stopped),
+        (
+            "Error response from daemon: Container b0 is paused, unpause the container before exec",
+            Health::Paused,
+        ),
+        ("Cannot connect to the Docker daemon at ssh://h. Is the docker daemon running?", Health::EngineDown),
+        ("what else there is", Health::Unreachable),
+    ] {
+        let kit = buildkit::Reading { error: Some(error.to_owned()), ..buildkit::Reading::default() };
+        let known = Known { engine: Some(engine::Reading::default()), kit: Some(kit) };
+        assert_eq!(builder(&definition, &[known], &[]).state, state, "{error}");
+    }
+}
+
+#[test]
+fn one_dead_node_leaves_a_builder_that_works_in_part() {
+    let definition = definition(Driver::Container, &[("b0", &[]), ("b1", &[])]);
+    let dead = container(|c| c.status = "exited".into());
+    let found = builder(&definition, &[well("linux/amd64", &[]), dead.clone()], &[]);
+    assert_eq!(found.state, Health::Partial);
+    assert!(found.reason.as_str().starts_with("1 of 2 nodes answer; b1: "), "{}", found.reason);
+    assert_eq!(builder(&definition, &[dead.clone(), dead], &[]).state, Health::Stopped);
+}
+
+#[test]
+fn platforms_go_where_buildx_sends_them() {
+    let wanted = parse(&["linux/amd64", "linux/arm64", "linux/386", "linux/s390x"]);
+    let places = |definition: &Definition, known: &[Known]| -> Vec<(Option<String>, Execution)> {
+        let found = builder(definition, known, &wanted);
+        found.platforms.into_iter().map(|p| (p.node.map(|n| n.to_string()), p.execution)).collect()
+    };
+    let on = |node: &str, execution| (Some(node.to_owned()), execution);
+    let amd = || well("linux/amd64", &["linux/amd64", "linux/arm64", "linux/386"]);
+
+    let one = definition(Driver::Container, &[("b0", &[])]);
+    assert_eq!(
+        places(&one, &[amd()]),
+        [
+            on("b0", Execution::Native),
+            on("b0", Execution::Emulated),
+            on("b0", Execution::Native),
+            on("b0", Execution::Unsupported)
+        ]
+    );
+    // What was given by hand goes first, and is believed as long as its BuildKit was not heard.
+    let two = definition(Driver::Container, &[("b0", &[]), ("b1", &["linux/arm64", "linux/s390x"])]);
+    assert_eq!(
+        places(&two, &[amd(), well("linux/arm64", &["linux/arm64/v8"])]),
+        [
+            on("b0", Execution::Native),
+            on("b1", Execution::Native),
+            on("b0", Execution::Native),
+            on("b1", Execution::Unsupported)
+        ]
+    );
+    let unknown = (None, Execution::Unknown);
+    assert_eq!(
+        places(&two, &[Known::default(), Known::default()]),
+        [unknown.clone(), on("b1", Execution::Unknown), unknown, on("b1", Execution::Unknown)]
+    );
+    // A build that asks for no platform is one for the machine.
+    let natural = builder(&one, &[amd()], &[]).platforms;
+    assert_eq!(natural.len(), 1);
+    assert_eq!((natural[0].platform.as_str(), natural[0].execution), ("linux/amd64", Execution::Native));
+}

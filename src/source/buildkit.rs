@@ -1,0 +1,223 @@
+//! `BuildKit`'s own interface: gRPC over the standard streams of a child process that knows the way to it.
+//!
+//! A node in a container is reached by `docker … exec -i CONTAINER buildctl dial-stdio`, as buildx does it itself: that asks
+//! no other node and starts nothing. Anything else is reached by `docker buildx dial-stdio`, which goes to any builder with
+//! the user's own configuration, but boots a builder that does not run; so it must not be used for a container.
+
+mod active;
+mod child;
+mod usage;
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bollard_buildkit_proto::moby::buildkit::v1::control_client::ControlClient;
+use bollard_buildkit_proto::moby::buildkit::v1::types::{GcPolicy, WorkerRecord};
+use bollard_buildkit_proto::moby::buildkit::v1::{DiskUsageRequest, InfoRequest, ListWorkersRequest};
+use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
+use tonic::transport::Channel;
+
+use crate::clock::Clock;
+use crate::event::builder::{ActiveBuild, GcRule, Usage};
+use crate::event::{Platform, Text};
+
+use active::Active;
+use child::Child;
+
+/// How often a `BuildKit` is asked whether it is well.
+const POLL: Duration = Duration::from_secs(2);
+/// How many polls make one of disk usage, which costs the daemon more.
+const USAGE_POLLS: u64 = 5;
+/// How long a plain question may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long disk usage may take: the daemon looks at every record.
+const USAGE_PATIENCE: Duration = Duration::from_secs(30);
+/// The largest message: 20,000 records of disk usage are 6 MB.
+const LARGEST: usize = 64 << 20;
+
+/// How a node's `BuildKit` is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::source) struct Dial {
+    /// The words behind `docker`.
+    pub(in crate::source) argv: Vec<String>,
+    /// What the child's environment has beside ours.
+    pub(in crate::source) env: BTreeMap<String, String>,
+}
+
+/// What a `BuildKit` says of itself. Parts that were not heard yet are none.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(in crate::source) struct Reading {
+    /// How long it took to answer.
+    pub(in crate::source) latency_us: Option<u64>,
+    pub(in crate::source) version: Option<Text>,
+    pub(in crate::source) platforms: Vec<Platform>,
+    pub(in crate::source) gc: Vec<GcRule>,
+    pub(in crate::source) usage: Option<Usage>,
+    pub(in crate::source) active: Option<Vec<ActiveBuild>>,
+    /// Why it does not answer.
+    pub(in crate::source) error: Option<String>,
+}
+
+/// Follows a `BuildKit` for as long as it `may` be dialled, and dials it again when it was lost. Ends when nobody listens.
+pub(in crate::source) async fn follow(
+    dial: Dial,
+    mut may: watch::Receiver<bool>,
+    clock: Clock,
+    out: mpsc::Sender<Reading>,
+) {
+    let mut known = Reading::default();
+    let mut failures = 0;
+    while may.wait_for(|may| *may).await.is_ok() {
+        let error = tokio::select! {
+            Err(error) = session(&dial, &mut known, &clock, &out) => Some(error),
+            gone = may.wait_for(|may| !*may) => match gone {
+                Ok(_) => None,
+                Err(_) => return,
+            },
+            () = out.closed() => return,
+        };
+        let Some(error) = error else {
+            failures = 0;
+            // What it said then says nothing about what will run the next time.
+            known = Reading { latency_us: None, active: None, error: None, version: None, ..known };
+            if out.send(known.clone()).await.is_err() {
+                return;
+            }
+            continue;
+        };
+        failures = if known.error.is_none() && known.latency_us.is_some() { 1 } else { failures + 1 };
+        known = Reading { error: Some(error), latency_us: None, active: None, ..known };
+        if out.send(known.clone()).await.is_err() {
+            return;
+        }
+        // When it may not be dialled any more there is no use in waiting for the next attempt.
+        let _ = tokio::time::timeout(super::builder::pause(failures, &clock), may.changed()).await;
+    }
+}
+
+/// One connection, up to its end.
+async fn session(
+    dial: &Dial,
+    known: &mut Reading,
+    clock: &Clock,
+    out: &mpsc::Sender<Reading>,
+) -> Result<Infallible, String> {
+    let (mut child, channel) = Child::dial(dial).await?;
+    match talk(channel, known, clock, out).await {
+        Ok(never) => match never {},
+        // The child's own words say more than that the stream has ended.
+        Err(status) => Err(child.last_words().await.unwrap_or(status)),
+    }
+}
+
+async fn talk(
+    channel: Channel,
+    known: &mut Reading,
+    clock: &Clock,
+    out: &mpsc::Sender<Reading>,
+) -> Result<Infallible, String> {
+    let mut client = ControlClient::new(channel).max_decoding_message_size(LARGEST);
+    let mut active = Active::default();
+    let mut ticks = tokio::time::interval(POLL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut polls = 0;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {
+                poll(&mut client, known, clock).await?;
+                if polls == 0 {
+                    let _ = out.send(known.clone()).await;
+                    active = Active::listen(&mut client).await?;
+                }
+                known.active = active.builds();
+                if polls % USAGE_POLLS == 0 {
+                    let request = client.disk_usage(DiskUsageRequest::default());
+                    known.usage = Some(usage::sum_up(&within(USAGE_PATIENCE, request).await?.record));
+                }
+                polls += 1;
+            }
+            ended = active.changed() => {
+                known.active = active.builds();
+                // What a build leaves behind is to be seen at once.
+                if ended? {
+                    polls -= polls % USAGE_POLLS;
+                }
+            }
+        }
+        let _ = out.send(known.clone()).await;
+    }
+}
+
+/// Asks what is asked for often: the workers, which tell that the daemon is there, how fast, and what it can.
+async fn poll(client: &mut ControlClient<Channel>, known: &mut Reading, clock: &Clock) -> Result<(), String> {
+    let asked = clock.now();
+    let workers = within(PATIENCE, client.list_workers(ListWorkersRequest::default())).await?;
+    let latency = clock.now().since(asked);
+    known.latency_us = u64::try_from(latency.as_micros()).ok();
+    known.error = None;
+    // The first worker is the one that builds.
+    if let Some(worker) = workers.record.first() {
+        take_worker(known, worker);
+    }
+    // The workers of Docker's engine do not say it; a BuildKit of before 0.11 can't be asked.
+    if known.version.is_none()
+        && let Ok(info) = within(PATIENCE, client.info(InfoRequest {})).await
+    {
+        known.version = info.buildkit_version.map(|version| Text::clean(&version.version));
+    }
+    Ok(())
+}
+
+fn take_worker(known: &mut Reading, worker: &WorkerRecord) {
+    let version = worker.buildkit_version.as_ref().filter(|version| !version.version.is_empty());
+    if let Some(version) = version {
+        known.version = Some(Text::clean(&version.version));
+    }
+    let platforms = worker.platforms.iter();
+    known.platforms = platforms
+        .filter_map(|one| super::builder::instance::platform(&one.os, &one.architecture, &one.variant))
+        .collect();
+    known.gc = worker.gc_policy.iter().map(gc_rule).collect();
+}
+
+fn gc_rule(policy: &GcPolicy) -> GcRule {
+    let bytes = |number: i64| u64::try_from(number).unwrap_or_default();
+    GcRule {
+        all: policy.all,
+        filters: policy.filters.iter().map(|filter| Text::clean(filter)).collect(),
+        // BuildKit sends nanoseconds.
+        keep_ms: bytes(policy.keep_duration) / 1_000_000,
+        reserved: bytes(policy.reserved_space),
+        max_used: bytes(policy.max_used_space),
+        min_free: bytes(policy.min_free_space),
+    }
+}
+
+/// An answer, or why there is none.
+async fn within<T>(
+    patience: Duration,
+    request: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+) -> Result<T, String> {
+    match tokio::time::timeout(patience, request).await {
+        Ok(Ok(answer)) => Ok(answer.into_inner()),
+        Ok(Err(status)) => Err(words(&status)),
+        Err(_) => Err(format!("no answer in {} s", patience.as_secs())),
+    }
+}
+
+/// A status in words. tonic says of a broken transport no more than that it is one.
+fn words(status: &tonic::Status) -> String {
+    let message = status.message();
+    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(status);
+    let mut last = None;
+    while let Some(error) = cause {
+        last = Some(error.to_string());
+        cause = error.source();
+    }
+    match last {
+        Some(last) if !message.contains(&last) => format!("{message}: {last}"),
+        _ => message.to_owned(),
+    }
+}

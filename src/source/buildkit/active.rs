@@ -1,0 +1,221 @@
+//! Builds that run on a daemon now, by anybody, and how far they are.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bollard_buildkit_proto::moby::buildkit::v1::control_client::ControlClient;
+use bollard_buildkit_proto::moby::buildkit::v1::{
+    BuildHistoryEvent, BuildHistoryEventType, BuildHistoryRecord, BuildHistoryRequest, StatusRequest,
+    StatusResponse,
+};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tonic::transport::Channel;
+use tonic::{Code, Streaming};
+
+use crate::event::Text;
+use crate::event::builder::ActiveBuild;
+
+use super::{PATIENCE, usage, words};
+
+/// Builds whose progress is followed; of more only name and reference are told.
+const FOLLOWED: usize = 8;
+
+/// The builds of one daemon.
+#[derive(Default)]
+pub(super) struct Active {
+    builds: BTreeMap<String, ActiveBuild>,
+    listening: Option<Listening>,
+}
+
+struct Listening {
+    client: ControlClient<Channel>,
+    history: Streaming<BuildHistoryEvent>,
+    followers: JoinSet<String>,
+    news: mpsc::Receiver<(String, Progress)>,
+    report: mpsc::Sender<(String, Progress)>,
+}
+
+/// How far a build is.
+struct Progress {
+    total: u64,
+    completed: u64,
+    cached: u64,
+    running: Text,
+}
+
+impl Active {
+    /// Begins to listen.
+    pub(super) async fn listen(client: &mut ControlClient<Channel>) -> Result<Self, String> {
+        // First those that run already, a list with an end: without it nobody could tell when it is whole.
+        let mut request =
+            BuildHistoryRequest { active_only: true, early_exit: true, ..BuildHistoryRequest::default() };
+        let already = client.listen_build_history(request.clone());
+        let already = tokio::time::timeout(PATIENCE, async {
+            let mut stream = already.await?.into_inner();
+            let mut events = Vec::new();
+            while let Some(event) = stream.message().await? {
+                events.push(event);
+            }
+            Ok::<_, tonic::Status>(events)
+        });
+        // A daemon without such a list says so here.
+        let already = already.await.ok().and_then(Result::ok).unwrap_or_default();
+        request.early_exit = false;
+        let asked = tokio::time::timeout(PATIENCE, client.listen_build_history(request)).await;
+        let history = match asked.map_err(|_| format!("no answer in {} s", PATIENCE.as_secs()))? {
+            Ok(history) => history.into_inner(),
+            Err(status) if status.code() == Code::Unimplemented => return Ok(Self::default()),
+            Err(status) => return Err(words(&status)),
+        };
+        let (report, news) = mpsc::channel(16);
+        let listening =
+            Listening { client: client.clone(), history, followers: JoinSet::new(), news, report };
+        let mut active = Self { builds: BTreeMap::new(), listening: Some(listening) };
+        for event in already {
+            active.take(event);
+        }
+        Ok(active)
+    }
+
+    /// The builds, oldest first; none where the daemon keeps no list of them.
+    pub(super) fn builds(&self) -> Option<Vec<ActiveBuild>> {
+        self.listening.as_ref()?;
+        let mut builds: Vec<ActiveBuild> = self.builds.values().cloned().collect();
+        builds.sort_by_key(|build| build.started);
+        Some(builds)
+    }
+
+    /// Waits for news; says whether a build has ended. Dropped while it waits it loses nothing.
+    pub(super) async fn changed(&mut self) -> Result<bool, String> {
+        let Some(listening) = &mut self.listening else { return std::future::pending().await };
+        tokio::select! {
+            event = listening.history.message() => match event {
+                Ok(Some(event)) => Ok(self.take(event)),
+                Ok(None) => Err("the daemon has ended the list of its builds".to_owned()),
+                // A daemon of before the history (BuildKit 0.11) may say so only here.
+                Err(status) if status.code() == Code::Unimplemented => {
+                    self.listening = None;
+                    Ok(false)
+                }
+                Err(status) => Err(words(&status)),
+            },
+            Some((reference, progress)) = listening.news.recv() => {
+                if let Some(build) = self.builds.get_mut(&reference) {
+                    (build.total, build.completed) = (progress.total, progress.completed);
+                    (build.cached, build.running) = (progress.cached, progress.running);
+                }
+                Ok(false)
+            }
+            // The stream of a build ends with it, and the list need not say so.
+            Some(Ok(reference)) = listening.followers.join_next() => {
+                Ok(self.builds.remove(&reference).is_some())
+            }
+        }
+    }
+
+    fn take(&mut self, event: BuildHistoryEvent) -> bool {
+        let kind = event.r#type();
+        let (Some(record), Some(listening)) = (event.record, &mut self.listening) else { return false };
+        if kind != BuildHistoryEventType::Started || record.completed_at.is_some() {
+            return self.builds.remove(&record.r#ref).is_some();
+        }
+        if self.builds.contains_key(&record.r#ref) {
+            return false;
+        }
+        if listening.followers.len() < FOLLOWED {
+            let (client, report) = (listening.client.clone(), listening.report.clone());
+            listening.followers.spawn(follow(client, record.r#ref.clone(), report));
+        }
+        self.builds.insert(record.r#ref.clone(), begun(&record));
+        false
+    }
+}
+
+fn begun(record: &BuildHistoryRecord) -> ActiveBuild {
+    ActiveBuild {
+        reference: Text::clean(&record.r#ref),
+        name: Text::clean(&name(record)),
+        started: record.created_at.as_ref().map(usage::time),
+        ..ActiveBuild::default()
+    }
+}
+
+/// What a build is called: the image that it makes, else its target and where its context comes from.
+fn name(record: &BuildHistoryRecord) -> String {
+    let mut images = record.exporters.iter().filter_map(|exporter| exporter.attrs.get("name"));
+    if let Some(image) = images.find(|image| !image.is_empty()) {
+        return image.split(',').next().unwrap_or_default().to_owned();
+    }
+    let said = |key: &str| record.frontend_attrs.get(key).filter(|value| !value.is_empty());
+    let source = said("vcs:source").or_else(|| said("context"));
+    let place = source.or_else(|| said("vcs:localdir:context")).or_else(|| said("filename"));
+    let place = place.map(|place| place.trim_end_matches('/').rsplit('/').next().unwrap_or(place));
+    [place, said("target").map(String::as_str)].into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// Follows one build; gives its reference back when it has ended.
+async fn follow(
+    mut client: ControlClient<Channel>,
+    reference: String,
+    report: mpsc::Sender<(String, Progress)>,
+) -> String {
+    let request = StatusRequest { r#ref: reference.clone() };
+    let Ok(stream) = client.status(request).await else { return reference };
+    let mut stream = stream.into_inner();
+    let mut count = Count::default();
+    while let Ok(Some(response)) = stream.message().await {
+        if count.take(response) && report.send((reference.clone(), count.progress())).await.is_err() {
+            break;
+        }
+    }
+    reference
+}
+
+/// The vertices of a build.
+#[derive(Default)]
+struct Count {
+    vertices: HashMap<String, Seen>,
+    order: u64,
+}
+
+struct Seen {
+    name: String,
+    done: bool,
+    cached: bool,
+    begun: Option<u64>,
+}
+
+impl Count {
+    /// Takes a message; whether something has changed.
+    fn take(&mut self, response: StatusResponse) -> bool {
+        let any = !response.vertexes.is_empty();
+        for vertex in response.vertexes {
+            self.order += 1;
+            let seen = self.vertices.entry(vertex.digest).or_insert(Seen {
+                name: vertex.name,
+                done: false,
+                cached: false,
+                begun: None,
+            });
+            // A vertex is run several times, and a lazy pull of a cached one comes without the word.
+            seen.done = vertex.completed.is_some();
+            seen.cached |= vertex.cached;
+            seen.begun = vertex.started.is_some().then_some(self.order);
+        }
+        any
+    }
+
+    fn progress(&self) -> Progress {
+        let count = |which: fn(&&Seen) -> bool| self.vertices.values().filter(which).count() as u64;
+        let running = self.vertices.values().filter(|seen| !seen.done && seen.begun.is_some());
+        Progress {
+            total: self.vertices.len() as u64,
+            completed: count(|seen| seen.done),
+            cached: count(|seen| seen.done && seen.cached),
+            running: running
+                .max_by_key(|seen| seen.begun)
+                .map(|seen| Text::clean(&seen.name))
+                .unwrap_or_default(),
+        }
+    }
+}

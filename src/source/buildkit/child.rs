@@ -1,0 +1,103 @@
+//! The child process that carries gRPC on its standard streams.
+
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{ChildStderr, Command};
+use tonic::transport::{Channel, Endpoint};
+
+use super::Dial;
+
+/// How long setting up a connection may take.
+const DIAL_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a child that has lost its stream may take to say why.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// As much of its standard error is kept.
+const KEPT: usize = 4096;
+
+/// The process; killed with its children when dropped.
+pub(super) struct Child {
+    process: tokio::process::Child,
+    group: Option<Pid>,
+    words: Arc<Mutex<Vec<u8>>>,
+    reader: tokio::task::JoinHandle<()>,
+}
+
+impl Child {
+    /// Starts the process and speaks HTTP/2 on its streams.
+    pub(super) async fn dial(dial: &Dial) -> Result<(Self, Channel), String> {
+        let mut command = Command::new("docker");
+        command.args(&dial.argv).envs(&dial.env);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // A group of its own: keys of the terminal are not for it, and its children go with it.
+        command.process_group(0).kill_on_drop(true);
+        let mut process = command.spawn().map_err(|error| format!("docker can't be started: {error}"))?;
+        let (Some(input), Some(output), Some(stderr)) =
+            (process.stdin.take(), process.stdout.take(), process.stderr.take())
+        else {
+            return Err("docker was started without its streams".to_owned());
+        };
+        let group = process.id().and_then(|id| i32::try_from(id).ok()).filter(|id| *id > 1);
+        let words = Arc::default();
+        let reader = tokio::spawn(keep(stderr, Arc::clone(&words)));
+        let child = Self { process, group: group.map(Pid::from_raw), words, reader };
+        // There is one stream. When it is lost there is no other, and the channel fails for good.
+        let mut stream = Some(TokioIo::new(tokio::io::join(output, input)));
+        let connect = tower::service_fn(move |_| {
+            let stream = stream.take().ok_or_else(|| std::io::Error::other("the connection is lost"));
+            std::future::ready(stream)
+        });
+        let endpoint = Endpoint::from_static("http://buildkit");
+        match tokio::time::timeout(DIAL_PATIENCE, endpoint.connect_with_connector(connect)).await {
+            Ok(Ok(channel)) => Ok((child, channel)),
+            Ok(Err(error)) => {
+                let mut child = child;
+                Err(child.last_words().await.unwrap_or_else(|| error.to_string()))
+            }
+            Err(_) => Err(format!("no connection in {} s", DIAL_PATIENCE.as_secs())),
+        }
+    }
+
+    /// The last line of its standard error; none where it says nothing, or still runs.
+    pub(super) async fn last_words(&mut self) -> Option<String> {
+        let ended = async {
+            let _ = self.process.wait().await;
+            // What it wrote last may still be on its way.
+            let _ = (&mut self.reader).await;
+        };
+        tokio::time::timeout(LAST_WORDS, ended).await.ok()?;
+        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(&words);
+        let line = text.lines().rfind(|line| !line.trim().is_empty())?.trim();
+        Some(line.strip_prefix("ERROR: ").unwrap_or(line).to_owned())
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.reader.abort();
+        // The docker command runs buildx as a child of its own.
+        if let Some(group) = self.group {
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+    }
+}
+
+/// Keeps the end of what a child says.
+async fn keep(mut stderr: ChildStderr, words: Arc<Mutex<Vec<u8>>>) {
+    let mut chunk = [0; 1024];
+    while let Ok(read) = stderr.read(&mut chunk).await {
+        if read == 0 {
+            return;
+        }
+        let mut words = words.lock().unwrap_or_else(PoisonError::into_inner);
+        words.extend_from_slice(&chunk[..read]);
+        let excess = words.len().saturating_sub(KEPT);
+        words.drain(..excess);
+    }
+}

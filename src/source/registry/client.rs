@@ -1,0 +1,368 @@
+//! HTTP to one registry and where it sends us: one connection an origin, kept open, every wait bounded.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use url::{Host, Url};
+
+use crate::clock::Clock;
+
+use super::fault::Fault;
+
+/// How long a connection may take to come about, a head to come, and a body to go on.
+const DIAL: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(5);
+/// How long a whole body may take.
+const WHOLE: Duration = Duration::from_secs(30);
+/// No descriptor over this is read.
+pub(super) const MOST_BYTES: u64 = 32 << 20;
+const MOST_REDIRECTS: usize = 5;
+
+/// An answer, read to its end.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+    /// From the request sent to the head of the answer.
+    pub(super) took: Duration,
+    /// How long the body took.
+    pub(super) body_took: Duration,
+    /// Whether it is of another origin than was asked.
+    pub(super) strayed: bool,
+}
+
+/// What to ask, where.
+#[derive(Clone)]
+pub(super) struct Question {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) body: Bytes,
+    /// The longest body that is read.
+    pub(super) most: u64,
+}
+
+impl Question {
+    pub(super) fn get(url: Url, most: u64) -> Self {
+        Self { method: Method::GET, url, headers: Vec::new(), body: Bytes::new(), most: most.min(MOST_BYTES) }
+    }
+
+    pub(super) fn with(mut self, name: HeaderName, value: &str) -> Self {
+        self.headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
+        self
+    }
+
+    /// Adds what must not be shown.
+    pub(super) fn authorized(mut self, value: Option<&HeaderValue>) -> Self {
+        self.headers.extend(value.map(|value| (AUTHORIZATION, value.clone())));
+        self
+    }
+}
+
+/// Scheme, host and port: what credentials are good for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Origin(String, String, u16);
+
+pub(super) fn origin(url: &Url) -> Origin {
+    let host = url.host_str().unwrap_or_default().to_owned();
+    Origin(url.scheme().to_owned(), host, url.port_or_known_default().unwrap_or_default())
+}
+
+/// Whether nobody but this machine can listen in.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        None => false,
+    }
+}
+
+struct Link {
+    sender: SendRequest<Full<Bytes>>,
+    driver: JoinHandle<()>,
+    tls: Option<&'static str>,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// Asks questions, one after the other.
+pub(super) struct Client {
+    tls: Arc<ClientConfig>,
+    links: HashMap<Origin, Link>,
+    clock: Clock,
+    /// Whether plain http may be spoken with others than this machine.
+    insecure: bool,
+}
+
+impl Client {
+    pub(super) fn new(tls: Arc<ClientConfig>, clock: Clock, insecure: bool) -> Self {
+        Self { tls, links: HashMap::new(), clock, insecure }
+    }
+
+    /// The version of TLS that is spoken with the host of `url`.
+    pub(super) fn tls(&self, url: &Url) -> Option<&'static str> {
+        self.links.get(&origin(url)).and_then(|link| link.tls)
+    }
+
+    /// Asks, and follows redirects. What identifies us goes to the origin that was asked and to no other.
+    pub(super) async fn ask(&mut self, question: Question) -> Result<Answer, Fault> {
+        let first = origin(&question.url);
+        let mut question = question;
+        for _ in 0..=MOST_REDIRECTS {
+            let mut answer = self.ask_one(&question).await?;
+            answer.strayed = origin(&question.url) != first;
+            let leads_on = matches!(answer.status.as_u16(), 301 | 302 | 303 | 307 | 308)
+                && matches!(question.method, Method::GET | Method::HEAD);
+            let Some(location) = answer.headers.get(LOCATION).filter(|_| leads_on) else { return Ok(answer) };
+            let next = location.to_str().ok().and_then(|to| question.url.join(to).ok());
+            let Some(next) = next.filter(|to| matches!(to.scheme(), "http" | "https")) else {
+                return Err(Fault::Nonsense("a redirect to no address".into()));
+            };
+            if question.url.scheme() == "https" && next.scheme() == "http" {
+                return Err(Fault::Nonsense("a redirect from https to http is not followed".into()));
+            }
+            if origin(&next) != origin(&question.url) {
+                question.headers.retain(|(name, _)| *name != AUTHORIZATION);
+            }
+            question.url = next;
+        }
+        Err(Fault::Nonsense(format!("more than {MOST_REDIRECTS} redirects")))
+    }
+
+    async fn ask_one(&mut self, question: &Question) -> Result<Answer, Fault> {
+        let url = &question.url;
+        if url.scheme() == "http" && !self.insecure && !is_loopback(url) {
+            let host = url.host_str().unwrap_or_default();
+            return Err(Fault::Nonsense(format!(
+                "plain http to {host}, which `insecure` would have to allow"
+            )));
+        }
+        let at = authority(url);
+        let key = origin(url);
+        if let Some(link) = self.links.remove(&key)
+            && !link.sender.is_closed()
+        {
+            match self.over(link, question).await {
+                // An idle connection may be cut off at the moment that it is used.
+                Err(Fault::HungUp(..)) => {}
+                other => return other,
+            }
+        }
+        let link = timeout(DIAL, self.dial(url))
+            .await
+            .map_err(|_| Fault::Unreachable(at, "no answer to the call in 10 s".into()))??;
+        self.over(link, question).await
+    }
+
+    /// One question over a connection, which is kept where nothing went wrong on it.
+    async fn over(&mut self, mut link: Link, question: &Question) -> Result<Answer, Fault> {
+        let at = authority(&question.url);
+        let request = request(question)?;
+        let sent = self.clock.now();
+        let asking = async {
+            link.sender.ready().await?;
+            link.sender.send_request(request).await
+        };
+        let response = match timeout(ANSWER, asking).await {
+            Err(_) => return Err(Fault::Silent(at)),
+            Ok(Err(error)) => return Err(broken(&error, &at)),
+            Ok(Ok(response)) => response,
+        };
+        let headed = self.clock.now();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = timeout(WHOLE, body(response, question.most, &at)).await.map_err(|_| {
+            Fault::Nonsense("an answer that takes longer than 30 s: the way to it is too slow".into())
+        })??;
+        let body_took = self.clock.now().since(headed);
+        self.links.insert(origin(&question.url), link);
+        Ok(Answer { status, headers, body, took: headed.since(sent), body_took, strayed: false })
+    }
+
+    async fn dial(&self, url: &Url) -> Result<Link, Fault> {
+        let at = authority(url);
+        let host = match url.host() {
+            Some(Host::Domain(name)) => name.to_owned(),
+            Some(Host::Ipv4(address)) => address.to_string(),
+            Some(Host::Ipv6(address)) => address.to_string(),
+            None => return Err(Fault::Nonsense("an address without a host".into())),
+        };
+        let port = url.port_or_known_default().unwrap_or(443);
+        let addresses: Vec<_> = match tokio::net::lookup_host((host.as_str(), port)).await {
+            Ok(addresses) => addresses.collect(),
+            Err(_) => Vec::new(),
+        };
+        if addresses.is_empty() {
+            return Err(Fault::NotResolved(host));
+        }
+        let stream = TcpStream::connect(&addresses[..]).await.map_err(|error| no_call(&error, &at))?;
+        // A question is one small write; there is nothing to gather.
+        let _ = stream.set_nodelay(true);
+        if url.scheme() == "http" {
+            return handshake(TokioIo::new(stream), None, &at).await;
+        }
+        let name = ServerName::try_from(host).map_err(|_| Fault::Tls(at.clone(), "no host name".into()))?;
+        let connecting = TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream);
+        let stream = match timeout(ANSWER, connecting).await {
+            Err(_) => return Err(Fault::Silent(at)),
+            Ok(Err(error)) => return Err(insecure(&error, &at)),
+            Ok(Ok(stream)) => stream,
+        };
+        let version = match stream.get_ref().1.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_2) => "TLS 1.2",
+            Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3",
+            _ => "TLS",
+        };
+        handshake(TokioIo::new(stream), Some(version), &at).await
+    }
+}
+
+async fn handshake<I>(io: I, tls: Option<&'static str>, at: &str) -> Result<Link, Fault>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+{
+    let (sender, connection) = http1::handshake(io).await.map_err(|error| broken(&error, at))?;
+    // How it ends is told by the request that was under way.
+    let driver = tokio::spawn(async move { drop(connection.await) });
+    Ok(Link { sender, driver, tls })
+}
+
+fn request(question: &Question) -> Result<Request<Full<Bytes>>, Fault> {
+    let url = &question.url;
+    let path = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+    let mut builder = Request::builder()
+        .method(&question.method)
+        .uri(path)
+        .header(HOST, authority(url))
+        .header(USER_AGENT, concat!("layertop/", env!("CARGO_PKG_VERSION")));
+    for (name, value) in &question.headers {
+        builder = builder.header(name, value);
+    }
+    builder
+        .body(Full::new(question.body.clone()))
+        .map_err(|error| Fault::Nonsense(format!("an address that can't be asked: {error}")))
+}
+
+/// Reads a body, frame by frame, so that a sender that stops is noticed, and one that goes on for ever too.
+async fn body(response: Response<Incoming>, most: u64, at: &str) -> Result<Vec<u8>, Fault> {
+    let mut body = response.into_body();
+    let mut out = Vec::new();
+    loop {
+        let frame = match timeout(ANSWER, body.frame()).await {
+            Err(_) => return Err(Fault::Silent(at.to_owned())),
+            Ok(None) => return Ok(out),
+            Ok(Some(frame)) => frame.map_err(|error| broken(&error, at))?,
+        };
+        if let Ok(data) = frame.into_data() {
+            if out.len() as u64 + data.len() as u64 > most {
+                return Err(Fault::Nonsense(format!("an answer of more than {most} bytes")));
+            }
+            out.extend_from_slice(&data);
+        }
+    }
+}
+
+/// Host and port, as they are written in an address: no user information.
+pub(super) fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+fn no_call(error: &io::Error, at: &str) -> Fault {
+    use io::ErrorKind as Kind;
+    let at = at.to_owned();
+    match error.kind() {
+        Kind::ConnectionRefused => Fault::Refused(at),
+        Kind::HostUnreachable | Kind::NetworkUnreachable => Fault::Unreachable(at, "no route".into()),
+        Kind::TimedOut => Fault::Unreachable(at, "nobody takes the call".into()),
+        Kind::ConnectionReset | Kind::ConnectionAborted => Fault::HungUp(at, error.to_string()),
+        _ => Fault::Unreachable(at, error.to_string()),
+    }
+}
+
+fn broken(error: &hyper::Error, at: &str) -> Fault {
+    if error.is_parse() {
+        return Fault::NotRegistry("it does not speak HTTP".into());
+    }
+    if error.is_timeout() {
+        return Fault::Silent(at.to_owned());
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    Fault::HungUp(at.to_owned(), cause.to_string())
+}
+
+fn insecure(error: &io::Error, at: &str) -> Fault {
+    use rustls::{CertificateError as Bad, Error as Tls};
+    let at = at.to_owned();
+    let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<Tls>()) else {
+        // Who does not know what a hello is hangs up.
+        return Fault::NoTls(at);
+    };
+    let why = match tls {
+        Tls::InvalidMessage(_) => return Fault::NoTls(at),
+        Tls::InvalidCertificate(Bad::UnknownIssuer) => {
+            "its certificate is signed by nobody that is trusted here: give the authority's file as `ca`"
+                .into()
+        }
+        Tls::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => {
+            "its certificate has expired".into()
+        }
+        Tls::InvalidCertificate(Bad::NotValidYet | Bad::NotValidYetContext { .. }) => {
+            "its certificate is not valid yet".into()
+        }
+        Tls::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
+            "its certificate is for another name".into()
+        }
+        other => other.to_string(),
+    };
+    Fault::Tls(at, why)
+}
+
+/// How to be sure whom one speaks with: by the system's authorities and the one in `ca`.
+pub(super) fn tls(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Fault> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(path) = ca {
+        let bad =
+            |why: String| Fault::Settings(format!("the authority's file {} (`ca`): {why}", path.display()));
+        let read = CertificateDer::pem_file_iter(path).map_err(|error| bad(error.to_string()))?;
+        let before = roots.len();
+        for certificate in read {
+            let certificate = certificate.map_err(|error| bad(error.to_string()))?;
+            roots.add(certificate).map_err(|error| bad(error.to_string()))?;
+        }
+        if roots.len() == before {
+            return Err(bad("it holds no certificate in PEM form".into()));
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Fault::Settings(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}

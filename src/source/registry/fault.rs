@@ -1,0 +1,97 @@
+//! What can be wrong with a registry, told apart and put into words.
+
+use crate::event::Text;
+use crate::event::registry::RegistryState;
+
+/// Why a question had no good answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The name of a host has no address.
+    NotResolved(String),
+    /// Nothing listens.
+    Refused(String),
+    /// No route, or nobody takes the call.
+    Unreachable(String, String),
+    /// What answers speaks no TLS.
+    NoTls(String),
+    /// No secure connection: the certificate, the versions.
+    Tls(String, String),
+    /// Connected, and then nothing.
+    Silent(String),
+    /// Connected, and then cut off.
+    HungUp(String, String),
+    /// It does not speak HTTP, or not that of a registry.
+    NotRegistry(String),
+    /// An answer with a status that is none of success, and what its body says.
+    Status(u16, String),
+    /// The credentials can't be had: a helper that fails.
+    Credentials(String),
+    /// No token, from a realm.
+    Token(String, String),
+    /// An answer that is not followed or not read: too large, a redirect that must not be followed, no JSON.
+    Nonsense(String),
+    /// The configuration can't be used.
+    Settings(String),
+}
+
+impl Fault {
+    /// The state that it stands for.
+    pub(super) fn state(&self) -> RegistryState {
+        match self {
+            Self::NotResolved(_) => RegistryState::NotResolved,
+            Self::Refused(_) => RegistryState::Down,
+            Self::Unreachable(..) => RegistryState::Unreachable,
+            Self::NoTls(_) | Self::Tls(..) | Self::Settings(_) => RegistryState::Tls,
+            Self::Silent(_) | Self::HungUp(..) => RegistryState::Silent,
+            Self::NotRegistry(_) => RegistryState::NotRegistry,
+            Self::Status(401, _) | Self::Credentials(_) | Self::Token(..) => RegistryState::Unauthorized,
+            Self::Status(403, _) => RegistryState::Forbidden,
+            Self::Status(404, _) => RegistryState::NoRepository,
+            Self::Status(..) | Self::Nonsense(_) => RegistryState::Failing,
+        }
+    }
+
+    /// One sentence: cause, value, and what to do. `host` is the registry's, as docker knows it.
+    pub(super) fn words(&self, host: &str, repository: &str) -> Text {
+        let words = match self {
+            Self::NotResolved(name) => {
+                format!("the name {name} has no address here: check `registry` and the DNS")
+            }
+            Self::Refused(at) => format!("nothing listens at {at}: the registry is down"),
+            Self::Unreachable(at, why) => {
+                format!("{at} can't be reached from here ({why}): check the network, or forward a port")
+            }
+            Self::NoTls(at) => {
+                format!("{at} speaks no TLS: if it is meant to be plain http, allow that with `insecure`")
+            }
+            Self::Tls(at, why) => format!("no secure connection to {at}: {why}"),
+            Self::Silent(at) => {
+                format!("{at} takes the connection but does not answer: the process hangs or is stopped")
+            }
+            Self::HungUp(at, why) => format!("{at} cut the connection off: {why}"),
+            Self::NotRegistry(why) => format!("what answers at {host} is no registry: {why}"),
+            Self::Status(401, why) => {
+                format!("{host} does not let us read {repository} (401{}): docker login {host}", tail(why))
+            }
+            Self::Status(403, why) => {
+                format!("{host} refuses this account {repository} (403{}): ask for access", tail(why))
+            }
+            Self::Status(404, _) => {
+                format!("{host} has no repository {repository} yet: the first push makes it")
+            }
+            Self::Status(429, _) => format!("{host} has had too many requests from here (429): wait"),
+            Self::Status(code, why) => {
+                format!("{host} answers with an error of its own ({code}{}): see its log", tail(why))
+            }
+            Self::Credentials(why) => format!("the credentials for {host} can't be had: {why}"),
+            Self::Token(realm, why) => format!("no token for {repository} from {realm}: {why}"),
+            Self::Nonsense(why) => format!("{host} answers what can't be used: {why}"),
+            Self::Settings(why) => why.clone(),
+        };
+        Text::clean(&words)
+    }
+}
+
+fn tail(why: &str) -> String {
+    if why.is_empty() { String::new() } else { format!(", {why}") }
+}
