@@ -203,6 +203,7 @@ impl Watch<'_> {
     }
 
     fn cancel(&mut self) {
+        self.session.cancelling();
         if let Steer::Build(cancel) = &self.feed.steer {
             // A full channel holds as many requests as can make a difference.
             let _ = cancel.try_send(Cancel);

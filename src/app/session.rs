@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 
 use crate::clock::{Clock, Speed};
-use crate::event::{Event, Level, Notice, Stamped, Text, Time};
+use crate::event::{Cancelling, Event, Level, Notice, Stamped, Text, Time};
 use crate::model::Model;
 use crate::recording::{Closed, Recorder};
 use crate::source::buildx::Cancel;
@@ -69,6 +69,12 @@ impl Session {
             }
         }
         events
+    }
+
+    /// The user has asked the build to stop: that is to be seen at once, and not when the build's side has heard of it.
+    pub(super) fn cancelling(&mut self) {
+        let count = self.model.cancelling() + 1;
+        self.model.apply(&Stamped { at: self.clock.now(), event: Event::Cancelling(Cancelling { count }) });
     }
 
     /// Now, on the clock that the events are on.
