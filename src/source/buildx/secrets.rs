@@ -84,7 +84,7 @@ mod tests {
 
     fn around(env: &[(&str, &str)]) -> Surroundings {
         let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Surroundings { cwd: "/work".into(), user_file: None, env }
+        Surroundings { cwd: "/project".into(), user_file: None, env }
     }
 
     #[test]
@@ -95,9 +95,9 @@ mod tests {
             ("id=x,env=TOKEN", vec!["from-env"]),
             ("type=env,id=x,src=TOKEN", vec!["from-env"]),
             ("id=mysecret", vec!["by-id"]),
-            ("id=x,src=a/b", vec!["in /work/a/b"]),
+            ("id=x,src=a/b", vec!["in /project/a/b"]),
             ("id=x,source=/etc/s", vec!["in /etc/s"]),
-            ("id=x", vec!["in /work/x"]),
+            ("id=x", vec!["in /project/x"]),
             ("id=x,env=NOT_SET", vec![]),
         ];
         for (spec, expected) in cases {
