@@ -29,7 +29,7 @@ pub use state::{Activity, Counts, State};
 pub use vertex::{Phase, Vertex, VertexId};
 
 /// Memory that the output of all vertices together may take.
-const MOST_LOG_BYTES: usize = 8 << 20;
+const MOST_LOG_BYTES: usize = 4 << 20;
 
 /// Lines kept of what stands between the values of the stream, and notices kept.
 const MOST_LINES: usize = 2_000;
