@@ -2,9 +2,11 @@
 //! no sense is kept as it came, or left out.
 
 pub mod builder;
+pub mod cluster;
 pub mod layers;
 pub mod log;
 pub mod name;
+pub mod nodes;
 pub mod outcome;
 pub mod registry;
 mod shared;
@@ -20,6 +22,7 @@ use crate::event::{
     VertexUpdate, Warning,
 };
 pub use builder::Builder;
+pub use cluster::Cluster;
 pub use log::{Log, LogLine};
 pub use name::{Kind, StepName};
 pub use outcome::{Cache, Failure, Outcome, Transfer};
@@ -56,6 +59,7 @@ pub struct Model {
     ended: Option<(Time, Option<i32>)>,
     registry: RegistryHealth,
     builder: Builder,
+    cluster: Cluster,
 }
 
 impl Model {
@@ -85,6 +89,7 @@ impl Model {
         match event {
             Event::Registry(registry) => return self.registry.apply(*at, registry),
             Event::Builder(snapshot) => return self.builder.apply(*at, snapshot),
+            Event::Cluster(snapshot) => return self.cluster.apply(*at, snapshot),
             _ => {}
         }
         self.first.get_or_insert(*at);
@@ -108,7 +113,7 @@ impl Model {
             Event::Notice(notice) => self.notice(notice),
             Event::Cancelling(asked) => self.cancelling = self.cancelling.max(asked.count),
             Event::Ended(ended) => self.ended = Some((*at, ended.exit_code)),
-            Event::Registry(_) | Event::Builder(_) => {}
+            Event::Registry(_) | Event::Builder(_) | Event::Cluster(_) => {}
         }
     }
 
@@ -265,6 +270,11 @@ impl Model {
     /// The builder and its nodes.
     pub fn builder(&self) -> &Builder {
         &self.builder
+    }
+
+    /// The Kubernetes cluster.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
     }
 
     /// Arrival of the first event.
