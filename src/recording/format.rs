@@ -11,7 +11,7 @@ use crate::event::{Stamped, Text, Time};
 pub const VERSION: u64 = 1;
 
 /// Types of the events that this version knows; a line of another type is of a newer one.
-const EVENT_TYPES: [&str; 12] = [
+const EVENT_TYPES: [&str; 13] = [
     "started",
     "outline",
     "vertex",
@@ -22,6 +22,7 @@ const EVENT_TYPES: [&str; 12] = [
     "notice",
     "cancelling",
     "ended",
+    "watching",
     "registry",
     "builder",
 ];
@@ -173,6 +174,7 @@ mod tests {
             Event::Notice(Notice { level: Level::Warn, text: "n".into() }),
             Event::Cancelling(Cancelling { count: 2 }),
             Event::Ended(Ended { exit_code: Some(-1) }),
+            Event::Watching(crate::event::Watching::default()),
             Event::Registry(Box::default()),
             Event::Builder(Box::default()),
         ]
@@ -191,6 +193,7 @@ mod tests {
             Event::Notice(_) => "notice",
             Event::Cancelling(_) => "cancelling",
             Event::Ended(_) => "ended",
+            Event::Watching(_) => "watching",
             Event::Registry(_) => "registry",
             Event::Builder(_) => "builder",
         }
