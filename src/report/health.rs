@@ -353,7 +353,7 @@ fn builder(model: &Model, now: Time) -> Health {
 /// The version of the first node that says one. Distributions build `BuildKit` as `v0.0.0+unknown`.
 fn version(snapshot: &BuilderSnapshot) -> Option<&str> {
     let versions = snapshot.nodes.iter().filter_map(|node| node.buildkit_version.as_ref());
-    let mut known = versions.map(|version| version.as_str()).filter(|version| !version.starts_with("v0.0.0"));
+    let mut known = versions.map(crate::event::Text::as_str).filter(|version| !version.starts_with("v0.0.0"));
     known.next().map(|version| version.trim_start_matches('v'))
 }
 
