@@ -83,6 +83,10 @@ pub struct Config {
     pub recordings: Recordings,
     /// How builds are shown.
     pub ui: Ui,
+    /// What is looked at beside the build.
+    pub health: Health,
+    /// How the image's registry is asked.
+    pub registry: Registry,
     /// The cluster, where one is configured.
     pub kubernetes: Option<Kubernetes>,
     /// What is wrong without being in the way of a build: layer rules that can't be read, a cache that
@@ -133,6 +137,28 @@ pub struct Recordings {
     pub keep_for: Value<Duration>,
     /// How many bytes in all.
     pub keep_bytes: Value<u64>,
+}
+
+/// What is looked at beside the build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// Whether registry, nodes and builder are watched during a build and on the dashboard.
+    pub watch: Value<bool>,
+}
+
+/// How the image's registry is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registry {
+    /// Whether plain http is allowed with another machine.
+    pub insecure: Value<bool>,
+    /// File with the certificate of its authority.
+    pub ca: Value<Option<String>>,
+    /// How often it is asked whether it answers.
+    pub every: Value<Duration>,
+    /// How often tags and cache are looked at.
+    pub look_every: Value<Duration>,
+    /// What a slow answer takes at least.
+    pub slow: Value<Duration>,
 }
 
 /// How builds are shown.

@@ -64,6 +64,8 @@ pub enum Event {
     Cancelling(Cancelling),
     /// The process that carried the build is gone.
     Ended(Ended),
+    /// Which parts around the build are looked at.
+    Watching(Watching),
     /// The registry as it stands now.
     Registry(Box<Registry>),
     /// The builder and its nodes as they stand.
@@ -292,6 +294,31 @@ pub enum Level {
 pub struct Cancelling {
     /// How often it was asked: 1 cancels gracefully, 2 presses, 3 kills.
     pub count: u32,
+}
+
+/// Which parts around a build are looked at. A part that is, but has no snapshot yet, is being asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Watching {
+    /// The image's registry.
+    pub registry: Watched,
+    /// The Kubernetes cluster; without one, nodes are those of the builder.
+    pub cluster: Watched,
+    /// The builder.
+    pub builder: Watched,
+}
+
+/// Whether a part is looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Watched {
+    /// No: the user does not want it, or it is nobody's concern here.
+    #[default]
+    Off,
+    /// No, since nothing says which one it is.
+    NotConfigured,
+    /// Yes.
+    On,
 }
 
 /// The end of the process that carried the build.

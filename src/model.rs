@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 use crate::event::digest::{DigestMap, DigestSet};
 use crate::event::{
     Digest, Event, Level, LogChunk, Notice, Output, Platform, Stamped, Started, StatusUpdate, Text, Time,
-    VertexUpdate, Warning,
+    VertexUpdate, Warning, Watching,
 };
 pub use builder::Builder;
 pub use cluster::Cluster;
@@ -57,6 +57,7 @@ pub struct Model {
     first: Option<Time>,
     newest: Time,
     ended: Option<(Time, Option<i32>)>,
+    watching: Watching,
     registry: RegistryHealth,
     builder: Builder,
     cluster: Cluster,
@@ -87,6 +88,10 @@ impl Model {
     fn take(&mut self, Stamped { at, event }: &Stamped) {
         // How things stand around a build says nothing of when it began or ended.
         match event {
+            Event::Watching(watching) => {
+                self.watching = *watching;
+                return;
+            }
             Event::Registry(registry) => return self.registry.apply(*at, registry),
             Event::Builder(snapshot) => return self.builder.apply(*at, snapshot),
             Event::Cluster(snapshot) => return self.cluster.apply(*at, snapshot),
@@ -113,7 +118,7 @@ impl Model {
             Event::Notice(notice) => self.notice(notice),
             Event::Cancelling(asked) => self.cancelling = self.cancelling.max(asked.count),
             Event::Ended(ended) => self.ended = Some((*at, ended.exit_code)),
-            Event::Registry(_) | Event::Builder(_) | Event::Cluster(_) => {}
+            Event::Watching(_) | Event::Registry(_) | Event::Builder(_) | Event::Cluster(_) => {}
         }
     }
 
@@ -265,6 +270,11 @@ impl Model {
     /// How often the user asked the build to stop.
     pub fn cancelling(&self) -> u32 {
         self.cancelling
+    }
+
+    /// Which parts around the build are looked at.
+    pub fn watching(&self) -> Watching {
+        self.watching
     }
 
     /// The builder and its nodes.

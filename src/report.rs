@@ -6,6 +6,7 @@
 pub mod cache;
 pub mod end;
 pub mod failure;
+pub mod health;
 pub mod json;
 pub mod label;
 pub mod plain;

@@ -37,7 +37,12 @@ keep_bytes = "2GB"
 [ui]
 color = "never"
 
+[registry]
+ca = "certs/registry.pem"
+every = "5s"
+
 [kubernetes]
+kubeconfig = "kube/config"
 namespace = "montage-ai"
 registry = { service = "montage-ai-registry", selector = "app=montage-ai-registry", port = 5000 }
 "#;
@@ -108,7 +113,13 @@ fn the_file_is_found_upward_and_its_paths_are_relative_to_it() {
     assert_eq!((*config.recordings.keep, config.recordings.keep_for.as_secs()), (7, 12 * 3600));
     assert_eq!(*config.recordings.keep_bytes, 2_000_000_000);
     assert_eq!(*config.ui.color, Color::Never);
+    assert_eq!(
+        config.registry.ca.as_deref().map(Path::new),
+        Some(&*project.path().join("certs/registry.pem"))
+    );
+    assert_eq!((config.registry.every.as_secs(), config.registry.look_every.as_secs()), (5, 10));
     let kubernetes = config.kubernetes.unwrap();
+    assert_eq!(kubernetes.kubeconfig.as_deref().map(Path::new), Some(&*project.path().join("kube/config")));
     assert_eq!(kubernetes.registry.and_then(|registry| registry.port), Some(5000));
     let names: Vec<&str> = config.layers.iter().map(|rule| rule.name.as_str()).collect();
     assert_eq!(names[..2], ["fonts", "miniconda"], "rules of the file come before those of the profile");
@@ -172,6 +183,10 @@ fn what_is_wrong_is_shown_where_it_stands() {
         ("[recordings]\nkeep_for = \"30 moons\"\n", "layertop.toml:2:12: `30 moons` is not a duration: "),
         ("[recordings]\nkeep_bytes = -1\n", "layertop.toml:2:14: invalid value: integer `-1`"),
         ("[recordings]\nkeep_bytes = \"much\"\n", "layertop.toml:2:14: invalid value: string \"much\""),
+        ("[registry]\nevery = \"1ms\"\n", "layertop.toml:2:9: `1ms` is too short"),
+        ("[registry]\nca = \"\"\n", "layertop.toml:2:6: `` can't stand in a command"),
+        ("[health]\nwatch = 1\n", "layertop.toml:2:9: invalid type: integer `1`, expected a boolean"),
+        ("[kubernetes]\nconfig = \"x\"\n", "layertop.toml:2:1: unknown key `config`"),
         ("profile = \"montage\"\n", "layertop.toml:1:11: there is no profile `montage`"),
         ("[ui]\nprogress = \"tty\"\n", "layertop.toml:2:12: `tty` is none of the choices"),
         ("[build]\nbuilder = \"--push\"\n", "layertop.toml:2:11: `--push` looks like an option"),
@@ -260,7 +275,14 @@ fn what_is_printed_says_the_origins_and_can_be_read_again() {
     let read = load("layertop build", &again.around(&[])).unwrap();
     assert_eq!((read.image(), read.cache()), (config.image(), config.cache()));
     assert_eq!(read.recordings.keep_for.value, config.recordings.keep_for.value);
-    assert_eq!(read.kubernetes, config.kubernetes);
+    assert_eq!(
+        (read.registry.every.value, read.registry.slow.value),
+        (config.registry.every.value, config.registry.slow.value)
+    );
+    assert_eq!(
+        read.kubernetes.map(|k| (k.namespace, k.registry)),
+        config.kubernetes.map(|k| (k.namespace, k.registry))
+    );
 }
 
 #[test]

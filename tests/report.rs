@@ -359,6 +359,7 @@ fn the_documents_examples_are_lines() {
         "summary",
         "vertex",
         "warning",
+        "watching",
     ];
     let types: Vec<&str> = types.iter().map(String::as_str).collect();
     assert_eq!(types, known, "each type of line has an example");

@@ -35,7 +35,13 @@ pub(super) struct File {
     /// How builds are shown.
     #[serde(default)]
     pub(super) ui: Ui,
-    /// Where the cluster's registry lives.
+    /// What is looked at beside the build.
+    #[serde(default)]
+    pub(super) health: Health,
+    /// How the image's registry is asked.
+    #[serde(default)]
+    pub(super) registry: Registry,
+    /// The cluster whose nodes and pods are looked at; none where it is left out.
     pub(super) kubernetes: Option<Kubernetes>,
 }
 
@@ -203,10 +209,44 @@ pub(super) struct Ui {
     pub(super) ascii: Option<Spanned<bool>>,
 }
 
-/// `[kubernetes]`: read and kept; nothing uses it yet.
+/// `[health]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Health {
+    /// Watch registry, nodes and builder during a build and on the dashboard; true where it is left out.
+    #[schemars(with = "Option<bool>")]
+    pub(super) watch: Option<Spanned<bool>>,
+}
+
+/// `[registry]`: how the image's registry is asked.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Registry {
+    /// Allow plain http with another machine; loopback is asked so anyway.
+    #[schemars(with = "Option<bool>")]
+    pub(super) insecure: Option<Spanned<bool>>,
+    /// Certificate of its authority, a PEM file relative to this one; trusted beside the system's.
+    #[schemars(with = "Option<String>")]
+    pub(super) ca: Option<Spanned<String>>,
+    /// How often it is asked whether it answers; 2s where it is left out.
+    #[schemars(with = "Option<String>")]
+    pub(super) every: Option<Spanned<String>>,
+    /// How often tags and cache are looked at; 10s where it is left out.
+    #[schemars(with = "Option<String>")]
+    pub(super) look_every: Option<Spanned<String>>,
+    /// Answers that take longer make it slow; 500ms where it is left out.
+    #[schemars(with = "Option<String>")]
+    pub(super) slow: Option<Spanned<String>>,
+}
+
+/// `[kubernetes]`: the cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Kubernetes {
+    /// Whether it is asked at all; true where it is left out.
+    pub enabled: Option<bool>,
+    /// The kubeconfig, relative to this file; KUBECONFIG, ~/.kube/config or the pod's account where it is left out.
+    pub kubeconfig: Option<String>,
     /// Context of the kubeconfig; its current one where it is left out.
     pub context: Option<String>,
     /// Namespace.

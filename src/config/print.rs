@@ -45,6 +45,9 @@ pub(super) fn print(config: &Config) -> String {
     ];
     section(&mut out, "[recordings]", rows);
     section(&mut out, "[ui]", ui(config));
+    let health = &config.health.watch;
+    section(&mut out, "[health]", [row("watch", &health.to_string(), &health.origin)]);
+    section(&mut out, "[registry]", registry(config));
     out.push_str(&kubernetes(config));
     out
 }
@@ -83,13 +86,32 @@ fn ui(config: &Config) -> [Row; 3] {
     ]
 }
 
+fn registry(config: &Config) -> [Row; 5] {
+    let registry = &config.registry;
+    let duration = |name: &str, value: &Value<std::time::Duration>| {
+        row(name, &quoted(&humantime::format_duration(**value).to_string()), &value.origin)
+    };
+    [
+        row("insecure", &registry.insecure.to_string(), &registry.insecure.origin),
+        optional("ca", &registry.ca),
+        duration("every", &registry.every),
+        duration("look_every", &registry.look_every),
+        duration("slow", &registry.slow),
+    ]
+}
+
 fn kubernetes(config: &Config) -> String {
     let mut out = String::new();
     let Some(kubernetes) = &config.kubernetes else { return out };
     let plain = |name: &str, value: &Option<String>| {
         value.as_ref().map(|value| (format!("{name} = {}", quoted(value)), String::new()))
     };
-    let rows = [plain("context", &kubernetes.context), plain("namespace", &kubernetes.namespace)];
+    let rows = [
+        kubernetes.enabled.map(|enabled| (format!("enabled = {enabled}"), String::new())),
+        plain("kubeconfig", &kubernetes.kubeconfig),
+        plain("context", &kubernetes.context),
+        plain("namespace", &kubernetes.namespace),
+    ];
     section(&mut out, "[kubernetes]", rows.into_iter().flatten());
     if let Some(registry) = &kubernetes.registry {
         let port = registry.port.map(|port| (format!("port = {port}"), String::new()));

@@ -11,7 +11,7 @@ use crate::error::{Error, Problem};
 use super::file::File;
 use super::validate::{self, Complaint, Verdict};
 use super::value::{Origin, Value};
-use super::{Build, Config, Doc, Image, Recordings, Surroundings, Ui, rules};
+use super::{Build, Config, Doc, Health, Image, Kubernetes, Recordings, Registry, Surroundings, Ui, rules};
 
 /// How many bytes of recordings are kept where nothing is said.
 const KEEP_BYTES: u64 = 1 << 30;
@@ -36,13 +36,30 @@ impl Resolver<'_> {
         let recordings = self.recordings();
         let ui = self.ui();
         let profile = self.file(|file| file.profile.as_ref());
-        let kubernetes = self.docs.iter().find_map(|doc| doc.file.kubernetes.clone());
+        let health = Health {
+            watch: self.file(|file| file.health.watch.as_ref()).unwrap_or_else(|| Value::default(true)),
+        };
+        let registry = self.registry();
+        let kubernetes = self.kubernetes();
         let (layers, mut warnings) = rules::collect(&self.docs, profile.as_ref().map(|name| name.as_str()));
         warnings.extend(self.homeless_cache(&image));
         let files = self.docs.iter().map(|doc| doc.path.to_path_buf()).collect();
         let folder = self.folder.to_owned();
         let profile = option(profile);
-        Ok(Config { folder, files, profile, image, build, layers, recordings, ui, kubernetes, warnings })
+        Ok(Config {
+            folder,
+            files,
+            profile,
+            image,
+            build,
+            layers,
+            recordings,
+            ui,
+            health,
+            registry,
+            kubernetes,
+            warnings,
+        })
     }
 
     /// A project that asks for a cache which can't have a reference would build without one, and nobody would know.
@@ -160,6 +177,30 @@ impl Resolver<'_> {
                 .file(|file| file.recordings.keep_bytes.as_ref())
                 .map_or_else(|| Value::default(KEEP_BYTES), |size| size.map(|size| size.0)),
         }
+    }
+
+    fn registry(&self) -> Registry {
+        let duration = |get: fn(&File) -> Option<&Spanned<String>>, otherwise: u64| {
+            let text = self.file(get);
+            text.and_then(|text| Some(Value { value: validate::interval(&text).ok()?, origin: text.origin }))
+                .unwrap_or_else(|| Value::default(std::time::Duration::from_millis(otherwise)))
+        };
+        let ca = self.file(|file| file.registry.ca.as_ref());
+        Registry {
+            insecure: self
+                .file(|file| file.registry.insecure.as_ref())
+                .unwrap_or_else(|| Value::default(false)),
+            ca: option(ca.map(|path| path.map(|path| self.path(path)))),
+            every: duration(|file| file.registry.every.as_ref(), 2000),
+            look_every: duration(|file| file.registry.look_every.as_ref(), 10_000),
+            slow: duration(|file| file.registry.slow.as_ref(), 500),
+        }
+    }
+
+    fn kubernetes(&self) -> Option<Kubernetes> {
+        let found = self.docs.iter().find_map(|doc| doc.file.kubernetes.clone())?;
+        let kubeconfig = found.kubeconfig.map(|path| self.path(path));
+        Some(Kubernetes { enabled: Some(found.enabled.unwrap_or(true)), kubeconfig, ..found })
     }
 
     fn ui(&self) -> Ui {

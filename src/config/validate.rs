@@ -147,6 +147,16 @@ pub(super) fn duration(text: &str) -> Verdict<Duration> {
     })
 }
 
+/// How often something is asked over a network, or how long it may take: nobody means to ask without a pause.
+pub(super) fn interval(text: &str) -> Verdict<Duration> {
+    const LEAST: Duration = Duration::from_millis(100);
+    let interval = duration(text)?;
+    if interval < LEAST {
+        return complain(format!("`{text}` is too short"), "write at least 100ms");
+    }
+    Ok(interval)
+}
+
 /// One of a few words.
 pub(super) fn choice<T: clap::ValueEnum>(text: &str) -> Verdict<T> {
     T::from_str(text, true).or_else(|_| {
@@ -160,7 +170,7 @@ pub(super) fn choice<T: clap::ValueEnum>(text: &str) -> Verdict<T> {
 
 /// All that is wrong with the values of a file, in the file's order.
 pub(super) fn file(doc: &Doc) -> Vec<Problem> {
-    let File { profile, image, build, recordings, ui, .. } = &doc.file;
+    let File { profile, image, build, recordings, ui, registry: watch, .. } = &doc.file;
     let mut found: Vec<(usize, Problem)> = Vec::new();
     let mut check = |span: std::ops::Range<usize>, verdict: Verdict| {
         if let Err(Complaint { message, hint }) = verdict {
@@ -178,6 +188,10 @@ pub(super) fn file(doc: &Doc) -> Vec<Problem> {
         (&build.target, word),
         (profile, known_profile),
         (&recordings.keep_for, |text| duration(text).map(drop)),
+        (&watch.ca, word),
+        (&watch.every, |text| interval(text).map(drop)),
+        (&watch.look_every, |text| interval(text).map(drop)),
+        (&watch.slow, |text| interval(text).map(drop)),
         (&ui.progress, |text| choice::<Progress>(text).map(drop)),
         (&ui.color, |text| choice::<Color>(text).map(drop)),
     ];

@@ -47,7 +47,12 @@ impl Sign {
     /// No word is wider than this.
     pub const WORD_WIDTH: usize = 11;
 
-    const fn new(shape: &'static str, ascii: &'static str, word: &'static str, role: Role) -> Self {
+    pub(super) const fn new(
+        shape: &'static str,
+        ascii: &'static str,
+        word: &'static str,
+        role: Role,
+    ) -> Self {
         Self { shape, ascii, word, role }
     }
 
@@ -114,6 +119,17 @@ pub fn duration(duration: Duration) -> String {
         60..3600 => format!("{minutes}:{:02}", seconds % 60),
         3600..360_000 => format!("{hours}:{minutes:02}:{:02}", seconds % 60),
         _ => format!("{} h", hours.min(999_999)),
+    }
+}
+
+/// `now`, `5 s`, `2 min`, `3 h`, `4 d`: how long ago something was, roughly.
+pub fn age(age: Duration) -> String {
+    match age.as_secs() {
+        0 => "now".to_owned(),
+        seconds @ 1..60 => format!("{seconds} s"),
+        seconds @ 60..3600 => format!("{} min", seconds / 60),
+        seconds @ 3600..172_800 => format!("{} h", seconds / 3600),
+        seconds => format!("{} d", seconds / 86_400),
     }
 }
 
@@ -257,6 +273,15 @@ mod tests {
             (u64::MAX, "999999 h"),
         ] {
             assert_eq!(duration(Duration::from_millis(millis)), expected);
+        }
+    }
+
+    #[test]
+    fn ages() {
+        for (seconds, expected) in
+            [(0, "now"), (59, "59 s"), (60, "1 min"), (7199, "1 h"), (172_799, "47 h"), (172_800, "2 d")]
+        {
+            assert_eq!(age(Duration::from_secs(seconds)), expected);
         }
     }
 

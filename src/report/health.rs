@@ -1,0 +1,384 @@
+//! How the parts around a build are, each in one line: shape, word and the facts that matter most.
+//!
+//! `● registry ok 3 ms · cache 195 MB, 2 min old`. A part that is not configured says what to add; one that is ill says why
+//! before it says anything else; what may no longer be so has its age.
+
+use std::time::Duration;
+
+use super::styled::StyledLine;
+use super::words::{self, Role, Sign};
+use crate::event::builder::{self, BuilderNode, BuilderSnapshot, Execution, Usage};
+use crate::event::registry::{CacheState, CacheTag, RegistryState};
+use crate::event::{Time, Watched};
+use crate::model::Model;
+
+/// A part around a build that can be the reason that builds are slow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// The image's registry, with the cache tag.
+    Registry,
+    /// The machines: the cluster's nodes, or the builder's own.
+    Nodes,
+    /// The builder.
+    Builder,
+}
+
+impl Part {
+    /// All, in the order in which they are shown.
+    pub const ALL: [Self; 3] = [Self::Registry, Self::Nodes, Self::Builder];
+
+    /// Its name in a line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Registry => "registry",
+            Self::Nodes => "nodes",
+            Self::Builder => "builder",
+        }
+    }
+
+    /// What to write into `layertop.toml` to have it watched.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Registry => "add registry and name to [image] in layertop.toml",
+            Self::Nodes => "add [kubernetes] to layertop.toml for the cluster's nodes",
+            Self::Builder => "add builder = \"NAME\" to [build] in layertop.toml",
+        }
+    }
+}
+
+/// How a part is, as far as builds are concerned. The order is from well to ill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Grade {
+    /// It serves builds.
+    Well,
+    /// It is not looked at.
+    Off,
+    /// Nothing is known of it yet.
+    Unknown,
+    /// It serves builds, but badly.
+    Poor,
+    /// It does not.
+    Ill,
+}
+
+impl Grade {
+    /// Whether something is not as it should be.
+    pub fn is_fault(self) -> bool {
+        matches!(self, Self::Poor | Self::Ill)
+    }
+}
+
+/// How a part is, ready to be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// The part.
+    pub part: Part,
+    /// How it is.
+    pub grade: Grade,
+    /// Shape, word and colour of its state.
+    pub sign: Sign,
+    /// What there is to say, what matters most first.
+    pub facts: Vec<(String, Role)>,
+    /// How long ago it was heard of; none where it never was.
+    pub age: Option<Duration>,
+    /// Whether that is so long ago that it may no longer be so.
+    pub stale: bool,
+}
+
+impl Health {
+    /// All three parts.
+    pub fn all(model: &Model, now: Time) -> [Self; 3] {
+        Part::ALL.map(|part| Self::of(part, model, now))
+    }
+
+    /// One part.
+    pub fn of(part: Part, model: &Model, now: Time) -> Self {
+        match part {
+            Part::Registry => registry(model, now),
+            Part::Nodes => nodes(model, now),
+            Part::Builder => builder(model, now),
+        }
+    }
+
+    /// `● registry ok 3 ms · cache 195 MB, 2 min old`.
+    pub fn line(&self, ascii: bool) -> StyledLine {
+        let mut line = StyledLine::new().with(format!("{} ", self.sign.shape(ascii)), self.sign.role);
+        line.push(self.part.name(), Role::Strong).push(" ", Role::Plain);
+        line.push(self.sign.word, self.sign.role);
+        for (i, (fact, role)) in self.facts.iter().enumerate() {
+            // How fast the registry answers is a part of how it is.
+            let first = i == 0 && self.part == Part::Registry && fact.ends_with("ms");
+            let dot = if ascii { " - " } else { " · " };
+            line.push(if first { " " } else { dot }, Role::Dim).push(fact.as_str(), *role);
+        }
+        line
+    }
+
+    fn new(part: Part, (grade, sign): (Grade, Sign)) -> Self {
+        Self { part, grade, sign, facts: Vec::new(), age: None, stale: false }
+    }
+
+    /// A part of which there is no snapshot.
+    fn without(part: Part, watched: Watched) -> Self {
+        match watched {
+            Watched::Off => Self::new(part, (Grade::Off, Sign::new("–", "-", "not watched", Role::Dim))),
+            Watched::NotConfigured => {
+                let sign = Sign::new("–", "-", "not set", Role::Dim);
+                Self::new(part, (Grade::Off, sign)).fact(part.advice(), Role::Plain)
+            }
+            Watched::On => Self::new(part, (Grade::Unknown, Sign::new("·", ".", "asking", Role::Dim))),
+        }
+    }
+
+    fn fact(mut self, fact: impl Into<String>, role: Role) -> Self {
+        self.facts.push((fact.into(), role));
+        self
+    }
+
+    fn worsen(&mut self, grade: Grade) {
+        if grade > self.grade {
+            self.grade = grade;
+        }
+    }
+
+    /// What is known is so old that it may no longer be so: it is greyed, and its age said.
+    fn aged(mut self, age: Option<Duration>, stale: bool, last: &str) -> Self {
+        (self.age, self.stale) = (age, stale);
+        if !stale {
+            return self;
+        }
+        for (_, role) in &mut self.facts {
+            if !matches!(role, Role::Bad | Role::Warn) || !self.grade.is_fault() {
+                *role = Role::Dim;
+            }
+        }
+        if !self.grade.is_fault() {
+            self.sign.role = Role::Dim;
+        }
+        match age {
+            Some(age) => self.fact(format!("{last} {} ago", words::age(age)), Role::Dim),
+            None => self,
+        }
+    }
+}
+
+const fn well(word: &'static str) -> (Grade, Sign) {
+    (Grade::Well, Sign::new("●", "*", word, Role::Good))
+}
+
+const fn unknown(word: &'static str) -> (Grade, Sign) {
+    (Grade::Unknown, Sign::new("·", ".", word, Role::Dim))
+}
+
+const fn poor(word: &'static str) -> (Grade, Sign) {
+    (Grade::Poor, Sign::new("▲", "!", word, Role::Warn))
+}
+
+const fn ill(word: &'static str) -> (Grade, Sign) {
+    (Grade::Ill, Sign::new("✗", "x", word, Role::Bad))
+}
+
+/// How a registry in this state serves builds, and how that is shown.
+pub fn of_registry(state: RegistryState) -> (Grade, Sign) {
+    match state {
+        RegistryState::Unknown => unknown("asking"),
+        RegistryState::Ok | RegistryState::NoRepository => well("ok"),
+        RegistryState::Slow => poor("slow"),
+        RegistryState::Down => ill("down"),
+        RegistryState::NotResolved => ill("no address"),
+        RegistryState::Unreachable => ill("no route"),
+        RegistryState::Silent => ill("silent"),
+        RegistryState::Tls => ill("TLS failed"),
+        RegistryState::Unauthorized => ill("401 sign in"),
+        RegistryState::Forbidden => ill("403 denied"),
+        RegistryState::NotRegistry => ill("no registry"),
+        RegistryState::Failing => ill("failing"),
+    }
+}
+
+/// How a builder or a node of one in this state serves builds, and how that is shown.
+pub fn of_builder(state: builder::Health) -> (Grade, Sign) {
+    match state {
+        builder::Health::Ok => well("running"),
+        builder::Health::Unknown => unknown("unknown"),
+        builder::Health::Slow => poor("slow"),
+        builder::Health::Partial => poor("partial"),
+        builder::Health::Restarting => poor("restarting"),
+        builder::Health::Paused => ill("paused"),
+        builder::Health::Stopped => ill("stopped"),
+        builder::Health::OomKilled => ill("OOM-killed"),
+        builder::Health::Gone => ill("gone"),
+        builder::Health::Unreachable => ill("unreachable"),
+        builder::Health::EngineDown => ill("engine down"),
+    }
+}
+
+fn registry(model: &Model, now: Time) -> Health {
+    let part = Part::Registry;
+    let Some(registry) = model.registry().newest() else {
+        return Health::without(part, model.watching().registry);
+    };
+    let mut health = Health::new(part, of_registry(registry.state));
+    let answers = registry.answered.is_some_and(|answered| answered >= registry.asked);
+    if let Some(latency) = registry.latency.filter(|_| answers) {
+        health = health.fact(format!("{} ms", latency.last_us.div_ceil(1000)), Role::Plain);
+    }
+    if !registry.reason.is_empty() {
+        let role = if health.grade.is_fault() { health.sign.role } else { Role::Plain };
+        health = health.fact(registry.reason.as_str(), role);
+    }
+    if let Some(cache) = &registry.cache {
+        let (grade, fact, role) = cache_fact(cache, now);
+        health = health.fact(fact, role);
+        if grade > health.grade && grade.is_fault() {
+            (_, health.sign) = poor(health.sign.word);
+        }
+        health.worsen(grade);
+    }
+    let stale = model.registry().is_stale(now) && registry.asked != Time::default();
+    health.aged(model.registry().age(now), stale, "last answer")
+}
+
+/// `cache 195 MB, 2 min old`.
+fn cache_fact(cache: &CacheTag, now: Time) -> (Grade, String, Role) {
+    let name = cache.name.as_str();
+    match cache.state {
+        CacheState::Unknown => (Grade::Well, "cache not looked at yet".to_owned(), Role::Dim),
+        CacheState::Present => {
+            let age = cache.newest.map(|newest| now.since(newest));
+            let age = age.map_or(String::new(), |age| match words::age(age).as_str() {
+                "now" => ", new".to_owned(),
+                age => format!(", {age} old"),
+            });
+            (Grade::Well, format!("cache {}{age}", words::bytes(cache.bytes)), Role::Plain)
+        }
+        CacheState::Absent => (Grade::Well, format!("no cache {name} yet"), Role::Plain),
+        CacheState::TooLarge => {
+            let size = words::bytes(cache.config_bytes);
+            (Grade::Poor, format!("cache can't be imported: config {size}, over 1 MiB"), Role::Warn)
+        }
+        CacheState::NotCache => (Grade::Poor, format!("{name} is no build cache"), Role::Warn),
+        CacheState::Unreadable => (Grade::Poor, format!("cache {name} can't be read"), Role::Warn),
+    }
+}
+
+fn nodes(model: &Model, now: Time) -> Health {
+    let Some(snapshot) = model.builder().snapshot() else {
+        return Health::without(Part::Nodes, model.watching().builder);
+    };
+    let mut health = builder_nodes(snapshot);
+    for (grade, fact, role) in platform_facts(snapshot) {
+        health = health.fact(fact, role);
+        if grade > health.grade && grade.is_fault() {
+            health.sign = ill(health.sign.word).1;
+        }
+        health.worsen(grade);
+    }
+    health.aged(model.builder().age(now), model.builder().is_stale(now), "seen")
+}
+
+fn builder_nodes(snapshot: &BuilderSnapshot) -> Health {
+    let all = snapshot.nodes.len();
+    let up = snapshot.nodes.iter().filter(|node| node.state.is_up()).count();
+    let open = snapshot.nodes.iter().filter(|node| node.state == builder::Health::Unknown).count();
+    if all == 0 {
+        let state = if snapshot.state == builder::Health::Unknown { unknown("unknown") } else { ill("none") };
+        let health = Health::new(Part::Nodes, state);
+        return if snapshot.reason.is_empty() {
+            health
+        } else {
+            health.fact(snapshot.reason.as_str(), Role::Plain)
+        };
+    }
+    let ready = format!("{up} of {all} up");
+    if up == all {
+        return Health::new(Part::Nodes, well("ready")).fact(ready, Role::Plain);
+    }
+    if up + open == all {
+        return Health::new(Part::Nodes, unknown("unknown")).fact(ready, Role::Plain);
+    }
+    let state = if up > 0 { poor("not ready") } else { ill("not ready") };
+    let sick = |node: &&BuilderNode| !node.state.is_up() && node.state != builder::Health::Unknown;
+    let mut health = Health::new(Part::Nodes, state).fact(ready, Role::Plain);
+    for node in snapshot.nodes.iter().filter(sick) {
+        let what = of_builder(node.state).1.word;
+        let role = health.sign.role;
+        health = health.fact(format!("{} {what}", node.name), role);
+    }
+    health
+}
+
+/// Platforms that a build waits long for, and those that it can't have at all.
+fn platform_facts(snapshot: &BuilderSnapshot) -> impl Iterator<Item = (Grade, String, Role)> {
+    snapshot.platforms.iter().filter_map(|place| {
+        let platform = &place.platform;
+        match (place.execution, &place.node) {
+            (Execution::Emulated, Some(node)) => {
+                Some((Grade::Well, format!("{platform} emulated on {node}"), Role::Warn))
+            }
+            (Execution::Emulated, None) => Some((Grade::Well, format!("{platform} emulated"), Role::Warn)),
+            (Execution::Unsupported, _) => {
+                Some((Grade::Ill, format!("no node builds {platform}"), Role::Bad))
+            }
+            (Execution::Native | Execution::Unknown, _) => None,
+        }
+    })
+}
+
+fn builder(model: &Model, now: Time) -> Health {
+    let Some(snapshot) = model.builder().snapshot() else {
+        return Health::without(Part::Builder, model.watching().builder);
+    };
+    let mut health = Health::new(Part::Builder, of_builder(snapshot.state));
+    if !snapshot.reason.is_empty() {
+        let role = if health.grade.is_fault() { health.sign.role } else { Role::Plain };
+        health = health.fact(snapshot.reason.as_str(), role);
+    }
+    if !snapshot.hint.is_empty() {
+        health = health.fact(snapshot.hint.as_str(), Role::Plain);
+    }
+    if let Some(version) = version(snapshot) {
+        health = health.fact(format!("BuildKit {version}"), Role::Plain);
+    }
+    if let Some(usage) = usage(snapshot) {
+        health = health.fact(usage, Role::Plain);
+    }
+    let active: usize = snapshot.nodes.iter().filter_map(|node| node.active.as_ref()).map(Vec::len).sum();
+    if active > 0 {
+        health = health.fact(words::count(active, "active build"), Role::Plain);
+    }
+    health.aged(model.builder().age(now), model.builder().is_stale(now), "seen")
+}
+
+/// The version of the first node that says one. Distributions build `BuildKit` as `v0.0.0+unknown`.
+fn version(snapshot: &BuilderSnapshot) -> Option<&str> {
+    let versions = snapshot.nodes.iter().filter_map(|node| node.buildkit_version.as_ref());
+    let mut known = versions.map(crate::event::Text::as_str).filter(|version| !version.starts_with("v0.0.0"));
+    known.next().map(|version| version.trim_start_matches('v'))
+}
+
+/// `cache 41 of 60 GB`; the nodes' sum, against the sum of what garbage collection allows each.
+fn usage(snapshot: &BuilderSnapshot) -> Option<String> {
+    let used: Vec<(&BuilderNode, &Usage)> =
+        snapshot.nodes.iter().filter_map(|node| Some((node, node.usage.as_ref()?))).collect();
+    let bytes: u64 = used.iter().map(|(_, usage)| usage.total.bytes).sum();
+    // One node without a limit makes the sum boundless.
+    let limit: Option<u64> = used.iter().map(|(node, _)| limit(node)).sum();
+    let shown = words::bytes(bytes);
+    (!used.is_empty()).then(|| match limit.map(words::bytes) {
+        Some(limit) => match (shown.split_once(' '), limit.split_once(' ')) {
+            (Some((number, unit)), Some((_, same))) if unit == same => format!("cache {number} of {limit}"),
+            _ => format!("cache {shown} of {limit}"),
+        },
+        None => format!("cache {shown}"),
+    })
+}
+
+/// What garbage collection lets the cache of a node grow to: its last rule is the one that is for everything.
+pub fn limit(node: &BuilderNode) -> Option<u64> {
+    let rule = node.gc.iter().rev().find(|rule| rule.filters.is_empty())?;
+    (rule.max_used > 0).then_some(rule.max_used)
+}
+
+#[cfg(test)]
+mod tests;

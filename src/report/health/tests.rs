@@ -1,0 +1,157 @@
+use super::*;
+use crate::event::builder::{Amount, GcRule, PlatformPlace};
+use crate::event::registry::{Latency, Registry};
+use crate::event::{Event, Platform, Stamped, Watching};
+
+fn secs(secs: u64) -> Time {
+    Time::default().plus(Duration::from_secs(secs))
+}
+
+fn model(events: impl IntoIterator<Item = Event>) -> Model {
+    let mut model = Model::default();
+    for event in events {
+        model.apply(&Stamped { at: secs(1000), event });
+    }
+    model
+}
+
+fn text(health: &Health) -> String {
+    let mut text = String::new();
+    health.line(false).write(false, &mut text);
+    text.trim_end().to_owned()
+}
+
+fn line(part: Part, event: Event, now: u64) -> (Grade, String) {
+    let health = Health::of(part, &model([event]), secs(now));
+    (health.grade, text(&health))
+}
+
+fn registry(state: RegistryState, reason: &str, cache: CacheState, answered: u64) -> Event {
+    let cache = CacheTag {
+        name: "buildcache".into(),
+        state: cache,
+        bytes: 195_000_000,
+        config_bytes: 1_300_000,
+        newest: Some(secs(870)),
+        ..CacheTag::default()
+    };
+    Event::Registry(Box::new(Registry {
+        state,
+        reason: reason.into(),
+        asked: secs(1000),
+        answered: Some(secs(answered)),
+        next_us: 2_000_000,
+        latency: Some(Latency { last_us: 2_100, ..Latency::default() }),
+        cache: Some(cache),
+        ..Registry::default()
+    }))
+}
+
+#[test]
+fn a_registry_in_one_line() {
+    let of = |event, now| line(Part::Registry, event, now);
+    let well = registry(RegistryState::Ok, "", CacheState::Present, 1000);
+    assert_eq!(of(well.clone(), 1001), (Grade::Well, "● registry ok 3 ms · cache 195 MB, 2 min old".into()));
+    let stale = "● registry ok 3 ms · cache 195 MB, 3 min old · last answer 1 min ago".to_owned();
+    assert_eq!(of(well, 1061), (Grade::Well, stale));
+    let down = registry(RegistryState::Down, "nothing listens there", CacheState::Present, 960);
+    let expected = "✗ registry down · nothing listens there · cache 195 MB, 2 min old · last answer 40 s ago";
+    assert_eq!(of(down, 1000), (Grade::Ill, expected.to_owned()));
+    let large = registry(RegistryState::Ok, "", CacheState::TooLarge, 1000);
+    let expected = "▲ registry ok 3 ms · cache can't be imported: config 1.3 MB, over 1 MiB";
+    assert_eq!(of(large, 1000), (Grade::Poor, expected.to_owned()));
+}
+
+#[test]
+fn what_is_stale_is_greyed_and_what_is_ill_is_not() {
+    let well = model([registry(RegistryState::Ok, "", CacheState::Present, 1000)]);
+    let health = Health::of(Part::Registry, &well, secs(1100));
+    assert!(health.stale && health.sign.role == Role::Dim);
+    assert!(health.facts.iter().all(|(_, role)| *role == Role::Dim), "{health:?}");
+    let down = model([registry(RegistryState::Down, "why", CacheState::Present, 900)]);
+    let health = Health::of(Part::Registry, &down, secs(1000));
+    assert!(health.stale && health.sign.role == Role::Bad);
+    assert_eq!(health.facts[0], ("why".to_owned(), Role::Bad));
+}
+
+fn builder(states: &[builder::Health], platforms: &[(&str, Execution)]) -> Event {
+    let node = |(i, state): (usize, &builder::Health)| BuilderNode {
+        name: format!("b{i}").as_str().into(),
+        state: *state,
+        buildkit_version: Some("v0.25.1".into()),
+        gc: vec![GcRule { max_used: 60_000_000_000, ..GcRule::default() }],
+        usage: Some(Usage { total: Amount { records: 1, bytes: 41_000_000_000 }, ..Usage::default() }),
+        ..BuilderNode::default()
+    };
+    let place = |(platform, execution): &(&str, Execution)| PlatformPlace {
+        platform: Platform::parse(platform).unwrap(),
+        node: Some("b0".into()),
+        execution: *execution,
+    };
+    let worst = states.iter().max().copied().unwrap_or_default();
+    Event::Builder(Box::new(BuilderSnapshot {
+        name: "b".into(),
+        state: worst,
+        nodes: states.iter().enumerate().map(node).collect(),
+        platforms: platforms.iter().map(place).collect(),
+        ..BuilderSnapshot::default()
+    }))
+}
+
+#[test]
+fn a_builder_in_one_line() {
+    let of = |event| line(Part::Builder, event, 1001);
+    let (grade, shown) = of(builder(&[builder::Health::Ok], &[]));
+    assert_eq!(
+        (grade, shown.as_str()),
+        (Grade::Well, "● builder running · BuildKit 0.25.1 · cache 41 of 60 GB")
+    );
+    let (grade, shown) = of(builder(&[builder::Health::Stopped], &[]));
+    assert_eq!((grade, shown.starts_with("✗ builder stopped")), (Grade::Ill, true));
+    let unset = Health::of(Part::Builder, &Model::default(), secs(0));
+    assert_eq!((unset.grade, text(&unset).as_str()), (Grade::Off, "– builder not watched"));
+}
+
+#[test]
+fn nodes_and_platforms_in_one_line() {
+    use builder::Health::{Ok, Stopped, Unknown};
+    let of = |event| line(Part::Nodes, event, 1001);
+    let arm = [("linux/amd64", Execution::Native), ("linux/arm64", Execution::Emulated)];
+    for (event, expected) in [
+        (builder(&[Ok, Ok], &arm), (Grade::Well, "● nodes ready · 2 of 2 up · linux/arm64 emulated on b0")),
+        (builder(&[Ok, Stopped], &[]), (Grade::Poor, "▲ nodes not ready · 1 of 2 up · b1 stopped")),
+        (builder(&[Unknown], &[]), (Grade::Unknown, "· nodes unknown · 0 of 1 up")),
+        (
+            builder(&[Ok], &[("linux/s390x", Execution::Unsupported)]),
+            (Grade::Ill, "✗ nodes ready · 1 of 1 up · no node builds linux/s390x"),
+        ),
+    ] {
+        assert_eq!(of(event), (expected.0, expected.1.to_owned()));
+    }
+}
+
+#[test]
+fn what_is_not_configured_says_what_to_add_and_fits() {
+    let watching = Watching { registry: Watched::NotConfigured, builder: Watched::On, ..Watching::default() };
+    let model = model([Event::Watching(watching)]);
+    let [registry, nodes, builder] = Health::all(&model, secs(0));
+    assert_eq!(registry.grade, Grade::Off);
+    assert!(text(&registry).contains("[image] in layertop.toml") && registry.line(false).width() <= 80);
+    assert_eq!([text(&nodes), text(&builder)], ["· nodes asking", "· builder asking"]);
+    assert!(!nodes.grade.is_fault());
+}
+
+#[test]
+fn words_are_no_wider_than_others() {
+    for state in [
+        RegistryState::Unknown,
+        RegistryState::NotResolved,
+        RegistryState::Unauthorized,
+        RegistryState::NotRegistry,
+    ] {
+        assert!(words::width(of_registry(state).1.word) <= Sign::WORD_WIDTH);
+    }
+    for state in [builder::Health::Unreachable, builder::Health::EngineDown, builder::Health::OomKilled] {
+        assert!(words::width(of_builder(state).1.word) <= Sign::WORD_WIDTH);
+    }
+}
