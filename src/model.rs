@@ -16,8 +16,8 @@ use std::collections::VecDeque;
 
 use crate::event::digest::{DigestMap, DigestSet};
 use crate::event::{
-    Digest, Event, Level, LogChunk, Notice, Output, Platform, Stamped, Started, StatusUpdate, Text, Time,
-    VertexUpdate, Warning,
+    Digest, Event, Fingerprint, Level, LogChunk, Notice, Output, Platform, Stamped, Started, StatusUpdate,
+    Text, Time, VertexUpdate, Warning,
 };
 pub use builder::Builder;
 pub use log::{Log, LogLine};
@@ -56,6 +56,7 @@ pub struct Model {
     ended: Option<(Time, Option<i32>)>,
     registry: RegistryHealth,
     builder: Builder,
+    fingerprint: Option<Box<Fingerprint>>,
 }
 
 impl Model {
@@ -85,6 +86,7 @@ impl Model {
         match event {
             Event::Registry(registry) => return self.registry.apply(*at, registry),
             Event::Builder(snapshot) => return self.builder.apply(*at, snapshot),
+            Event::Fingerprint(fingerprint) => return self.fingerprint = Some(fingerprint.clone()),
             _ => {}
         }
         self.first.get_or_insert(*at);
@@ -108,7 +110,7 @@ impl Model {
             Event::Notice(notice) => self.notice(notice),
             Event::Cancelling(asked) => self.cancelling = self.cancelling.max(asked.count),
             Event::Ended(ended) => self.ended = Some((*at, ended.exit_code)),
-            Event::Registry(_) | Event::Builder(_) => {}
+            Event::Registry(_) | Event::Builder(_) | Event::Fingerprint(_) => {}
         }
     }
 
@@ -265,6 +267,11 @@ impl Model {
     /// The builder and its nodes.
     pub fn builder(&self) -> &Builder {
         &self.builder
+    }
+
+    /// What the build is made from, once that is known.
+    pub fn fingerprint(&self) -> Option<&Fingerprint> {
+        self.fingerprint.as_deref()
     }
 
     /// Arrival of the first event.

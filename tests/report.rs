@@ -347,6 +347,7 @@ fn the_documents_examples_are_lines() {
         "builder",
         "cancelling",
         "ended",
+        "fingerprint",
         "header",
         "log",
         "notice",

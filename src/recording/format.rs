@@ -11,7 +11,7 @@ use crate::event::{Stamped, Text, Time};
 pub const VERSION: u64 = 1;
 
 /// Types of the events that this version knows; a line of another type is of a newer one.
-const EVENT_TYPES: [&str; 12] = [
+const EVENT_TYPES: [&str; 13] = [
     "started",
     "outline",
     "vertex",
@@ -24,6 +24,7 @@ const EVENT_TYPES: [&str; 12] = [
     "ended",
     "registry",
     "builder",
+    "fingerprint",
 ];
 
 /// What a recording says about itself in its first line.
@@ -175,6 +176,7 @@ mod tests {
             Event::Ended(Ended { exit_code: Some(-1) }),
             Event::Registry(Box::default()),
             Event::Builder(Box::default()),
+            Event::Fingerprint(Box::default()),
         ]
     }
 
@@ -193,6 +195,7 @@ mod tests {
             Event::Ended(_) => "ended",
             Event::Registry(_) => "registry",
             Event::Builder(_) => "builder",
+            Event::Fingerprint(_) => "fingerprint",
         }
     }
 
