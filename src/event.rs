@@ -8,6 +8,7 @@
 
 pub mod builder;
 pub mod digest;
+pub mod evidence;
 pub mod mask;
 pub mod platform;
 pub mod registry;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 pub use builder::BuilderSnapshot;
 pub use digest::Digest;
+pub use evidence::{CacheManifest, Records};
 pub use mask::Mask;
 pub use platform::Platform;
 pub use registry::Registry;
@@ -66,6 +68,10 @@ pub enum Event {
     Registry(Box<Registry>),
     /// The builder and its nodes as they stand.
     Builder(Box<BuilderSnapshot>),
+    /// What a node's builder keeps in its cache.
+    Records(Box<Records>),
+    /// What a cache in a registry holds.
+    CacheManifest(Box<CacheManifest>),
 }
 
 /// What is built, with what. All of it is known before the first vertex.

@@ -8,6 +8,7 @@ pub mod name;
 pub mod outcome;
 pub mod registry;
 mod shared;
+pub mod source;
 pub mod stack;
 pub mod state;
 pub mod vertex;
@@ -24,6 +25,7 @@ pub use log::{Log, LogLine};
 pub use name::{Kind, StepName};
 pub use outcome::{Cache, Failure, Outcome, Transfer};
 pub use registry::RegistryHealth;
+pub use source::{CachedLayer, Grade, Origin, Source};
 pub use stack::{Group, Row, Stack, Step, StepId};
 pub use state::{Activity, Counts, State};
 pub use vertex::{Phase, Vertex, VertexId};
@@ -56,6 +58,9 @@ pub struct Model {
     ended: Option<(Time, Option<i32>)>,
     registry: RegistryHealth,
     builder: Builder,
+    evidence: source::Evidence,
+    /// Whether something has changed that tells where hits came from.
+    unjudged: bool,
 }
 
 impl Model {
@@ -77,6 +82,10 @@ impl Model {
     fn settle(&mut self) {
         if std::mem::take(&mut self.restructured) {
             self.stack.rebuild(&self.vertices, &self.index);
+            self.unjudged = true;
+        }
+        if std::mem::take(&mut self.unjudged) {
+            self.judge_sources();
         }
     }
 
@@ -85,6 +94,14 @@ impl Model {
         match event {
             Event::Registry(registry) => return self.registry.apply(*at, registry),
             Event::Builder(snapshot) => return self.builder.apply(*at, snapshot),
+            Event::Records(records) => {
+                self.unjudged = true;
+                return self.evidence.records(records);
+            }
+            Event::CacheManifest(manifest) => {
+                self.unjudged = true;
+                return self.evidence.manifest(manifest);
+            }
             _ => {}
         }
         self.first.get_or_insert(*at);
@@ -107,8 +124,11 @@ impl Model {
             }
             Event::Notice(notice) => self.notice(notice),
             Event::Cancelling(asked) => self.cancelling = self.cancelling.max(asked.count),
-            Event::Ended(ended) => self.ended = Some((*at, ended.exit_code)),
-            Event::Registry(_) | Event::Builder(_) => {}
+            Event::Ended(ended) => {
+                self.unjudged = true;
+                self.ended = Some((*at, ended.exit_code));
+            }
+            Event::Registry(_) | Event::Builder(_) | Event::Records(_) | Event::CacheManifest(_) => {}
         }
     }
 
@@ -121,12 +141,15 @@ impl Model {
         }
         let Some(vertex) = self.vertices.get_mut(id.0 as usize) else { return };
         self.restructured |= vertex.apply(update);
+        // What hit, what ran and what was imported tells it.
+        self.unjudged = true;
     }
 
     fn status(&mut self, update: &StatusUpdate) {
         let id = self.place(&update.vertex);
         if let Some(vertex) = self.vertices.get_mut(id.0 as usize) {
             vertex.status(update);
+            self.unjudged |= vertex.cached;
         }
     }
 

@@ -11,7 +11,7 @@ use crate::event::{Stamped, Text, Time};
 pub const VERSION: u64 = 1;
 
 /// Types of the events that this version knows; a line of another type is of a newer one.
-const EVENT_TYPES: [&str; 12] = [
+const EVENT_TYPES: [&str; 14] = [
     "started",
     "outline",
     "vertex",
@@ -24,6 +24,8 @@ const EVENT_TYPES: [&str; 12] = [
     "ended",
     "registry",
     "builder",
+    "records",
+    "cache_manifest",
 ];
 
 /// What a recording says about itself in its first line.
@@ -175,6 +177,8 @@ mod tests {
             Event::Ended(Ended { exit_code: Some(-1) }),
             Event::Registry(Box::default()),
             Event::Builder(Box::default()),
+            Event::Records(Box::default()),
+            Event::CacheManifest(Box::default()),
         ]
     }
 
@@ -193,6 +197,8 @@ mod tests {
             Event::Ended(_) => "ended",
             Event::Registry(_) => "registry",
             Event::Builder(_) => "builder",
+            Event::Records(_) => "records",
+            Event::CacheManifest(_) => "cache_manifest",
         }
     }
 
