@@ -239,6 +239,15 @@ impl<'a> Judge<'a> {
                 places.extend(only(blob).map(|id| (*id, platform.clone())));
             }
         }
+        for image in self
+            .model
+            .evidence
+            .manifests
+            .iter()
+            .flat_map(|manifest| others(manifest, &self.model.platforms()))
+        {
+            places.extend(only(image.0).map(|id| (*id, image.1)));
+        }
         for (id, platform) in places {
             world.place(id, &platform);
         }
@@ -411,6 +420,7 @@ impl<'a> Judge<'a> {
         }
         self.by_records(id)
             .or_else(|| self.by_blobs(id))
+            .or_else(|| self.in_doubt(id))
             .unwrap_or_else(|| self.by_descriptions(step, &worlds))
     }
 
@@ -446,6 +456,16 @@ impl<'a> Judge<'a> {
                 &format!("its record {record} was made on this builder by another build meanwhile"),
             ),
         })
+    }
+
+    /// Where several records can be its result and they do not say the same.
+    fn in_doubt(&self, id: StepId) -> Option<Origin> {
+        let records = self.found.get(&id).filter(|records| !records.is_empty())?;
+        let names: Vec<&str> = records.iter().map(|(_, id)| *id).take(4).collect();
+        Some(unknown(&format!(
+            "cached; it can't be told which of the records {} is its result",
+            names.join(", ")
+        )))
     }
 
     fn by_blobs(&self, id: StepId) -> Option<Origin> {
@@ -491,7 +511,7 @@ impl<'a> Judge<'a> {
         for known in
             world.all().filter(|known| known.was == Some(true) && known.record.kind.as_str() == "regular")
         {
-            if !known.record.mutable && world.may_be_of(known.record.id.as_str(), platform.as_ref()) {
+            if world.may_be_of(known.record.id.as_str(), platform.as_ref()) {
                 best = best.max(self.fit(step, known.record));
             }
         }
@@ -530,6 +550,19 @@ impl<'a> Judge<'a> {
         };
         Origin { source: Source::Registry, reference, grade, evidence: Text::clean(evidence) }
     }
+}
+
+/// The first layers of a cache for two platforms, where the image of one of them is known: the other one is the other's.
+fn others<'a>(manifest: &'a CacheManifest, platforms: &[Option<Platform>]) -> Option<(&'a Digest, Platform)> {
+    let [image] = manifest.images.as_slice() else { return None };
+    let lowest = image.layers.first()?.blob.as_ref()?;
+    let roots: HashSet<&Digest> =
+        manifest.layers.iter().filter(|layer| layer.parent.is_none()).map(|layer| &layer.blob).collect();
+    let mut rest = platforms.iter().flatten().filter(|platform| image.platform.as_ref() != Some(platform));
+    let other = rest.next().filter(|_| platforms.len() == 2)?;
+    let root =
+        roots.iter().find(|root| **root != lowest).filter(|_| roots.len() == 2 && roots.contains(lowest))?;
+    Some((root, other.clone()))
 }
 
 fn local(grade: Grade, evidence: &str) -> Origin {

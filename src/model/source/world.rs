@@ -57,7 +57,7 @@ impl<'a> World<'a> {
         for record in after.into_iter().flat_map(|after| &after.records) {
             let was = match records.get(record.id.as_str()) {
                 Some(known) => known.was,
-                None if whole => Some(false),
+                None if whole => Some(old(record).is_some()),
                 None => old(record),
             };
             // Without a first listing the second has all records, used or not.
@@ -83,7 +83,7 @@ impl<'a> World<'a> {
     }
 
     fn find_leaves(&mut self) {
-        let touched = || self.records.values().filter(|known| known.touched && !known.record.mutable);
+        let touched = || self.records.values().filter(|known| known.touched && is_result(known.record));
         let built_on: HashSet<&str> =
             touched().flat_map(|known| &known.record.parents).map(Text::as_str).collect();
         let mut leaves: Vec<&'a str> =
@@ -156,11 +156,14 @@ impl<'a> World<'a> {
 
 /// Whether a whole listing has no result of any step. Base images are none.
 pub(super) fn is_bare(listing: &Records) -> bool {
-    let result = |record: &CacheRecord| {
-        let source = record.description.as_str().starts_with("pulled from ");
-        record.kind.as_str() == "regular" && !record.mutable && !source
-    };
+    let result =
+        |record: &CacheRecord| is_result(record) && !record.description.as_str().starts_with("pulled from ");
     is_whole(listing) && !listing.records.iter().any(result)
+}
+
+/// Whether a record is the result of a step or a base image. What no image was made of yet may be mutable still.
+fn is_result(record: &CacheRecord) -> bool {
+    record.kind.as_str() == "regular"
 }
 
 fn is_whole(listing: &Records) -> bool {
