@@ -9,6 +9,7 @@ mod replay;
 mod screen;
 mod session;
 mod signals;
+mod why;
 
 use clap::CommandFactory;
 
@@ -50,6 +51,7 @@ async fn command(cli: Cli) -> Result<(), Error> {
         Command::Build(args) => build(&cli, args, &around).await,
         Command::Replay(args) => replay(&cli, args, &around).await,
         Command::Demo(args) => demo(&cli, args, &around).await,
+        Command::Why(args) => why::run(&cli, args, &around),
         Command::Config(what) => configuration::run(*what, &cli.global, &around),
         Command::Completions { shell } => {
             // Into memory first: the generator panics where its writer fails, and a reader may be gone.
@@ -75,6 +77,7 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     let recorder = recorded.then(|| Recorder::start(recording(&config, &command), clock));
     let mut session = Session::new(clock, recorder);
     let mut signals = Signals::listen()?;
+    session.explainer = Some(why::Explainer::start(&command, clock));
     let running = build::start(command, &config, around, clock);
     let ended_by = match look.progress {
         Progress::Tui => {

@@ -131,6 +131,8 @@ pub enum Command {
     Replay(Replay),
     /// Watch a bundled build: needs neither Docker nor a network
     Demo(Demo),
+    /// Say why a build's steps were not cached, and what would have avoided it
+    Why(Why),
     /// Show, check or describe the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -237,6 +239,23 @@ pub struct Demo {
     /// How fast: 8x, 0.5x, or max for no waiting at all
     #[arg(long, value_name = "SPEED", default_value = "1x")]
     pub speed: Speed,
+}
+
+const WHY_EXAMPLES: &str = "\
+Examples:
+  layertop why                     why the newest recorded build was not cached
+  layertop why build.jsonl.zst     the same of a recording
+  layertop why 20261122T0945 pip   of one of its layers: by layer, by number or by a part of the instruction
+  layertop why --progress json     for programs";
+
+/// `layertop why`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = WHY_EXAMPLES)]
+pub struct Why {
+    /// The build: a recording's path or name, or how it begins [default: the newest recording]
+    pub build: Option<String>,
+    /// The step: its layer's name, its number, or a part of its instruction
+    pub step: Option<String>,
 }
 
 /// The bundled builds: the four rows of Montage AI's table.

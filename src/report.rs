@@ -12,4 +12,5 @@ pub mod label;
 pub mod plain;
 pub mod styled;
 pub mod table;
+pub mod why;
 pub mod words;

@@ -2,6 +2,7 @@
 
 use tokio::sync::mpsc;
 
+use super::why::Explainer;
 use crate::clock::{Clock, Speed};
 use crate::event::{Cancelling, Event, Level, Notice, Stamped, Text, Time};
 use crate::model::Model;
@@ -41,13 +42,15 @@ pub(super) struct Session {
     pub(super) replay: Option<replay::State>,
     clock: Clock,
     recorder: Option<Recorder>,
+    /// Says why steps miss, in a live build.
+    pub(super) explainer: Option<Explainer>,
     /// Whether the recording's problem has been said.
     warned: bool,
 }
 
 impl Session {
     pub(super) fn new(clock: Clock, recorder: Option<Recorder>) -> Self {
-        Self { model: Model::default(), replay: None, clock, recorder, warned: false }
+        Self { model: Model::default(), replay: None, clock, recorder, explainer: None, warned: false }
     }
 
     /// Takes news; gives the events back, with layertop's own among them.
@@ -57,7 +60,20 @@ impl Session {
         }
         self.replay = update.replay.or(self.replay);
         let mut events = update.events;
+        // What is known of the misses is told before the end, so that who hears of the end knows all.
+        let end = events.iter().position(|event| matches!(event.event, Event::Ended(_)));
+        let tail = events.split_off(end.unwrap_or(events.len()));
         self.model.apply_all(&events);
+        if let Some(explainer) = &mut self.explainer
+            && let Some(news) = explainer.look(&self.model, !tail.is_empty())
+        {
+            let at = tail.first().map_or_else(|| self.clock.now(), |end| end.at);
+            let told = Stamped { at, event: Event::Reasons(Box::new(news)) };
+            self.model.apply(&told);
+            events.push(told);
+        }
+        self.model.apply_all(&tail);
+        events.extend(tail);
         if let Some(recorder) = &mut self.recorder {
             recorder.record(events.clone());
             if let Some(problem) = recorder.new_problem() {

@@ -22,7 +22,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Kind, Model, Phase, State, Step, StepId, Vertex};
-use crate::event::evidence::When;
+use crate::event::evidence::{CacheRecord, When};
 use crate::event::{CacheManifest, Digest, Platform, Records, Text};
 
 use fit::{Fit, Instruction};
@@ -121,6 +121,21 @@ impl Model {
     /// The builder's records of before the build, node by node, as far as they were listed.
     pub fn records_before(&self) -> &[Records] {
         &self.evidence.before
+    }
+
+    /// The builder's records of after the build, node by node: those that are new or were used.
+    pub fn records_after(&self) -> &[Records] {
+        &self.evidence.after
+    }
+
+    /// Whether a record can be the result of a step, by its description; none where that does not tell.
+    pub fn is_result(&self, step: &Step, record: &CacheRecord) -> Option<bool> {
+        let instruction = Instruction { name: &step.name, written: self.stack.written(step) };
+        match instruction.of_record(record) {
+            Fit::Yes => Some(true),
+            Fit::No => Some(false),
+            Fit::Maybe => None,
+        }
     }
 
     /// The caches in registries as they stood before the build.
