@@ -7,6 +7,7 @@
 //! Serialised, an event is one flat JSON object: `{"at": …, "type": "vertex", …}`; `docs/json.md` has the fields.
 
 pub mod builder;
+pub mod cluster;
 pub mod digest;
 pub mod mask;
 pub mod platform;
@@ -20,6 +21,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 pub use builder::BuilderSnapshot;
+pub use cluster::ClusterSnapshot;
 pub use digest::Digest;
 pub use mask::Mask;
 pub use platform::Platform;
@@ -68,6 +70,8 @@ pub enum Event {
     Registry(Box<Registry>),
     /// The builder and its nodes as they stand.
     Builder(Box<BuilderSnapshot>),
+    /// The Kubernetes cluster, its nodes and the pods that matter, as they stand.
+    Cluster(Box<ClusterSnapshot>),
 }
 
 /// What is built, with what. All of it is known before the first vertex.

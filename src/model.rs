@@ -2,9 +2,11 @@
 //! no sense is kept as it came, or left out.
 
 pub mod builder;
+pub mod cluster;
 pub mod layers;
 pub mod log;
 pub mod name;
+pub mod nodes;
 pub mod outcome;
 pub mod registry;
 mod shared;
@@ -20,6 +22,7 @@ use crate::event::{
     VertexUpdate, Warning, Watching,
 };
 pub use builder::Builder;
+pub use cluster::Cluster;
 pub use log::{Log, LogLine};
 pub use name::{Kind, StepName};
 pub use outcome::{Cache, Failure, Outcome, Transfer};
@@ -29,7 +32,7 @@ pub use state::{Activity, Counts, State};
 pub use vertex::{Phase, Vertex, VertexId};
 
 /// Memory that the output of all vertices together may take.
-const MOST_LOG_BYTES: usize = 12 << 20;
+const MOST_LOG_BYTES: usize = 4 << 20;
 
 /// Lines kept of what stands between the values of the stream, and notices kept.
 const MOST_LINES: usize = 2_000;
@@ -57,6 +60,7 @@ pub struct Model {
     watching: Watching,
     registry: RegistryHealth,
     builder: Builder,
+    cluster: Cluster,
 }
 
 impl Model {
@@ -92,6 +96,7 @@ impl Model {
             }
             Event::Registry(registry) => return self.registry.apply(*at, registry),
             Event::Builder(snapshot) => return self.builder.apply(*at, snapshot),
+            Event::Cluster(snapshot) => return self.cluster.apply(*at, snapshot),
             _ => {}
         }
         self.first.get_or_insert(*at);
@@ -115,7 +120,7 @@ impl Model {
             Event::Notice(notice) => self.notice(notice),
             Event::Cancelling(asked) => self.cancelling = self.cancelling.max(asked.count),
             Event::Ended(ended) => self.ended = Some((*at, ended.exit_code)),
-            Event::Watching(_) | Event::Registry(_) | Event::Builder(_) => {}
+            Event::Watching(_) | Event::Registry(_) | Event::Builder(_) | Event::Cluster(_) => {}
         }
     }
 
@@ -277,6 +282,11 @@ impl Model {
     /// The builder and its nodes.
     pub fn builder(&self) -> &Builder {
         &self.builder
+    }
+
+    /// The Kubernetes cluster.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
     }
 
     /// Arrival of the first event.

@@ -346,6 +346,7 @@ fn the_documents_examples_are_lines() {
     let known = [
         "builder",
         "cancelling",
+        "cluster",
         "ended",
         "header",
         "log",

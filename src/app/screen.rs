@@ -23,6 +23,9 @@ use crate::view::{self, Screen};
 /// A frame lasts at least so long, as in buildx's own display: it is enough for the eye, and for a line over SSH. Keys are
 /// answered at once.
 const FRAME: Duration = Duration::from_millis(150);
+/// While nothing but the clock moves in a live build a frame lasts so long: what it shows counts seconds, and drawing is most
+/// of what layertop costs beside the build. A replay may be faster than life.
+const BEAT: Duration = Duration::from_millis(500);
 /// How long the end of one scene stands before the next begins.
 const LOOK: Duration = Duration::from_secs(6);
 /// News taken before the next look at keys and signals.
@@ -60,6 +63,9 @@ impl Watch<'_> {
     pub(super) async fn run(mut self) -> Result<Left, Error> {
         let mut tick = tokio::time::interval(FRAME);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let builds = matches!(self.feed.steer, Steer::Build(_));
+        let mut beat = tokio::time::interval(if builds { BEAT } else { FRAME });
+        beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let (mut open, mut dirty) = (true, true);
         loop {
             let moves = dirty || view::ticks(&self.session.model);
@@ -78,7 +84,10 @@ impl Watch<'_> {
                     dirty = !self.draw()?;
                 }
                 // Before the news: they may come without end, and the screen must not stand still for them.
-                _ = tick.tick(), if moves => {
+                _ = tick.tick(), if dirty => {
+                    dirty = !self.draw()?;
+                }
+                _ = beat.tick(), if moves => {
                     dirty = !self.draw()?;
                 }
                 update = self.feed.updates.recv(), if open => {

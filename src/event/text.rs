@@ -190,7 +190,7 @@ impl Line {
     }
 
     /// Its styles.
-    pub(super) fn spans(&self) -> &[Span] {
+    pub(crate) fn spans(&self) -> &[Span] {
         &self.spans
     }
 

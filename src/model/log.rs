@@ -124,7 +124,14 @@ impl Log {
     }
 }
 
-/// Memory of a line, roughly: its text and what it takes to hold it.
+/// Memory of a line: its place in the log, and on the heap its text and its styles, each in an allocation of its own.
+/// Lines that arrived together share their text's allocation; that one is counted with each is what makes up for the
+/// lines that have gone and whose text still stands in it.
 fn cost(line: &Line) -> usize {
-    line.text().len() + size_of::<LogLine>() + 16
+    /// What an allocation takes beside its content: the counters of an `Arc`, the allocator's header, and what is
+    /// lost by rounding up.
+    const ALLOCATION: usize = 32;
+    let styles = size_of_val(line.spans());
+    let allocations = if styles == 0 { 1 } else { 2 };
+    size_of::<LogLine>() + line.text().len() + styles + allocations * ALLOCATION
 }

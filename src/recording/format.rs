@@ -25,6 +25,7 @@ const EVENT_TYPES: [&str; 13] = [
     "watching",
     "registry",
     "builder",
+    "cluster",
 ];
 
 /// What a recording says about itself in its first line.
@@ -177,6 +178,7 @@ mod tests {
             Event::Watching(crate::event::Watching::default()),
             Event::Registry(Box::default()),
             Event::Builder(Box::default()),
+            Event::Cluster(Box::default()),
         ]
     }
 
@@ -196,6 +198,7 @@ mod tests {
             Event::Watching(_) => "watching",
             Event::Registry(_) => "registry",
             Event::Builder(_) => "builder",
+            Event::Cluster(_) => "cluster",
         }
     }
 

@@ -36,6 +36,9 @@ impl Cell {
 }
 
 /// One line on the way: a text with spans as long as it is only appended to, columns once something is written over.
+///
+/// A progress bar goes back to the line's start and writes all of it again, each time as wide or wider. So what a CR leaves
+/// stands aside, and is looked at again only where what is written over it stays narrower.
 #[derive(Debug)]
 pub(super) struct Row {
     text: String,
@@ -44,6 +47,8 @@ pub(super) struct Row {
     marks: usize,
     /// Columns of the text.
     width: usize,
+    /// What stands under the text since a CR; it counts only where it is wider than the text.
+    under: Under,
     cells: Option<Vec<Cell>>,
     /// Room for columns: the lines of a progress bar need it one after the other.
     spare: Vec<Cell>,
@@ -54,6 +59,22 @@ pub(super) struct Row {
     joined: bool,
     cut: bool,
     limit: usize,
+}
+
+/// A text that is about to be written over, from its start on.
+#[derive(Debug, Default)]
+struct Under {
+    text: String,
+    spans: Vec<Span>,
+    width: usize,
+}
+
+impl Under {
+    fn clear(&mut self) {
+        self.text.clear();
+        self.spans.clear();
+        self.width = 0;
+    }
 }
 
 impl Default for Row {
@@ -70,6 +91,7 @@ impl Row {
             spans: Vec::new(),
             marks: 0,
             width: 0,
+            under: Under::default(),
             cells: None,
             spare: Vec::new(),
             cursor: 0,
@@ -157,6 +179,14 @@ impl Row {
     /// CR.
     pub(super) fn carriage_return(&mut self) {
         self.cursor = 0;
+        if self.cells.is_none() && self.width >= self.under.width {
+            std::mem::swap(&mut self.text, &mut self.under.text);
+            std::mem::swap(&mut self.spans, &mut self.under.spans);
+            self.under.width = self.width;
+            self.text.clear();
+            self.spans.clear();
+            (self.width, self.marks) = (0, 0);
+        }
     }
 
     /// BS.
@@ -167,6 +197,9 @@ impl Row {
     /// TAB: over what is there, then with spaces, to the next multiple of 8.
     pub(super) fn tab(&mut self) {
         let stop = (self.cursor / 8 + 1) * 8;
+        if self.under.width > self.cursor {
+            self.cells();
+        }
         self.cursor = stop.min(self.width()).max(self.cursor);
         let spaces = "        ".get(..stop - self.cursor).unwrap_or_default();
         if !spaces.is_empty() {
@@ -207,6 +240,7 @@ impl Row {
             cells.clear();
             self.spare = cells;
         }
+        self.under.clear();
         (self.width, self.marks) = (0, 0);
         (self.joined, self.cut) = (false, false);
     }
@@ -214,8 +248,17 @@ impl Row {
     /// The line as it stands, masked. In an `unfinished` one, as in one that was cut, a value can have arrived by half.
     pub(super) fn line(&self, mask: &Mask, unfinished: bool) -> Line {
         // Most lines were only appended to and hold nothing to mask: there is nothing to edit.
-        if self.is_appending() && !self.joined && !self.cut && mask.is_quiet_so_far(&self.text) {
-            return Line::from_parts(&self.text, self.spans.iter().copied());
+        if !self.joined && !self.cut {
+            let (text, spans) = if self.width == 0 && self.cells.is_none() {
+                // A CR was the last thing: what it leaves still stands.
+                (&self.under.text, &self.under.spans)
+            } else {
+                (&self.text, &self.spans)
+            };
+            let whole = self.is_appending() && (self.width == 0 || self.width >= self.under.width);
+            if whole && mask.is_quiet_so_far(text) {
+                return Line::from_parts(text, spans.iter().copied());
+            }
         }
         let mut draft = self.draft();
         let end = (unfinished || self.cut).then_some(draft.text.len());
@@ -231,6 +274,8 @@ impl Row {
     pub(super) fn draft(&self) -> Draft {
         let mut draft = if let Some(cells) = &self.cells {
             flatten(cells, self.cursor)
+        } else if self.under.width > self.width {
+            flatten(&self.columns(Vec::new()), self.cursor)
         } else {
             let cursor = if self.cursor < self.width { self.offset() } else { self.text.len() };
             Draft { text: self.text.clone(), spans: self.spans.clone(), cursor }
@@ -253,7 +298,7 @@ impl Row {
     }
 
     fn width(&self) -> usize {
-        self.cells.as_ref().map_or(self.width, Vec::len)
+        self.cells.as_ref().map_or(self.width.max(self.under.width), Vec::len)
     }
 
     fn is_appending(&self) -> bool {
@@ -332,14 +377,30 @@ impl Row {
 
     /// The line as columns, from now on.
     fn cells(&mut self) -> &mut Vec<Cell> {
-        let Self { cells, spare, text, spans, .. } = self;
-        cells.get_or_insert_with(|| {
-            let mut cells = std::mem::take(spare);
-            unfold(text, spans, &mut cells);
-            text.clear();
-            spans.clear();
-            cells
-        })
+        if self.cells.is_none() {
+            let spare = std::mem::take(&mut self.spare);
+            self.cells = Some(self.columns(spare));
+            self.text.clear();
+            self.spans.clear();
+            self.under.clear();
+        }
+        self.cells.get_or_insert_default()
+    }
+
+    /// The text, with what it leaves of that under it, as columns. `cells` is room for them.
+    fn columns(&self, mut cells: Vec<Cell>) -> Vec<Cell> {
+        if self.under.width <= self.width {
+            unfold(&self.text, &self.spans, &mut cells);
+            return cells;
+        }
+        unfold(&self.under.text, &self.under.spans, &mut cells);
+        let mut over = Vec::new();
+        unfold(&self.text, &self.spans, &mut over);
+        if let Some(last) = over.len().checked_sub(1) {
+            vacate(&mut cells, last);
+        }
+        cells.splice(..over.len(), over);
+        cells
     }
 }
 
