@@ -10,6 +10,7 @@ mod replay;
 mod screen;
 mod session;
 mod signals;
+mod status;
 mod thin;
 
 use clap::CommandFactory;
@@ -53,6 +54,7 @@ async fn command(cli: Cli) -> Result<(), Error> {
         Command::Build(args) => build(&cli, args, &around).await,
         Command::Replay(args) => replay(&cli, args, &around).await,
         Command::Demo(args) => demo(&cli, args, &around).await,
+        Command::Status(args) => status(&cli, args, &around).await,
         Command::Config(what) => configuration::run(*what, &cli.global, &around),
         Command::Completions { shell } => {
             // Into memory first: the generator panics where its writer fails, and a reader may be gone.
@@ -114,6 +116,18 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
             if code == 0 { told } else { Err(Error::Exit(code)) }
         }
     }
+}
+
+async fn status(cli: &Cli, args: &cli::Status, around: &Surroundings) -> Result<(), Error> {
+    let typed = cli::Build {
+        registry: args.registry.clone(),
+        builder: args.builder.clone(),
+        ..cli::Build::default()
+    };
+    let config = Config::load(&cli.global, Some(&typed), around)?;
+    let look = Look::of(&config, around);
+    let command = BuildCommand::new(&config, &[], Program::default(), around, &secrets::read_file)?;
+    status::run(Targets::of(&config, &command, around), look, args.watch).await
 }
 
 fn recording(config: &Config, command: &BuildCommand) -> Settings {

@@ -21,6 +21,7 @@ Examples:
   layertop build                         build what layertop.toml says, layer by layer on the screen
   TAG=my-feature layertop build          the same under another tag
   layertop build --dry-run               print the docker command and run nothing
+  layertop status                        how registry, nodes and builder are
   layertop build --progress plain        lines for a CI log; the default where there is no terminal
   layertop build -- --no-cache .         what follows -- goes to docker buildx build
   layertop replay build.jsonl.zst        watch a build again
@@ -28,6 +29,7 @@ Examples:
 Exit codes:
   0        success
   2        the command line or the configuration is wrong
+  3        layertop status: something is wrong
   4        no engine, builder or registry is to be found
   128 + n  ended by signal n
   others   those of docker buildx: 1 the build failed, 130 it was cancelled, …";
@@ -131,6 +133,9 @@ pub enum Command {
     Replay(Replay),
     /// Watch a bundled build: needs neither Docker nor a network
     Demo(Demo),
+    /// Say how registry, nodes and builder are: 3 where something is wrong
+    #[command(long_about = STATUS_HELP)]
+    Status(Status),
     /// Show, check or describe the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -219,6 +224,34 @@ pub struct Replay {
     /// End with the exit code of the recorded build
     #[arg(long)]
     pub exit_code: bool,
+}
+
+const STATUS_HELP: &str = "\
+Say how registry, nodes and builder are.
+
+Each part is asked at once, and what has not answered within 12 s has its silence told. Exit code 0: all is well; 3: something \
+is not. A part that is not configured is not wrong; the line says what to add to layertop.toml.";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  layertop status
+  layertop status --watch
+  layertop status --progress json | jq .registry.cache
+  REGISTRY=127.0.0.1:5000 layertop status --progress quiet || echo something is wrong";
+
+/// `layertop status`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = STATUS_EXAMPLES)]
+pub struct Status {
+    /// Go on, and say it again whenever something changes
+    #[arg(long, short)]
+    pub watch: bool,
+    /// Registry of the image
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub registry: Option<String>,
+    /// buildx builder [default: buildx's current one]
+    #[arg(long, value_name = "NAME")]
+    pub builder: Option<String>,
 }
 
 const DEMO_EXAMPLES: &str = "\

@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 
 use super::around::Around;
-use super::thin::Thin;
+use super::thin::{self, Thin};
 use crate::clock::{Clock, Speed};
 use crate::event::{Cancelling, Event, Level, Notice, Stamped, Text, Time};
 use crate::model::Model;
@@ -59,7 +59,14 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(clock: Clock, recorder: Option<Recorder>) -> Self {
-        Self { model: Model::default(), replay: None, clock, recorder, thin: Thin::default(), warned: false }
+        Self {
+            model: Model::default(),
+            replay: None,
+            clock,
+            recorder,
+            thin: Thin::every(thin::APART),
+            warned: false,
+        }
     }
 
     /// Takes news; gives the events back, with layertop's own among them.
