@@ -1,5 +1,6 @@
 //! Wires everything: the command line to a feed, a feed to a front end, the end to an exit code.
 
+mod around;
 mod build;
 mod configuration;
 mod inputs;
@@ -9,6 +10,7 @@ mod replay;
 mod screen;
 mod session;
 mod signals;
+mod thin;
 
 use clap::CommandFactory;
 
@@ -22,6 +24,7 @@ use crate::source::buildx::{BuildCommand, Program, secrets};
 use crate::terminal::Display;
 use crate::ui::keys::Action;
 use crate::ui::{ReplayStatus, Scene, Ui};
+use around::Targets;
 use build::End;
 use inputs::Inputs;
 use look::Look;
@@ -75,7 +78,8 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     let recorder = recorded.then(|| Recorder::start(recording(&config, &command), clock));
     let mut session = Session::new(clock, recorder);
     let mut signals = Signals::listen()?;
-    let running = build::start(command, &config, around, clock);
+    let targets = Targets::of(&config, &command, around);
+    let running = build::start(command, &config, around, targets, clock);
     let ended_by = match look.progress {
         Progress::Tui => {
             let mut stage = Stage::take(look)?;
