@@ -16,7 +16,11 @@ const STYLES: Styles = Styles::styled()
     .placeholder(AnsiColor::Yellow.on_default());
 
 const EXAMPLES: &str = "\
+Without a command: the dashboard of the project around you, with the last build and how registry, nodes and
+builder are. It starts nothing; where there is no terminal it prints what layertop status prints.
+
 Examples:
+  layertop                               the dashboard
   layertop demo                          see it without Docker: bundled recordings, no network
   layertop build                         build what layertop.toml says, layer by layer on the screen
   TAG=my-feature layertop build          the same under another tag
@@ -29,7 +33,7 @@ Examples:
 Exit codes:
   0        success
   2        the command line or the configuration is wrong
-  3        layertop status: something is wrong
+  3        layertop status, or no command without a terminal: something is wrong
   4        no engine, builder or registry is to be found
   128 + n  ended by signal n
   others   those of docker buildx: 1 the build failed, 130 it was cancelled, …";
@@ -58,8 +62,6 @@ pub fn parse() -> Cli {
     long_about = None,
     styles = STYLES,
     after_help = EXAMPLES,
-    subcommand_required = true,
-    arg_required_else_help = true,
     propagate_version = false,
     max_term_width = 100
 )]
@@ -67,9 +69,9 @@ pub struct Cli {
     /// What is asked of every command.
     #[command(flatten)]
     pub global: Global,
-    /// What to do.
+    /// What to do; none: the dashboard
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
 }
 
 /// Options that every command takes.
@@ -315,7 +317,7 @@ mod tests {
     fn what_follows_the_dashes_is_left_alone() {
         let cli = parse("layertop build -t x --progress plain -- -t a/b:c --progress=plain -- .").unwrap();
         assert_eq!(cli.global.progress, Some(Progress::Plain));
-        let Command::Build(build) = cli.command else { panic!("{cli:?}") };
+        let Some(Command::Build(build)) = cli.command else { panic!("{cli:?}") };
         assert_eq!(build.tag.as_deref(), Some("x"));
         assert_eq!(build.buildx, ["-t", "a/b:c", "--progress=plain", "--", "."]);
     }
@@ -333,13 +335,16 @@ mod tests {
 
     #[test]
     fn usage_errors_end_with_2() {
-        for line in
-            ["layertop", "layertop bild", "layertop build --speed", "layertop replay", "layertop demo x"]
-        {
+        for line in [
+            "layertop bild",
+            "layertop status x",
+            "layertop build --speed",
+            "layertop replay",
+            "layertop demo x",
+        ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }
-        let kind = parse("layertop").unwrap_err().kind();
-        assert_eq!(kind, ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
+        assert!(parse("layertop").unwrap().command.is_none(), "the dashboard");
         assert_eq!(parse("layertop --help").unwrap_err().exit_code(), 0);
     }
 

@@ -108,6 +108,8 @@ pub struct Ui {
     pub log: LogView,
     /// Where the replay stands, in a replay.
     pub replay: Option<ReplayStatus>,
+    /// Whether this is the dashboard: nothing is built, and the model is the last build, or none.
+    pub dashboard: bool,
     /// How things look.
     pub theme: Theme,
     /// What was just done, until the next key.
