@@ -249,7 +249,7 @@ impl Ui {
     }
 
     fn act(&mut self, action: Action, model: &Model, pages: Pages) -> Option<Effect> {
-        let running = model.outcome() == Outcome::Running && self.replay.is_none();
+        let running = model.outcome() == Outcome::Running && self.replay.is_none() && !self.dashboard;
         match action {
             Action::Quit if running => self.overlay = Overlay::Quit,
             Action::Interrupt if running => return Some(Effect::Cancel),

@@ -336,7 +336,7 @@ fn nodes(model: &Model, now: Time) -> Health {
     for (grade, fact, role) in platform_facts(&nodes) {
         health = health.fact(fact, role);
         if grade == Grade::Ill {
-            (health.grade, health.sign) = ill(health.sign.word);
+            (health.grade, health.sign) = ill("incomplete");
         }
     }
     if let Some(cluster) = model.cluster().snapshot()

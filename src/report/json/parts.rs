@@ -17,7 +17,7 @@ use crate::report::health::{Health, Part};
 /// What `layertop status` says.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Status {
-    /// `status`.
+    /// `health`.
     pub r#type: StatusType,
     /// Version of the status. A field that is only added is no new version.
     pub version: u64,
@@ -35,7 +35,7 @@ pub struct Status {
 #[serde(rename_all = "snake_case")]
 pub enum StatusType {
     /// The only one.
-    Status,
+    Health,
 }
 
 /// The parts around a build.
@@ -334,7 +334,7 @@ impl Status {
     /// How all stands at `now`.
     pub fn of(model: &Model, now: Time) -> Self {
         let well = Health::all(model, now).iter().all(|health| health.is_well(model));
-        Self { r#type: StatusType::Status, version: VERSION, at: now, well, parts: Parts::of(model, now) }
+        Self { r#type: StatusType::Health, version: VERSION, at: now, well, parts: Parts::of(model, now) }
     }
 
     /// On one line, ended by a line feed.
