@@ -4,6 +4,7 @@ mod build;
 mod configuration;
 mod inputs;
 mod lines;
+mod logs;
 mod look;
 mod replay;
 mod screen;
@@ -24,6 +25,7 @@ use crate::ui::keys::Action;
 use crate::ui::{ReplayStatus, Scene, Ui};
 use build::End;
 use inputs::Inputs;
+use logs::Asking;
 use look::Look;
 use screen::{Left, Watch};
 use session::{Feed, Session};
@@ -214,6 +216,7 @@ impl Stage {
             stay: false,
             leaving: false,
             signal: None,
+            asking: Asking::default(),
             more: false,
         }
     }

@@ -9,6 +9,7 @@ use ratatui::widgets::Widget;
 use tokio::time::MissedTickBehavior;
 
 use super::inputs::Inputs;
+use super::logs::Asking;
 use super::session::{Feed, Session, Steer, Update};
 use super::signals::{Number, Signals};
 use crate::error::Error;
@@ -54,6 +55,8 @@ pub(super) struct Watch<'a> {
     pub(super) stay: bool,
     pub(super) leaving: bool,
     pub(super) signal: Option<Number>,
+    /// Whom to ask for the last words of a part.
+    pub(super) asking: Asking,
     /// Whether another scene follows when this one has been seen.
     pub(super) more: bool,
 }
@@ -89,6 +92,10 @@ impl Watch<'_> {
                 }
                 _ = beat.tick(), if moves => {
                     dirty = !self.draw()?;
+                }
+                (of, answer) = self.asking.next() => {
+                    self.ui.logs_came(&of, answer);
+                    dirty = true;
                 }
                 update = self.feed.updates.recv(), if open => {
                     open = update.is_some();
@@ -182,6 +189,7 @@ impl Watch<'_> {
                 return Ok(Some(Left::Scene(action)));
             }
             Effect::Replay(action) => self.control(action),
+            Effect::Logs(of) => self.asking.ask(of),
         }
         Ok(None)
     }
