@@ -288,7 +288,8 @@ impl Ui {
     fn look(&mut self, focus: Focus, model: &Model) {
         match focus {
             Focus::Part(part) if !parts::is_shown(model, part) => {
-                self.message = Some(format!("nothing is known of the {} here: it is not watched", part.name()));
+                self.message =
+                    Some(format!("nothing is known of the {} here: it is not watched", part.name()));
                 return;
             }
             Focus::Part(part) => self.parts.tab = part,

@@ -146,7 +146,9 @@ impl Screen<'_> {
         alerts::render(self, areas.alerts, buf);
         let looking_elsewhere = self.ui.cursor.is_some() || self.ui.log.top.is_some();
         match self.model.failure() {
-            _ if let Some(part) = parts::instead_of_log(self, form) => parts::tabs(self, part, areas.log, buf),
+            _ if let Some(part) = parts::instead_of_log(self, form) => {
+                parts::tabs(self, part, areas.log, buf)
+            }
             Some(failure) if !looking_elsewhere => failure::render(self, &failure, areas.log, buf),
             None if !looking_elsewhere && self.is_over() => summary::render(self, areas.log, buf),
             _ => log::render(self, areas.log, buf),

@@ -233,14 +233,7 @@ pub(super) fn tabs(screen: &Screen<'_>, part: Part, area: Rect, buf: &mut Buffer
     content(screen, part, &health, Line::from(spans), area, buf);
 }
 
-fn content(
-    screen: &Screen<'_>,
-    part: Part,
-    health: &Health,
-    title: Line<'_>,
-    area: Rect,
-    buf: &mut Buffer,
-) {
+fn content(screen: &Screen<'_>, part: Part, health: &Health, title: Line<'_>, area: Rect, buf: &mut Buffer) {
     if area.height == 0 {
         return;
     }

@@ -149,7 +149,8 @@ pub(crate) fn tags(now: Time, count: usize) -> Tags {
 
 fn counters(now: Time, n: u32) -> Counters {
     // Work that comes and goes.
-    let sum = |per: u64| (1..=u64::from(n)).map(|i| per * [1, 3, 7, 8, 8, 6, 2, 1][i as usize % 8]).sum::<u64>();
+    let sum =
+        |per: u64| (1..=u64::from(n)).map(|i| per * [1, 3, 7, 8, 8, 6, 2, 1][i as usize % 8]).sum::<u64>();
     Counters {
         at: now,
         cpu_ns: Some(sum(1_800_000_000)),
@@ -191,7 +192,12 @@ fn usage(now: Time, n: u32) -> Usage {
         largest: vec![
             record(9_800_000_000, UsageKind::Steps, "[linux/arm64 4/9] RUN conda install librosa numba", 40),
             record(9_100_000_000, UsageKind::Steps, "[linux/amd64 4/9] RUN conda install librosa numba", 40),
-            record(4_200_000_000, UsageKind::CacheMounts, "cached mount /root/.cache/pip from exec /bin/sh", 7_000),
+            record(
+                4_200_000_000,
+                UsageKind::CacheMounts,
+                "cached mount /root/.cache/pip from exec /bin/sh",
+                7_000,
+            ),
             record(2_900_000_000, UsageKind::Imported, "imported sha256:9855648725d71dd6b910", 90_000),
         ],
     }
@@ -225,8 +231,19 @@ fn node(name: &str, now: Time, n: u32) -> BuilderNode {
         platforms: vec![platform("linux/amd64"), platform("linux/arm64")],
         native: Some(platform("linux/amd64")),
         gc: vec![
-            GcRule { filters: vec!["type==source.local".into()], keep_ms: 172_800_000, max_used: 512_000_000, ..GcRule::default() },
-            GcRule { reserved: 5_000_000_000, max_used: 60_000_000_000, min_free: 20_000_000_000, all: true, ..GcRule::default() },
+            GcRule {
+                filters: vec!["type==source.local".into()],
+                keep_ms: 172_800_000,
+                max_used: 512_000_000,
+                ..GcRule::default()
+            },
+            GcRule {
+                reserved: 5_000_000_000,
+                max_used: 60_000_000_000,
+                min_free: 20_000_000_000,
+                all: true,
+                ..GcRule::default()
+            },
         ],
         engine: Some(EngineFacts {
             version: "28.5.1".into(),
@@ -282,7 +299,9 @@ pub(crate) fn registry_slow(around: &mut Around) {
 pub(crate) fn cache_too_large(around: &mut Around) {
     let Some(cache) = around.registry.as_mut().and_then(|registry| registry.cache.as_mut()) else { return };
     cache.state = CacheState::TooLarge;
-    cache.reason = "the cache's config is over 1 MiB, so no build can import it: export with mode=min or less platforms".into();
+    cache.reason =
+        "the cache's config is over 1 MiB, so no build can import it: export with mode=min or less platforms"
+            .into();
     cache.config_bytes = 1_900_000;
     cache.platforms[1].held = 3;
 }
@@ -306,7 +325,8 @@ pub(crate) fn builder_oom(around: &mut Around) {
     (node.state, node.latency_us, node.active) = (Health::OomKilled, None, None);
     (node.reason, node.hint) = (builder.reason.clone(), builder.hint.clone());
     let Some(container) = &mut node.container else { return };
-    container.finished = container.counters.as_ref().map(|counters| counters.at.minus(Duration::from_secs(240)));
+    container.finished =
+        container.counters.as_ref().map(|counters| counters.at.minus(Duration::from_secs(240)));
     container.status = "exited".into();
     container.exit_code = Some(137);
     (container.oom_killed, container.restarts, container.counters) = (true, 2, None);
@@ -337,7 +357,8 @@ pub(crate) fn one_node_dead(around: &mut Around) {
         hint: "ssh build@arm-1 docker info".into(),
         ..BuilderNode::default()
     });
-    builder.platforms[1] = PlatformPlace { platform: platform("linux/arm64"), node: None, execution: Execution::Unsupported };
+    builder.platforms[1] =
+        PlatformPlace { platform: platform("linux/arm64"), node: None, execution: Execution::Unsupported };
 }
 
 /// The registry lives in a cluster, of which one node is not ready; and its pod ends again and again.
@@ -452,6 +473,10 @@ pub(crate) fn huge(around: &mut Around) {
     usage.total.records = 20_000;
     let one = usage.largest[0].clone();
     usage.largest = (0..20_000)
-        .map(|n| UsageRecord { bytes: 9_800_000_000 / (n + 1), description: format!("[4/9] RUN make {n}").as_str().into(), ..one.clone() })
+        .map(|n| UsageRecord {
+            bytes: 9_800_000_000 / (n + 1),
+            description: format!("[4/9] RUN make {n}").as_str().into(),
+            ..one.clone()
+        })
         .collect();
 }

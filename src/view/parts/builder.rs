@@ -2,10 +2,11 @@
 
 use super::Place;
 use super::gauge::{bar, growth, join, latency, of, percent, rate, role, spark};
-use super::lines::Lines;
+use super::lines::{LABEL, Lines};
 use crate::event::Time;
 use crate::event::builder::{
-    ActiveBuild, BuilderNode, BuilderSnapshot, Container, GcRule, Health as State, Usage, UsageKind, UsageRecord,
+    ActiveBuild, BuilderNode, BuilderSnapshot, Container, GcRule, Health as State, Usage, UsageKind,
+    UsageRecord,
 };
 use crate::model::builder::{History, Rates};
 use crate::report::health::{self, Health};
@@ -14,6 +15,8 @@ use crate::report::words::{self, Role};
 
 /// Lines of a reason where there is not room for everything.
 const REASON: usize = 2;
+/// Columns of a number before its course.
+const NUMBER: usize = 13;
 /// Bytes a second that fill a sparkline's column, unless there were more.
 const BUSY: f64 = 20e6;
 
@@ -25,30 +28,30 @@ pub(super) fn lines<'a>(place: &Place<'a>, health: &Health) -> Option<Lines<'a>>
     lines.wrapped(builder.reason.as_str(), role, place.width, most);
     lines.wrapped(builder.hint.as_str(), Role::Plain, place.width, most);
     lines.head_ends();
-    let driver = if builder.driver.is_empty() { String::new() } else { format!(" · {}", builder.driver) };
-    let name = StyledLine::new().with(builder.name.as_str(), Role::Plain).with(driver, Role::Dim);
     if place.full {
+        let driver =
+            if builder.driver.is_empty() { String::new() } else { format!(" · {}", builder.driver) };
+        let name = StyledLine::new().with(builder.name.as_str(), Role::Plain).with(driver, Role::Dim);
         lines.fact("name", name);
         for node in &builder.nodes {
             all_of(place, builder, node, &mut lines);
         }
         return Some(lines);
     }
-    lines.push(name.cut(place.width, place.ascii));
-    active(place, builder, &mut lines);
     match builder.nodes.as_slice() {
-        [only] => work(place, only, &mut lines),
+        [only] => work(place, builder, only, &mut lines),
         several => {
             for node in several {
                 lines.push(node_line(place, node));
             }
+            active(place, builder, &mut lines);
         }
     }
     Some(lines)
 }
 
 /// One node, where it is the only one.
-fn work(place: &Place<'_>, node: &BuilderNode, lines: &mut Lines<'_>) {
+fn work(place: &Place<'_>, builder: &BuilderSnapshot, node: &BuilderNode, lines: &mut Lines<'_>) {
     let mut version = StyledLine::new();
     if let Some(known) = version_of(node) {
         version.push(format!("BuildKit {known}"), Role::Plain);
@@ -58,10 +61,17 @@ fn work(place: &Place<'_>, node: &BuilderNode, lines: &mut Lines<'_>) {
         version = join(version.with(dot, Role::Dim), &life(container, place.now));
     }
     if version.width() > 0 {
-        lines.push(version);
+        lines.push(version.with(format!(" · {}", builder.driver), Role::Dim));
     }
-    gauges(place, node, lines);
-    usage_in_short(place, node, lines);
+    active(place, builder, lines);
+    cpu_and_memory(place, node, lines);
+    if let Some(usage) = &node.usage {
+        lines.fact("cache", cache_in_short(place, node, usage));
+    }
+    flows(place, node, lines);
+    if let Some(usage) = &node.usage {
+        usage_in_short(place, node, usage, lines);
+    }
 }
 
 /// Distributions build `BuildKit` as `v0.0.0+unknown`.
@@ -94,33 +104,56 @@ fn life(container: &Container, now: Time) -> StyledLine {
     line
 }
 
-/// CPU, memory, disk and network, each with its course where it has one.
-fn gauges(place: &Place<'_>, node: &BuilderNode, lines: &mut Lines<'_>) {
+/// How wide a course is beside its number.
+fn course_width(place: &Place<'_>) -> usize {
+    place.width.saturating_sub(LABEL + 16).clamp(6, 60)
+}
+
+/// A number with its course so far.
+fn course(
+    place: &Place<'_>,
+    node: &BuilderNode,
+    line: StyledLine,
+    value: fn(&Rates) -> Option<f64>,
+    full: f64,
+) -> StyledLine {
+    let Some(history) = place.model.builder().history(&node.name) else { return line };
+    // What nobody measured is no fault.
+    let values = history.rates().map(|rates| Some(value(rates).unwrap_or(0.0)));
+    join(line.with("  ", Role::Plain), &spark(values, course_width(place), full, place.ascii))
+}
+
+fn now(place: &Place<'_>, node: &BuilderNode) -> Rates {
+    let history = place.model.builder().history(&node.name);
+    history.and_then(History::now).copied().unwrap_or_default()
+}
+
+fn cpu_and_memory(place: &Place<'_>, node: &BuilderNode, lines: &mut Lines<'_>) {
     let counters = node.container.as_ref().and_then(|container| container.counters.as_ref());
     let Some(counters) = counters else { return };
-    let empty = History::default();
-    let history = place.model.builder().history(&node.name).unwrap_or(&empty);
-    let now = history.now().copied().unwrap_or_default();
-    let wide = place.width.saturating_sub(28).clamp(6, 60);
-    let course = |line: StyledLine, value: fn(&Rates) -> Option<f64>, full: f64| {
-        // What nobody measured is no fault.
-        let values = history.rates().map(|rates| Some(value(rates).unwrap_or(0.0)));
-        join(line.with("  ", Role::Plain), &spark(values, wide, full, place.ascii))
-    };
     let cpus = node.engine.as_ref().and_then(|engine| engine.cpus).map_or(1.0, f64::from);
-    let text = now.cpus.map_or_else(|| "–".to_owned(), |cpus| format!("{cpus:.1}"));
-    let used = StyledLine::new().with(words::pad_left(&text, 6), Role::Plain).with(format!(" of {cpus:<6.0}"), Role::Dim);
-    lines.fact("cpu", course(used, |rates| rates.cpus, cpus));
-    if let Some(memory) = counters.memory {
-        let share = counters.memory_limit.filter(|limit| *limit > 0).map(|limit| memory as f64 / limit as f64);
-        let tone = share.map_or(Role::Plain, role);
-        let text = counters.memory_limit.map_or_else(|| words::bytes(memory), |limit| of(memory, limit));
-        let mut line = StyledLine::new().with(words::pad_right(&words::pad_left(&text, 16), 16), tone);
-        if let Some(share) = share {
-            line = join(line.with(" ", Role::Plain), &bar(share, wide.min(20), place.ascii));
-        }
-        lines.fact("memory", line);
-    }
+    let text = now(place, node).cpus.map_or_else(|| "–".to_owned(), |cpus| format!("{cpus:.1}"));
+    let used = StyledLine::new().with(format!("{text:>4}"), Role::Plain);
+    let used = used.with(words::pad_right(&format!(" of {cpus:.0}"), NUMBER - 4), Role::Dim);
+    lines.fact("cpu", course(place, node, used, |rates| rates.cpus, cpus));
+    let Some(memory) = counters.memory else { return };
+    let limit = counters.memory_limit.filter(|limit| *limit > 0);
+    let share = limit.map(|limit| memory as f64 / limit as f64);
+    let text = limit.map_or_else(|| words::bytes(memory), |limit| of(memory, limit));
+    let line = StyledLine::new().with(words::pad_right(&text, NUMBER), share.map_or(Role::Plain, role));
+    let wide = course_width(place).min(20);
+    lines.fact(
+        "memory",
+        match share {
+            Some(share) => join(line.with("  ", Role::Plain), &bar(share, wide, place.ascii)),
+            None => line,
+        },
+    );
+}
+
+/// What goes to and from disks and the network.
+fn flows(place: &Place<'_>, node: &BuilderNode, lines: &mut Lines<'_>) {
+    let now = now(place, node);
     let both = |a: Option<f64>, b: Option<f64>| a.zip(b).map(|(a, b)| a + b);
     let flows: [(&str, Option<f64>, fn(&Rates) -> Option<f64>); 2] = [
         ("disk", both(now.disk_read, now.disk_written), |r| Some(r.disk_read? + r.disk_written?)),
@@ -129,32 +162,33 @@ fn gauges(place: &Place<'_>, node: &BuilderNode, lines: &mut Lines<'_>) {
     for (name, flow, value) in flows {
         // On the host's network nobody counts.
         let Some(flow) = flow else { continue };
-        let line = StyledLine::new().with(words::pad_right(&words::pad_left(&rate(flow), 8), 16), Role::Plain);
-        lines.fact(name, course(line, value, BUSY));
+        let line = StyledLine::new().with(words::pad_right(&rate(flow), NUMBER), Role::Plain);
+        lines.fact(name, course(place, node, line, value, BUSY));
     }
 }
 
-fn usage_in_short(place: &Place<'_>, node: &BuilderNode, lines: &mut Lines<'_>) {
-    let Some(usage) = &node.usage else { return };
-    lines.fact("cache", cache(node, usage));
-    let mut more = StyledLine::new();
-    more.push(format!("{} reclaimable", words::bytes(usage.reclaimable.bytes)), Role::Plain);
+/// `41 of 60 GB · 12 GB reclaimable`.
+fn cache_in_short(place: &Place<'_>, node: &BuilderNode, usage: &Usage) -> StyledLine {
+    let line = cache(node, usage).with(" · ", Role::Dim);
+    let bytes = words::bytes(usage.reclaimable.bytes);
+    let long = format!("{bytes} reclaimable");
+    let fits = LABEL + line.width() + words::width(&long) <= place.width;
+    line.with(if fits { long } else { format!("{bytes} prunable") }, Role::Plain)
+}
+
+fn usage_in_short(place: &Place<'_>, node: &BuilderNode, usage: &Usage, lines: &mut Lines<'_>) {
     let grown = place.model.builder().history(&node.name).and_then(History::growth);
-    if let Some(grown) = grown.filter(|grown| *grown != 0) {
-        more.push(format!(" · {} so far", growth(grown)), Role::Plain);
+    if let Some(grown) = grown {
+        let text = format!("{} in this session", growth(grown));
+        lines.fact("grown", StyledLine::new().with(text, Role::Plain));
     }
-    lines.fact("", more);
     let mut kinds: Vec<_> = usage.by_kind.iter().collect();
     kinds.sort_by_key(|kind| std::cmp::Reverse(kind.amount.bytes));
-    let mut line = StyledLine::new();
     for kind in kinds {
-        let text = format!("{} {}", kind_word(kind.kind), words::bytes(kind.amount.bytes));
-        if line.width() + words::width(&text) + 3 > place.width.saturating_sub(9) {
-            break;
-        }
-        line.push(if line.width() > 0 { " · " } else { "" }, Role::Dim).push(text, Role::Plain);
+        let bytes = words::pad_left(&words::bytes(kind.amount.bytes), words::BYTES_WIDTH);
+        let line = StyledLine::new().with("  ", Role::Plain).with(bytes, Role::Plain);
+        lines.push(line.with(format!("  {}", kind_word(kind.kind)), Role::Dim));
     }
-    lines.fact("of it", line);
 }
 
 /// `41 of 60 GB`.
@@ -201,10 +235,19 @@ fn state(place: &Place<'_>, state: State) -> StyledLine {
     StyledLine::new().with(sign.shape(place.ascii), sign.role)
 }
 
-/// The builds that run now; none is worth a line only where everything is said.
+/// The builds that run now, or that there is none: the line stays.
 fn active(place: &Place<'_>, builder: &BuilderSnapshot, lines: &mut Lines<'_>) {
-    for build in builder.nodes.iter().filter_map(|node| node.active.as_ref()).flatten().take(2) {
-        lines.push(build_line(place, build));
+    let known = builder.nodes.iter().filter_map(|node| node.active.as_ref());
+    let builds: Vec<&ActiveBuild> = known.clone().flatten().collect();
+    match builds.as_slice() {
+        [] if known.count() == 0 => {}
+        [] => lines.fact("builds", StyledLine::new().with("none now", Role::Dim)),
+        [first, more @ ..] => {
+            let line = build_line(place, first);
+            let also = if more.is_empty() { String::new() } else { format!("  and {} more", more.len()) };
+            let room = place.width.saturating_sub(LABEL + words::width(&also));
+            lines.fact("builds", line.cut(room, place.ascii).with(also, Role::Strong));
+        }
     }
 }
 
@@ -247,7 +290,8 @@ fn all_of<'a>(place: &Place<'a>, builder: &BuilderSnapshot, node: &'a BuilderNod
         lines.fact("runs in", name.with("  l shows its last lines", Role::Dim));
         lines.fact("life", life(container, place.now));
     }
-    gauges(place, node, lines);
+    cpu_and_memory(place, node, lines);
+    flows(place, node, lines);
     if let Some(builds) = &node.active {
         lines.section("Builds that run now", &words::count(builds.len(), "build"));
         lines.list(builds.len(), {
@@ -281,7 +325,8 @@ fn disk<'a>(place: &Place<'a>, node: &BuilderNode, usage: &'a Usage, lines: &mut
         let mut line = StyledLine::new().with(words::pad_right(name, 13), Role::Plain);
         line.push(words::pad_left(&words::bytes(amount.bytes), words::BYTES_WIDTH), Role::Plain);
         line = join(line.with("  ", Role::Plain), &bar(share, 20, place.ascii));
-        line.push(percent(Some(share)), Role::Plain).push(format!("  {:>6} records", amount.records), Role::Dim);
+        line.push(percent(Some(share)), Role::Plain)
+            .push(format!("  {:>6} records", amount.records), Role::Dim);
         lines.push(line);
     }
     if !node.gc.is_empty() {

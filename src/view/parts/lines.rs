@@ -11,7 +11,7 @@ use crate::report::words::{self, Role};
 use crate::ui::theme::Theme;
 
 /// Columns of the word before a fact.
-const LABEL: usize = 9;
+pub(super) const LABEL: usize = 8;
 
 /// What a pane says.
 #[derive(Default)]
@@ -105,7 +105,10 @@ impl<'a> Lines<'a> {
 }
 
 pub(super) fn draw_line(theme: Theme, line: &StyledLine, area: Rect, buf: &mut Buffer) {
-    let spans = line.pieces().map(|(text, role)| Span::styled(text, theme.style(role)));
+    let columns = usize::from(area.width);
+    let cut = (line.width() > columns).then(|| line.clone().cut(columns, theme.ascii));
+    let spans =
+        cut.as_ref().unwrap_or(line).pieces().map(|(text, role)| Span::styled(text, theme.style(role)));
     Line::from(spans.collect::<Vec<_>>()).render(area, buf);
 }
 

@@ -30,7 +30,7 @@ pub(super) fn lines<'a>(place: &Place<'a>, _health: &Health) -> Option<Lines<'a>
         api(place, cluster, &mut lines);
     }
     lines.head_ends();
-    platforms(&known.platforms, &mut lines);
+    platforms(place, &known.platforms, &mut lines);
     if known.rows.is_empty() {
         lines.push(StyledLine::new().with("no node is known", Role::Dim));
         return Some(lines);
@@ -48,6 +48,7 @@ pub(super) fn lines<'a>(place: &Place<'a>, _health: &Health) -> Option<Lines<'a>
         }
         return Some(lines);
     }
+    lines.push(short_head(place.width));
     let (rows, width, ascii, now) = (Rc::clone(&known), place.width, place.ascii, place.now);
     lines.list(order.len(), move |n| {
         let row = order.get(n).and_then(|at| rows.rows.get(*at));
@@ -71,32 +72,35 @@ fn api(place: &Place<'_>, cluster: &ClusterSnapshot, lines: &mut Lines<'_>) {
     lines.wrapped(cluster.hint.as_str(), Role::Plain, place.width, most);
 }
 
-/// What makes builds slow comes first: `linux/arm64: emulated on arm-builder`.
-fn platforms(platforms: &[PlatformRow], lines: &mut Lines<'_>) {
-    let mut all: Vec<&PlatformRow> = platforms.iter().collect();
-    all.sort_by_key(|row| match row.execution {
-        Execution::Unsupported => 0,
-        Execution::Emulated => 1,
-        Execution::Native | Execution::Unknown => 2,
-    });
+/// What makes builds slow comes first: `▲ linux/arm64: emulated on arm-builder`.
+fn platforms(place: &Place<'_>, platforms: &[PlatformRow], lines: &mut Lines<'_>) {
     let mut native = Vec::new();
-    for row in all {
-        let place = row.place().map_or(String::new(), |place| format!(" on {place}"));
+    let mut slow = false;
+    for row in platforms {
+        let on = row.place().map_or(String::new(), |name| format!(" on {name}"));
+        let long = row.platform.as_str();
+        let fits = words::width(long) + 13 + words::width(&on) <= place.width;
+        let name = if fits { long } else { row.platform.short() };
         match row.execution {
-            Execution::Unsupported => lines.push(
-                StyledLine::new().with(format!("{}: no node builds it", row.platform), Role::Bad),
-            ),
-            Execution::Emulated => lines.push(
-                StyledLine::new()
-                    .with(format!("{}: emulated", row.platform), Role::Warn)
-                    .with(place, Role::Plain),
-            ),
+            Execution::Unsupported => {
+                let shape = if place.ascii { "x" } else { "✗" };
+                lines.push(StyledLine::new().with(format!("{shape} {name}: no node builds it"), Role::Bad));
+            }
+            Execution::Emulated => {
+                let shape = if place.ascii { "!" } else { "▲" };
+                let line = StyledLine::new().with(format!("{shape} {name}: emulated"), Role::Warn);
+                lines.push(line.with(on, Role::Plain));
+            }
             Execution::Native => native.push(row.platform.to_string()),
             Execution::Unknown => {}
         }
+        slow |= matches!(row.execution, Execution::Unsupported | Execution::Emulated);
     }
-    if !native.is_empty() {
-        lines.push(StyledLine::new().with(format!("{}: native", native.join(", ")), Role::Dim));
+    // Where one is emulated, the others go without saying.
+    if !native.is_empty() && (place.full || !slow) {
+        let shape = if place.ascii { "*" } else { "●" };
+        let line = StyledLine::new().with(format!("{shape} "), Role::Good);
+        lines.push(line.with(format!("{}: native", native.join(", ")), Role::Plain));
     }
 }
 
@@ -134,44 +138,50 @@ fn shortage(shortage: Shortage) -> &'static str {
     }
 }
 
+/// Columns of a name in a narrow pane.
+fn name_width(width: usize) -> usize {
+    width.saturating_sub(19).clamp(8, 24)
+}
+
+/// What the columns of a narrow pane are.
+fn short_head(width: usize) -> StyledLine {
+    let name = name_width(width);
+    StyledLine::new().with(format!("  {:<name$} {:<6} {:>4} {:>4}", "node", "arch", "cpu", "mem"), Role::Dim)
+}
+
 /// A node in a narrow pane: of one that is well how busy it is, of one that is ill why.
 fn short(row: &NodeRow, width: usize, now: Time, ascii: bool) -> StyledLine {
-    let (shape, plain, word, role) = sign(row.state);
-    let name_width = (width / 2).clamp(8, 24);
-    let mut line = StyledLine::new().with(format!("{} ", if ascii { plain } else { shape }), role);
-    let name = words::truncate(row.name.as_str(), name_width);
-    line.push(words::pad_right(&name, name_width), Role::Plain);
+    let (shape, plain, word, tone) = sign(row.state);
+    let mut line = StyledLine::new().with(format!("{} ", if ascii { plain } else { shape }), tone);
+    let name = words::truncate(row.name.as_str(), name_width(width));
     if row.state > NodeState::Cordoned {
-        line.push(format!(" {word}"), role);
+        line.push(format!("{name} {word}"), tone);
         if let Some(since) = row.since {
-            line.push(format!(" {}", words::age(now.since(since))), role);
+            line.push(format!(" {}", words::age(now.since(since))), tone);
         }
         let mut why: Vec<&str> = row.shortages.iter().map(|short| shortage(*short)).collect();
         if why.is_empty() && !row.reason.is_empty() {
             why.push(row.reason.as_str());
         }
         if !why.is_empty() {
-            line.push(format!(": {}", why.join(", ")), role);
+            line.push(format!(": {}", why.join(", ")), tone);
         }
-        return line.cut(width, ascii);
+        return line;
     }
-    line.push(format!(" {:<6}", row.arch()), Role::Dim);
-    line = busy(line, row.cpu);
-    line = busy(line, row.memory);
+    line.push(words::pad_right(&name, name_width(width)), Role::Plain);
+    line.push(format!(" {:<6}", words::head(row.arch(), 6)), Role::Dim);
+    for gauge in [row.cpu, row.memory] {
+        let share = gauge.share();
+        line.push(percent(share), share.map_or(Role::Dim, role));
+    }
     let ours: Vec<&str> = row.pods.iter().map(|pod| pod.name.as_str()).collect();
-    if row.state == NodeState::Cordoned {
-        line.push(format!("  {word}"), role);
-    }
-    if !ours.is_empty() {
-        line.push(format!("  {}", ours.join(" ")), Role::Plain);
+    let more = if row.state == NodeState::Cordoned { word.to_owned() } else { ours.join(" ") };
+    // A name of which three letters are left says nothing.
+    if !more.is_empty() && line.width() + 10 <= width {
+        let role = if row.state == NodeState::Cordoned { tone } else { Role::Plain };
+        line.push(format!("  {more}"), role);
     }
     line.cut(width, ascii)
-}
-
-fn busy(mut line: StyledLine, gauge: Gauge) -> StyledLine {
-    let share = gauge.share();
-    line.push(percent(share), share.map_or(Role::Dim, role));
-    line
 }
 
 /// `load 1.2 of 8 · disk 41 GB free`.
@@ -184,7 +194,10 @@ fn load(engine: &EngineFacts) -> StyledLine {
     }
     if let Some(free) = engine.disk_free {
         let tight = engine.disk_total.is_some_and(|total| free < total / 10);
-        parts.push((format!("disk {} free", words::bytes(free)), if tight { Role::Warn } else { Role::Plain }));
+        parts.push((
+            format!("disk {} free", words::bytes(free)),
+            if tight { Role::Warn } else { Role::Plain },
+        ));
     }
     for (i, (text, role)) in parts.into_iter().enumerate() {
         line.push(if i > 0 { " · " } else { "" }, Role::Dim).push(text, role);
@@ -201,7 +214,8 @@ fn ill(place: &Place<'_>, nodes: &Nodes, lines: &mut Lines<'_>) {
     lines.section("What is wrong", &words::count(all, "node"));
     for row in nodes.ill().take(MOST_ILL) {
         let (shape, plain, word, role) = sign(row.state);
-        let since = row.since.map_or(String::new(), |since| format!(" {}", words::age(place.now.since(since))));
+        let since =
+            row.since.map_or(String::new(), |since| format!(" {}", words::age(place.now.since(since))));
         let reason = if row.reason.is_empty() { String::new() } else { format!(": {}", row.reason) };
         let shape = if place.ascii { plain } else { shape };
         lines.wrapped(&format!("{shape} {} {word}{since}{reason}", row.name), role, place.width, usize::MAX);
@@ -242,7 +256,12 @@ impl Columns {
         let longest = nodes.rows.iter().map(|row| words::width(row.name.as_str())).max().unwrap_or(0);
         let wide = place.width >= 110;
         let most = if wide { 36 } else { 20 };
-        Self { name: longest.clamp(8, most), bar: if wide { 10 } else { 0 }, version: wide, width: place.width }
+        Self {
+            name: longest.clamp(8, most),
+            bar: if wide { 10 } else { 0 },
+            version: wide,
+            width: place.width,
+        }
     }
 
     fn head(self) -> StyledLine {
@@ -323,22 +342,31 @@ fn machines(place: &Place<'_>, lines: &mut Lines<'_>) {
         if i == 0 {
             lines.section("Engines of the builder's nodes", "");
         }
-        lines.push(StyledLine::new().with(node.name.as_str(), Role::Strong).with(
-            format!("  {}", node.endpoint),
-            Role::Dim,
-        ));
+        lines.push(
+            StyledLine::new()
+                .with(node.name.as_str(), Role::Strong)
+                .with(format!("  {}", node.endpoint), Role::Dim),
+        );
         let mut first = StyledLine::new().with(format!("docker {}", engine.version), Role::Plain);
         first.push(engine.cpus.map(|n| format!(" · {n} CPUs")).unwrap_or_default(), Role::Plain);
-        first.push(engine.memory.map(|n| format!(" · {} memory", words::bytes(n))).unwrap_or_default(), Role::Plain);
-        let running = engine.running_containers.map(|n| format!(" · {} run", words::count(n as usize, "container")));
+        first.push(
+            engine.memory.map(|n| format!(" · {} memory", words::bytes(n))).unwrap_or_default(),
+            Role::Plain,
+        );
+        let running =
+            engine.running_containers.map(|n| format!(" · {} run", words::count(n as usize, "container")));
         lines.fact("engine", first.with(running.unwrap_or_default(), Role::Plain));
         if let Some(load) = engine.load_percent {
-            lines.fact("load", StyledLine::new().with(format!("{:.2} over a minute", f64::from(load) / 100.0), Role::Plain));
+            lines.fact(
+                "load",
+                StyledLine::new().with(format!("{:.2} over a minute", f64::from(load) / 100.0), Role::Plain),
+            );
         }
         lines.fact("waiting", pressure(engine));
         if let (Some(free), Some(total)) = (engine.disk_free, engine.disk_total) {
             let tight = free < total / 10;
-            let text = format!("{} free of {} at {}", words::bytes(free), words::bytes(total), engine.data_root);
+            let text =
+                format!("{} free of {} at {}", words::bytes(free), words::bytes(total), engine.data_root);
             lines.fact("disk", StyledLine::new().with(text, if tight { Role::Warn } else { Role::Plain }));
         }
     }

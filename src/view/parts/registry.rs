@@ -2,12 +2,12 @@
 
 use super::Place;
 use super::gauge::{ago, growth, join, latency, old, spark};
-use super::lines::Lines;
+use super::lines::{LABEL, Lines};
 use crate::event::Time;
 use crate::event::cluster::{Pod, PodState, RegistryService, ServiceVerdict};
 use crate::event::registry::{
-    AuthMode, CacheKind, CacheState, CacheTag, Change, ChangeKind, MOST_CONFIG_BYTES, Registry, RegistryState,
-    Tag,
+    AuthMode, CacheKind, CacheState, CacheTag, Change, ChangeKind, MOST_CONFIG_BYTES, Registry,
+    RegistryState, Tag,
 };
 use crate::report::health::Health;
 use crate::report::styled::StyledLine;
@@ -39,7 +39,7 @@ pub(super) fn lines<'a>(place: &Place<'a>, health: &Health) -> Option<Lines<'a>>
         service_facts(place, service, &mut lines);
     }
     if let Some(change) = registry.changes.last().filter(|_| !place.full) {
-        lines.fact("changed", change_line(change, place.now));
+        lines.fact("changed", change_line(change, place.now, place.full));
     }
     if !place.full {
         if let Some(tags) = &registry.tags {
@@ -61,7 +61,8 @@ fn why(
     lines: &mut Lines<'_>,
 ) {
     let most = if place.full { usize::MAX } else { REASON };
-    let role = if health.grade.is_fault() && !registry.state.is_well() { health.sign.role } else { Role::Plain };
+    let role =
+        if health.grade.is_fault() && !registry.state.is_well() { health.sign.role } else { Role::Plain };
     lines.wrapped(registry.reason.as_str(), role, place.width, most);
     if let Some(cache) = registry.cache.as_ref().filter(|cache| !cache.reason.is_empty()) {
         let role = if cache.state == CacheState::Absent { Role::Plain } else { Role::Warn };
@@ -91,15 +92,15 @@ fn address(registry: &Registry, lines: &mut Lines<'_>) {
 /// `3.1 ms  p95  9.0 ms  ▁▁▂▁`.
 fn answers(place: &Place<'_>, registry: &Registry) -> StyledLine {
     let mut line = StyledLine::new();
-    let room = place.width.saturating_sub(9);
+    let room = place.width.saturating_sub(LABEL);
     if let Some(known) = registry.latency {
         let answered = registry.answered.is_some_and(|answered| answered >= registry.asked);
         let last = if answered { latency(known.last_us) } else { "–".to_owned() };
-        line.push(words::pad_left(&last, 7), Role::Plain);
+        line.push(words::pad_left(&last, 6), Role::Plain);
         if place.full || room >= 50 {
-            line.push("  p50", Role::Dim).push(words::pad_left(&latency(known.p50_us), 8), Role::Plain);
+            line.push("  p50", Role::Dim).push(words::pad_left(&latency(known.p50_us), 7), Role::Plain);
         }
-        line.push("  p95", Role::Dim).push(words::pad_left(&latency(known.p95_us), 8), Role::Plain);
+        line.push("  p95", Role::Dim).push(words::pad_left(&latency(known.p95_us), 7), Role::Plain);
         if place.full {
             let of = words::count(known.samples as usize, "answer");
             line.push(format!("  of {of}"), Role::Dim);
@@ -121,7 +122,7 @@ fn cache_facts(place: &Place<'_>, cache: &CacheTag, lines: &mut Lines<'_>) {
         CacheState::NotCache => drop(line.push(format!("{} is no build cache", cache.name), Role::Warn)),
         CacheState::Unreadable => drop(line.push(format!("{} can't be read", cache.name), Role::Warn)),
         CacheState::Present | CacheState::TooLarge => {
-            line.push(words::pad_left(&words::bytes(cache.bytes), words::BYTES_WIDTH), Role::Plain);
+            line.push(words::bytes(cache.bytes), Role::Plain);
             line.push(format!(" · {} blobs", cache.blobs), Role::Plain);
             if let Some(newest) = cache.newest {
                 line.push(format!(" · {}", old(place.now.since(newest))), Role::Plain);
@@ -167,10 +168,7 @@ fn holds(place: &Place<'_>, cache: &CacheTag) -> StyledLine {
 fn config(place: &Place<'_>, cache: &CacheTag) -> StyledLine {
     let over = cache.config_bytes > MOST_CONFIG_BYTES;
     let mut line = StyledLine::new();
-    line.push(
-        words::pad_left(&words::bytes(cache.config_bytes), words::BYTES_WIDTH),
-        if over { Role::Warn } else { Role::Plain },
-    );
+    line.push(words::bytes(cache.config_bytes), if over { Role::Warn } else { Role::Plain });
     line.push(" of 1 MiB", Role::Dim);
     let kind = cache.kind.map(|kind| match kind {
         CacheKind::ImageManifest => "image manifest",
@@ -182,18 +180,16 @@ fn config(place: &Place<'_>, cache: &CacheTag) -> StyledLine {
     line
 }
 
+/// `412 MB · 2 min old · my-feature`: a name may be long, and stands where it can be cut.
 fn tag_in_short(tag: &Tag, now: Time) -> StyledLine {
-    let mut line = StyledLine::new().with(tag.name.as_str(), Role::Plain);
-    line.push(tag.bytes.map(|bytes| format!(" · {}", words::bytes(bytes))).unwrap_or_default(), Role::Plain);
-    line.push(
-        tag.created.map(|created| format!(" · {}", old(now.since(created)))).unwrap_or_default(),
-        Role::Plain,
-    );
-    line
+    let bytes = tag.bytes.map(words::bytes);
+    let age = tag.created.map(|created| old(now.since(created)));
+    let parts: Vec<String> = bytes.into_iter().chain(age).chain([tag.name.to_string()]).collect();
+    StyledLine::new().with(parts.join(" · "), Role::Plain)
 }
 
-/// `cache +1.2 MB, 3 blobs more · 2 min ago`.
-fn change_line(change: &Change, now: Time) -> StyledLine {
+/// `+1.2 MB · 2 min ago · buildcache`.
+fn change_line(change: &Change, now: Time, full: bool) -> StyledLine {
     let what = match (change.what, change.bytes) {
         (ChangeKind::Added, _) => "added".to_owned(),
         (ChangeKind::Moved, _) => "moved".to_owned(),
@@ -202,11 +198,14 @@ fn change_line(change: &Change, now: Time) -> StyledLine {
         (ChangeKind::CacheReplaced, None) => "replaced".to_owned(),
     };
     let role = if change.what == ChangeKind::Removed { Role::Warn } else { Role::Plain };
-    let mut line = StyledLine::new().with(format!("{} {what}", change.tag), role);
-    if change.added + change.removed > 0 {
-        line.push(format!(", {} blobs new, {} gone", change.added, change.removed), Role::Plain);
+    let when = words::pad_right(&ago(now.since(change.at)), if full { 10 } else { 0 });
+    let mut line = StyledLine::new().with(words::pad_right(&what, if full { 10 } else { 0 }), role);
+    line.push(" · ", Role::Dim).push(when, Role::Plain).push(" · ", Role::Dim);
+    line.push(change.tag.as_str(), Role::Plain);
+    if full && change.added + change.removed > 0 {
+        line.push(format!(" · {} blobs new, {} gone", change.added, change.removed), Role::Dim);
     }
-    line.with(format!(" · {}", ago(now.since(change.at))), Role::Dim)
+    line
 }
 
 /// `basic, signed in · TLS 1.3 · registry/2.0`.
@@ -247,11 +246,15 @@ fn service_facts<'a>(place: &Place<'a>, service: &'a RegistryService, lines: &mu
     lines.fact("pods", pods);
     if !service.service.is_empty() {
         let address = service.address.as_ref().map_or(String::new(), |address| format!(" {address}"));
-        let ends = service.endpoints.as_ref().map_or(String::new(), |ends| {
-            format!(" · {}", words::count(ends.len(), "endpoint"))
-        });
+        let ends = service
+            .endpoints
+            .as_ref()
+            .map_or(String::new(), |ends| format!(" · {}", words::count(ends.len(), "endpoint")));
         let name = if place.width < 50 { String::new() } else { service.service.to_string() };
-        lines.fact("service", StyledLine::new().with(format!("{name}{address}{ends}").trim_start(), Role::Plain));
+        lines.fact(
+            "service",
+            StyledLine::new().with(format!("{name}{address}{ends}").trim_start(), Role::Plain),
+        );
     }
     if !place.full {
         return;
@@ -264,7 +267,8 @@ fn service_facts<'a>(place: &Place<'a>, service: &'a RegistryService, lines: &mu
     }
     lines.section("Pods", "l shows their last lines");
     let (pods, ascii, now) = (&service.pods, place.ascii, place.now);
-    lines.list(pods.len(), move |n| pods.get(n).map_or_else(StyledLine::new, |pod| pod_line(pod, now, ascii)));
+    lines
+        .list(pods.len(), move |n| pods.get(n).map_or_else(StyledLine::new, |pod| pod_line(pod, now, ascii)));
 }
 
 /// Shape, word and colour of a pod's state.
@@ -287,7 +291,10 @@ fn pod_line(pod: &Pod, now: Time, ascii: bool) -> StyledLine {
     line.push(words::pad_right(word, 12), role);
     line.push(words::pad_right(&words::truncate(pod.name.as_str(), 40), 41), Role::Plain);
     line.push(format!("{}/{} ready ", pod.ready, pod.containers), Role::Plain);
-    line.push(format!("{:>4} restarts ", pod.restarts), if pod.restarts > 0 { Role::Warn } else { Role::Dim });
+    line.push(
+        format!("{:>4} restarts ", pod.restarts),
+        if pod.restarts > 0 { Role::Warn } else { Role::Dim },
+    );
     let up = pod.started.map(|started| format!("up {}", words::age(now.since(started)))).unwrap_or_default();
     line.push(words::pad_right(&up, 10), Role::Plain);
     line.push(pod.node.as_ref().map(|node| format!(" on {node}")).unwrap_or_default(), Role::Plain);
@@ -307,7 +314,7 @@ fn changes(place: &Place<'_>, registry: &Registry, lines: &mut Lines<'_>) {
     }
     lines.section("Changes", "since this session began, the newest first");
     for change in registry.changes.iter().rev() {
-        lines.push(change_line(change, place.now));
+        lines.push(change_line(change, place.now, place.full));
     }
 }
 
@@ -330,7 +337,9 @@ fn tags<'a>(place: &Place<'a>, registry: &'a Registry, lines: &mut Lines<'a>) {
     lines.push(head);
     // A tag keeps its place however often the list is looked at; the source has them newest first.
     let (list, now, ascii) = (&tags.list, place.now, place.ascii);
-    lines.list(list.len(), move |n| list.get(n).map_or_else(StyledLine::new, |tag| tag_line(tag, wide, now, ascii)));
+    lines.list(list.len(), move |n| {
+        list.get(n).map_or_else(StyledLine::new, |tag| tag_line(tag, wide, now, ascii))
+    });
 }
 
 fn tag_line(tag: &Tag, wide: usize, now: Time, ascii: bool) -> StyledLine {
@@ -352,4 +361,3 @@ fn tag_line(tag: &Tag, wide: usize, now: Time, ascii: bool) -> StyledLine {
     let platforms: Vec<&str> = tag.platforms.iter().map(|platform| platform.short()).collect();
     line.with(platforms.join(" "), Role::Plain)
 }
-
