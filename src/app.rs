@@ -1,5 +1,6 @@
 //! Wires everything: the command line to a feed, a feed to a front end, the end to an exit code.
 
+mod around;
 mod build;
 mod configuration;
 mod inputs;
@@ -10,6 +11,7 @@ mod replay;
 mod screen;
 mod session;
 mod signals;
+mod thin;
 
 use clap::CommandFactory;
 
@@ -23,6 +25,7 @@ use crate::source::buildx::{BuildCommand, Program, secrets};
 use crate::terminal::Display;
 use crate::ui::keys::Action;
 use crate::ui::{ReplayStatus, Scene, Ui};
+use around::Targets;
 use build::End;
 use inputs::Inputs;
 use logs::Asking;
@@ -77,7 +80,8 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     let recorder = recorded.then(|| Recorder::start(recording(&config, &command), clock));
     let mut session = Session::new(clock, recorder);
     let mut signals = Signals::listen()?;
-    let running = build::start(command, &config, around, clock);
+    let targets = Targets::of(&config, &command, around);
+    let running = build::start(command, &config, around, targets, clock);
     let ended_by = match look.progress {
         Progress::Tui => {
             let mut stage = Stage::take(look)?;

@@ -90,6 +90,8 @@ impl Model {
         match event {
             Event::Watching(watching) => {
                 self.watching = *watching;
+                self.registry.expect(watching.apart());
+                self.builder.expect(watching.apart());
                 return;
             }
             Event::Registry(registry) => return self.registry.apply(*at, registry),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 
-use super::session::{Feed, Session, Steer};
+use super::session::{Feed, Session, Steer, Update};
 use super::signals::{Number, Signals};
 use crate::error::Error;
 use crate::model::Outcome;
@@ -93,6 +93,10 @@ pub(super) async fn run(
                     return Ok(ended_by);
                 };
                 let events = session.take(update);
+                writer.write(session, &events, &mut bytes);
+            }
+            events = feed.around.next() => {
+                let events = session.take(Update::news(events));
                 writer.write(session, &events, &mut bytes);
             }
             _ = look.tick(), if session.model.outcome() == Outcome::Running => {

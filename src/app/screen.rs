@@ -102,6 +102,10 @@ impl Watch<'_> {
                     self.news(update);
                     dirty = true;
                 }
+                events = self.feed.around.next() => {
+                    self.news(Some(Update::news(events)));
+                    dirty = true;
+                }
                 () = tokio::time::sleep(LOOK), if self.more && !moves && self.has_been_seen() => {
                     return Ok(Left::Scene(Action::NextScene));
                 }

@@ -2,6 +2,8 @@
 
 use tokio::sync::mpsc;
 
+use super::around::Around;
+use super::thin::Thin;
 use crate::clock::{Clock, Speed};
 use crate::event::{Cancelling, Event, Level, Notice, Stamped, Text, Time};
 use crate::model::Model;
@@ -19,10 +21,19 @@ pub(super) struct Update {
     pub(super) replay: Option<replay::State>,
 }
 
+impl Update {
+    /// What happened, and nothing else.
+    pub(super) fn news(events: Vec<Stamped>) -> Self {
+        Self { reset: false, events, replay: None }
+    }
+}
+
 /// Where news come from, and how it is steered.
 pub(super) struct Feed {
     pub(super) updates: mpsc::Receiver<Update>,
     pub(super) steer: Steer,
+    /// What is around it; it goes on when the news have ended.
+    pub(super) around: Around,
 }
 
 /// How a feed is steered.
@@ -41,13 +52,14 @@ pub(super) struct Session {
     pub(super) replay: Option<replay::State>,
     clock: Clock,
     recorder: Option<Recorder>,
+    thin: Thin,
     /// Whether the recording's problem has been said.
     warned: bool,
 }
 
 impl Session {
     pub(super) fn new(clock: Clock, recorder: Option<Recorder>) -> Self {
-        Self { model: Model::default(), replay: None, clock, recorder, warned: false }
+        Self { model: Model::default(), replay: None, clock, recorder, thin: Thin::default(), warned: false }
     }
 
     /// Takes news; gives the events back, with layertop's own among them.
@@ -59,7 +71,7 @@ impl Session {
         let mut events = update.events;
         self.model.apply_all(&events);
         if let Some(recorder) = &mut self.recorder {
-            recorder.record(events.clone());
+            recorder.record(self.thin.of(&events));
             if let Some(problem) = recorder.new_problem() {
                 let notice = Notice { level: Level::Warn, text: Text::clean(&problem) };
                 let notice = Stamped { at: self.clock.now(), event: Event::Notice(notice) };

@@ -114,6 +114,20 @@ impl Health {
         line
     }
 
+    /// Whether all that its line has to say is known, so that it is worth a line that is never written again.
+    pub fn is_whole(&self, model: &Model) -> bool {
+        if self.grade.is_fault() || self.grade == Grade::Off {
+            return true;
+        }
+        let nodes = || model.builder().snapshot().map_or(&[][..], |snapshot| &snapshot.nodes);
+        self.grade == Grade::Well
+            && match self.part {
+                Part::Registry => model.registry().newest().is_some_and(|registry| registry.tags.is_some()),
+                Part::Nodes => nodes().iter().all(|node| node.native.is_some()),
+                Part::Builder => nodes().iter().all(|node| node.usage.is_some()),
+            }
+    }
+
     fn new(part: Part, (grade, sign): (Grade, Sign)) -> Self {
         Self { part, grade, sign, facts: Vec::new(), age: None, stale: false }
     }
