@@ -32,7 +32,12 @@ fn ago(now: Time, seconds: u64) -> Option<Time> {
 }
 
 pub(crate) fn watching() -> Event {
-    Event::Watching(Watching { registry: Watched::On, cluster: Watched::On, builder: Watched::On })
+    Event::Watching(Watching {
+        registry: Watched::On,
+        cluster: Watched::On,
+        builder: Watched::On,
+        apart_us: 0,
+    })
 }
 
 /// What the parts have said in the last minutes before `now`; the last word is changed by `last`.
@@ -124,7 +129,15 @@ fn registry(now: Time, n: u32) -> Registry {
 }
 
 fn digest(n: usize) -> Digest {
-    Digest::parse(&format!("sha256:{:064x}", (n + 7) * 0x9e37_79b9_7f4a))
+    let word = |n: u64| (n + 7).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let n = n as u64;
+    Digest::parse(&format!(
+        "sha256:{:016x}{:016x}{:016x}{:016x}",
+        word(n),
+        word(n + 1),
+        word(n + 2),
+        word(n + 3)
+    ))
 }
 
 pub(crate) fn tags(now: Time, count: usize) -> Tags {

@@ -255,10 +255,11 @@ impl Columns {
     fn of(place: &Place<'_>, nodes: &Nodes) -> Self {
         let longest = nodes.rows.iter().map(|row| words::width(row.name.as_str())).max().unwrap_or(0);
         let wide = place.width >= 110;
+        let bars = place.width >= 150;
         let most = if wide { 36 } else { 20 };
         Self {
             name: longest.clamp(8, most),
-            bar: if wide { 10 } else { 0 },
+            bar: if bars { 10 } else { 0 },
             version: wide,
             width: place.width,
         }
@@ -268,7 +269,7 @@ impl Columns {
         let gauge = 5 + if self.bar > 0 { self.bar + 1 } else { 0 };
         let version = if self.version { "version        " } else { "" };
         let text = format!(
-            "  {:<name$} {:<16}{:<6} {:>gauge$} {:>gauge$} {:>5} {:>5}  {version}pods that matter",
+            "  {:<name$} {:<16}{:<6} {:>gauge$} {:>gauge$} {:>5} {:>5}  {version}used for",
             "name",
             "state",
             "arch",
@@ -398,6 +399,7 @@ fn unseen(cluster: &ClusterSnapshot, lines: &mut Lines<'_>) {
             Lack::TooMuch => "too much",
             Lack::Failing => "failing",
         };
-        lines.fact(word, StyledLine::new().with(missing.reason.as_str(), Role::Plain));
+        let line = StyledLine::new().with(words::pad_right(word, 10), Role::Ran);
+        lines.push(line.with(missing.reason.as_str(), Role::Plain));
     }
 }

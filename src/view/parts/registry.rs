@@ -15,6 +15,8 @@ use crate::report::words::{self, Role};
 
 /// Lines of a reason where there is not room for everything.
 const REASON: usize = 3;
+/// Ill pods that are written about.
+const MOST_ILL: usize = 20;
 
 pub(super) fn lines<'a>(place: &Place<'a>, health: &Health) -> Option<Lines<'a>> {
     let registry = place.model.registry().newest()?;
@@ -263,10 +265,24 @@ fn service_facts<'a>(place: &Place<'a>, service: &'a RegistryService, lines: &mu
         lines.fact("outside", StyledLine::new().with(outside.as_str(), Role::Plain));
     }
     if !service.port_forward.is_empty() {
-        lines.fact("reach it", StyledLine::new().with(service.port_forward.as_str(), Role::Plain));
+        lines.fact("forward", StyledLine::new().with(service.port_forward.as_str(), Role::Plain));
     }
     lines.section("Pods", "l shows their last lines");
     let (pods, ascii, now) = (&service.pods, place.ascii, place.now);
+    for pod in pods.iter().filter(|pod| pod.state > PodState::Succeeded).take(MOST_ILL) {
+        let mut why = Vec::new();
+        why.extend(Some(pod.reason.to_string()).filter(|reason| !reason.is_empty()));
+        if let Some(last) = &pod.last {
+            let when = last.at.map(|at| format!(" {}", ago(now.since(at)))).unwrap_or_default();
+            why.push(format!("ended last with {} ({}){when}", last.reason, last.exit_code));
+        }
+        let why = format!("{}: {}", pod.name, why.join("; "));
+        lines.wrapped(why.trim_end_matches(": "), pod_sign(pod.state).3, place.width, usize::MAX);
+        for warning in pod.warnings.iter().take(3) {
+            let text = format!("{}: {}", warning.reason, warning.message);
+            lines.wrapped(&text, Role::Dim, place.width, 2);
+        }
+    }
     lines
         .list(pods.len(), move |n| pods.get(n).map_or_else(StyledLine::new, |pod| pod_line(pod, now, ascii)));
 }
@@ -298,13 +314,6 @@ fn pod_line(pod: &Pod, now: Time, ascii: bool) -> StyledLine {
     let up = pod.started.map(|started| format!("up {}", words::age(now.since(started)))).unwrap_or_default();
     line.push(words::pad_right(&up, 10), Role::Plain);
     line.push(pod.node.as_ref().map(|node| format!(" on {node}")).unwrap_or_default(), Role::Plain);
-    if let Some(last) = &pod.last {
-        let when = last.at.map(|at| format!(" {}", ago(now.since(at)))).unwrap_or_default();
-        line.push(format!(" · last ended: {} ({}){when}", last.reason, last.exit_code), Role::Warn);
-    }
-    if !pod.reason.is_empty() {
-        line.push(format!(" · {}", pod.reason), role);
-    }
     line
 }
 
