@@ -9,6 +9,7 @@
 pub mod builder;
 pub mod cluster;
 pub mod digest;
+pub mod fingerprint;
 pub mod mask;
 pub mod platform;
 pub mod registry;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize, Serializer};
 pub use builder::BuilderSnapshot;
 pub use cluster::ClusterSnapshot;
 pub use digest::Digest;
+pub use fingerprint::Fingerprint;
 pub use mask::Mask;
 pub use platform::Platform;
 pub use registry::Registry;
@@ -72,6 +74,8 @@ pub enum Event {
     Builder(Box<BuilderSnapshot>),
     /// The Kubernetes cluster, its nodes and the pods that matter, as they stand.
     Cluster(Box<ClusterSnapshot>),
+    /// What the build is made from, step by step.
+    Fingerprint(Box<Fingerprint>),
 }
 
 /// What is built, with what. All of it is known before the first vertex.

@@ -18,8 +18,8 @@ use std::collections::VecDeque;
 
 use crate::event::digest::{DigestMap, DigestSet};
 use crate::event::{
-    Digest, Event, Level, LogChunk, Notice, Output, Platform, Stamped, Started, StatusUpdate, Text, Time,
-    VertexUpdate, Warning, Watching,
+    Digest, Event, Fingerprint, Level, LogChunk, Notice, Output, Platform, Stamped, Started, StatusUpdate,
+    Text, Time, VertexUpdate, Warning, Watching,
 };
 pub use builder::Builder;
 pub use cluster::Cluster;
@@ -61,6 +61,7 @@ pub struct Model {
     registry: RegistryHealth,
     builder: Builder,
     cluster: Cluster,
+    fingerprint: Option<Box<Fingerprint>>,
 }
 
 impl Model {
@@ -97,6 +98,7 @@ impl Model {
             Event::Registry(registry) => return self.registry.apply(*at, registry),
             Event::Builder(snapshot) => return self.builder.apply(*at, snapshot),
             Event::Cluster(snapshot) => return self.cluster.apply(*at, snapshot),
+            Event::Fingerprint(fingerprint) => return self.fingerprint = Some(fingerprint.clone()),
             _ => {}
         }
         self.first.get_or_insert(*at);
@@ -120,7 +122,11 @@ impl Model {
             Event::Notice(notice) => self.notice(notice),
             Event::Cancelling(asked) => self.cancelling = self.cancelling.max(asked.count),
             Event::Ended(ended) => self.ended = Some((*at, ended.exit_code)),
-            Event::Watching(_) | Event::Registry(_) | Event::Builder(_) | Event::Cluster(_) => {}
+            Event::Watching(_)
+            | Event::Registry(_)
+            | Event::Builder(_)
+            | Event::Cluster(_)
+            | Event::Fingerprint(_) => {}
         }
     }
 
@@ -287,6 +293,11 @@ impl Model {
     /// The Kubernetes cluster.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// What the build is made from, once that is known.
+    pub fn fingerprint(&self) -> Option<&Fingerprint> {
+        self.fingerprint.as_deref()
     }
 
     /// Arrival of the first event.

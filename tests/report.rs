@@ -348,6 +348,7 @@ fn the_documents_examples_are_lines() {
         "cancelling",
         "cluster",
         "ended",
+        "fingerprint",
         "header",
         "log",
         "notice",

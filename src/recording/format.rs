@@ -11,7 +11,7 @@ use crate::event::{Stamped, Text, Time};
 pub const VERSION: u64 = 1;
 
 /// Types of the events that this version knows; a line of another type is of a newer one.
-const EVENT_TYPES: [&str; 14] = [
+const EVENT_TYPES: [&str; 15] = [
     "started",
     "outline",
     "vertex",
@@ -26,6 +26,7 @@ const EVENT_TYPES: [&str; 14] = [
     "registry",
     "builder",
     "cluster",
+    "fingerprint",
 ];
 
 /// What a recording says about itself in its first line.
@@ -179,6 +180,7 @@ mod tests {
             Event::Registry(Box::default()),
             Event::Builder(Box::default()),
             Event::Cluster(Box::default()),
+            Event::Fingerprint(Box::default()),
         ]
     }
 
@@ -199,6 +201,7 @@ mod tests {
             Event::Registry(_) => "registry",
             Event::Builder(_) => "builder",
             Event::Cluster(_) => "cluster",
+            Event::Fingerprint(_) => "fingerprint",
         }
     }
 
