@@ -96,27 +96,32 @@ fn scenes() -> Vec<Scene> {
         scene("start", first.clone(), 0.001, ""),
         scene("selected", requirements, 1.0, "jkkkk"),
         scene("help", first.clone(), 0.6, "?"),
-        scene("panes", around(&first, 0.6, |_| {}), 0.6, ""),
-        scene("panes-registry-down", around(&first, 0.6, health::registry_down), 0.6, ""),
-        scene("panes-oom", around(&first, 0.6, health::builder_oom), 0.6, "4"),
-        scene("panes-cluster", around(&first, 0.6, |around| health::in_cluster(around, false)), 0.6, "3"),
-        scene("panes-cluster-ill", around(&first, 0.6, |around| health::in_cluster(around, true)), 0.6, "3"),
-        scene("panes-dead-node", around(&first, 0.6, health::one_node_dead), 0.6, "4"),
-        scene("registry", around(&first, 0.6, |_| {}), 0.6, "2\n"),
-        scene("registry-ill", around(&first, 0.6, |around| health::in_cluster(around, true)), 0.6, "2\n"),
-        scene("nodes", around(&first, 0.6, |around| health::in_cluster(around, true)), 0.6, "3\n"),
-        scene("nodes-many", around(&first, 0.6, health::huge), 0.6, "3\n"),
-        scene("builder", around(&first, 0.6, |_| {}), 0.6, "4\n"),
+        scene("panes", around(&first, 0.6, "well"), 0.6, ""),
+        scene("panes-registry-down", around(&first, 0.6, "registry_down"), 0.6, ""),
+        scene("panes-oom", around(&first, 0.6, "builder_oom"), 0.6, "4"),
+        scene("panes-cluster", around(&first, 0.6, "cluster"), 0.6, "3"),
+        scene("panes-cluster-ill", around(&first, 0.6, "cluster_ill"), 0.6, "3"),
+        scene("panes-dead-node", around(&first, 0.6, "one_node_dead"), 0.6, "4"),
+        scene("panes-slow", around(&first, 0.6, "registry_slow"), 0.6, ""),
+        scene("panes-cache-too-large", around(&first, 0.6, "cache_too_large"), 0.6, "2"),
+        scene("panes-first", around(&first, 0.6, "no_cache_yet"), 0.6, ""),
+        scene("panes-no-builder", around(&first, 0.6, "builder_gone"), 0.6, "4"),
+        scene("registry", around(&first, 0.6, "well"), 0.6, "2\n"),
+        scene("registry-ill", around(&first, 0.6, "cluster_ill"), 0.6, "2\n"),
+        scene("nodes", around(&first, 0.6, "cluster_ill"), 0.6, "3\n"),
+        scene("nodes-many", around(&first, 0.6, "huge"), 0.6, "3\n"),
+        scene("builder", around(&first, 0.6, "well"), 0.6, "4\n"),
     ]
 }
 
 /// The build at a moment, with what was around it.
-fn around(events: &[Stamped], share: f64, last: impl FnOnce(&mut health::Around)) -> Vec<Stamped> {
+fn around(events: &[Stamped], share: f64, last: &str) -> Vec<Stamped> {
     let (_, now) = scenes::until(events, share);
     let known: Vec<Stamped> = events.iter().take_while(|event| event.at <= now).cloned().collect();
     let rest = events.iter().skip(known.len()).cloned();
     // What was before the build comes first: moments are told by the first event.
-    let all = known.into_iter().chain(health::history(now, last)).chain(rest).collect::<Vec<_>>();
+    let all =
+        known.into_iter().chain(health::history(now, health::scene(last))).chain(rest).collect::<Vec<_>>();
     let first = events.first().map(|event| event.at).unwrap_or_default();
     all.into_iter().map(|event| Stamped { at: event.at.max(first), ..event }).collect()
 }

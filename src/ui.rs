@@ -256,7 +256,7 @@ impl Ui {
                     let of = parts::speakers(model, self.focus);
                     let at = of.iter().position(|of| *of == logs.of).map_or(0, |at| at + 1);
                     let next = of.get(at).or(of.first())?.clone();
-                    self.ask(next)
+                    Some(self.ask(next))
                 }
                 Some(
                     action @ (Action::Up
@@ -279,9 +279,9 @@ impl Ui {
         }
     }
 
-    fn ask(&mut self, of: LogsOf) -> Option<Effect> {
+    fn ask(&mut self, of: LogsOf) -> Effect {
         self.overlay = Overlay::Logs(Logs::asked(of.clone()));
-        Some(Effect::Logs(of))
+        Effect::Logs(of)
     }
 
     /// Another pane takes the keys.
@@ -310,7 +310,7 @@ impl Ui {
 
     fn logs(&mut self, model: &Model) -> Option<Effect> {
         if let Some(first) = parts::speakers(model, self.focus).into_iter().next() {
-            return self.ask(first);
+            return Some(self.ask(first));
         }
         let why = if self.focus == Focus::Part(Part::Registry) {
             "no pod of the registry is known: name it under [kubernetes] registry in layertop.toml"

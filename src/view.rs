@@ -10,6 +10,8 @@
 //! ▲ cache import failed: …                                              alerts: what must not be missed
 //! ─ Log · pip · arm64 ───────────────────────────── following · / find   log, or the failure
 //! Collecting numpy==1.26.4
+//! ─ 2 Registry ● ok ──── ─ 3 Nodes ● ready ──── ─ 4 Builder ● running    parts: what is around the build
+//! /v2/ 3 ms  ▁▁▂▁▁▃      ▲ arm64: emulated on …   cpu 0.9 of 8 ▂▅▇▇▇▅     (tabs or a line each where it is small)
 //! ? help  q quit  Tab pane  ↑ step  / find                              footer: keys
 //! ```
 
@@ -147,7 +149,7 @@ impl Screen<'_> {
         let looking_elsewhere = self.ui.cursor.is_some() || self.ui.log.top.is_some();
         match self.model.failure() {
             _ if let Some(part) = parts::instead_of_log(self, form) => {
-                parts::tabs(self, part, areas.log, buf)
+                parts::tabs(self, part, areas.log, buf);
             }
             Some(failure) if !looking_elsewhere => failure::render(self, &failure, areas.log, buf),
             None if !looking_elsewhere && self.is_over() => summary::render(self, areas.log, buf),
@@ -159,6 +161,12 @@ impl Screen<'_> {
 /// Whether anything on the screen changes by itself as time goes by.
 pub fn ticks(model: &Model) -> bool {
     model.outcome() == Outcome::Running && model.begun().is_some()
+}
+
+/// Whether there is something whose age is seen: it grows while nothing is heard, and that is when it matters.
+pub fn ages(model: &Model) -> bool {
+    let (registry, builder) = (model.registry().newest(), model.builder().snapshot());
+    registry.is_some() || builder.is_some() || model.cluster().snapshot().is_some()
 }
 
 /// The rows of the stack as they are shown.

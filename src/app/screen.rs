@@ -27,6 +27,8 @@ const FRAME: Duration = Duration::from_millis(150);
 /// While nothing but the clock moves in a live build a frame lasts so long: what it shows counts seconds, and drawing is most
 /// of what layertop costs beside the build. A replay may be faster than life.
 const BEAT: Duration = Duration::from_millis(500);
+/// How often ages are shown anew while nothing else happens.
+const AGES: Duration = Duration::from_secs(1);
 /// How long the end of one scene stands before the next begins.
 const LOOK: Duration = Duration::from_secs(6);
 /// News taken before the next look at keys and signals.
@@ -69,6 +71,8 @@ impl Watch<'_> {
         let builds = matches!(self.feed.steer, Steer::Build(_));
         let mut beat = tokio::time::interval(if builds { BEAT } else { FRAME });
         beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut ages = tokio::time::interval(AGES);
+        ages.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let (mut open, mut dirty) = (true, true);
         loop {
             let moves = dirty || view::ticks(&self.session.model);
@@ -92,6 +96,9 @@ impl Watch<'_> {
                 }
                 _ = beat.tick(), if moves => {
                     dirty = !self.draw()?;
+                }
+                _ = ages.tick(), if !moves && view::ages(&self.session.model) => {
+                    dirty = true;
                 }
                 (of, answer) = self.asking.next() => {
                     self.ui.logs_came(&of, answer);

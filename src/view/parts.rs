@@ -109,19 +109,25 @@ fn shown_tab(screen: &Screen<'_>, shown: &[Part]) -> Part {
     if shown.contains(&tab) { tab } else { shown.first().copied().unwrap_or(tab) }
 }
 
-/// All parts in one line; of those that are well the shape is enough.
+/// All parts in one line; of those that are well the shape is enough, and where it is narrow of all.
 pub(super) fn brief(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     let ascii = screen.ui.theme.ascii;
-    let mut line = StyledLine::new();
-    for part in parts::shown(screen.model) {
-        let health = Health::of(part, screen.model, screen.now);
-        line.push(if line.width() > 0 { "  " } else { "" }, Role::Plain);
-        line.push(format!("{} {}", health.sign.shape(ascii), part.name()), health.sign.role);
-        if health.grade.is_fault() {
-            line.push(format!(" {}", health.sign.word), health.sign.role);
+    let room = usize::from(area.width.saturating_sub(2));
+    let shown = parts::shown(screen.model).into_iter();
+    let healths: Vec<Health> = shown.map(|part| Health::of(part, screen.model, screen.now)).collect();
+    let line = |words: bool| {
+        let mut line = StyledLine::new();
+        for health in &healths {
+            line.push(if line.width() > 0 { "  " } else { "" }, Role::Plain);
+            line.push(format!("{} {}", health.sign.shape(ascii), health.part.name()), health.sign.role);
+            if words && health.grade.is_fault() {
+                line.push(format!(" {}", health.sign.word), health.sign.role);
+            }
         }
-    }
-    draw(screen.ui.theme, line.cut(usize::from(area.width.saturating_sub(2)), ascii), area, buf);
+        line
+    };
+    let long = line(true);
+    draw(screen.ui.theme, &if long.width() <= room { long } else { line(false) }, area, buf);
 }
 
 fn one_line(screen: &Screen<'_>, part: Part, area: Rect, buf: &mut Buffer) {
@@ -129,15 +135,15 @@ fn one_line(screen: &Screen<'_>, part: Part, area: Rect, buf: &mut Buffer) {
     let line = Health::of(part, screen.model, screen.now).line(theme.ascii);
     let key = StyledLine::new().with(format!("{} ", number(part)), Role::Dim);
     let line = line.pieces().fold(key, |line, (text, role)| line.with(text, role));
-    draw(theme, line.cut(usize::from(area.width.saturating_sub(2)), theme.ascii), area, buf);
+    draw(theme, &line, area, buf);
     if screen.ui.focus == Focus::Part(part) {
         buf.set_style(Rect { x: area.x + 1, width: 1, ..area }, theme.cursor());
     }
 }
 
-fn draw(theme: Theme, line: StyledLine, area: Rect, buf: &mut Buffer) {
+fn draw(theme: Theme, line: &StyledLine, area: Rect, buf: &mut Buffer) {
     let place = Rect { x: area.x + 1, width: area.width.saturating_sub(2), height: 1, ..area };
-    lines::draw_line(theme, &line, place, buf);
+    lines::draw_line(theme, line, place, buf);
 }
 
 /// The key that leads to a pane.
@@ -197,7 +203,7 @@ fn said<'a>(place: &Place<'a>, health: &Health) -> Lines<'a> {
 fn note(screen: &Screen<'_>, health: &Health, hidden: usize, room: usize) -> String {
     let mut notes = Vec::new();
     if let Some(age) = health.age.filter(|_| health.stale) {
-        notes.push(format!("as of {} ago", words::age(age)));
+        notes.push(gauge::ago(age));
     }
     if hidden > 0 {
         let key = if screen.ui.focus == Focus::Part(health.part) { " · Enter" } else { "" };
@@ -270,7 +276,7 @@ pub(super) fn full(screen: &Screen<'_>, part: Part, area: Rect, buf: &mut Buffer
     let top = screen.ui.parts.first(lines.len(), height);
     let mut notes = Vec::new();
     if let Some(age) = health.age.filter(|_| health.stale) {
-        notes.push(format!("as of {} ago", words::age(age)));
+        notes.push(gauge::ago(age));
     }
     if lines.len() > height {
         let last = (top + height).min(lines.len());

@@ -18,6 +18,29 @@ use layertop::event::{
     BuilderSnapshot, ClusterSnapshot, Digest, Event, Platform, Stamped, Text, Time, Watched, Watching,
 };
 
+/// What changes the word that was said last.
+pub(crate) type Turn = fn(&mut Around);
+
+/// What can be said last, by its name.
+pub(crate) const SCENES: [(&str, Turn); 11] = [
+    ("well", |_| {}),
+    ("registry_down", registry_down),
+    ("registry_slow", registry_slow),
+    ("cache_too_large", cache_too_large),
+    ("no_cache_yet", no_cache_yet),
+    ("builder_oom", builder_oom),
+    ("builder_gone", builder_gone),
+    ("one_node_dead", one_node_dead),
+    ("cluster", |around| in_cluster(around, false)),
+    ("cluster_ill", |around| in_cluster(around, true)),
+    ("huge", huge),
+];
+
+/// What is said last, by its name.
+pub(crate) fn scene(name: &str) -> Turn {
+    SCENES.iter().find(|(known, _)| *known == name).map(|(_, scene)| *scene).unwrap()
+}
+
 /// How often the watchers speak.
 const EVERY: Duration = Duration::from_secs(2);
 /// How often they have spoken.
@@ -27,11 +50,11 @@ fn platform(text: &str) -> Platform {
     Platform::parse(text).unwrap()
 }
 
-fn ago(now: Time, seconds: u64) -> Option<Time> {
-    Some(now.minus(Duration::from_secs(seconds)))
+fn ago(now: Time, seconds: u64) -> Time {
+    now.minus(Duration::from_secs(seconds))
 }
 
-pub(crate) fn watching() -> Event {
+fn watching() -> Event {
     Event::Watching(Watching {
         registry: Watched::On,
         cluster: Watched::On,
@@ -56,14 +79,14 @@ pub(crate) fn history(now: Time, last: impl FnOnce(&mut Around)) -> Vec<Stamped>
 
 /// One word of every part.
 pub(crate) struct Around {
-    pub(crate) registry: Option<Registry>,
-    pub(crate) builder: Option<BuilderSnapshot>,
-    pub(crate) cluster: Option<ClusterSnapshot>,
+    registry: Option<Registry>,
+    builder: Option<BuilderSnapshot>,
+    cluster: Option<ClusterSnapshot>,
 }
 
 impl Around {
     /// All is well, but for what is always so where one machine builds for two: one platform is emulated.
-    pub(crate) fn well(now: Time, n: u32) -> Self {
+    fn well(now: Time, n: u32) -> Self {
         Self { registry: Some(registry(now, n)), builder: Some(builder(now, n)), cluster: None }
     }
 
@@ -97,8 +120,8 @@ fn registry(now: Time, n: u32) -> Registry {
             blobs: 22,
             bytes: 195_400_000,
             config_bytes: 7_100,
-            oldest: ago(now, 9 * 86_400),
-            newest: ago(now, 130),
+            oldest: Some(ago(now, 9 * 86_400)),
+            newest: Some(ago(now, 130)),
             image: Some("my-feature".into()),
             platforms: vec![
                 CachePlatform { platform: platform("linux/amd64"), layers: 9, held: 9 },
@@ -140,14 +163,14 @@ fn digest(n: usize) -> Digest {
     ))
 }
 
-pub(crate) fn tags(now: Time, count: usize) -> Tags {
+fn tags(now: Time, count: usize) -> Tags {
     let names = ["my-feature", "buildcache", "latest", "v1.4.0", "v1.3.2", "v1.3.1"];
     let tag = |n: usize| Tag {
         name: names.get(n).map_or_else(|| Text::clean(&format!("pr-{}", 9_000 - n)), |name| (*name).into()),
         digest: Some(digest(n)),
         platforms: if n == 1 { Vec::new() } else { vec![platform("linux/amd64"), platform("linux/arm64")] },
         bytes: Some(412_000_000 + 1_300_000 * n as u64),
-        created: ago(now, 120 + 40_000 * n as u64),
+        created: Some(ago(now, 120 + 40_000 * n as u64)),
         building: n == 0,
         cache: n == 1,
     };
@@ -188,7 +211,7 @@ fn usage(now: Time, n: u32) -> Usage {
         bytes,
         description: description.into(),
         in_use: used < 60,
-        last_used: ago(now, used),
+        last_used: Some(ago(now, used)),
     };
     Usage {
         total: Amount { records: 412, bytes },
@@ -272,7 +295,7 @@ fn node(name: &str, now: Time, n: u32) -> BuilderNode {
         container: Some(Container {
             name: format!("buildx_buildkit_{name}").as_str().into(),
             status: "running".into(),
-            started: ago(now, 3 * 86_400),
+            started: Some(ago(now, 3 * 86_400)),
             restarts: 0,
             counters: Some(counters(now, n)),
             ..Container::default()
@@ -281,7 +304,7 @@ fn node(name: &str, now: Time, n: u32) -> BuilderNode {
         active: Some(vec![ActiveBuild {
             reference: "x2u1n0q7d6".into(),
             name: "montage-ai:my-feature".into(),
-            started: ago(now, 41),
+            started: Some(ago(now, 41)),
             total: 22,
             completed: 12,
             cached: 8,
@@ -292,7 +315,7 @@ fn node(name: &str, now: Time, n: u32) -> BuilderNode {
 }
 
 /// The registry does not answer any more; what was known of it grows old.
-pub(crate) fn registry_down(around: &mut Around) {
+fn registry_down(around: &mut Around) {
     let Some(registry) = &mut around.registry else { return };
     registry.state = RegistryState::Down;
     registry.reason = "nothing listens at 10.43.17.166:5000 (connection refused): is the registry running? \
@@ -302,14 +325,14 @@ pub(crate) fn registry_down(around: &mut Around) {
     registry.next_us = 30_000_000;
 }
 
-pub(crate) fn registry_slow(around: &mut Around) {
+fn registry_slow(around: &mut Around) {
     let Some(registry) = &mut around.registry else { return };
     registry.state = RegistryState::Slow;
     registry.reason = "it takes 1.4 s to answer (95 of 100 of the last 20)".into();
     registry.latency = Some(Latency { last_us: 1_380_000, p50_us: 3_000, p95_us: 1_400_000, samples: 40 });
 }
 
-pub(crate) fn cache_too_large(around: &mut Around) {
+fn cache_too_large(around: &mut Around) {
     let Some(cache) = around.registry.as_mut().and_then(|registry| registry.cache.as_mut()) else { return };
     cache.state = CacheState::TooLarge;
     cache.reason =
@@ -319,7 +342,7 @@ pub(crate) fn cache_too_large(around: &mut Around) {
     cache.platforms[1].held = 3;
 }
 
-pub(crate) fn no_cache_yet(around: &mut Around) {
+fn no_cache_yet(around: &mut Around) {
     let Some(registry) = &mut around.registry else { return };
     registry.state = RegistryState::NoRepository;
     registry.reason = "montage-ai is not there yet; the first push makes it".into();
@@ -329,7 +352,7 @@ pub(crate) fn no_cache_yet(around: &mut Around) {
         Some(CacheTag { name: "buildcache".into(), state: CacheState::Absent, ..CacheTag::default() });
 }
 
-pub(crate) fn builder_oom(around: &mut Around) {
+fn builder_oom(around: &mut Around) {
     let Some(builder) = &mut around.builder else { return };
     builder.state = Health::OomKilled;
     builder.reason = "the container of multiarch-builder0 was ended by the kernel for want of memory".into();
@@ -345,7 +368,7 @@ pub(crate) fn builder_oom(around: &mut Around) {
     (container.oom_killed, container.restarts, container.counters) = (true, 2, None);
 }
 
-pub(crate) fn builder_gone(around: &mut Around) {
+fn builder_gone(around: &mut Around) {
     around.builder = Some(BuilderSnapshot {
         name: "multiarch-builder".into(),
         state: Health::Gone,
@@ -356,7 +379,7 @@ pub(crate) fn builder_gone(around: &mut Around) {
 }
 
 /// A builder of several nodes, one of which is dead.
-pub(crate) fn one_node_dead(around: &mut Around) {
+fn one_node_dead(around: &mut Around) {
     let Some(builder) = &mut around.builder else { return };
     let now = builder.nodes[0].container.as_ref().and_then(|c| c.counters.as_ref()).map(|c| c.at).unwrap();
     builder.state = Health::Partial;
@@ -375,14 +398,14 @@ pub(crate) fn one_node_dead(around: &mut Around) {
 }
 
 /// The registry lives in a cluster, of which one node is not ready; and its pod ends again and again.
-pub(crate) fn in_cluster(around: &mut Around, ill: bool) {
+fn in_cluster(around: &mut Around, ill: bool) {
     let now = around.registry.as_ref().unwrap().asked;
     let gauge = |total, used| Gauge { total: Some(total), used: Some(used), requested: None };
     let node = |name: &str, arch: &str, cpu, memory| ClusterNode {
         name: name.into(),
         state: NodeState::Ready,
-        since: ago(now, 900_000),
-        heartbeat: ago(now, 14),
+        since: Some(ago(now, 900_000)),
+        heartbeat: Some(ago(now, 14)),
         platform: Some(platform(arch)),
         kubelet: "v1.31.4".into(),
         cpu: gauge(8_000, cpu),
@@ -403,7 +426,7 @@ pub(crate) fn in_cluster(around: &mut Around, ill: bool) {
         containers: 1,
         ready: 1,
         node: Some("amd-2".into()),
-        started: ago(now, 200_000),
+        started: Some(ago(now, 200_000)),
         ..Pod::default()
     };
     let mut service = RegistryService {
@@ -420,12 +443,12 @@ pub(crate) fn in_cluster(around: &mut Around, ill: bool) {
     };
     if ill {
         nodes[2].state = NodeState::NotReady;
-        nodes[2].since = ago(now, 250);
-        nodes[2].heartbeat = ago(now, 310);
+        nodes[2].since = Some(ago(now, 250));
+        nodes[2].heartbeat = Some(ago(now, 310));
         nodes[2].reason = "KubeletHasInsufficientMemory: kubelet has insufficient memory available".into();
         nodes[2].shortages = vec![Shortage::Memory];
         nodes[2].warnings = vec![Happening {
-            at: ago(now, 240),
+            at: Some(ago(now, 240)),
             reason: "SystemOOM".into(),
             message: "System OOM encountered, victim process: buildkitd".into(),
             count: 3,
@@ -433,7 +456,7 @@ pub(crate) fn in_cluster(around: &mut Around, ill: bool) {
         pod.state = PodState::CrashLooping;
         pod.reason = "CrashLoopBackOff: back-off 5m0s restarting failed container".into();
         (pod.ready, pod.restarts) = (0, 7);
-        pod.last = Some(Ending { reason: "OOMKilled".into(), exit_code: 137, at: ago(now, 70) });
+        pod.last = Some(Ending { reason: "OOMKilled".into(), exit_code: 137, at: Some(ago(now, 70)) });
         service.verdict = ServiceVerdict::PodNotReady;
         service.reason = "no pod of montage-ai-registry is ready: montage-ai-registry-6c9f-x7k2p is in a crash loop (OOMKilled)".into();
         service.hint = "kubectl -n montage-ai describe pod montage-ai-registry-6c9f-x7k2p".into();
@@ -459,7 +482,7 @@ pub(crate) fn in_cluster(around: &mut Around, ill: bool) {
 }
 
 /// A cluster, an image and a cache of the sizes that must still be fast.
-pub(crate) fn huge(around: &mut Around) {
+fn huge(around: &mut Around) {
     in_cluster(around, false);
     let now = around.registry.as_ref().unwrap().asked;
     let cluster = around.cluster.as_mut().unwrap();

@@ -3,11 +3,11 @@
 use super::Place;
 use super::gauge::{bar, growth, join, latency, of, percent, rate, role, spark};
 use super::lines::{LABEL, Lines};
-use crate::event::Time;
 use crate::event::builder::{
     ActiveBuild, BuilderNode, BuilderSnapshot, Container, GcRule, Health as State, Usage, UsageKind,
     UsageRecord,
 };
+use crate::event::{Platform, Text, Time};
 use crate::model::builder::{History, Rates};
 use crate::report::health::{self, Health};
 use crate::report::styled::StyledLine;
@@ -16,7 +16,7 @@ use crate::report::words::{self, Role};
 /// Lines of a reason where there is not room for everything.
 const REASON: usize = 2;
 /// Columns of a number before its course.
-const NUMBER: usize = 13;
+const NUMBER: usize = 16;
 /// Bytes a second that fill a sparkline's column, unless there were more.
 const BUSY: f64 = 20e6;
 
@@ -32,7 +32,7 @@ pub(super) fn lines<'a>(place: &Place<'a>, health: &Health) -> Option<Lines<'a>>
         let driver =
             if builder.driver.is_empty() { String::new() } else { format!(" · {}", builder.driver) };
         let name = StyledLine::new().with(builder.name.as_str(), Role::Plain).with(driver, Role::Dim);
-        lines.fact("name", name);
+        lines.fact("name", &name);
         for node in &builder.nodes {
             all_of(place, builder, node, &mut lines);
         }
@@ -54,7 +54,7 @@ pub(super) fn lines<'a>(place: &Place<'a>, health: &Health) -> Option<Lines<'a>>
 fn work(place: &Place<'_>, builder: &BuilderSnapshot, node: &BuilderNode, lines: &mut Lines<'_>) {
     let mut version = StyledLine::new();
     if let Some(known) = version_of(node) {
-        version.push(format!("BuildKit {known}"), Role::Plain);
+        version.push(known, Role::Plain);
     }
     if let Some(container) = &node.container {
         let dot = if version.width() > 0 { " · " } else { "" };
@@ -66,18 +66,18 @@ fn work(place: &Place<'_>, builder: &BuilderSnapshot, node: &BuilderNode, lines:
     active(place, builder, lines);
     cpu_and_memory(place, node, lines);
     if let Some(usage) = &node.usage {
-        lines.fact("cache", cache_in_short(place, node, usage));
+        cache_in_short(place, node, usage, lines);
     }
     flows(place, node, lines);
     if let Some(usage) = &node.usage {
-        usage_in_short(place, node, usage, lines);
+        kinds_in_short(usage, lines);
     }
 }
 
-/// Distributions build `BuildKit` as `v0.0.0+unknown`.
-fn version_of(node: &BuilderNode) -> Option<&str> {
+/// `BuildKit 0.25.1`. Distributions build it without a version, and it then calls itself `v0.0.0+unknown`.
+fn version_of(node: &BuilderNode) -> Option<String> {
     let version = node.buildkit_version.as_ref()?.as_str().trim_start_matches('v');
-    Some(if version.starts_with("0.0.0") { "of no version" } else { version })
+    Some(if version.starts_with("0.0.0") { "BuildKit".to_owned() } else { format!("BuildKit {version}") })
 }
 
 /// `up 3 d · 2 restarts · OOM-killed`; `exited (137) 4 min ago`.
@@ -106,7 +106,7 @@ fn life(container: &Container, now: Time) -> StyledLine {
 
 /// How wide a course is beside its number.
 fn course_width(place: &Place<'_>) -> usize {
-    place.width.saturating_sub(LABEL + 16).clamp(6, 60)
+    place.width.saturating_sub(LABEL + NUMBER + 2).clamp(6, 60)
 }
 
 /// A number with its course so far.
@@ -125,7 +125,7 @@ fn course(
 
 fn now(place: &Place<'_>, node: &BuilderNode) -> Rates {
     let history = place.model.builder().history(&node.name);
-    history.and_then(History::now).copied().unwrap_or_default()
+    history.and_then(|history| history.now()).copied().unwrap_or_default()
 }
 
 fn cpu_and_memory(place: &Place<'_>, node: &BuilderNode, lines: &mut Lines<'_>) {
@@ -135,7 +135,7 @@ fn cpu_and_memory(place: &Place<'_>, node: &BuilderNode, lines: &mut Lines<'_>) 
     let text = now(place, node).cpus.map_or_else(|| "–".to_owned(), |cpus| format!("{cpus:.1}"));
     let used = StyledLine::new().with(format!("{text:>4}"), Role::Plain);
     let used = used.with(words::pad_right(&format!(" of {cpus:.0}"), NUMBER - 4), Role::Dim);
-    lines.fact("cpu", course(place, node, used, |rates| rates.cpus, cpus));
+    lines.fact("cpu", &course(place, node, used, |rates| rates.cpus, cpus));
     let Some(memory) = counters.memory else { return };
     let limit = counters.memory_limit.filter(|limit| *limit > 0);
     let share = limit.map(|limit| memory as f64 / limit as f64);
@@ -144,8 +144,8 @@ fn cpu_and_memory(place: &Place<'_>, node: &BuilderNode, lines: &mut Lines<'_>) 
     let wide = course_width(place).min(20);
     lines.fact(
         "memory",
-        match share {
-            Some(share) => join(line.with("  ", Role::Plain), &bar(share, wide, place.ascii)),
+        &match share {
+            Some(share) => join(line.with("  ", Role::Plain), &bar(share, wide, role(share), place.ascii)),
             None => line,
         },
     );
@@ -155,33 +155,43 @@ fn cpu_and_memory(place: &Place<'_>, node: &BuilderNode, lines: &mut Lines<'_>) 
 fn flows(place: &Place<'_>, node: &BuilderNode, lines: &mut Lines<'_>) {
     let now = now(place, node);
     let both = |a: Option<f64>, b: Option<f64>| a.zip(b).map(|(a, b)| a + b);
-    let flows: [(&str, Option<f64>, fn(&Rates) -> Option<f64>); 2] = [
-        ("disk", both(now.disk_read, now.disk_written), |r| Some(r.disk_read? + r.disk_written?)),
-        ("network", both(now.net_received, now.net_sent), |r| Some(r.net_received? + r.net_sent?)),
-    ];
-    for (name, flow, value) in flows {
-        // On the host's network nobody counts.
-        let Some(flow) = flow else { continue };
-        let line = StyledLine::new().with(words::pad_right(&rate(flow), NUMBER), Role::Plain);
-        lines.fact(name, course(place, node, line, value, BUSY));
+    let disk = both(now.disk_read, now.disk_written);
+    flow(place, node, "disk", disk, |r| Some(r.disk_read? + r.disk_written?), lines);
+    let net = both(now.net_received, now.net_sent);
+    flow(place, node, "network", net, |r| Some(r.net_received? + r.net_sent?), lines);
+}
+
+fn flow(
+    place: &Place<'_>,
+    node: &BuilderNode,
+    name: &str,
+    now: Option<f64>,
+    value: fn(&Rates) -> Option<f64>,
+    lines: &mut Lines<'_>,
+) {
+    // On the host's network nobody counts.
+    let Some(now) = now else { return };
+    let line = StyledLine::new().with(words::pad_right(&rate(now), NUMBER), Role::Plain);
+    lines.fact(name, &course(place, node, line, value, BUSY));
+}
+
+/// `41 of 60 GB`, and `12 GB reclaimable · +1.2 GB so far` beside it or, in a narrow pane, below.
+fn cache_in_short(place: &Place<'_>, node: &BuilderNode, usage: &Usage, lines: &mut Lines<'_>) {
+    let line = cache(node, usage);
+    let mut more = format!("{} reclaimable", words::bytes(usage.reclaimable.bytes));
+    let narrow = place.width < 50;
+    if let Some(grown) = place.model.builder().history(&node.name).and_then(History::growth) {
+        more = format!("{more} · {}{}", growth(grown), if narrow { "" } else { " so far" });
+    }
+    if narrow {
+        lines.fact("cache", &line);
+        lines.fact("", &StyledLine::new().with(more, Role::Plain));
+    } else {
+        lines.fact("cache", &line.with(" · ", Role::Dim).with(more, Role::Plain));
     }
 }
 
-/// `41 of 60 GB · 12 GB reclaimable`.
-fn cache_in_short(place: &Place<'_>, node: &BuilderNode, usage: &Usage) -> StyledLine {
-    let line = cache(node, usage).with(" · ", Role::Dim);
-    let bytes = words::bytes(usage.reclaimable.bytes);
-    let long = format!("{bytes} reclaimable");
-    let fits = LABEL + line.width() + words::width(&long) <= place.width;
-    line.with(if fits { long } else { format!("{bytes} prunable") }, Role::Plain)
-}
-
-fn usage_in_short(place: &Place<'_>, node: &BuilderNode, usage: &Usage, lines: &mut Lines<'_>) {
-    let grown = place.model.builder().history(&node.name).and_then(History::growth);
-    if let Some(grown) = grown {
-        let text = format!("{} in this session", growth(grown));
-        lines.fact("grown", StyledLine::new().with(text, Role::Plain));
-    }
+fn kinds_in_short(usage: &Usage, lines: &mut Lines<'_>) {
     let mut kinds: Vec<_> = usage.by_kind.iter().collect();
     kinds.sort_by_key(|kind| std::cmp::Reverse(kind.amount.bytes));
     for kind in kinds {
@@ -219,7 +229,7 @@ fn node_line(place: &Place<'_>, node: &BuilderNode) -> StyledLine {
     if !node.state.is_up() && !node.reason.is_empty() {
         return line.with(format!(": {}", node.reason), Role::Bad).cut(place.width, place.ascii);
     }
-    let now = place.model.builder().history(&node.name).and_then(History::now);
+    let now = place.model.builder().history(&node.name).and_then(|history| history.now());
     if let Some(cpus) = now.and_then(|rates| rates.cpus) {
         line.push(format!(" · cpu {cpus:.1}"), Role::Plain);
     }
@@ -241,12 +251,12 @@ fn active(place: &Place<'_>, builder: &BuilderSnapshot, lines: &mut Lines<'_>) {
     let builds: Vec<&ActiveBuild> = known.clone().flatten().collect();
     match builds.as_slice() {
         [] if known.count() == 0 => {}
-        [] => lines.fact("builds", StyledLine::new().with("none now", Role::Dim)),
+        [] => lines.fact("builds", &StyledLine::new().with("none now", Role::Dim)),
         [first, more @ ..] => {
             let line = build_line(place, first);
             let also = if more.is_empty() { String::new() } else { format!("  and {} more", more.len()) };
             let room = place.width.saturating_sub(LABEL + words::width(&also));
-            lines.fact("builds", line.cut(room, place.ascii).with(also, Role::Strong));
+            lines.fact("builds", &line.cut(room, place.ascii).with(also, Role::Strong));
         }
     }
 }
@@ -276,19 +286,19 @@ fn all_of<'a>(place: &Place<'a>, builder: &BuilderSnapshot, node: &'a BuilderNod
         line.push(format!(" · answers in {}", latency(took)), Role::Plain);
     }
     if let Some(version) = version_of(node) {
-        line.push(format!(" · BuildKit {version}"), Role::Plain);
+        line.push(format!(" · {version}"), Role::Plain);
     }
-    lines.fact("state", line);
+    lines.fact("state", &line);
     if node.reason != builder.reason {
         lines.wrapped(node.reason.as_str(), sign.role, place.width, usize::MAX);
         lines.wrapped(node.hint.as_str(), Role::Plain, place.width, usize::MAX);
     }
-    let platforms: Vec<&str> = node.platforms.iter().map(|platform| platform.as_str()).collect();
-    lines.fact("builds", StyledLine::new().with(platforms.join(" "), Role::Plain));
+    let platforms: Vec<&str> = node.platforms.iter().map(Platform::as_str).collect();
+    lines.fact("builds", &StyledLine::new().with(platforms.join(" "), Role::Plain));
     if let Some(container) = &node.container {
         let name = StyledLine::new().with(container.name.as_str(), Role::Plain);
-        lines.fact("runs in", name.with("  l shows its last lines", Role::Dim));
-        lines.fact("life", life(container, place.now));
+        lines.fact("runs in", &name.with("  l shows its last lines", Role::Dim));
+        lines.fact("life", &life(container, place.now));
     }
     cpu_and_memory(place, node, lines);
     flows(place, node, lines);
@@ -310,22 +320,24 @@ fn disk<'a>(place: &Place<'a>, node: &BuilderNode, usage: &'a Usage, lines: &mut
     let share = usage.total.bytes as f64 / whole as f64;
     let mut total = cache(node, usage);
     if health::limit(node).is_some() {
-        total = join(total.with("  ", Role::Plain), &bar(share, 20, place.ascii));
-        total.push(percent(Some(share)), role(share)).push(" of what garbage collection keeps", Role::Dim);
+        total = join(total.with("  ", Role::Plain), &bar(share, 20, role(share), place.ascii));
+        total
+            .push(format!(" {}", percent(Some(share))), role(share))
+            .push(" of what garbage collection keeps", Role::Dim);
     }
     let grown = place.model.builder().history(&node.name).and_then(History::growth);
     if let Some(grown) = grown {
         total.push(format!("  {} in this session", growth(grown)), Role::Plain);
     }
-    lines.fact("in all", total);
+    lines.fact("in all", &total);
     let rows = usage.by_kind.iter().map(|kind| (kind_word(kind.kind), kind.amount));
     let sums = [("reclaimable", usage.reclaimable), ("in use", usage.in_use), ("shared", usage.shared)];
     for (name, amount) in rows.chain(sums) {
         let share = amount.bytes as f64 / usage.total.bytes.max(1) as f64;
         let mut line = StyledLine::new().with(words::pad_right(name, 13), Role::Plain);
         line.push(words::pad_left(&words::bytes(amount.bytes), words::BYTES_WIDTH), Role::Plain);
-        line = join(line.with("  ", Role::Plain), &bar(share, 20, place.ascii));
-        line.push(percent(Some(share)), Role::Plain)
+        line = join(line.with("  ", Role::Plain), &bar(share, 20, Role::Plain, place.ascii));
+        line.push(format!(" {}", percent(Some(share))), Role::Plain)
             .push(format!("  {:>6} records", amount.records), Role::Dim);
         lines.push(line);
     }
@@ -358,7 +370,7 @@ fn gc(rule: &GcRule) -> StyledLine {
         let keep = std::time::Duration::from_millis(rule.keep_ms);
         parts.push(format!("what was used within {} stays", words::age(keep)));
     }
-    let filters: Vec<&str> = rule.filters.iter().map(|filter| filter.as_str()).collect();
+    let filters: Vec<&str> = rule.filters.iter().map(Text::as_str).collect();
     let what = match (filters.is_empty(), rule.all) {
         (true, true) => "everything, shared too".to_owned(),
         (true, false) => "everything".to_owned(),

@@ -8,7 +8,7 @@ use crate::report::words::{self, Role};
 const LEVELS: [&str; 8] = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 const ASCII_LEVELS: [&str; 8] = ["_", ".", ":", "-", "=", "+", "*", "#"];
 
-/// The newest values in `width` columns, the newest to the right; what is `full` or more is a full column, and what is not
+/// The newest values in at most `width` columns, the newest to the right; what is `full` or more is a full column, and what is not
 /// known a cross.
 pub(super) fn spark(
     values: impl DoubleEndedIterator<Item = Option<f64>>,
@@ -18,7 +18,7 @@ pub(super) fn spark(
 ) -> StyledLine {
     let newest: Vec<Option<f64>> = values.rev().take(width).collect();
     let top = newest.iter().flatten().copied().fold(full, f64::max);
-    let mut line = StyledLine::new().with(" ".repeat(width.saturating_sub(newest.len())), Role::Plain);
+    let mut line = StyledLine::new();
     let levels = if ascii { ASCII_LEVELS } else { LEVELS };
     for value in newest.iter().rev() {
         match value {
@@ -33,10 +33,10 @@ pub(super) fn spark(
 }
 
 /// A share as a bar of `width` columns.
-pub(super) fn bar(share: f64, width: usize, ascii: bool) -> StyledLine {
+pub(super) fn bar(share: f64, width: usize, role: Role, ascii: bool) -> StyledLine {
     let filled = ((share * width as f64).round().max(0.0) as usize).min(width);
     let (on, off) = if ascii { ("#", ".") } else { ("▓", "░") };
-    StyledLine::new().with(on.repeat(filled), role(share)).with(off.repeat(width - filled), Role::Dim)
+    StyledLine::new().with(on.repeat(filled), role).with(off.repeat(width - filled), Role::Dim)
 }
 
 /// How a share is to be taken: what is nearly full is a warning.

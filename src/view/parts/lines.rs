@@ -48,7 +48,7 @@ impl<'a> Lines<'a> {
     }
 
     /// A fact behind the word for it.
-    pub(super) fn fact(&mut self, label: &str, fact: StyledLine) {
+    pub(super) fn fact(&mut self, label: &str, fact: &StyledLine) {
         if fact.width() > 0 {
             let line = StyledLine::new().with(words::pad_right(label, LABEL), Role::Dim);
             self.push(fact.pieces().fold(line, |line, (text, role)| line.with(text, role)));

@@ -190,7 +190,10 @@ fn load(engine: &EngineFacts) -> StyledLine {
     let mut parts = Vec::new();
     if let Some(load) = engine.load_percent {
         let of = engine.cpus.map_or(String::new(), |cpus| format!(" of {cpus}"));
-        parts.push((format!("load {:.1}{of}", f64::from(load) / 100.0), Role::Plain));
+        // Twice as many want to run as can.
+        let busy = engine.cpus.is_some_and(|cpus| load > cpus * 200);
+        let role = if busy { Role::Warn } else { Role::Plain };
+        parts.push((format!("load {:.1}{of}", f64::from(load) / 100.0), role));
     }
     if let Some(free) = engine.disk_free {
         let tight = engine.disk_total.is_some_and(|total| free < total / 10);
@@ -326,7 +329,7 @@ impl Columns {
             line
         } else {
             match share {
-                Some(share) => join(line, &bar(share, self.bar, ascii)).with(" ", Role::Plain),
+                Some(share) => join(line, &bar(share, self.bar, role(share), ascii)).with(" ", Role::Plain),
                 None => line.with(" ".repeat(self.bar + 1), Role::Plain),
             }
         };
@@ -356,19 +359,19 @@ fn machines(place: &Place<'_>, lines: &mut Lines<'_>) {
         );
         let running =
             engine.running_containers.map(|n| format!(" · {} run", words::count(n as usize, "container")));
-        lines.fact("engine", first.with(running.unwrap_or_default(), Role::Plain));
+        lines.fact("engine", &first.with(running.unwrap_or_default(), Role::Plain));
         if let Some(load) = engine.load_percent {
             lines.fact(
                 "load",
-                StyledLine::new().with(format!("{:.2} over a minute", f64::from(load) / 100.0), Role::Plain),
+                &StyledLine::new().with(format!("{:.2} over a minute", f64::from(load) / 100.0), Role::Plain),
             );
         }
-        lines.fact("waiting", pressure(engine));
+        lines.fact("waiting", &pressure(engine));
         if let (Some(free), Some(total)) = (engine.disk_free, engine.disk_total) {
             let tight = free < total / 10;
             let text =
                 format!("{} free of {} at {}", words::bytes(free), words::bytes(total), engine.data_root);
-            lines.fact("disk", StyledLine::new().with(text, if tight { Role::Warn } else { Role::Plain }));
+            lines.fact("disk", &StyledLine::new().with(text, if tight { Role::Warn } else { Role::Plain }));
         }
     }
 }

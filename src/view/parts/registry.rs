@@ -3,12 +3,12 @@
 use super::Place;
 use super::gauge::{ago, growth, join, latency, old, spark};
 use super::lines::{LABEL, Lines};
-use crate::event::Time;
 use crate::event::cluster::{Pod, PodState, RegistryService, ServiceVerdict};
 use crate::event::registry::{
     AuthMode, CacheKind, CacheState, CacheTag, Change, ChangeKind, MOST_CONFIG_BYTES, Registry,
     RegistryState, Tag,
 };
+use crate::event::{Platform, Time};
 use crate::report::health::Health;
 use crate::report::styled::StyledLine;
 use crate::report::words::{self, Role};
@@ -28,26 +28,26 @@ pub(super) fn lines<'a>(place: &Place<'a>, health: &Health) -> Option<Lines<'a>>
         address(registry, &mut lines);
     }
     if registry.latency.is_some() || registry.answered.is_some() {
-        lines.fact("/v2/", answers(place, registry));
+        lines.fact("/v2/", &answers(place, registry));
     }
     if let Some(cache) = &registry.cache {
         cache_facts(place, cache, &mut lines);
     }
     let building = registry.tags.iter().flat_map(|tags| &tags.list).find(|tag| tag.building);
     if let Some(tag) = building.filter(|_| !place.full) {
-        lines.fact("tag", tag_in_short(tag, place.now));
+        lines.fact("tag", &tag_in_short(tag, place.now));
     }
     if let Some(service) = service {
         service_facts(place, service, &mut lines);
     }
     if let Some(change) = registry.changes.last().filter(|_| !place.full) {
-        lines.fact("changed", change_line(change, place.now, place.full));
+        lines.fact("changed", &change_line(change, place.now, place.full));
     }
     if !place.full {
         if let Some(tags) = &registry.tags {
-            lines.fact("tags", StyledLine::new().with(total(tags.total, tags.more), Role::Plain));
+            lines.fact("tags", &StyledLine::new().with(total(tags.total, tags.more), Role::Plain));
         }
-        lines.fact("access", access(registry));
+        lines.fact("access", &access(registry));
         return Some(lines);
     }
     changes(place, registry, &mut lines);
@@ -86,9 +86,9 @@ fn why(
 }
 
 fn address(registry: &Registry, lines: &mut Lines<'_>) {
-    lines.fact("address", StyledLine::new().with(registry.url.as_str(), Role::Plain));
-    lines.fact("image", StyledLine::new().with(registry.repository.as_str(), Role::Plain));
-    lines.fact("access", access(registry));
+    lines.fact("address", &StyledLine::new().with(registry.url.as_str(), Role::Plain));
+    lines.fact("image", &StyledLine::new().with(registry.repository.as_str(), Role::Plain));
+    lines.fact("access", &access(registry));
 }
 
 /// `3.1 ms  p95  9.0 ms  ▁▁▂▁`.
@@ -136,15 +136,15 @@ fn cache_facts(place: &Place<'_>, cache: &CacheTag, lines: &mut Lines<'_>) {
             }
         }
     }
-    lines.fact("cache", line);
+    lines.fact("cache", &line);
     if !matches!(cache.state, CacheState::Present | CacheState::TooLarge) {
         return;
     }
-    lines.fact("holds", holds(place, cache));
-    lines.fact("config", config(place, cache));
+    lines.fact("holds", &holds(place, cache));
+    lines.fact("config", &config(place, cache));
     if place.full {
         let digest = cache.digest.as_ref().map(ToString::to_string).unwrap_or_default();
-        lines.fact("digest", StyledLine::new().with(digest, Role::Dim));
+        lines.fact("digest", &StyledLine::new().with(digest, Role::Dim));
     }
 }
 
@@ -245,7 +245,7 @@ fn service_facts<'a>(place: &Place<'a>, service: &'a RegistryService, lines: &mu
     if restarts > 0 {
         pods.push(format!(" · {}", words::count(restarts as usize, "restart")), Role::Warn);
     }
-    lines.fact("pods", pods);
+    lines.fact("pods", &pods);
     if !service.service.is_empty() {
         let address = service.address.as_ref().map_or(String::new(), |address| format!(" {address}"));
         let ends = service
@@ -255,17 +255,17 @@ fn service_facts<'a>(place: &Place<'a>, service: &'a RegistryService, lines: &mu
         let name = if place.width < 50 { String::new() } else { service.service.to_string() };
         lines.fact(
             "service",
-            StyledLine::new().with(format!("{name}{address}{ends}").trim_start(), Role::Plain),
+            &StyledLine::new().with(format!("{name}{address}{ends}").trim_start(), Role::Plain),
         );
     }
     if !place.full {
         return;
     }
     for outside in &service.outside {
-        lines.fact("outside", StyledLine::new().with(outside.as_str(), Role::Plain));
+        lines.fact("outside", &StyledLine::new().with(outside.as_str(), Role::Plain));
     }
     if !service.port_forward.is_empty() {
-        lines.fact("forward", StyledLine::new().with(service.port_forward.as_str(), Role::Plain));
+        lines.fact("forward", &StyledLine::new().with(service.port_forward.as_str(), Role::Plain));
     }
     lines.section("Pods", "l shows their last lines");
     let (pods, ascii, now) = (&service.pods, place.ascii, place.now);
@@ -342,7 +342,7 @@ fn tags<'a>(place: &Place<'a>, registry: &'a Registry, lines: &mut Lines<'a>) {
     let wide = longest.clamp(8, place.width.saturating_sub(56).clamp(8, 60));
     let mut head = StyledLine::new().with("  ", Role::Dim);
     head.push(words::pad_right("tag", wide), Role::Dim);
-    head.push(format!(" {:<9}{:>6}  {:>9}  {:<13} platforms", "", "size", "age", "digest"), Role::Dim);
+    head.push(format!(" {:<10}{:>6}  {:>9}  {:<13} platforms", "", "size", "age", "digest"), Role::Dim);
     lines.push(head);
     // A tag keeps its place however often the list is looked at; the source has them newest first.
     let (list, now, ascii) = (&tags.list, place.now, place.ascii);
@@ -353,20 +353,20 @@ fn tags<'a>(place: &Place<'a>, registry: &'a Registry, lines: &mut Lines<'a>) {
 
 fn tag_line(tag: &Tag, wide: usize, now: Time, ascii: bool) -> StyledLine {
     let (shape, plain, word, role) = match (tag.building, tag.cache) {
-        (true, _) => ("▶", ">", "building", Role::Busy),
+        (true, _) => ("▶", ">", "this build", Role::Busy),
         (false, true) => ("◆", "+", "cache", Role::Ran),
         (false, false) => (" ", " ", "", Role::Plain),
     };
     let mut line = StyledLine::new().with(format!("{} ", if ascii { plain } else { shape }), role);
     let name = words::truncate(tag.name.as_str(), wide);
     line.push(words::pad_right(&name, wide), if tag.building { Role::Strong } else { Role::Plain });
-    line.push(format!(" {word:<9}"), role);
+    line.push(format!(" {word:<10}"), role);
     let size = tag.bytes.map(words::bytes).unwrap_or_default();
     let age = tag.created.map(|created| old(now.since(created))).unwrap_or_default();
     line.push(format!("{size:>6}  {age:>9}  "), Role::Plain);
     let digest = tag.digest.as_ref().map(ToString::to_string).unwrap_or_default();
     let digest = digest.strip_prefix("sha256:").unwrap_or(&digest);
     line.push(format!("{:<13} ", words::head(digest, 12)), Role::Dim);
-    let platforms: Vec<&str> = tag.platforms.iter().map(|platform| platform.short()).collect();
+    let platforms: Vec<&str> = tag.platforms.iter().map(Platform::short).collect();
     line.with(platforms.join(" "), Role::Plain)
 }
