@@ -103,6 +103,7 @@ pub(super) async fn run(
                 writer.write(session, &[], &mut bytes);
             }
         }
+        session.keep();
         out.put(&bytes)?;
         if out.gone && !matches!(feed.steer, Steer::Build(_)) {
             return Ok(None);

@@ -21,9 +21,9 @@ use crate::ui::keys::Action;
 use crate::ui::{Effect, ReplayStatus, Ui};
 use crate::view::{self, Screen};
 
-/// A frame lasts at least so long, as in buildx's own display: it is enough for the eye, and for a line over SSH. Keys are
+/// A frame lasts at least so long: it is enough for the eye, for a line over SSH, and for a host that is to build. Keys are
 /// answered at once.
-const FRAME: Duration = Duration::from_millis(150);
+const FRAME: Duration = Duration::from_millis(200);
 /// While nothing but the clock moves in a live build a frame lasts so long: what it shows counts seconds, and drawing is most
 /// of what layertop costs beside the build. A replay may be faster than life.
 const BEAT: Duration = Duration::from_millis(500);
@@ -161,6 +161,7 @@ impl Watch<'_> {
 
     /// Draws, unless the last frame is still on its way; tells whether it did.
     fn draw(&mut self) -> Result<bool, Error> {
+        self.session.keep();
         let Some(display) = self.display.as_mut() else { return Ok(true) };
         if display.is_broken() {
             // The terminal is gone; the build need not be.

@@ -11,6 +11,9 @@ use crate::recording::{Closed, Recorder};
 use crate::source::buildx::Cancel;
 use crate::source::replay;
 
+/// Events that are not held back any more.
+const MANY: usize = 512;
+
 /// News for a front end.
 pub(super) struct Update {
     /// Forget everything first.
@@ -53,16 +56,19 @@ pub(super) struct Session {
     clock: Clock,
     recorder: Option<Recorder>,
     thin: Thin,
+    /// For the recorder, which is another thread: waking it for each message costs more than the message.
+    held: Vec<Stamped>,
     /// Whether the recording's problem has been said.
     warned: bool,
 }
 
 impl Session {
     pub(super) fn new(clock: Clock, recorder: Option<Recorder>) -> Self {
-        Self { model: Model::default(), replay: None, clock, recorder, thin: Thin::default(), warned: false }
+        let (model, thin, held) = (Model::default(), Thin::default(), Vec::new());
+        Self { model, replay: None, clock, recorder, thin, held, warned: false }
     }
 
-    /// Takes news; gives the events back, with layertop's own among them.
+    /// Takes news; gives the events back, with layertop's own among them. They are recorded with the next [`Session::keep`].
     pub(super) fn take(&mut self, update: Update) -> Vec<Stamped> {
         if update.reset {
             self.model = Model::default();
@@ -71,7 +77,10 @@ impl Session {
         let mut events = update.events;
         self.model.apply_all(&events);
         if let Some(recorder) = &mut self.recorder {
-            recorder.record(self.thin.of(&events));
+            self.held.extend(self.thin.of(&events));
+            if self.held.len() >= MANY {
+                recorder.record(std::mem::take(&mut self.held));
+            }
             if let Some(problem) = recorder.new_problem() {
                 let notice = Notice { level: Level::Warn, text: Text::clean(&problem) };
                 let notice = Stamped { at: self.clock.now(), event: Event::Notice(notice) };
@@ -81,6 +90,15 @@ impl Session {
             }
         }
         events
+    }
+
+    /// Hands what was taken to the recorder.
+    pub(super) fn keep(&mut self) {
+        if let Some(recorder) = &mut self.recorder
+            && !self.held.is_empty()
+        {
+            recorder.record(std::mem::take(&mut self.held));
+        }
     }
 
     /// The user has asked the build to stop: that is to be seen at once, and not when the build's side has heard of it.
@@ -108,6 +126,7 @@ impl Session {
     /// Ends the recording. Its problem is one that nobody has heard of: that a disk is full may be found by the last write
     /// only, when no front end listens any more.
     pub(super) fn close(&mut self) -> Option<Closed> {
+        self.keep();
         let closed = self.recorder.take().map(Recorder::close)?;
         Some(Closed { problem: closed.problem.filter(|_| !self.warned), ..closed })
     }
