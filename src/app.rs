@@ -6,6 +6,7 @@ mod configuration;
 mod dashboard;
 mod inputs;
 mod lines;
+mod logs;
 mod look;
 mod replay;
 mod screen;
@@ -29,6 +30,7 @@ use crate::ui::{ReplayStatus, Scene, Ui};
 use around::Targets;
 use build::End;
 use inputs::Inputs;
+use logs::{Asking, Sources};
 use look::Look;
 use screen::{Left, Watch};
 use session::{Feed, Session};
@@ -83,12 +85,13 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     let mut session = Session::new(clock, recorder);
     let mut signals = Signals::listen()?;
     let targets = Targets::of(&config, &command, around);
+    let asking = Asking::new(Sources { builder: Some(targets.builder.clone()) });
     let running = build::start(command, &config, around, targets, clock);
     let ended_by = match look.progress {
         Progress::Tui => {
             let mut stage = Stage::take(look)?;
             let watch = stage.watch(&mut session, running.feed, &mut signals);
-            let left = Watch { stay: args.stay, ..watch }.run().await?;
+            let left = Watch { stay: args.stay, asking, ..watch }.run().await?;
             if let Left::Signal(number) = left { Some(number) } else { None }
         }
         _ => lines::run(&mut session, running.feed, look.writer(), &mut signals).await?,
@@ -265,6 +268,7 @@ impl Stage {
             stay: false,
             leaving: false,
             signal: None,
+            asking: Asking::default(),
             more: false,
         }
     }

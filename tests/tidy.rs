@@ -30,9 +30,21 @@ const ROOMS: &[(&str, Uses)] = &[
     ("recording", Uses::Only(&["event", "clock", "source::rawjson"])),
     ("source", Uses::Only(&["event", "config", "error", "clock", "recording"])),
     ("report", Uses::Only(&["model", "event"])),
-    ("ui", Uses::Only(&["model", "event", "report::words"])),
+    ("ui", Uses::Only(&["model", "event", "report::words", "report::health"])),
     // The screen and the plain output sum a build up in the same lines.
-    ("view", Uses::Only(&["model", "ui", "event", "report::words", "report::end", "report::failure"])),
+    (
+        "view",
+        Uses::Only(&[
+            "model",
+            "ui",
+            "event",
+            "report::words",
+            "report::styled",
+            "report::end",
+            "report::failure",
+            "report::health",
+        ]),
+    ),
 ];
 
 /// Rooms that do no I/O and read no clock: what they hold follows from the events alone.

@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
-use super::Screen;
+use super::{Screen, parts};
 use crate::model::{Counts, Kind, Outcome, State, Vertex};
 use crate::report::words::{self, Role, Sign};
 
@@ -42,6 +42,9 @@ pub(super) fn small(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     Line::from(Span::styled(text, theme.style(look.role))).render(first, buf);
     if area.height > 1 {
         now(screen, Rect { y: area.y + 1, ..first }, buf);
+    }
+    if area.height > 2 {
+        parts::brief(screen, Rect { y: area.y + 2, ..first }, buf);
     }
 }
 
