@@ -64,7 +64,7 @@ pub struct ResolvedStep {
     pub line: u32,
     /// Its instruction; of an `ONBUILD` the one that it holds.
     pub instruction: Instruction,
-    /// The variables that stages in the file have set before it, in the order in which they were set first: that is their
+    /// The variables that stages in the file have set before it, in the order in which they were set last: that is their
     /// order in the environment of a `RUN`, and it counts for the cache.
     pub variables: Arc<Vec<Variable>>,
     /// The user that `USER` has set before it.
@@ -265,7 +265,8 @@ impl Dockerfile {
         for instruction in self.globals.iter().filter(|instruction| instruction.keyword == Keyword::Arg) {
             for word in words::quoted(&instruction.arguments, self.escape) {
                 let (name, default) = word.split_once('=').map_or((&*word, None), |(n, v)| (n, Some(v)));
-                let value = args.get(name).cloned();
+                let own = AUTOMATIC.contains(&name) && default.is_some();
+                let value = args.get(name).filter(|_| !own).cloned();
                 let expanded = |default| expand(default, self.escape, &|name| globals.get(name).cloned());
                 if let Some(value) = value.or_else(|| default.map(expanded)) {
                     globals.insert(name.to_owned(), value);
@@ -360,19 +361,19 @@ impl Walk<'_> {
         Arc::make_mut(&mut self.state.env).insert(name.clone(), value.clone());
         let variables = Arc::make_mut(&mut self.state.variables);
         let variable = Variable { name, value, origin, line };
-        match variables.iter_mut().find(|known| known.name == variable.name) {
-            Some(known) => *known = variable,
-            None => variables.push(variable),
-        }
+        variables.retain(|known| known.name != variable.name);
+        variables.push(variable);
     }
 
     /// A value from outside wins, then the default here, then the value before the first `FROM`.
     fn arg(&mut self, instruction: &Instruction) {
         for word in words::quoted(&instruction.arguments, self.escape) {
             let (name, default) = word.split_once('=').map_or((&*word, None), |(n, v)| (n, Some(v)));
-            let given = self.args.get(name).cloned();
+            // A default wins over what the platform would be.
+            let own = AUTOMATIC.contains(&name) && default.is_some();
+            let given = self.args.get(name).filter(|_| !own).cloned();
             let origin = match &given {
-                _ if AUTOMATIC.contains(&name) => Origin::Platform,
+                _ if AUTOMATIC.contains(&name) && !own => Origin::Platform,
                 Some(_) => Origin::BuildArg,
                 None => Origin::Default,
             };

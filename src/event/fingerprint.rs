@@ -324,7 +324,7 @@ pub struct Step {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub heredocs: Vec<Vec<Text>>,
     /// Of a `RUN`: the variables in its environment, as indices into [`Fingerprint::variables`], in the order in which they
-    /// were set first, which counts. The base image's own are not among them.
+    /// were set last, which counts. The base image's own are not among them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<u32>,
     /// Of a `RUN`: `USER`, `SHELL` and `WORKDIR` where the Dockerfile sets them, and the build's options that count for it.

@@ -402,7 +402,8 @@ impl Maker<'_, '_> {
         let options = Options::of(instruction);
         let mut exclude = Vec::new();
         for (name, value) in options.flags {
-            let value = draft.expand(&value, escape);
+            // Variables in it are printed substituted, but the pattern is what is written: seen on an engine.
+            let value = if name == "exclude" { value } else { draft.expand(&value, escape) };
             self.secret(draft, &name, &value);
             if name == "exclude" {
                 exclude.push(value);
