@@ -28,7 +28,8 @@ const ROOMS: &[(&str, Uses)] = &[
     ("model", Uses::Only(&["event"])),
     // A progress stream is one of the files that can be replayed: the reader decodes it with the live decoder.
     ("recording", Uses::Only(&["event", "clock", "source::rawjson"])),
-    ("source", Uses::Only(&["event", "config", "error", "clock", "recording"])),
+    // A fingerprint says what the Dockerfile's steps are made from.
+    ("source", Uses::Only(&["event", "config", "error", "clock", "recording", "dockerfile"])),
     ("report", Uses::Only(&["model", "event"])),
     ("ui", Uses::Only(&["model", "event", "report::words", "report::health"])),
     // The screen and the plain output sum a build up in the same lines.
