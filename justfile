@@ -42,7 +42,7 @@ slow:
 # The figures: decoding and frames, the start and rest of the program, buildx's own screen beside ours (on the test engine),
 # and a clean release build.
 bench:
-    cargo bench --bench decode --bench frame
+    cargo bench --bench decode --bench frame --bench context
     bash benches/startup.sh
     bash benches/versus-buildx.sh
     bash benches/build-time.sh

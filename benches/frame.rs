@@ -1,8 +1,10 @@
-//! How long a full frame takes at 200×60 with 200 steps, and what an unchanged one costs.
+//! How long a full frame takes at 200×60 with 200 steps, and what an unchanged one costs; and one with large panes.
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "a measurement prints its figures or breaks")]
 #![expect(dead_code, reason = "what is shared with the other measurements is not all needed here")]
 
 mod measure;
+#[path = "../tests/scenes/mod.rs"]
+mod scenes;
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -11,8 +13,9 @@ use layertop::event::{
     Digest, Event, Line, LogChunk, Platform, Stamped, Started, StatusUpdate, Stream, Text, Time, VertexUpdate,
 };
 use layertop::model::Model;
-use layertop::ui::Ui;
+use layertop::report::health::Part;
 use layertop::ui::theme::Theme;
+use layertop::ui::{Focus, Ui};
 use layertop::view::Screen;
 use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::buffer::Buffer;
@@ -62,6 +65,30 @@ fn main() {
         bytes.len()
     );
     println!("  cells of an unchanged frame   {:>8}      (target 0)", frame.diff(&again).len());
+    panes(model, now);
+}
+
+/// What is around the build, as large as it may be: in all panes, then each in full.
+fn panes(mut model: Model, now: Time) {
+    model.apply_all(&scenes::health::history(now, scenes::health::scene("huge")));
+    println!("the same with 500 nodes, 5000 pods, 2000 tags and 20000 records   (target ≤ 5 ms)");
+    let mut frame = Buffer::empty(AREA);
+    for (name, focus, open) in [
+        ("side by side", Focus::Stack, false),
+        ("the registry in full", Focus::Part(Part::Registry), true),
+        ("the nodes in full", Focus::Part(Part::Nodes), true),
+        ("the builder in full", Focus::Part(Part::Builder), true),
+    ] {
+        let mut ui = Ui::new(Theme::default());
+        ui.sync(&model);
+        (ui.focus, ui.parts.open) = (focus, open);
+        let screen = Screen { model: &model, ui: &ui, now };
+        let rendered = times(|| {
+            frame.reset();
+            (&screen).render(AREA, &mut frame);
+        });
+        println!("  {name:<28}  {:>8.3} ms", millis(rendered));
+    }
 }
 
 /// Mean time of one of many.

@@ -30,9 +30,10 @@ use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
 use ratatui::widgets::Widget;
+use scenes::health;
 use unicode_width::UnicodeWidthStr;
 
-const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
+const SIZES: [(u16, u16); 4] = [(80, 24), (100, 30), (120, 40), (200, 60)];
 
 /// The screens whose PNG is kept in the project: the README shows them.
 const SHOWN: [&str; 4] =
@@ -94,8 +95,35 @@ fn scenes() -> Vec<Scene> {
         scene("cancelled", scenes::montage("cancelled"), 1.0, ""),
         scene("start", first.clone(), 0.001, ""),
         scene("selected", requirements, 1.0, "jkkkk"),
-        scene("help", first, 0.6, "?"),
+        scene("help", first.clone(), 0.6, "?"),
+        scene("panes", around(&first, 0.6, "well"), 0.6, ""),
+        scene("panes-registry-down", around(&first, 0.6, "registry_down"), 0.6, ""),
+        scene("panes-oom", around(&first, 0.6, "builder_oom"), 0.6, "4"),
+        scene("panes-cluster", around(&first, 0.6, "cluster"), 0.6, "3"),
+        scene("panes-cluster-ill", around(&first, 0.6, "cluster_ill"), 0.6, "3"),
+        scene("panes-dead-node", around(&first, 0.6, "one_node_dead"), 0.6, "4"),
+        scene("panes-slow", around(&first, 0.6, "registry_slow"), 0.6, ""),
+        scene("panes-cache-too-large", around(&first, 0.6, "cache_too_large"), 0.6, "2"),
+        scene("panes-first", around(&first, 0.6, "no_cache_yet"), 0.6, ""),
+        scene("panes-no-builder", around(&first, 0.6, "builder_gone"), 0.6, "4"),
+        scene("registry", around(&first, 0.6, "well"), 0.6, "2\n"),
+        scene("registry-ill", around(&first, 0.6, "cluster_ill"), 0.6, "2\n"),
+        scene("nodes", around(&first, 0.6, "cluster_ill"), 0.6, "3\n"),
+        scene("nodes-many", around(&first, 0.6, "huge"), 0.6, "3\n"),
+        scene("builder", around(&first, 0.6, "well"), 0.6, "4\n"),
     ]
+}
+
+/// The build at a moment, with what was around it.
+fn around(events: &[Stamped], share: f64, last: &str) -> Vec<Stamped> {
+    let (_, now) = scenes::until(events, share);
+    let known: Vec<Stamped> = events.iter().take_while(|event| event.at <= now).cloned().collect();
+    let rest = events.iter().skip(known.len()).cloned();
+    // What was before the build comes first: moments are told by the first event.
+    let all =
+        known.into_iter().chain(health::history(now, health::scene(last))).chain(rest).collect::<Vec<_>>();
+    let first = events.first().map(|event| event.at).unwrap_or_default();
+    all.into_iter().map(|event| Stamped { at: event.at.max(first), ..event }).collect()
 }
 
 /// A recording of the demo, where it was made already.
@@ -110,7 +138,8 @@ fn draw(model: &Model, now: Time, keys: &str, area: Rect) -> Buffer {
     ui.sync(model);
     for key in keys.chars() {
         let pages: Pages = Screen { model, ui: &ui, now }.pages(area);
-        let key = KeyEvent::new(KeyCode::Char(key), KeyModifiers::NONE);
+        let code = if key == '\n' { KeyCode::Enter } else { KeyCode::Char(key) };
+        let key = KeyEvent::new(code, KeyModifiers::NONE);
         let _ = ui.handle(&Input::Key(key), model, pages);
     }
     let mut buffer = Buffer::empty(area);

@@ -13,7 +13,7 @@ mod words;
 
 pub use lex::{expand, expand_run};
 pub use parse::parse;
-pub use resolve::{ResolvedStage, ResolvedStep};
+pub use resolve::{Base, ResolvedStage, ResolvedStep, Variable};
 pub use words::FlagWord;
 
 /// A Dockerfile as it was read.
@@ -84,6 +84,11 @@ impl Instruction {
         })
     }
 
+    /// The arguments as a list, before substitution: of the exec form, or the words between white space.
+    pub fn list(&self) -> Vec<String> {
+        self.exec_form().unwrap_or_else(|| words::spaced(&self.arguments).map(str::to_owned).collect())
+    }
+
     /// The arguments of the exec form: `["sh", "-c", "true"]`; none where they are no such array.
     pub fn exec_form(&self) -> Option<Vec<String>> {
         words::exec_form(&self.arguments)
@@ -101,6 +106,16 @@ pub struct Heredoc {
     pub chomp: bool,
     /// Announced without quotes: variables in it are substituted.
     pub expand: bool,
+}
+
+impl Heredoc {
+    /// What it holds: its lines, without the leading tabs that do not count.
+    pub fn content(&self) -> String {
+        if !self.chomp {
+            return self.body.clone();
+        }
+        self.body.split_inclusive('\n').map(|line| line.trim_start_matches('\t')).collect()
+    }
 }
 
 /// What `BuildKit` would refuse or ignore.

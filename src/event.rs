@@ -320,6 +320,16 @@ pub struct Watching {
     pub cluster: Watched,
     /// The builder.
     pub builder: Watched,
+    /// A part of which nothing new is to be said has a line at least so often, in microseconds; 0: as often as it is asked. A
+    /// recording has fewer lines than there were.
+    pub apart_us: u64,
+}
+
+impl Watching {
+    /// How long a part may be silent though all is well with it.
+    pub fn apart(self) -> std::time::Duration {
+        std::time::Duration::from_micros(self.apart_us)
+    }
 }
 
 /// Whether a part is looked at.

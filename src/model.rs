@@ -102,6 +102,9 @@ impl Model {
         match event {
             Event::Watching(watching) => {
                 self.watching = *watching;
+                self.registry.expect(watching.apart());
+                self.builder.expect(watching.apart());
+                self.cluster.expect(watching.apart());
                 return;
             }
             Event::Registry(registry) => return self.registry.apply(*at, registry),

@@ -3,8 +3,10 @@
 pub mod builder;
 pub mod buildkit;
 pub mod buildx;
+pub mod context;
 pub mod docker;
 pub mod evidence;
+pub mod kubernetes;
 pub mod rawjson;
 pub mod registry;
 pub mod replay;

@@ -2,16 +2,19 @@
 
 pub mod keys;
 pub mod log;
+pub mod parts;
 pub mod rows;
 pub mod theme;
 
 use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyEventKind};
 use tui_input::backend::crossterm::EventHandler as _;
 
-use crate::event::Platform;
+use crate::event::{Line, Platform, Text};
 use crate::model::{Kind, Model, Outcome, StepId, VertexId};
+use crate::report::health::Part;
 use keys::Action;
 use log::LogView;
+use parts::{Logs, LogsOf, PartsView};
 use rows::RowId;
 use theme::Theme;
 
@@ -23,6 +26,8 @@ pub enum Focus {
     Stack,
     /// The output of a step.
     Log,
+    /// What is around the build.
+    Part(Part),
 }
 
 /// What lies over the panes.
@@ -35,6 +40,8 @@ pub enum Overlay {
     Help(usize),
     /// All warnings, scrolled down by so many lines.
     Warnings(usize),
+    /// The last words of a part.
+    Logs(Logs),
     /// "A build is running: quit?"
     Quit,
     /// The text to look for in the log, as it is typed.
@@ -58,6 +65,8 @@ pub enum Effect {
     Redraw,
     /// Tell the replay.
     Replay(Action),
+    /// Ask for the last words of a part, and hand them to [`Ui::logs_came`].
+    Logs(LogsOf),
 }
 
 /// Where a replay stands.
@@ -89,6 +98,10 @@ pub struct Pages {
     pub stack: usize,
     /// Lines of the log.
     pub log: usize,
+    /// Lines of the focused part's pane.
+    pub part: usize,
+    /// How many lines that pane has in all.
+    pub part_all: usize,
 }
 
 /// What the user is looking at.
@@ -106,8 +119,12 @@ pub struct Ui {
     pub filter: String,
     /// The log.
     pub log: LogView,
+    /// The panes of what is around the build.
+    pub parts: PartsView,
     /// Where the replay stands, in a replay.
     pub replay: Option<ReplayStatus>,
+    /// Whether this is the dashboard: nothing is built, and the model is the last build, or none.
+    pub dashboard: bool,
     /// How things look.
     pub theme: Theme,
     /// What was just done, until the next key.
@@ -130,7 +147,8 @@ impl Ui {
 
     /// Whether the user holds on to something that must not vanish by itself.
     pub fn holds(&self) -> bool {
-        self.cursor.is_some() || self.log.top.is_some() || !matches!(self.overlay, Overlay::None)
+        let looking = self.cursor.is_some() || self.log.top.is_some() || self.parts.open;
+        looking || !matches!(self.overlay, Overlay::None)
     }
 
     /// Follows the build. Call it when the model has changed.
@@ -140,6 +158,15 @@ impl Ui {
         };
         if model.outcome() != Outcome::Running || !self.followed.is_some_and(runs) {
             self.followed = model.followed();
+        }
+    }
+
+    /// The last words of a part have come. Who has looked elsewhere meanwhile is not called back.
+    pub fn logs_came(&mut self, of: &LogsOf, answer: Result<Vec<Line>, Text>) {
+        if let Overlay::Logs(logs) = &mut self.overlay
+            && logs.of == *of
+        {
+            logs.came(answer);
         }
     }
 
@@ -226,8 +253,74 @@ impl Ui {
                 }
                 None
             }
+            Overlay::Logs(logs) => match action {
+                Some(Action::Logs) => {
+                    let of = parts::speakers(model, self.focus);
+                    let at = of.iter().position(|of| *of == logs.of).map_or(0, |at| at + 1);
+                    let next = of.get(at).or(of.first())?.clone();
+                    Some(self.ask(next))
+                }
+                Some(
+                    action @ (Action::Up
+                    | Action::Down
+                    | Action::PageUp
+                    | Action::PageDown
+                    | Action::First
+                    | Action::Last),
+                ) => {
+                    logs.travel(action, pages.log.max(10));
+                    None
+                }
+                Some(_) => {
+                    self.overlay = Overlay::None;
+                    None
+                }
+                None => None,
+            },
             Overlay::None => self.act(action?, model, pages),
         }
+    }
+
+    fn ask(&mut self, of: LogsOf) -> Effect {
+        self.overlay = Overlay::Logs(Logs::asked(of.clone()));
+        Effect::Logs(of)
+    }
+
+    /// Another pane takes the keys.
+    fn look(&mut self, focus: Focus, model: &Model) {
+        match focus {
+            Focus::Part(part) if !parts::is_shown(model, part) => {
+                self.message =
+                    Some(format!("nothing is known of the {} here: it is not watched", part.name()));
+                return;
+            }
+            Focus::Part(part) => self.parts.tab = part,
+            Focus::Stack | Focus::Log => self.parts.open = false,
+        }
+        if self.focus != focus {
+            self.parts.top = 0;
+        }
+        self.focus = focus;
+    }
+
+    /// What is typed is about another pane than the one of a part.
+    fn leave_parts(&mut self, focus: Focus, model: &Model) {
+        if matches!(self.focus, Focus::Part(_)) {
+            self.look(focus, model);
+        }
+    }
+
+    fn logs(&mut self, model: &Model) -> Option<Effect> {
+        if let Some(first) = parts::speakers(model, self.focus).into_iter().next() {
+            return Some(self.ask(first));
+        }
+        let why = if self.focus == Focus::Part(Part::Registry) {
+            "no pod of the registry is known: name it under [kubernetes] registry in layertop.toml"
+        } else {
+            "no builder's container is known here"
+        };
+        self.message = Some(why.to_owned());
+        None
     }
 
     /// What is typed holds at once.
@@ -247,7 +340,7 @@ impl Ui {
     }
 
     fn act(&mut self, action: Action, model: &Model, pages: Pages) -> Option<Effect> {
-        let running = model.outcome() == Outcome::Running && self.replay.is_none();
+        let running = model.outcome() == Outcome::Running && self.replay.is_none() && !self.dashboard;
         match action {
             Action::Quit if running => self.overlay = Overlay::Quit,
             Action::Interrupt if running => return Some(Effect::Cancel),
@@ -256,13 +349,22 @@ impl Ui {
             Action::Redraw => return Some(Effect::Redraw),
             Action::Help => self.overlay = Overlay::Help(0),
             Action::Warnings => self.overlay = Overlay::Warnings(0),
-            Action::Search => self.overlay = Overlay::Search(tui_input::Input::default()),
-            Action::Filter => self.overlay = Overlay::Filter(tui_input::Input::new(self.filter.clone())),
-            Action::NextPane | Action::PreviousPane => {
-                self.focus = if self.focus == Focus::Stack { Focus::Log } else { Focus::Stack };
+            Action::Search => {
+                self.overlay = Overlay::Search(tui_input::Input::default());
+                self.leave_parts(Focus::Log, model);
             }
-            Action::Pane(focus) => self.focus = focus,
-            Action::Open => self.focus = Focus::Log,
+            Action::Filter => {
+                self.overlay = Overlay::Filter(tui_input::Input::new(self.filter.clone()));
+                self.leave_parts(Focus::Stack, model);
+            }
+            Action::NextPane => self.look(parts::next(model, self.focus, false), model),
+            Action::PreviousPane => self.look(parts::next(model, self.focus, true), model),
+            Action::Pane(focus) => self.look(focus, model),
+            Action::Open => match self.focus {
+                Focus::Part(_) => (self.parts.open, self.parts.top) = (!self.parts.open, 0),
+                Focus::Stack | Focus::Log => self.look(Focus::Log, model),
+            },
+            Action::Logs => return self.logs(model),
             Action::Follow => self.follow(),
             Action::Back => self.back(),
             Action::Copy => return self.copy(model),
@@ -295,9 +397,11 @@ impl Ui {
         self.log.top = None;
     }
 
-    /// Escape lets go of one thing at a time: the search, the place in the log, the selection, the filter.
+    /// Escape lets go of one thing at a time: the pane that fills the screen, the search, the place in the log, the selection, the filter.
     fn back(&mut self) {
-        if !self.log.wanted.is_empty() {
+        if self.parts.open {
+            (self.parts.open, self.parts.top) = (false, 0);
+        } else if !self.log.wanted.is_empty() {
             self.log.wanted.clear();
         } else if self.log.top.is_some() || self.cursor.is_some() {
             self.follow();
@@ -309,6 +413,15 @@ impl Ui {
     fn travel(&mut self, action: Action, model: &Model, pages: Pages) {
         let columns = model.platforms().len();
         match (action, self.focus) {
+            (Action::Left | Action::Right, Focus::Part(part)) => {
+                let shown = parts::shown(model);
+                let at = shown.iter().position(|known| *known == part).unwrap_or(0);
+                let step = if action == Action::Left { shown.len().saturating_sub(1) } else { 1 };
+                if let Some(next) = shown.get((at + step) % shown.len().max(1)) {
+                    self.look(Focus::Part(*next), model);
+                }
+            }
+            (_, Focus::Part(_)) => self.parts.travel(action, pages.part_all, pages.part),
             (Action::Left | Action::Right, _) => {
                 let step = if action == Action::Left { columns.saturating_sub(1) } else { 1 };
                 self.cursor = self.cursor.or_else(|| self.start(model));

@@ -10,6 +10,8 @@
 //! ▲ cache import failed: …                                              alerts: what must not be missed
 //! ─ Log · pip · arm64 ───────────────────────────── following · / find   log, or the failure
 //! Collecting numpy==1.26.4
+//! ─ 2 Registry ● ok ──── ─ 3 Nodes ● ready ──── ─ 4 Builder ● running    parts: what is around the build
+//! /v2/ 3 ms  ▁▁▂▁▁▃      ▲ arm64: emulated on …   cpu 0.9 of 8 ▂▅▇▇▇▅     (tabs or a line each where it is small)
 //! ? help  q quit  Tab pane  ↑ step  / find                              footer: keys
 //! ```
 
@@ -19,6 +21,7 @@ mod footer;
 mod header;
 mod log;
 mod overlay;
+mod parts;
 mod stack;
 mod summary;
 mod text;
@@ -29,7 +32,8 @@ use ratatui::widgets::Widget;
 
 use crate::event::Time;
 use crate::model::{Model, Outcome};
-use crate::ui::{Pages, Ui, rows};
+use crate::ui::{Focus, Pages, Ui, rows};
+use parts::Form;
 
 /// Below this the screen is one line of state and the running step.
 const LEAST: (u16, u16) = (40, 10);
@@ -52,7 +56,16 @@ struct Areas {
     stack: Rect,
     alerts: Rect,
     log: Rect,
+    parts: Rect,
     footer: Rect,
+}
+
+impl Areas {
+    /// Everything between the header and the footer.
+    fn below_header(&self) -> Rect {
+        let y = self.header.bottom();
+        Rect { y, height: self.footer.y.saturating_sub(y), ..self.stack }
+    }
 }
 
 impl Screen<'_> {
@@ -60,7 +73,15 @@ impl Screen<'_> {
     pub fn pages(&self, area: Rect) -> Pages {
         let areas = self.areas(area);
         let inner = |area: Rect| usize::from(area.height.saturating_sub(1));
-        Pages { stack: inner(areas.stack), log: inner(areas.log) }
+        let form = Form::of(self, area);
+        let (part, part_all) = if self.ui.parts.open {
+            parts::page(self, areas.below_header(), true)
+        } else if parts::instead_of_log(self, form).is_some() {
+            parts::page(self, areas.log, false)
+        } else {
+            parts::page(self, parts::place(self, form, areas.parts), false)
+        };
+        Pages { stack: inner(areas.stack), log: inner(areas.log), part, part_all }
     }
 
     /// Whether the build has ended and there is no search to be seen in its log.
@@ -70,7 +91,8 @@ impl Screen<'_> {
 
     fn areas(&self, area: Rect) -> Areas {
         let header = if area.height >= 16 { 3 } else { 2 };
-        let rest = area.height.saturating_sub(header + 1);
+        let parts = Form::of(self, area).height(self, area);
+        let rest = area.height.saturating_sub(header + 1 + parts);
         let alerts = (alerts::lines(self).len() as u16).min(if area.height >= 30 { 3 } else { 1 });
         let wanted = 1 + stack::height(self) as u16;
         // The log keeps what it needs to be of use, and the failure what it needs to be read without scrolling.
@@ -79,15 +101,16 @@ impl Screen<'_> {
             None => (rest / 3).clamp(3, 12),
         };
         let stack = wanted.min(rest.saturating_sub(alerts + least_log)).max(2);
-        let [header, stack, alerts, log, footer] = Layout::vertical([
+        let [header, stack, alerts, log, parts, footer] = Layout::vertical([
             Constraint::Length(header),
             Constraint::Length(stack),
             Constraint::Length(alerts),
             Constraint::Fill(1),
+            Constraint::Length(parts),
             Constraint::Length(1),
         ])
         .areas(area);
-        Areas { header, stack, alerts, log, footer }
+        Areas { header, stack, alerts, log, parts, footer }
     }
 }
 
@@ -107,23 +130,43 @@ impl Widget for &Screen<'_> {
 impl Screen<'_> {
     fn panes(&self, area: Rect, buf: &mut Buffer) {
         let areas = self.areas(area);
+        let form = Form::of(self, area);
         header::render(self, areas.header, buf);
+        if let (true, Focus::Part(part)) = (self.ui.parts.open, self.ui.focus) {
+            parts::full(self, part, areas.below_header(), buf);
+        } else {
+            self.build(&areas, form, buf);
+            parts::render(self, form, areas.parts, buf);
+        }
+        footer::render(self, areas.footer, buf);
+        overlay::render(self, area, buf);
+    }
+
+    /// The stack, what must not be missed of it, and its log.
+    fn build(&self, areas: &Areas, form: Form, buf: &mut Buffer) {
         stack::render(self, areas.stack, buf);
         alerts::render(self, areas.alerts, buf);
         let looking_elsewhere = self.ui.cursor.is_some() || self.ui.log.top.is_some();
         match self.model.failure() {
+            _ if let Some(part) = parts::instead_of_log(self, form) => {
+                parts::tabs(self, part, areas.log, buf);
+            }
             Some(failure) if !looking_elsewhere => failure::render(self, &failure, areas.log, buf),
             None if !looking_elsewhere && self.is_over() => summary::render(self, areas.log, buf),
             _ => log::render(self, areas.log, buf),
         }
-        footer::render(self, areas.footer, buf);
-        overlay::render(self, area, buf);
     }
 }
 
 /// Whether anything on the screen changes by itself as time goes by.
 pub fn ticks(model: &Model) -> bool {
     model.outcome() == Outcome::Running && model.begun().is_some()
+}
+
+/// Whether there is something whose age is seen: it grows while nothing is heard, and that is when it matters.
+pub fn ages(model: &Model) -> bool {
+    let (registry, builder) = (model.registry().newest(), model.builder().snapshot());
+    registry.is_some() || builder.is_some() || model.cluster().snapshot().is_some()
 }
 
 /// The rows of the stack as they are shown.

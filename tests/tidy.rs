@@ -28,11 +28,24 @@ const ROOMS: &[(&str, Uses)] = &[
     ("model", Uses::Only(&["event"])),
     // A progress stream is one of the files that can be replayed: the reader decodes it with the live decoder.
     ("recording", Uses::Only(&["event", "clock", "source::rawjson"])),
-    ("source", Uses::Only(&["event", "config", "error", "clock", "recording"])),
+    // A fingerprint says what the Dockerfile's steps are made from.
+    ("source", Uses::Only(&["event", "config", "error", "clock", "recording", "dockerfile"])),
     ("report", Uses::Only(&["model", "event"])),
-    ("ui", Uses::Only(&["model", "event", "report::words"])),
+    ("ui", Uses::Only(&["model", "event", "report::words", "report::health"])),
     // The screen and the plain output sum a build up in the same lines.
-    ("view", Uses::Only(&["model", "ui", "event", "report::words", "report::end", "report::failure"])),
+    (
+        "view",
+        Uses::Only(&[
+            "model",
+            "ui",
+            "event",
+            "report::words",
+            "report::styled",
+            "report::end",
+            "report::failure",
+            "report::health",
+        ]),
+    ),
 ];
 
 /// Rooms that do no I/O and read no clock: what they hold follows from the events alone.
@@ -58,6 +71,7 @@ const SYSTEM: &[(&str, &[&str])] = &[
     ("rustls", &["source"]),
     ("bollard_buildkit_proto", &["source"]),
     ("tonic", &["source"]),
+    ("kube", &["source"]),
     ("nix", &["source", "app", "terminal", "recording"]),
     ("signal_hook", &["source", "app", "terminal", "recording"]),
 ];

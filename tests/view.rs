@@ -8,11 +8,13 @@ use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyModifiers};
-use layertop::event::{Cancelling, Ended, Event, Stamped, Time};
+use layertop::event::{Cancelling, Ended, Event, Line, Stamped, Time, Watched, Watching};
 use layertop::model::Model;
+use layertop::report::health::Part;
 use layertop::ui::keys::{Key, TABLE};
+use layertop::ui::parts::LogsOf;
 use layertop::ui::theme::Theme;
-use layertop::ui::{Effect, ReplayStatus, Scene, Ui};
+use layertop::ui::{Effect, Focus, ReplayStatus, Scene, Ui};
 use layertop::view::Screen;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -22,6 +24,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
 use ratatui::widgets::Widget;
 use rstest::rstest;
+use scenes::health::{self, Around};
 use unicode_width::UnicodeWidthStr;
 
 const SIZES: [(u16, u16); 4] = [(40, 12), (80, 24), (120, 40), (200, 60)];
@@ -82,6 +85,7 @@ fn code(name: &str) -> Option<KeyCode> {
         "end" => KeyCode::End,
         "pgup" => KeyCode::PageUp,
         "left" => KeyCode::Left,
+        "backtab" => KeyCode::BackTab,
         _ => return None,
     })
 }
@@ -293,6 +297,198 @@ fn a_replay_says_how_it_plays() {
     check("replay", &out);
 }
 
+/// A build at a moment, with what has been said of what is around it until then.
+fn around(name: &str, share: f64, last: impl FnOnce(&mut Around)) -> Shown {
+    let mut shown = Shown::new(&scenes::montage(name), share);
+    shown.model.apply_all(&health::history(shown.now, last));
+    shown
+}
+
+#[test]
+fn what_is_around_a_build_stands_beside_it() {
+    for (name, scene) in health::SCENES {
+        in_all_sizes(&format!("panes_{name}"), &mut around("req", 0.5, scene), "");
+    }
+}
+
+#[rstest]
+#[case::registry("well", "2")]
+#[case::registry("cluster_ill", "2")]
+#[case::nodes("well", "3")]
+#[case::nodes("cluster_ill", "3")]
+#[case::nodes("huge", "3")]
+#[case::builder("well", "4")]
+#[case::builder("builder_oom", "4")]
+#[case::builder("one_node_dead", "4")]
+fn a_pane_in_full_says_everything(#[case] name: &str, #[case] key: &str) {
+    let mut shown = around("req", 0.5, health::scene(name));
+    shown.area = Rect::new(0, 0, 120, 60);
+    shown.press(&format!("{key}<enter>"));
+    check(&format!("full_{key}_{name}"), &text(&shown.draw()));
+}
+
+#[test]
+fn long_lists_scroll_to_their_end_and_back() {
+    for (key, last) in [("2", "pr-7001"), ("3", "worker-499"), ("4", "RUN make 19999")] {
+        let mut shown = around("req", 0.5, health::scene("huge"));
+        shown.area = Rect::new(0, 0, 120, 40);
+        shown.press(&format!("{key}<enter>"));
+        let begin = text(&shown.draw());
+        assert!(!begin.contains(last), "{begin}");
+        shown.press("<end>");
+        let end = text(&shown.draw());
+        // What can't be seen of a cluster stands behind its nodes.
+        shown.press("<pgup>");
+        assert!(end.contains(last) || text(&shown.draw()).contains(last), "{end}");
+        shown.press("<home>");
+        assert_eq!(text(&shown.draw()), begin);
+    }
+}
+
+#[test]
+fn numbers_and_tab_move_the_focus_and_escape_closes() {
+    use Part::{Builder, Nodes, Registry};
+    let mut shown = around("req", 0.5, |_| {});
+    let parts = [Registry, Nodes, Builder].map(Focus::Part);
+    for (key, focus) in ["1", "2", "3", "4"].into_iter().zip([Focus::Stack].into_iter().chain(parts)) {
+        shown.press(key);
+        assert_eq!(shown.ui.focus, focus, "{key}");
+    }
+    shown.press("1");
+    for focus in [Focus::Log].into_iter().chain(parts).chain([Focus::Stack]) {
+        shown.press("<tab>");
+        assert_eq!(shown.ui.focus, focus);
+    }
+    shown.press("<backtab>");
+    assert_eq!(shown.ui.focus, Focus::Part(Builder));
+    shown.press("<enter>");
+    assert!(shown.ui.parts.open && shown.ui.holds());
+    shown.press("2");
+    assert!(shown.ui.parts.open, "from pane to pane it stays full");
+    shown.press("<esc>");
+    assert!(!shown.ui.parts.open);
+    assert_eq!(shown.ui.focus, Focus::Part(Registry), "the focus stays");
+    shown.press("<enter>1");
+    assert!(!shown.ui.parts.open && shown.ui.focus == Focus::Stack);
+}
+
+#[test]
+fn a_recording_without_what_was_around_has_no_panes() {
+    let mut shown = Shown::new(&scenes::montage("req"), 0.5);
+    for key in ["2", "3", "4"] {
+        shown.press(key);
+        assert_eq!(shown.ui.focus, Focus::Stack);
+        let drawn = text(&shown.draw());
+        assert!(drawn.contains("it is not watched") && !drawn.contains("Registry"), "{drawn}");
+    }
+    assert_eq!(shown.press("l"), []);
+    assert!(text(&shown.draw()).contains("no builder's container is known here"));
+}
+
+#[test]
+fn a_part_that_is_not_configured_says_what_to_add() {
+    let watching = Watching { registry: Watched::NotConfigured, ..Watching::default() };
+    let mut shown = Shown::new(&scenes::montage("req"), 0.5);
+    shown.model.apply(&Stamped { at: shown.now, event: Event::Watching(watching) });
+    in_all_sizes("panes_not_configured", &mut shown, "");
+    let all = Watching { registry: Watched::On, cluster: Watched::On, builder: Watched::On, ..watching };
+    shown.model.apply(&Stamped { at: shown.now, event: Event::Watching(all) });
+    in_all_sizes("panes_asking", &mut shown, "");
+}
+
+#[test]
+fn what_grows_old_is_greyed_and_has_its_age() {
+    let mut shown = around("req", 0.5, |_| {});
+    shown.area = Rect::new(0, 0, 120, 40);
+    shown.now = shown.now.plus(std::time::Duration::from_secs(60));
+    let drawn = shown.draw();
+    check("panes_stale", &styled(&drawn));
+    let drawn = text(&drawn);
+    let titles = drawn.lines().find(|line| line.contains("2 Registry")).unwrap();
+    assert_eq!(titles.matches("1 min ago").count(), 3, "{titles}");
+}
+
+#[test]
+fn last_lines_are_asked_for_and_shown() {
+    let mut shown = around("req", 0.5, health::scene("cluster_ill"));
+    let of = LogsOf::Builder("multiarch-builder0".into());
+    assert_eq!(shown.press("4l"), [Effect::Logs(of.clone())]);
+    assert!(text(&shown.draw()).contains("asking"));
+    let lines: Vec<Line> = (0..2_000).map(|n| Line::plain(&format!("level=info line {n}"))).collect();
+    shown.ui.logs_came(&LogsOf::Builder("another".into()), Ok(Vec::new()));
+    assert!(text(&shown.draw()).contains("asking"), "an answer to what was asked before");
+    shown.ui.logs_came(&of, Ok(lines));
+    let end = text(&shown.draw());
+    assert!(end.contains("line 1999") && !end.contains("line 1970"), "{end}");
+    shown.press("<home>");
+    let begin = text(&shown.draw());
+    assert!(begin.contains("line 1000") && !begin.contains("line 999\n"), "a thousand are kept: {begin}");
+    shown.press("<end>");
+    assert_eq!(text(&shown.draw()), end);
+    shown.press("<esc>");
+
+    let pod = LogsOf::Pod("montage-ai-registry-6c9f-x7k2p".into());
+    assert_eq!(shown.press("2l"), [Effect::Logs(pod.clone())]);
+    shown.ui.logs_came(&pod, Err("pods: forbidden".into()));
+    check("last_lines_failed", &text(&shown.draw()));
+    assert_eq!(shown.press("<esc>3l"), [Effect::Logs(of)]);
+    assert_eq!(shown.press("l"), [Effect::Logs(pod)], "the next one");
+}
+
+#[rstest]
+fn panes_in_ascii(
+    #[values("well", "cluster_ill", "registry_down")] name: &str,
+    #[values("", "2<enter>", "3<enter>", "4<enter>")] keys: &str,
+) {
+    let mut shown = around("req", 0.5, health::scene(name));
+    shown.ui.theme = Theme { color: false, ascii: true };
+    for (width, height) in SIZES {
+        shown.area = Rect::new(0, 0, width, height);
+        let drawn = {
+            shown.press("<esc>1");
+            shown.press(keys);
+            text(&shown.draw())
+        };
+        assert!(drawn.is_ascii(), "{drawn}");
+        // Whatever has no stand-in of its own became a question mark; only a node that is lost, or a name, has one.
+        assert!(!drawn.contains("??"), "{drawn}");
+    }
+    if keys.is_empty() {
+        check(&format!("ascii_panes_{name}"), &text(&shown.draw()));
+    }
+}
+
+#[rstest]
+#[case::well("well")]
+#[case::ill("cluster_ill")]
+#[case::down("registry_down")]
+fn looks_of_panes(#[case] name: &str, #[values(true, false)] color: bool) {
+    let mut shown = around("req", 0.5, health::scene(name));
+    shown.area = Rect::new(0, 0, 120, 40);
+    shown.ui.theme.color = color;
+    let look = styled(&shown.draw());
+    if !color {
+        for ink in ["red⟩", "green⟩", "yellow⟩", "cyan⟩", "gray⟩"] {
+            // The log above shows what others wrote in no colour either.
+            assert!(!look.contains(ink), "{ink} in\n{look}");
+        }
+    }
+    let how = if color { "colour" } else { "no_colour" };
+    check(&format!("look_panes_{name}_{how}"), &look);
+}
+
+#[test]
+fn panes_stay_where_they_are_while_they_change() {
+    let place = |name: &str| {
+        let mut shown = around("req", 0.5, health::scene(name));
+        shown.area = Rect::new(0, 0, 120, 40);
+        let drawn = text(&shown.draw());
+        drawn.lines().position(|line| line.contains("2 Registry"))
+    };
+    let names = ["well", "registry_down", "builder_gone", "one_node_dead", "cluster_ill", "huge"];
+    assert_eq!(names.map(place), [place("well"); 6]);
+}
+
 #[test]
 fn keys_have_their_effects() {
     let mut running = Shown::new(&scenes::montage("req"), 0.5);
@@ -325,6 +521,14 @@ static EVENTS: LazyLock<Vec<Vec<Stamped>>> = LazyLock::new(|| {
     let mut all: Vec<Vec<Stamped>> =
         names.iter().filter_map(|name| name.strip_suffix(".jsonl")).map(scenes::recording).collect();
     all.extend(["first", "req", "cancelled"].map(scenes::montage));
+    // A build among what was said of what is around it.
+    for (_, scene) in health::SCENES {
+        let build = scenes::montage("req");
+        let (_, now) = scenes::until(&build, 0.5);
+        let mut events: Vec<Stamped> = build.into_iter().chain(health::history(now, scene)).collect();
+        events.sort_by_key(|event| event.at);
+        all.push(events);
+    }
     all
 });
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::around::{Around, Targets};
 use super::session::{Feed, Steer, Update};
 use crate::clock::Clock;
 use crate::config::{Config, Surroundings};
@@ -13,7 +14,7 @@ use crate::dockerfile;
 use crate::error::Error;
 use crate::event::{
     Cancelling, Ended, Event, Level, Line, Mask, Notice, Outline, Output, Sanitizer, Stamped, Stream, Text,
-    Time,
+    Time, Watching,
 };
 use crate::model::name::{self, Kind};
 use crate::source::buildx::{self, BuildCommand, Cancel, Chunk, Exit};
@@ -45,16 +46,28 @@ pub(super) struct End {
 }
 
 /// Starts the build. What is known before it comes first.
-pub(super) fn start(command: BuildCommand, config: &Config, around: &Surroundings, clock: Clock) -> Running {
+pub(super) fn start(
+    command: BuildCommand,
+    config: &Config,
+    around: &Surroundings,
+    targets: Targets,
+    clock: Clock,
+) -> Running {
     let (tx, updates) = mpsc::channel(AHEAD);
     let (cancel, asked) = mpsc::channel(CANCELS);
-    let known = before(&command, config, clock);
-    let end = tokio::spawn(drive(command, around.clone(), known, clock, tx, asked));
-    Running { feed: Feed { updates, steer: Steer::Build(cancel) }, end }
+    let mut known = before(&command, config, clock);
+    let watches = *config.health.watch;
+    let watching = if watches { targets.watching() } else { Watching::default() };
+    known.push(Stamped { at: clock.now(), event: Event::Watching(watching) });
+    // The channel is empty: this comes first, whatever else is heard of by then.
+    let _ = tx.try_send(Update::news(known));
+    let end = tokio::spawn(drive(command, around.clone(), clock, tx, asked));
+    let around = if watches { Around::watch(targets, clock) } else { Around::nothing() };
+    Running { feed: Feed { updates, steer: Steer::Build(cancel), around }, end }
 }
 
 /// What is known before the first vertex: what is built, what the Dockerfile says, what is wrong with the configuration.
-fn before(command: &BuildCommand, config: &Config, clock: Clock) -> Vec<Stamped> {
+pub(super) fn before(command: &BuildCommand, config: &Config, clock: Clock) -> Vec<Stamped> {
     let mut events = vec![Event::Started(command.started())];
     match command.dockerfile.as_deref().map(|path| outline(path, command, config)) {
         Some(Ok(outline)) => events.push(Event::Outline(outline)),
@@ -117,13 +130,11 @@ fn notice(level: Level, text: &str) -> Event {
 async fn drive(
     command: BuildCommand,
     around: Surroundings,
-    known: Vec<Stamped>,
     clock: Clock,
     tx: mpsc::Sender<Update>,
     mut asked: mpsc::Receiver<Cancel>,
 ) -> Result<End, Error> {
     let mut voice = Voice::new(&command, clock, tx);
-    voice.say(known).await;
     let mut witness = Witness::call(&command, &around, clock);
     let (chunks, mut heard) = mpsc::channel::<Chunk>(AHEAD);
     let (cancels, passed_on) = mpsc::channel(CANCELS);
@@ -306,7 +317,7 @@ impl Voice {
     /// Hands events on. A front end that is gone hears nothing; the build goes on without it until the program ends.
     async fn say(&self, events: Vec<Stamped>) {
         if !events.is_empty() {
-            let _ = self.tx.send(Update { reset: false, events, replay: None }).await;
+            let _ = self.tx.send(Update::news(events)).await;
         }
     }
 }

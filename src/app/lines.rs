@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 
-use super::session::{Feed, Session, Steer};
+use super::session::{Feed, Session, Steer, Update};
 use super::signals::{Number, Signals};
 use crate::error::Error;
 use crate::model::Outcome;
@@ -95,10 +95,15 @@ pub(super) async fn run(
                 let events = session.take(update);
                 writer.write(session, &events, &mut bytes);
             }
+            events = feed.around.next() => {
+                let events = session.take(Update::news(events));
+                writer.write(session, &events, &mut bytes);
+            }
             _ = look.tick(), if session.model.outcome() == Outcome::Running => {
                 writer.write(session, &[], &mut bytes);
             }
         }
+        session.keep();
         out.put(&bytes)?;
         if out.gone && !matches!(feed.steer, Steer::Build(_)) {
             return Ok(None);

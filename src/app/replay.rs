@@ -2,6 +2,7 @@
 
 use tokio::sync::mpsc;
 
+use super::around::Around;
 use super::session::{Feed, Steer, Update};
 use crate::cli::Scenario;
 use crate::clock::{Clock, Speed};
@@ -71,7 +72,7 @@ pub(super) fn play(reader: Reader, clock: Clock, speed: Speed, controlled: bool)
         }
     });
     let steer = if controlled { Steer::Replay(controls) } else { Steer::None };
-    Feed { updates: rx, steer }
+    Feed { updates: rx, steer, around: Around::nothing() }
 }
 
 /// Why a file can't be replayed; the error says what to do.

@@ -9,6 +9,7 @@ use ratatui::widgets::Widget;
 use tokio::time::MissedTickBehavior;
 
 use super::inputs::Inputs;
+use super::logs::Asking;
 use super::session::{Feed, Session, Steer, Update};
 use super::signals::{Number, Signals};
 use crate::error::Error;
@@ -20,12 +21,14 @@ use crate::ui::keys::Action;
 use crate::ui::{Effect, ReplayStatus, Ui};
 use crate::view::{self, Screen};
 
-/// A frame lasts at least so long, as in buildx's own display: it is enough for the eye, and for a line over SSH. Keys are
+/// A frame lasts at least so long: it is enough for the eye, for a line over SSH, and for a host that is to build. Keys are
 /// answered at once.
-const FRAME: Duration = Duration::from_millis(150);
+const FRAME: Duration = Duration::from_millis(200);
 /// While nothing but the clock moves in a live build a frame lasts so long: what it shows counts seconds, and drawing is most
 /// of what layertop costs beside the build. A replay may be faster than life.
 const BEAT: Duration = Duration::from_millis(500);
+/// How often ages are shown anew while nothing else happens.
+const AGES: Duration = Duration::from_secs(1);
 /// How long the end of one scene stands before the next begins.
 const LOOK: Duration = Duration::from_secs(6);
 /// News taken before the next look at keys and signals.
@@ -54,6 +57,8 @@ pub(super) struct Watch<'a> {
     pub(super) stay: bool,
     pub(super) leaving: bool,
     pub(super) signal: Option<Number>,
+    /// Whom to ask for the last words of a part.
+    pub(super) asking: Asking,
     /// Whether another scene follows when this one has been seen.
     pub(super) more: bool,
 }
@@ -66,9 +71,12 @@ impl Watch<'_> {
         let builds = matches!(self.feed.steer, Steer::Build(_));
         let mut beat = tokio::time::interval(if builds { BEAT } else { FRAME });
         beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut ages = tokio::time::interval(AGES);
+        ages.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let (mut open, mut dirty) = (true, true);
         loop {
-            let moves = dirty || view::ticks(&self.session.model);
+            // Of what was never begun nothing changes by itself.
+            let moves = dirty || (view::ticks(&self.session.model) && !self.ui.dashboard);
             tokio::select! {
                 biased;
                 signal = self.signals.next() => {
@@ -90,9 +98,20 @@ impl Watch<'_> {
                 _ = beat.tick(), if moves => {
                     dirty = !self.draw()?;
                 }
+                _ = ages.tick(), if !moves && view::ages(&self.session.model) => {
+                    dirty = true;
+                }
+                (of, answer) = self.asking.next() => {
+                    self.ui.logs_came(&of, answer);
+                    dirty = true;
+                }
                 update = self.feed.updates.recv(), if open => {
                     open = update.is_some();
                     self.news(update);
+                    dirty = true;
+                }
+                events = self.feed.around.next() => {
+                    self.news(Some(Update::news(events)));
                     dirty = true;
                 }
                 () = tokio::time::sleep(LOOK), if self.more && !moves && self.has_been_seen() => {
@@ -143,6 +162,7 @@ impl Watch<'_> {
 
     /// Draws, unless the last frame is still on its way; tells whether it did.
     fn draw(&mut self) -> Result<bool, Error> {
+        self.session.keep();
         let Some(display) = self.display.as_mut() else { return Ok(true) };
         if display.is_broken() {
             // The terminal is gone; the build need not be.
@@ -182,6 +202,7 @@ impl Watch<'_> {
                 return Ok(Some(Left::Scene(action)));
             }
             Effect::Replay(action) => self.control(action),
+            Effect::Logs(of) => self.asking.ask(of),
         }
         Ok(None)
     }

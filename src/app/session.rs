@@ -2,6 +2,8 @@
 
 use tokio::sync::mpsc;
 
+use super::around::Around;
+use super::thin::{self, Thin};
 use super::why::Explainer;
 use crate::clock::{Clock, Speed};
 use crate::event::{Cancelling, Event, Level, Notice, Stamped, Text, Time};
@@ -9,6 +11,9 @@ use crate::model::Model;
 use crate::recording::{Closed, Recorder};
 use crate::source::buildx::Cancel;
 use crate::source::replay;
+
+/// Events that are not held back any more.
+const MANY: usize = 512;
 
 /// News for a front end.
 pub(super) struct Update {
@@ -20,10 +25,19 @@ pub(super) struct Update {
     pub(super) replay: Option<replay::State>,
 }
 
+impl Update {
+    /// What happened, and nothing else.
+    pub(super) fn news(events: Vec<Stamped>) -> Self {
+        Self { reset: false, events, replay: None }
+    }
+}
+
 /// Where news come from, and how it is steered.
 pub(super) struct Feed {
     pub(super) updates: mpsc::Receiver<Update>,
     pub(super) steer: Steer,
+    /// What is around it; it goes on when the news have ended.
+    pub(super) around: Around,
 }
 
 /// How a feed is steered.
@@ -44,16 +58,20 @@ pub(super) struct Session {
     recorder: Option<Recorder>,
     /// Says why steps miss, in a live build.
     pub(super) explainer: Option<Explainer>,
+    thin: Thin,
+    /// For the recorder, which is another thread: waking it for each message costs more than the message.
+    held: Vec<Stamped>,
     /// Whether the recording's problem has been said.
     warned: bool,
 }
 
 impl Session {
     pub(super) fn new(clock: Clock, recorder: Option<Recorder>) -> Self {
-        Self { model: Model::default(), replay: None, clock, recorder, explainer: None, warned: false }
+        let (model, thin, held) = (Model::default(), Thin::every(thin::APART), Vec::new());
+        Self { model, replay: None, clock, recorder, thin, held, explainer: None, warned: false }
     }
 
-    /// Takes news; gives the events back, with layertop's own among them.
+    /// Takes news; gives the events back, with layertop's own among them. They are recorded with the next [`Session::keep`].
     pub(super) fn take(&mut self, update: Update) -> Vec<Stamped> {
         if update.reset {
             self.model = Model::default();
@@ -75,7 +93,10 @@ impl Session {
         self.model.apply_all(&tail);
         events.extend(tail);
         if let Some(recorder) = &mut self.recorder {
-            recorder.record(events.clone());
+            self.held.extend(self.thin.of(&events));
+            if self.held.len() >= MANY {
+                recorder.record(std::mem::take(&mut self.held));
+            }
             if let Some(problem) = recorder.new_problem() {
                 let notice = Notice { level: Level::Warn, text: Text::clean(&problem) };
                 let notice = Stamped { at: self.clock.now(), event: Event::Notice(notice) };
@@ -85,6 +106,15 @@ impl Session {
             }
         }
         events
+    }
+
+    /// Hands what was taken to the recorder.
+    pub(super) fn keep(&mut self) {
+        if let Some(recorder) = &mut self.recorder
+            && !self.held.is_empty()
+        {
+            recorder.record(std::mem::take(&mut self.held));
+        }
     }
 
     /// The user has asked the build to stop: that is to be seen at once, and not when the build's side has heard of it.
@@ -112,6 +142,7 @@ impl Session {
     /// Ends the recording. Its problem is one that nobody has heard of: that a disk is full may be found by the last write
     /// only, when no front end listens any more.
     pub(super) fn close(&mut self) -> Option<Closed> {
+        self.keep();
         let closed = self.recorder.take().map(Recorder::close)?;
         Some(Closed { problem: closed.problem.filter(|_| !self.warned), ..closed })
     }

@@ -1,9 +1,11 @@
 //! Which stages a target needs, which steps `BuildKit` numbers in them, and how it prints those: after
 //! `dockerfile2llb/convert.go`.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::event::fingerprint::Origin;
 use crate::model::layers::fits;
 
 use super::{Dockerfile, Instruction, Keyword, Stage, expand, expand_run, words};
@@ -38,6 +40,10 @@ pub struct ResolvedStage {
     /// How many steps `BuildKit` says it has. That can be more than there are in `steps`: a `WORKDIR /` is counted
     /// and never shown, and so is every `ONBUILD` trigger that makes no layer.
     pub of: u32,
+    /// What it is built on.
+    pub base: Base,
+    /// The value of `--platform`, substituted.
+    pub platform: Option<String>,
     /// Its steps, in order. The index of each is its place here, from 1.
     pub steps: Vec<ResolvedStep>,
 }
@@ -56,12 +62,55 @@ pub struct ResolvedStep {
     pub heredocs: Vec<String>,
     /// Its first line in the file, from 1.
     pub line: u32,
+    /// Its instruction; of an `ONBUILD` the one that it holds.
+    pub instruction: Instruction,
+    /// The variables that stages in the file have set before it, in the order in which they were set last: that is their
+    /// order in the environment of a `RUN`, and it counts for the cache.
+    pub variables: Arc<Vec<Variable>>,
+    /// The user that `USER` has set before it.
+    pub user: Option<String>,
+    /// The shell that `SHELL` has set before it.
+    pub shell: Option<Vec<String>>,
+    /// The folder that `WORKDIR` has set before it, or in it; none where the base image decides.
+    pub workdir: Option<String>,
+}
+
+impl ResolvedStep {
+    /// Substitutes variables in one of the step's words as `BuildKit` does. A variable that is not set is empty, and
+    /// pushed to `unset`: the base image may know it.
+    pub fn expand(&self, word: &str, escape: char, unset: &mut Vec<String>) -> String {
+        let missing = RefCell::new(Vec::new());
+        let expanded = expand(word, escape, &|name| {
+            let known = self.variables.iter().find(|variable| variable.name == name);
+            if known.is_none() {
+                missing.borrow_mut().push(name.to_owned());
+            }
+            known.map(|variable| variable.value.clone())
+        });
+        unset.append(&mut missing.into_inner());
+        expanded
+    }
+}
+
+/// A variable that is set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its value, which may be a secret.
+    pub value: String,
+    /// Where that comes from.
+    pub origin: Origin,
+    /// First line of the instruction that set it, from 1.
+    pub line: u32,
 }
 
 /// What a stage is built on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Base {
+pub enum Base {
+    /// Nothing.
     Scratch,
+    /// An image, by its reference.
     Image(String),
     /// Earlier stages; several where the platform decides (`FROM base-$TARGETARCH`).
     Stages(Vec<usize>),
@@ -71,6 +120,9 @@ enum Base {
 #[derive(Clone, Default)]
 struct State {
     env: Arc<Env>,
+    variables: Arc<Vec<Variable>>,
+    user: Option<String>,
+    shell: Option<Vec<String>>,
     /// None where the base image decides.
     workdir: Option<String>,
 }
@@ -118,7 +170,10 @@ impl Dockerfile {
             states[index] = walk.state;
             let name = self.stages[index].name.clone().unwrap_or_else(|| format!("stage-{index}"));
             let name = (!alone).then_some(name);
-            resolved.push(ResolvedStage { stage: index, name, of: walk.of, steps: walk.steps });
+            let platform = self.stages[index].platform.as_ref();
+            let platform = platform.map(|text| expand(text, self.escape, &|name| globals.get(name).cloned()));
+            let (of, steps, base) = (walk.of, walk.steps, bases[index].clone());
+            resolved.push(ResolvedStage { stage: index, name, of, base, platform, steps });
         }
         resolved
     }
@@ -126,6 +181,14 @@ impl Dockerfile {
     /// Index of the stage that becomes the image; none in a file without stages.
     pub fn target(&self, target: Option<&str>) -> Option<usize> {
         target.and_then(|name| self.named(name)).or_else(|| self.stages.len().checked_sub(1))
+    }
+
+    /// The stage that files are taken from: by its name, or in a `COPY` by its number from 0, too.
+    pub fn source_stage(&self, name: &str, by_number: bool) -> Option<usize> {
+        match name.parse::<usize>() {
+            Ok(number) if by_number => (number < self.stages.len()).then_some(number),
+            _ => self.named(name),
+        }
     }
 
     /// The last stage of that name. Names are compared in lower case; a number is no name.
@@ -202,7 +265,8 @@ impl Dockerfile {
         for instruction in self.globals.iter().filter(|instruction| instruction.keyword == Keyword::Arg) {
             for word in words::quoted(&instruction.arguments, self.escape) {
                 let (name, default) = word.split_once('=').map_or((&*word, None), |(n, v)| (n, Some(v)));
-                let value = args.get(name).cloned();
+                let own = AUTOMATIC.contains(&name) && default.is_some();
+                let value = args.get(name).filter(|_| !own).cloned();
                 let expanded = |default| expand(default, self.escape, &|name| globals.get(name).cloned());
                 if let Some(value) = value.or_else(|| default.map(expanded)) {
                     globals.insert(name.to_owned(), value);
@@ -249,8 +313,10 @@ impl Walk<'_> {
 
     fn instruction(&mut self, instruction: &Instruction) {
         match instruction.keyword {
-            Keyword::Arg => self.arg(&instruction.arguments),
-            Keyword::Env => self.env(&instruction.arguments),
+            Keyword::Arg => self.arg(instruction),
+            Keyword::Env => self.env(instruction),
+            Keyword::User => self.state.user = Some(self.expanded(instruction.arguments.trim())),
+            Keyword::Shell => self.state.shell = instruction.exec_form().or(self.state.shell.take()),
             Keyword::Run => {
                 let text = expand_run(&instruction.text, self.escape, &|name| self.get(name));
                 self.push(instruction, instruction.text.clone(), text);
@@ -275,6 +341,11 @@ impl Walk<'_> {
             text,
             heredocs: instruction.heredocs.iter().map(|heredoc| heredoc.body.clone()).collect(),
             line: instruction.first_line,
+            instruction: instruction.clone(),
+            variables: Arc::clone(&self.state.variables),
+            user: self.state.user.clone(),
+            shell: self.state.shell.clone(),
+            workdir: self.state.workdir.clone(),
         });
     }
 
@@ -286,31 +357,42 @@ impl Walk<'_> {
         expand(word, self.escape, &|name| self.get(name))
     }
 
-    fn set(&mut self, name: String, value: String) {
-        Arc::make_mut(&mut self.state.env).insert(name, value);
+    fn set(&mut self, name: String, value: String, origin: Origin, line: u32) {
+        Arc::make_mut(&mut self.state.env).insert(name.clone(), value.clone());
+        let variables = Arc::make_mut(&mut self.state.variables);
+        let variable = Variable { name, value, origin, line };
+        variables.retain(|known| known.name != variable.name);
+        variables.push(variable);
     }
 
     /// A value from outside wins, then the default here, then the value before the first `FROM`.
-    fn arg(&mut self, arguments: &str) {
-        for word in words::quoted(arguments, self.escape) {
+    fn arg(&mut self, instruction: &Instruction) {
+        for word in words::quoted(&instruction.arguments, self.escape) {
             let (name, default) = word.split_once('=').map_or((&*word, None), |(n, v)| (n, Some(v)));
-            let given = self.args.get(name).cloned();
+            // A default wins over what the platform would be.
+            let own = AUTOMATIC.contains(&name) && default.is_some();
+            let given = self.args.get(name).filter(|_| !own).cloned();
+            let origin = match &given {
+                _ if AUTOMATIC.contains(&name) && !own => Origin::Platform,
+                Some(_) => Origin::BuildArg,
+                None => Origin::Default,
+            };
             let value = given.or_else(|| {
                 default.map(|value| self.expanded(value)).or_else(|| self.globals.get(name).cloned())
             });
             if let Some(value) = value {
-                self.set(name.to_owned(), value);
+                self.set(name.to_owned(), value, origin, instruction.first_line);
             }
         }
     }
 
     /// All of one `ENV` is substituted with what was set before it.
-    fn env(&mut self, arguments: &str) {
-        let pairs = words::pairs(arguments, self.escape);
+    fn env(&mut self, instruction: &Instruction) {
+        let pairs = words::pairs(&instruction.arguments, self.escape);
         let pairs: Vec<_> =
             pairs.iter().map(|(name, value)| (self.expanded(name), self.expanded(value))).collect();
         for (name, value) in pairs {
-            self.set(name, value);
+            self.set(name, value, Origin::Env, instruction.first_line);
         }
     }
 

@@ -167,7 +167,7 @@ pub enum FileKind {
     Dir,
     /// A symbolic link.
     Symlink,
-    /// A socket: `BuildKit` leaves it out.
+    /// A socket.
     Socket,
     /// A named pipe.
     Fifo,
@@ -183,8 +183,12 @@ pub struct FileSet {
     pub context: u32,
     /// What was asked for, relative to the context's root: `src`, `*.txt`.
     pub pattern: Text,
-    /// Hash of all that counts for `BuildKit`: names within the set, kinds, modes, contents, attributes, symlink targets.
+    /// Hash of all that counts for `BuildKit` always: names within the set, kinds, contents, modes of files, symlink targets.
     pub hash: Hash,
+    /// Hash of what counts only where the builder sees it for the first time: modes of folders, and extended attributes. Seen
+    /// on an engine: their change alone is not noticed by a builder that has the rest of the context from an earlier build; it
+    /// is by another builder, and for a file whose time of modification has changed, too.
+    pub attributes: Hash,
     /// Entries in it, folders included.
     pub count: u64,
     /// Bytes of its files.
@@ -251,6 +255,9 @@ pub struct Stage {
     pub is_target: bool,
     /// Whether its cache is not used by `--no-cache` or `--no-cache-filter`.
     pub no_cache: bool,
+    /// How many steps `BuildKit` counts in it, where the base image leaves none to run (`ONBUILD`): those are not known here,
+    /// and come before the others. Can be more than there are in `steps`, for `WORKDIR /` is counted and makes none.
+    pub of: u32,
     /// Its steps, in order. The number of each is its place here, from 1.
     pub steps: Vec<Step>,
 }
@@ -316,11 +323,11 @@ pub struct Step {
     /// The bodies of its heredocs, secrets masked, line by line; each at most 500 lines.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub heredocs: Vec<Vec<Text>>,
-    /// Of a `RUN`: the variables in its environment, as indices into [`Fingerprint::variables`], sorted by name. The base
-    /// image's own are not among them.
+    /// Of a `RUN`: the variables in its environment, as indices into [`Fingerprint::variables`], in the order in which they
+    /// were set last, which counts. The base image's own are not among them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<u32>,
-    /// Of a `RUN`: `USER`, `SHELL` and `WORKDIR` where the Dockerfile sets them: what is part of the command.
+    /// Of a `RUN`: `USER`, `SHELL` and `WORKDIR` where the Dockerfile sets them, and the build's options that count for it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<Setting>,
     /// Of a `RUN`: its mounts, in their order.
@@ -338,7 +345,7 @@ pub struct Step {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Setting {
-    /// The instruction: `USER`, `SHELL`, `WORKDIR`.
+    /// The instruction, or the build's option: `USER`, `SHELL`, `WORKDIR`, `--add-host`.
     pub name: Text,
     /// Its value, secrets masked.
     pub value: Text,
@@ -393,10 +400,8 @@ pub struct Source {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Gap {
-    /// A variable or a folder that the base image may set is used.
+    /// A variable is used that only the base image can have set. The text is not what `BuildKit` prints then; the hash holds.
     BaseVariable,
-    /// The base image may leave instructions to run here (`ONBUILD`): numbers of steps may be off, too.
-    BaseTrigger,
     /// The builder's own platform is used, and was not known.
     BuildPlatform,
     /// What is behind an address is seen by the builder only.
@@ -440,6 +445,7 @@ pub struct Work {
 }
 
 impl FileKind {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
     fn is_file(&self) -> bool {
         matches!(self, Self::File)
     }

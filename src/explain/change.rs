@@ -93,7 +93,6 @@ fn unknown_parts(step: &Step) -> Option<String> {
     }
     let word = |gap: &Gap| match gap {
         Gap::BaseVariable => "a variable that the base image may set",
-        Gap::BaseTrigger => "what the base image leaves to run here (ONBUILD)",
         Gap::BuildPlatform => "the builder's own platform",
         Gap::Remote => "what is behind an address",
         Gap::Unreadable => "an instruction that could not be read",

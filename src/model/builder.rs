@@ -18,6 +18,7 @@ pub struct Builder {
     newest: Option<(Time, BuilderSnapshot)>,
     /// By the node's name.
     histories: BTreeMap<Text, History>,
+    apart: Duration,
 }
 
 /// What several snapshots of one node tell.
@@ -112,6 +113,11 @@ impl Builder {
         self.newest = Some((at, snapshot.clone()));
     }
 
+    /// Snapshots come at least so often.
+    pub(super) fn expect(&mut self, apart: Duration) {
+        self.apart = apart;
+    }
+
     /// The newest snapshot; none where nobody looked.
     pub fn snapshot(&self) -> Option<&BuilderSnapshot> {
         self.newest.as_ref().map(|(_, snapshot)| snapshot)
@@ -129,7 +135,7 @@ impl Builder {
 
     /// Whether what is known is too old to be believed.
     pub fn is_stale(&self, now: Time) -> bool {
-        self.age(now).is_some_and(|age| age > STALE_AFTER)
+        self.age(now).is_some_and(|age| age > STALE_AFTER + self.apart)
     }
 
     /// What several snapshots of a node tell.

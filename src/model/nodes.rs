@@ -1,5 +1,6 @@
 //! The machines that builds depend on, as one list: the builder's nodes and the cluster's, with who builds which platform. Pure.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Builder, Cluster, Model};
 use crate::event::builder::{BuilderNode, Execution, Health, PlatformPlace};
-use crate::event::cluster::{ClusterNode, Gauge, NodeState, PodState, Shortage};
+use crate::event::cluster::{ClusterNode, Gauge, NodeState, Pod, PodState, Shortage};
 use crate::event::{Platform, Text, Time};
 
 /// Who told of a node.
@@ -229,6 +230,13 @@ fn state_of(health: Health) -> NodeState {
 
 fn cluster_rows(cluster: &Cluster) -> Vec<NodeRow> {
     let Some(snapshot) = cluster.snapshot() else { return Vec::new() };
+    // A large cluster has many of both, and this is asked for with every frame.
+    let mut pods: BTreeMap<&Text, Vec<&Pod>> = BTreeMap::new();
+    for pod in snapshot.pods() {
+        if let Some(node) = &pod.node {
+            pods.entry(node).or_default().push(pod);
+        }
+    }
     let row = |node: &ClusterNode| {
         let mut row = NodeRow::new(node.name.clone(), NodeSource::Kubernetes);
         row.state = node.state;
@@ -242,7 +250,7 @@ fn cluster_rows(cluster: &Cluster) -> Vec<NodeRow> {
         row.taints.clone_from(&node.taints);
         row.version = node.kubelet.clone();
         row.count = node.pod_count;
-        let ours: Vec<_> = snapshot.pods().filter(|pod| pod.node.as_ref() == Some(&node.name)).collect();
+        let ours = pods.get(&node.name).map_or(&[][..], Vec::as_slice);
         let warnings = node.warnings.iter().chain(ours.iter().flat_map(|pod| &pod.warnings));
         row.warnings =
             warnings.map(|warning| format!("{}: {}", warning.reason, warning.message).into()).collect();
@@ -256,7 +264,7 @@ fn cluster_rows(cluster: &Cluster) -> Vec<NodeRow> {
 mod tests {
     use super::*;
     use crate::event::builder::{BuilderSnapshot, Container, EngineFacts};
-    use crate::event::cluster::{ClusterSnapshot, Happening, Pod};
+    use crate::event::cluster::{ClusterSnapshot, Happening};
     use crate::event::{Event, Stamped};
 
     fn model(events: Vec<Event>) -> Model {

@@ -25,6 +25,7 @@ pub struct RegistryHealth {
     pings: VecDeque<Ping>,
     sizes: VecDeque<(Time, u64)>,
     since: Time,
+    apart: Duration,
 }
 
 impl RegistryHealth {
@@ -45,6 +46,11 @@ impl RegistryHealth {
             push(&mut self.sizes, (cache.looked, cache.bytes));
         }
         self.newest = Some((at, registry.clone()));
+    }
+
+    /// Snapshots come at least so often, also where the registry is asked more often.
+    pub(super) fn expect(&mut self, apart: Duration) {
+        self.apart = apart;
     }
 
     /// The newest snapshot; none where no registry was looked at.
@@ -69,7 +75,11 @@ impl RegistryHealth {
 
     /// Whether what is shown of it may no longer be so.
     pub fn is_stale(&self, now: Time) -> bool {
-        self.newest().is_some_and(|registry| registry.is_stale(now))
+        // What has had no answer is stale at once; that it was not asked since may just not have been written down.
+        let old = |registry: &Registry| {
+            registry.is_stale(registry.asked) || registry.is_stale(now.minus(self.apart))
+        };
+        self.newest().is_some_and(old)
     }
 
     /// The attempts to ask it, oldest first; the newest 240.

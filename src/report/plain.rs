@@ -3,6 +3,7 @@
 //! Lines come in the builder's order of time. What happened within the last moment is held back until the rest of that
 //! moment has arrived, so that the lines do not depend on how the events were cut into batches.
 
+mod around;
 mod others;
 mod steps;
 mod tail;
@@ -59,6 +60,7 @@ pub struct Plain {
     logs: HashMap<VertexId, Tail>,
     warnings: usize,
     notice: Option<Notice>,
+    around: around::Told,
     output: u64,
     /// Since when there are lines that are held back.
     waiting: Option<Time>,
@@ -80,6 +82,9 @@ impl Plain {
         let ended = model.ended().is_some();
         self.header(model, out);
         self.notices(model, out);
+        if !self.finished && !ended {
+            self.around(model, now, out);
+        }
         if !self.finished {
             let border =
                 if ended { Time::from_micros(i64::MAX) } else { newest(model).max(now).minus(SETTLE) };
@@ -208,6 +213,7 @@ impl Plain {
             }
             out.push('\n');
         }
+        self.parts(model, now, out);
         for line in why::sentences(model, ascii) {
             self.write(&line, out);
         }

@@ -3,6 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::Focus;
+use crate::report::health::Part;
 
 /// What a key asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +38,10 @@ pub enum Action {
     First,
     /// The end; in the log, follow it again.
     Last,
-    /// The selected step's log.
+    /// The selected step's log; the focused part in full.
     Open,
+    /// The last words of a part.
+    Logs,
     /// Follow the running step again.
     Follow,
     /// Look for text in the log.
@@ -80,7 +83,7 @@ pub enum Action {
 pub enum Scope {
     /// Everywhere.
     Always,
-    /// In the stack and in the log alike.
+    /// In every pane alike.
     Panes,
     /// While a recording plays.
     Replay,
@@ -154,11 +157,20 @@ pub const TABLE: &[Binding] = &[
     row(&[k(KeyCode::Tab)], "Tab", Action::NextPane, Scope::Always, Some("pane"), "the next pane"),
     row(&[k(KeyCode::BackTab)], "Shift-Tab", Action::PreviousPane, Scope::Always, None, "the pane before"),
     row(&[c('1')], "1", Action::Pane(Focus::Stack), Scope::Always, None, "the stack"),
-    row(&[c('2')], "2", Action::Pane(Focus::Log), Scope::Always, None, "the log"),
+    row(
+        &[c('2')],
+        "2",
+        Action::Pane(Focus::Part(Part::Registry)),
+        Scope::Always,
+        None,
+        "the registry; the log is behind Tab",
+    ),
+    row(&[c('3')], "3", Action::Pane(Focus::Part(Part::Nodes)), Scope::Always, None, "the nodes"),
+    row(&[c('4')], "4", Action::Pane(Focus::Part(Part::Builder)), Scope::Always, None, "the builder"),
     row(&[k(KeyCode::Up), c('k')], "↑ k", Action::Up, Scope::Panes, Some("step"), "one step or line up"),
     row(&[k(KeyCode::Down), c('j')], "↓ j", Action::Down, Scope::Panes, None, "one step or line down"),
-    row(&[k(KeyCode::Left), c('h')], "← h", Action::Left, Scope::Panes, None, "the platform to the left"),
-    row(&[k(KeyCode::Right), c('l')], "→ l", Action::Right, Scope::Panes, None, "the platform to the right"),
+    row(&[k(KeyCode::Left)], "←", Action::Left, Scope::Panes, None, "the platform or pane to the left"),
+    row(&[k(KeyCode::Right)], "→", Action::Right, Scope::Panes, None, "the platform or pane to the right"),
     row(&[k(KeyCode::PageUp), Key::Ctrl('b')], "PgUp", Action::PageUp, Scope::Panes, None, "one page up"),
     row(
         &[k(KeyCode::PageDown), Key::Ctrl('f')],
@@ -177,7 +189,22 @@ pub const TABLE: &[Binding] = &[
         None,
         "the end; the log is followed again",
     ),
-    row(&[k(KeyCode::Enter)], "Enter", Action::Open, Scope::Panes, None, "the log of the selected step"),
+    row(
+        &[k(KeyCode::Enter)],
+        "Enter",
+        Action::Open,
+        Scope::Panes,
+        Some("in full"),
+        "the log of the selected step; a pane in full",
+    ),
+    row(
+        &[c('l')],
+        "l",
+        Action::Logs,
+        Scope::Panes,
+        Some("last lines"),
+        "last lines of the builder, or a registry's pod",
+    ),
     row(&[c('/')], "/", Action::Search, Scope::Always, Some("find"), "find text in the log"),
     row(&[c('n')], "n", Action::NextMatch, Scope::Always, None, "the next match"),
     row(&[c('N')], "N", Action::PreviousMatch, Scope::Always, None, "the match before"),
@@ -211,7 +238,7 @@ pub const TABLE: &[Binding] = &[
     row(&[c(';')], ";", Action::SeekOn, Scope::Replay, Some("seek , ;"), "five seconds on"),
     row(&[c('-')], "-", Action::Slower, Scope::Replay, None, "half the speed"),
     row(&[c('+'), c('=')], "+", Action::Faster, Scope::Replay, Some("speed + -"), "twice the speed"),
-    row(&[k(KeyCode::Esc)], "Esc", Action::Back, Scope::Always, None, "close, clear, let go"),
+    row(&[k(KeyCode::Esc)], "Esc", Action::Back, Scope::Always, Some("close"), "close, clear, let go"),
     row(
         &[Key::Ctrl('c')],
         "^C",

@@ -7,7 +7,8 @@ use ratatui::widgets::Widget;
 
 use super::Screen;
 use crate::report::words::Role;
-use crate::ui::{Overlay, keys};
+use crate::ui::keys::{self, Action};
+use crate::ui::{Focus, Overlay};
 
 pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     let theme = screen.ui.theme;
@@ -32,8 +33,7 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     let mut x = area.x + 1;
     for binding in keys::active(replay, scenes) {
         let Some(hint) = binding.hint else { continue };
-        // A hint is of use only where its key does something.
-        if hint == "warnings" && screen.model.warnings().is_empty() {
+        if !is_of_use(screen, binding.action) {
             continue;
         }
         let key = if theme.ascii {
@@ -51,6 +51,19 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
         }
         line.render(Rect { x, width, height: 1, ..area }, buf);
         x += width;
+    }
+}
+
+/// A hint is of use only where its key does something.
+fn is_of_use(screen: &Screen<'_>, action: Action) -> bool {
+    let in_part = matches!(screen.ui.focus, Focus::Part(_));
+    match action {
+        Action::Warnings => !screen.model.warnings().is_empty(),
+        Action::Open => in_part && !screen.ui.parts.open,
+        Action::Logs => in_part,
+        Action::Back => in_part && screen.ui.parts.open,
+        Action::Up | Action::Search | Action::Filter | Action::Follow | Action::Copy => !in_part,
+        _ => true,
     }
 }
 

@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
-use super::Screen;
+use super::{Screen, parts};
 use crate::model::{Counts, Kind, Outcome, State, Vertex};
 use crate::report::words::{self, Role, Sign};
 
@@ -42,6 +42,9 @@ pub(super) fn small(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     Line::from(Span::styled(text, theme.style(look.role))).render(first, buf);
     if area.height > 1 {
         now(screen, Rect { y: area.y + 1, ..first }, buf);
+    }
+    if area.height > 2 {
+        parts::brief(screen, Rect { y: area.y + 2, ..first }, buf);
     }
 }
 
@@ -86,7 +89,19 @@ fn right_end(screen: &Screen<'_>) -> String {
             };
             format!("{scene}{state} · {wall}")
         }
+        None if screen.ui.dashboard => last_build(screen),
         None => format!("{wall} elapsed"),
+    }
+}
+
+/// What the dashboard shows: the last build, or what would be built.
+fn last_build(screen: &Screen<'_>) -> String {
+    match screen.model.ended() {
+        Some(ended) => match words::age(screen.now.since(ended)).as_str() {
+            "now" => "last build, just now".to_owned(),
+            age => format!("last build, {age} ago"),
+        },
+        None => "not built yet".to_owned(),
     }
 }
 
@@ -172,6 +187,11 @@ fn now(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
         return;
     }
     let outcome = model.outcome();
+    if screen.ui.dashboard && outcome == Outcome::Running {
+        let text = "nothing is built here yet; layertop build builds it";
+        buf.set_string(area.x, area.y, words::truncate(text, width), theme.style(Role::Dim));
+        return;
+    }
     if outcome != Outcome::Running {
         let look = Sign::of_outcome(outcome);
         let text = format!("{} {}", look.shape(theme.ascii), ending(screen));

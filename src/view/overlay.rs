@@ -6,14 +6,16 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Clear, Paragraph, Widget, Wrap};
 
-use super::Screen;
+use super::{Screen, text};
 use crate::report::words::{self, Role};
+use crate::ui::parts::{Logs, LogsOf, Said, speakers};
 use crate::ui::{Overlay, keys};
 
 pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     match &screen.ui.overlay {
         Overlay::Help(top) => help(screen, *top, area, buf),
         Overlay::Warnings(top) => warnings(screen, *top, area, buf),
+        Overlay::Logs(logs) => last_words(screen, logs, area, buf),
         Overlay::Quit => {
             let lines = vec![
                 Line::raw("The build is still running; quitting cancels it."),
@@ -28,6 +30,42 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
         }
         Overlay::None | Overlay::Search(_) | Overlay::Filter(_) => {}
     }
+}
+
+/// What a part said last, over all panes: lines of a log are long.
+fn last_words(screen: &Screen<'_>, logs: &Logs, area: Rect, buf: &mut Buffer) {
+    let theme = screen.ui.theme;
+    let what = if matches!(logs.of, LogsOf::Pod(_)) { "pod" } else { "container of" };
+    let next = if speakers(screen.model, screen.ui.focus).len() > 1 { " · l next" } else { " · l again" };
+    let title = format!(" Last lines · {what} {}{next} · Esc closes ", logs.of.name());
+    let lines = match &logs.said {
+        Said::Asked => {
+            return window(screen, &title, vec![Line::raw("asking …")], 0, area, buf);
+        }
+        Said::Failed(reason) => {
+            let reason = Line::styled(reason.as_str(), theme.style(Role::Warn));
+            return window(screen, &title, vec![reason], 0, area, buf);
+        }
+        Said::Lines(lines) if lines.is_empty() => {
+            return window(screen, &title, vec![Line::raw("it has said nothing")], 0, area, buf);
+        }
+        Said::Lines(lines) => lines,
+    };
+    let inner = framed(screen, &title, area, buf);
+    let height = usize::from(inner.height);
+    let end = lines.len().saturating_sub(logs.below.min(lines.len().saturating_sub(height)));
+    for (line, row) in lines.iter().take(end).skip(end.saturating_sub(height)).zip(inner.rows()) {
+        text::foreign(theme, line, "").render(row, buf);
+    }
+}
+
+/// An empty window in this place; what is inside of it.
+fn framed(screen: &Screen<'_>, title: &str, place: Rect, buf: &mut Buffer) -> Rect {
+    let block = frame(screen, title);
+    let inner = block.inner(place);
+    Clear.render(place, buf);
+    block.render(place, buf);
+    inner
 }
 
 fn help(screen: &Screen<'_>, top: usize, area: Rect, buf: &mut Buffer) {
@@ -86,7 +124,6 @@ fn warnings(screen: &Screen<'_>, top: usize, area: Rect, buf: &mut Buffer) {
 
 /// A window in the middle, as large as its lines and no larger than the screen.
 fn window(screen: &Screen<'_>, title: &str, lines: Vec<Line<'_>>, top: usize, area: Rect, buf: &mut Buffer) {
-    let theme = screen.ui.theme;
     let longest = lines.iter().map(Line::width).max().unwrap_or(0).max(title.len()) as u16;
     let width = (longest + 4).min(area.width);
     let inner = usize::from(width.saturating_sub(4).max(1));
@@ -94,6 +131,14 @@ fn window(screen: &Screen<'_>, title: &str, lines: Vec<Line<'_>>, top: usize, ar
     let height = (wrapped as u16 + 2).min(area.height);
     let place =
         Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height };
+    let block = frame(screen, title);
+    let top = top.min(wrapped.saturating_sub(usize::from(height.saturating_sub(2))));
+    Clear.render(place, buf);
+    Paragraph::new(lines).wrap(Wrap { trim: false }).scroll((top as u16, 0)).block(block).render(place, buf);
+}
+
+fn frame(screen: &Screen<'_>, title: &str) -> Block<'static> {
+    let theme = screen.ui.theme;
     let kind = if theme.ascii { BorderType::Plain } else { BorderType::Rounded };
     let block = Block::bordered()
         .border_type(kind)
@@ -101,10 +146,7 @@ fn window(screen: &Screen<'_>, title: &str, lines: Vec<Line<'_>>, top: usize, ar
         .title_style(Style::reset())
         .title(Span::styled(title.to_owned(), theme.style(Role::Strong)))
         .padding(ratatui::widgets::Padding::horizontal(1));
-    let block = if theme.ascii { block.border_set(ASCII_BORDER) } else { block };
-    let top = top.min(wrapped.saturating_sub(usize::from(height.saturating_sub(2))));
-    Clear.render(place, buf);
-    Paragraph::new(lines).wrap(Wrap { trim: false }).scroll((top as u16, 0)).block(block).render(place, buf);
+    if theme.ascii { block.border_set(ASCII_BORDER) } else { block }
 }
 
 const ASCII_BORDER: ratatui::symbols::border::Set<'static> = ratatui::symbols::border::Set {

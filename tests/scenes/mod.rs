@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a test's helper fails the test")]
 
+pub(crate) mod health;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,155 @@
+//! What is around a build, watched while it runs: the image's registry, the builder. Nothing is asked that the user did not
+//! choose, and the build never waits for any of it.
+
+use std::path::PathBuf;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::clock::Clock;
+use crate::config::{Config, Surroundings};
+use crate::event::{Stamped, Watched, Watching};
+use crate::source::buildx::BuildCommand;
+use crate::source::{builder, registry};
+
+/// Snapshots on their way. Who sends waits: what is old by then is told by its own time.
+const AHEAD: usize = 16;
+
+/// What is to be looked at.
+#[derive(Debug, Clone)]
+pub(super) struct Targets {
+    pub(super) registry: Option<registry::Settings>,
+    pub(super) builder: builder::Settings,
+}
+
+impl Targets {
+    /// The registry of the image, and the builder, of a build.
+    pub(super) fn of(config: &Config, command: &BuildCommand, around: &Surroundings) -> Self {
+        let builder = builder::Settings {
+            builder: command.builder.clone(),
+            platforms: command.platforms.clone(),
+            env: around.env.clone(),
+        };
+        Self { registry: image_of(command).map(|image| settings(config, image, around)), builder }
+    }
+
+    /// What whoever shows it is told of first.
+    pub(super) fn watching(&self) -> Watching {
+        let configured = |yes: bool| if yes { Watched::On } else { Watched::NotConfigured };
+        Watching {
+            registry: configured(self.registry.is_some()),
+            cluster: Watched::NotConfigured,
+            builder: Watched::On,
+            apart_us: 0,
+        }
+    }
+}
+
+/// An image in a registry that somebody named.
+#[derive(Debug, PartialEq, Eq)]
+struct Image {
+    host: String,
+    repository: String,
+    tag: Option<String>,
+    cache: Option<String>,
+}
+
+/// The image that a build makes, else the one that its cache belongs to. None where no registry was named: that would be
+/// Docker Hub, and nobody has chosen to ask it.
+fn image_of(command: &BuildCommand) -> Option<Image> {
+    let image = command.images.iter().find_map(|image| parse(image));
+    let cache = command.cache.as_deref().and_then(parse);
+    match (image, cache) {
+        (Some(image), Some(cache)) if (&image.0, &image.1) == (&cache.0, &cache.1) => {
+            Some(Image { host: image.0, repository: image.1, tag: image.2, cache: cache.2 })
+        }
+        (Some((host, repository, tag)), _) => Some(Image { host, repository, tag, cache: None }),
+        (None, Some((host, repository, cache))) => Some(Image { host, repository, tag: None, cache }),
+        (None, None) => None,
+    }
+}
+
+/// Host, repository and tag of a reference whose first part is a host, as docker tells hosts: by a dot, a colon, or its being
+/// localhost (distribution/reference, `splitDockerDomain`).
+fn parse(reference: &str) -> Option<(String, String, Option<String>)> {
+    let reference = reference.split('@').next()?;
+    let (host, rest) = reference.split_once('/')?;
+    if !host.contains(['.', ':']) && host != "localhost" {
+        return None;
+    }
+    let (repository, tag) = match rest.rsplit_once(':') {
+        Some((repository, tag)) => (repository, Some(tag.to_owned())),
+        None => (rest, None),
+    };
+    Some((host.to_owned(), repository.to_owned(), tag))
+}
+
+fn settings(config: &Config, image: Image, around: &Surroundings) -> registry::Settings {
+    let asked = &config.registry;
+    registry::Settings {
+        tag: Some(image.tag.unwrap_or_else(|| "latest".to_owned())),
+        cache: image.cache,
+        insecure: *asked.insecure,
+        ca: asked.ca.as_deref().map(PathBuf::from),
+        env: around.env.clone(),
+        every: *asked.every,
+        look_every: *asked.look_every,
+        slow: *asked.slow,
+        ..registry::Settings::new(image.host, image.repository)
+    }
+}
+
+/// The watchers of all parts. Dropped, it ends them, whatever they wait for.
+pub(super) struct Around {
+    heard: mpsc::Receiver<Vec<Stamped>>,
+    _watchers: JoinSet<()>,
+}
+
+impl Around {
+    /// Nothing is watched.
+    pub(super) fn nothing() -> Self {
+        Self { heard: mpsc::channel(1).1, _watchers: JoinSet::new() }
+    }
+
+    /// Begins to watch.
+    pub(super) fn watch(targets: Targets, clock: Clock) -> Self {
+        let (tx, heard) = mpsc::channel(AHEAD);
+        let mut watchers = JoinSet::new();
+        if let Some(settings) = targets.registry {
+            watchers.spawn(registry::run(settings, clock, tx.clone()));
+        }
+        watchers.spawn(builder::run(targets.builder, clock, tx));
+        Self { heard, _watchers: watchers }
+    }
+
+    /// What is new. Where nothing is watched that is never.
+    pub(super) async fn next(&mut self) -> Vec<Stamped> {
+        match self.heard.recv().await {
+            Some(events) => events,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_registry_that_was_named_is_asked() {
+        let some = |host: &str, repository: &str, tag: Option<&str>| {
+            Some((host.to_owned(), repository.to_owned(), tag.map(str::to_owned)))
+        };
+        for (reference, expected) in [
+            ("10.0.0.1:5000/montage-ai:latest", some("10.0.0.1:5000", "montage-ai", Some("latest"))),
+            ("ghcr.io/me/app", some("ghcr.io", "me/app", None)),
+            ("localhost/app:a@sha256:00", some("localhost", "app", Some("a"))),
+            ("[::1]:5000/a/b:c", some("[::1]:5000", "a/b", Some("c"))),
+            ("app:latest", None),
+            ("me/app:latest", None),
+            ("", None),
+        ] {
+            assert_eq!(parse(reference), expected, "{reference}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The last words of a part, asked for in tasks of their own: whoever is asked may never answer.
+
+use tokio::task::JoinSet;
+
+use crate::event::{Line, Text};
+use crate::source::builder;
+use crate::ui::parts::{LOG_LINES, LogsOf};
+
+/// Whom the last words can be had of; none in a replay.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sources {
+    /// The builder that is watched.
+    pub(super) builder: Option<builder::Settings>,
+}
+
+/// What came back.
+pub(super) type Answer = (LogsOf, Result<Vec<Line>, Text>);
+
+/// Asks, and hands back what is answered.
+#[derive(Debug, Default)]
+pub(super) struct Asking {
+    sources: Sources,
+    tasks: JoinSet<Answer>,
+}
+
+impl Asking {
+    pub(super) fn new(sources: Sources) -> Self {
+        Self { sources, tasks: JoinSet::new() }
+    }
+
+    /// Asks; what was asked before is wanted no more.
+    pub(super) fn ask(&mut self, of: LogsOf) {
+        self.tasks.abort_all();
+        let sources = self.sources.clone();
+        self.tasks.spawn(async move {
+            let answer = last_words(&of, &sources).await;
+            (of, answer)
+        });
+    }
+
+    /// The next answer; never where nobody was asked.
+    pub(super) async fn next(&mut self) -> Answer {
+        loop {
+            match self.tasks.join_next().await {
+                Some(Ok(answer)) => return answer,
+                // It was given up.
+                Some(Err(_)) => {}
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
+async fn last_words(of: &LogsOf, sources: &Sources) -> Result<Vec<Line>, Text> {
+    match of {
+        LogsOf::Builder(node) => match &sources.builder {
+            Some(settings) => builder::logs(settings, node.as_str(), LOG_LINES).await,
+            None => Err("a recording holds no lines of it, and nobody is asked while it plays".into()),
+        },
+        LogsOf::Pod(_) => Err("the cluster is not asked for lines".into()),
+    }
+}

@@ -1,0 +1,286 @@
+//! Makes a [`Fingerprint`]: what each step of a build is made from.
+//!
+//! It reads what `BuildKit` will be sent, and no more: the folders that some step takes files from, without what the ignore
+//! file leaves out. It runs on a thread of its own at the lowest priority, and a build never waits for it. What it follows is
+//! what an engine was seen to do (`tests/context`); where a rule was read, its place in `BuildKit`'s source is named.
+//!
+//! | change | seen on an engine |
+//! | --- | --- |
+//! | content, mode or name of a file; a new file, folder, link, pipe or socket; the target of a link | miss |
+//! | time or owner of a file; a second name instead of a copy; what the ignore file or `--exclude` leaves out | hit |
+//! | mode of a folder, an extended attribute | hit, where the builder has the rest of the context from an earlier build; else miss |
+//! | the path of a source whose last name and content stay; that of a link's target | hit |
+//! | the last name of a source; the order of sources; `--chown`, `--chmod`, `--exclude`, the destination | miss |
+//! | value or order of a variable in a `RUN`'s environment; `USER`, `SHELL`, `WORKDIR` before it | miss |
+//! | the name of a `RUN`'s heredoc; the order of its mounts, how a cache is shared, the value of a secret | hit |
+//! | what a bind mount holds; the id or place of a cache or a secret | miss |
+//! | `--add-host`, `--ulimit`, `--shm-size`, `--network` of the build | miss of each `RUN` |
+
+mod content;
+mod glob;
+mod ignore;
+mod platform;
+mod select;
+mod sets;
+mod steps;
+mod store;
+mod sum;
+mod tree;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::Clock;
+use crate::dockerfile::{self, Dockerfile, Instruction};
+use crate::event::fingerprint::{Completeness, ContextKind, Fingerprint, RULES};
+use crate::event::{Event, Mask, Platform, Stamped, Text};
+
+use sets::{Place, Sets};
+use steps::Maker;
+use sum::Secrets;
+
+/// Of which build a fingerprint is to be made. Values of arguments may be secret.
+#[derive(Clone, Default)]
+pub struct Request {
+    /// The Dockerfile.
+    pub dockerfile: PathBuf,
+    /// The build's context: a folder, an address, `-` for standard input.
+    pub context: String,
+    /// The named contexts of `--build-context`: a folder, or an address such as `docker-image://alpine`.
+    pub contexts: BTreeMap<String, String>,
+    /// What paths are relative to.
+    pub cwd: PathBuf,
+    /// The build arguments.
+    pub args: BTreeMap<String, String>,
+    /// The stage that is built; none: the last one.
+    pub target: Option<String>,
+    /// The platforms; empty: the builder's own.
+    pub platforms: Vec<Platform>,
+    /// The builder's own platform, where it is known.
+    pub build_platform: Option<Platform>,
+    /// For which stages the cache is not used.
+    pub no_cache: NoCache,
+    /// Options of the build that count for each `RUN`, by name: `add-host`, `ulimit`, `shm-size`, `network`, …
+    pub run_options: Vec<(String, String)>,
+    /// Values that are masked wherever they stand, beside those of variables whose names say that they are secrets.
+    pub secrets: Vec<String>,
+    /// The folder for hashes of earlier times, `…/.cache/layertop`; none: nothing is kept.
+    pub cache: Option<PathBuf>,
+}
+
+/// Secrets stand among the arguments.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").field("dockerfile", &self.dockerfile).finish_non_exhaustive()
+    }
+}
+
+/// `--no-cache` and `--no-cache-filter`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NoCache {
+    /// For all stages.
+    pub all: bool,
+    /// For stages of these names.
+    pub stages: Vec<String>,
+}
+
+impl NoCache {
+    fn holds(&self, stage: Option<&str>) -> bool {
+        let named = |stage: &str| self.stages.iter().any(|name| name.eq_ignore_ascii_case(stage));
+        self.all || stage.is_some_and(named)
+    }
+}
+
+/// The flags of a `COPY` or `ADD` that count.
+struct Options {
+    flags: Vec<(String, String)>,
+    parents: bool,
+    checksum: bool,
+}
+
+impl Options {
+    fn of(instruction: &Instruction) -> Self {
+        let on = |flag: &dockerfile::FlagWord| flag.value.as_deref() != Some("false");
+        let has = |name: &str| instruction.flags.iter().any(|flag| flag.name == name && on(flag));
+        // With a mode the layer is no link, whatever is asked for.
+        let chmod = has("chmod");
+        let counts =
+            |flag: &&dockerfile::FlagWord| on(flag) && flag.name != "from" && !(flag.name == "link" && chmod);
+        let mut flags: Vec<(String, String)> = instruction
+            .flags
+            .iter()
+            .filter(counts)
+            .map(|flag| {
+                let value = flag.value.clone().filter(|value| value != "true").unwrap_or_default();
+                (flag.name.clone(), value)
+            })
+            .collect();
+        // Their order does not count, but that of several `--exclude` does.
+        flags.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Self { flags, parents: has("parents"), checksum: has("checksum") }
+    }
+}
+
+/// Makes the fingerprint. It blocks; `cancel` ends it soon, and says so in what it gives.
+///
+/// It never fails: what can't be read is in [`Fingerprint::unread`], and the hashes that depend on it are not complete.
+pub fn fingerprint(request: &Request, cancel: &AtomicBool, clock: Clock) -> Fingerprint {
+    let started = clock.now();
+    let path = request.cwd.join(&request.dockerfile);
+    let named = Text::clean(&tree::shown(request.dockerfile.as_os_str()));
+    let text = match sets::read_small(&path) {
+        Ok(text) => text,
+        Err(error) => {
+            let why = tree::reason(&error);
+            let reason =
+                format!("can't read {named}: {why}; name the Dockerfile by -f or [build] dockerfile");
+            return Fingerprint { rules: RULES, reason: Text::clean(&reason), ..Fingerprint::default() };
+        }
+    };
+    let file = dockerfile::parse(&String::from_utf8_lossy(&text));
+    let cache = request.cache.as_deref().map(|cache| cache.join("hashes"));
+    let secrets = Secrets { mask: Mask::new(secrets(request, &file)), key: store::key(cache.as_deref()) };
+    let sets = Sets::new(places(request), &secrets.mask, cache.as_deref(), started, cancel);
+    let mut maker = Maker {
+        request,
+        file: &file,
+        secrets: &secrets,
+        sets,
+        variables: Vec::new(),
+        index: HashMap::new(),
+        stages: Vec::new(),
+        keyed: false,
+    };
+    if request.platforms.is_empty() {
+        maker.platform(None);
+    }
+    for platform in &request.platforms {
+        maker.platform(Some(platform));
+    }
+    let Maker { sets, variables, stages, keyed, .. } = maker;
+    let (contexts, sets, unread, unread_total, work) = sets.finish();
+    let complete = sets.iter().all(|set| set.complete) && unread_total == 0;
+    let cancelled = cancel.load(Ordering::Relaxed);
+    let (state, reason) = match (cancelled, complete) {
+        (true, _) => (Completeness::Cancelled, "it was given up, for nobody waits for it".to_owned()),
+        (false, true) => (Completeness::Complete, String::new()),
+        (false, false) => (Completeness::Partial, partial(&unread)),
+    };
+    let mut made = Fingerprint {
+        rules: RULES,
+        key: if keyed { secrets.name() } else { Text::default() },
+        state,
+        reason: secrets.mask.text(&reason),
+        dockerfile: Some(named),
+        syntax: file.syntax.as_deref().map(|syntax| secrets.mask.text(syntax)),
+        target: request.target.as_deref().map(Text::clean),
+        platforms: request.platforms.clone(),
+        contexts,
+        sets,
+        variables,
+        stages,
+        unread,
+        unread_total,
+        work,
+    };
+    made.work.took_us = u64::try_from(clock.now().since(started).as_micros()).unwrap_or(u64::MAX);
+    made
+}
+
+fn partial(unread: &[crate::event::fingerprint::Unread]) -> String {
+    match unread.first() {
+        Some(first) => format!(
+            "{} could not be read: {}; make it readable, or leave it out by .dockerignore",
+            first.path, first.why
+        ),
+        None => "a source of a COPY can't be followed".to_owned(),
+    }
+}
+
+/// What must not be shown: what is known to be secret, and what is set under a name that says so.
+fn secrets(request: &Request, file: &Dockerfile) -> Vec<String> {
+    let mut secrets = request.secrets.clone();
+    let named = |(name, value): (&String, &String)| Mask::secret_name(name).then(|| value.clone());
+    secrets.extend(request.args.iter().filter_map(named));
+    for stage in file.resolve(request.target.as_deref(), &request.args) {
+        for variable in stage.steps.iter().flat_map(|step| step.variables.iter()) {
+            if Mask::secret_name(&variable.name) && !secrets.contains(&variable.value) {
+                secrets.push(variable.value.clone());
+            }
+        }
+    }
+    secrets
+}
+
+/// Where files may be taken from: the build's own context first.
+fn places(request: &Request) -> Vec<Place> {
+    let dockerfile = request.cwd.join(&request.dockerfile);
+    let own_ignore = dockerfile.file_name().map(|name| {
+        let mut name = name.to_owned();
+        name.push(".dockerignore");
+        dockerfile.with_file_name(name)
+    });
+    let own = std::iter::once(("", request.context.as_str(), own_ignore));
+    let named = request.contexts.iter().map(|(name, root)| (name.as_str(), root.as_str(), None));
+    let place = |(name, root, own_ignore): (&str, &str, Option<PathBuf>)| {
+        let kind = kind(root);
+        let folder = (kind == ContextKind::Folder).then(|| request.cwd.join(Path::new(root)));
+        Place { name: name.to_owned(), kind, root: root.to_owned(), folder, own_ignore }
+    };
+    own.chain(named).map(place).collect()
+}
+
+/// What a context is, by what was given for it.
+fn kind(root: &str) -> ContextKind {
+    let begins = |schemes: &[&str]| schemes.iter().any(|scheme| root.starts_with(scheme));
+    if root == "-" {
+        ContextKind::Input
+    } else if begins(&["docker-image://", "oci-layout://"]) {
+        ContextKind::Image
+    } else if begins(&["target:"]) {
+        ContextKind::Target
+    } else if begins(&["http://", "https://", "git://", "ssh://", "git@", "github.com/"]) {
+        ContextKind::Remote
+    } else {
+        ContextKind::Folder
+    }
+}
+
+/// Ends the work when nobody waits for it any more.
+struct Waiting(Arc<AtomicBool>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Makes the fingerprint on a thread of its own and sends it as one event, unless nobody receives; then, and where it is
+/// dropped, it ends soon. A thread that a dead file system holds up is left behind, and holds up nothing else.
+pub async fn start(request: Request, clock: Clock, tx: mpsc::Sender<Vec<Stamped>>) {
+    let waiting = Waiting(Arc::default());
+    let cancel = Arc::clone(&waiting.0);
+    let (done, made) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("fingerprint".to_owned()).spawn(move || {
+        // On Linux it is the thread's own, and the disk's queue goes by it.
+        let _ = rustix::process::setpriority_process(None, 19);
+        let _ = done.send(fingerprint(&request, &cancel, clock));
+    });
+    if thread.is_err() {
+        return;
+    }
+    tokio::select! {
+        () = tx.closed() => {}
+        made = made => {
+            if let Ok(made) = made {
+                let event = Event::Fingerprint(Box::new(made));
+                let _ = tx.send(vec![Stamped { at: clock.now(), event }]).await;
+            }
+        }
+    }
+}
