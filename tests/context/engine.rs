@@ -322,7 +322,7 @@ fn commands_count_as_the_engine_counts_them() {
             ("network as usual", ran, &stage.is("RUN --network=default echo 3 4")),
             ("network unsaid", &[], &stage.is("RUN echo 3 4")),
             ("a host", ran, &|p| {
-                p.request.run_options = vec![("add-host".to_owned(), "a:1.2.3.4".to_owned())]
+                p.request.run_options = vec![("add-host".to_owned(), "a:1.2.3.4".to_owned())];
             }),
         ],
     );
