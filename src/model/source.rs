@@ -244,7 +244,7 @@ impl<'a> Judge<'a> {
             .evidence
             .manifests
             .iter()
-            .flat_map(|manifest| others(manifest, &self.model.platforms()))
+            .filter_map(|manifest| others(manifest, &self.model.platforms()))
         {
             places.extend(only(image.0).map(|id| (*id, image.1)));
         }
@@ -430,10 +430,9 @@ impl<'a> Judge<'a> {
         let known: Vec<_> = records.iter().filter_map(|(at, id)| self.worlds.get(*at)?.get(id)).collect();
         let first = known.first()?;
         let class = |known: &world::Known<'_>| match (known.was, &known.record.imported) {
-            (Some(true), _) => Some(Source::Local),
             (Some(false), Some(_)) => Some(Source::Registry),
             // What somebody else's build has made meanwhile is the builder's own too.
-            (Some(false), None) => Some(Source::Local),
+            (Some(true), _) | (Some(false), None) => Some(Source::Local),
             (None, _) => None,
         };
         let source = class(first)?;
@@ -461,6 +460,10 @@ impl<'a> Judge<'a> {
     /// Where several records can be its result and they do not say the same.
     fn in_doubt(&self, id: StepId) -> Option<Origin> {
         let records = self.found.get(&id).filter(|records| !records.is_empty())?;
+        let known = |(at, id): &At<'a>| self.worlds.get(*at)?.get(id)?.was;
+        if records.iter().any(|record| known(record).is_none()) {
+            return None;
+        }
         let names: Vec<&str> = records.iter().map(|(_, id)| *id).take(4).collect();
         Some(unknown(&format!(
             "cached; it can't be told which of the records {} is its result",
@@ -489,6 +492,9 @@ impl<'a> Judge<'a> {
 
     /// Of a step that nobody has looked at: whether there was a record that can be its result.
     fn by_descriptions(&self, step: &Step, worlds: &[(usize, &World<'a>)]) -> Origin {
+        if self.model.ended.is_none() {
+            return unknown("cached; where from is told when the build has ended");
+        }
         let Some((_, world)) = worlds.first().filter(|_| worlds.len() == 1) else {
             return unknown(if worlds.is_empty() {
                 "cached; the builder's records were not listed"
@@ -497,10 +503,10 @@ impl<'a> Judge<'a> {
             });
         };
         if !world.whole {
-            let why = world.trouble.map_or("they were listed only after the first hit", Text::as_str);
+            let late = "they were listed only after the first hit, or not all of them";
+            let why = world.trouble.map_or(late, Text::as_str);
             return unknown(&format!(
-                "cached; what {} held before the build is not known: {why}",
-                world.node
+                "cached; the builder's records of before the build are not known: {why}"
             ));
         }
         if !world.over {
