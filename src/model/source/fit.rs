@@ -58,19 +58,46 @@ impl Instruction<'_> {
         self.of_text(other.instruction.as_str())
     }
 
-    /// Whether a layer of an image is this step's, by what its history says.
+    /// Whether a record that nobody has looked at is this step's. Of what was written it is known how `BuildKit` describes it, so
+    /// that what is described otherwise is another's.
+    pub(super) fn strictly_of_record(&self, record: &CacheRecord) -> Fit {
+        self.strictly(self.of_record(record), record.description.as_str())
+    }
+
+    /// Whether a layer of an image is this step's, by what its history says: the same as a record's description, without the
+    /// flags of a `COPY`.
     pub(super) fn of_history(&self, made_by: &str) -> Fit {
-        match made_by.strip_prefix("RUN ") {
+        let fit = match made_by.strip_prefix("RUN ") {
             Some(command) => self.of_command(command, made_by.chars().count() >= CUT),
-            None if made_by.is_empty() || made_by == "RUN" => Fit::Maybe,
+            None if made_by.is_empty() || made_by == "RUN" => return Fit::Maybe,
             None => self.of_text(made_by),
-        }
+        };
+        // The first line of a heredoc is all that its name has of it.
+        let fit = if fit == Fit::Maybe && self.begins(made_by) { Fit::Yes } else { fit };
+        self.strictly(fit, made_by)
+    }
+
+    /// Takes variables for what they are where the Dockerfile is known: it has them in the same places.
+    fn strictly(&self, fit: Fit, described: &str) -> Fit {
+        let is_known = self.written.is_some_and(|text| !text.is_empty());
+        if fit == Fit::Maybe && is_known && !self.begins(described) { Fit::No } else { fit }
+    }
+
+    /// Whether a text begins as a heredoc does, of which no more is known: `RUN <<EOT (make...)`.
+    fn begins(&self, described: &str) -> bool {
+        let first = |own: String| {
+            let (_, shown) = own.split_once("<<")?.1.rsplit_once(" (")?;
+            Some(shown.trim_end_matches(')').trim_end_matches("...").to_owned())
+        };
+        let described = plain(described);
+        let body = described.rsplit_once("/bin/sh -c ").map_or(described.as_str(), |(_, body)| body);
+        self.texts().filter_map(first).any(|first| !first.is_empty() && body.starts_with(&first))
     }
 
     fn of_text(&self, other: &str) -> Fit {
         let other = plain(other);
         let keyword = |text: &str| text.split(' ').next().unwrap_or_default().to_ascii_uppercase();
-        if self.texts().any(|own| own == other) {
+        if self.texts().any(|own| own == other || bare(&own) == other) {
             Fit::Yes
         } else if self.texts().all(|own| keyword(&own) != keyword(&other)) {
             Fit::No
@@ -81,21 +108,42 @@ impl Instruction<'_> {
 
     /// Whether a command is that of this `RUN`: BuildKit describes it as it runs, behind its shell and without `ARG`s put in.
     fn of_command(&self, command: &str, is_cut: bool) -> Fit {
-        let runs = |text: &str| {
-            Some(without_flags(
-                text.get(..4).filter(|word| word.eq_ignore_ascii_case("RUN ")).and(text.get(4..))?,
-            ))
+        let runs = |own: String| {
+            let (keyword, command) = own.split_once(' ')?;
+            keyword.eq_ignore_ascii_case("RUN").then(|| listed(without_flags(command)))
         };
-        let commands: Vec<String> = self.texts().filter_map(|own| runs(&own)).collect();
+        let commands: Vec<String> = self.texts().filter_map(runs).collect();
         if commands.is_empty() {
             return Fit::No;
         }
         let other = plain(command);
         let body = other.strip_prefix("/bin/sh -c ").unwrap_or(&other);
+        // Another shell may have been chosen: `/bin/bash -o pipefail -c make`.
+        let shelled = |own: &String| {
+            let shell = other.strip_suffix(own.as_str()).filter(|_| !other.starts_with("/bin/sh -c "));
+            shell.is_some_and(|shell| {
+                shell.split_whitespace().next_back().is_some_and(|word| word.starts_with('-'))
+            })
+        };
         let same =
-            |own: &String| own == body || other.ends_with(own.as_str()) || is_cut && own.starts_with(body);
+            |own: &String| own == body || *own == other || shelled(own) || is_cut && own.starts_with(body);
         if commands.iter().any(same) { Fit::Yes } else { unsure(commands.into_iter().chain([other])) }
     }
+}
+
+/// `COPY --from=a --link b c` as an image's history has it.
+fn bare(text: &str) -> String {
+    match text.split_once(' ') {
+        Some((keyword, rest)) => format!("{keyword} {}", without_flags(rest)),
+        None => text.to_owned(),
+    }
+}
+
+/// A command that was given as a list, `["a", "b"]`, as it is described.
+fn listed(command: &str) -> String {
+    let words: Option<Vec<String>> =
+        command.strip_prefix('[').and_then(|_| serde_json::from_str(command).ok());
+    words.map_or_else(|| command.to_owned(), |words| plain(&words.join(" ")))
 }
 
 /// Texts that hold variables, heredocs or lists may mean the same though they differ.
@@ -111,12 +159,13 @@ fn plain(text: &str) -> String {
 }
 
 /// `--mount=… --network=… make` without its flags.
-fn without_flags(mut command: &str) -> String {
-    while command.starts_with("--") {
-        let Some((_, rest)) = command.split_once(' ') else { break };
+fn without_flags(mut command: &str) -> &str {
+    while command.starts_with("--")
+        && let Some((_, rest)) = command.split_once(' ')
+    {
         command = rest;
     }
-    command.to_owned()
+    command
 }
 
 #[cfg(test)]
@@ -148,6 +197,8 @@ mod tests {
                 Fit::Yes,
             ),
             (run, None, "mount / from exec /bin/sh -c echo b", Fit::No),
+            ("[2/5] RUN make", None, "mount / from exec /bin/sh -c cd a && make", Fit::No),
+            ("[2/5] RUN make", None, "mount / from exec /bin/bash -o pipefail -c make", Fit::Yes),
             (run, None, "mount /c from exec /bin/sh -c echo \"a 1\" && make", Fit::No),
             (run, None, "[3/5] COPY a b", Fit::No),
             ("[2/5] COPY a b", None, "mount / from exec /bin/sh -c true", Fit::No),
@@ -156,6 +207,20 @@ mod tests {
         ] {
             assert_eq!(fits(step, written, description), expected, "{step} | {description}");
         }
+    }
+
+    #[test]
+    fn what_the_dockerfile_says_leaves_no_doubt() {
+        let Kind::Step(name) = name::parse(&"[2/3] RUN echo 1".into()) else { panic!() };
+        let written = Text::clean("RUN echo $A");
+        let of = |written: Option<&Text>, command: &str| {
+            let description = Text::clean(&format!("mount / from exec /bin/sh -c {command}"));
+            let record = CacheRecord { description, ..CacheRecord::default() };
+            Instruction { name: &name, written }.strictly_of_record(&record)
+        };
+        assert_eq!(of(Some(&written), "echo $A"), Fit::Yes);
+        assert_eq!(of(Some(&written), "echo $B"), Fit::No);
+        assert_eq!(of(None, "echo $B"), Fit::Maybe);
     }
 
     #[test]
@@ -168,6 +233,10 @@ mod tests {
         assert_eq!(of("[2/3] RUN make all", "RUN /bin/sh -c make"), Fit::No);
         assert_eq!(of("[2/3] RUN make", "RUN"), Fit::Maybe);
         assert_eq!(of("[2/3] COPY a b", "COPY a b"), Fit::Yes);
+        assert_eq!(of("[2/3] COPY --link --from=x a b", "COPY a b"), Fit::Yes);
+        assert_eq!(of(r#"[2/3] RUN ["/bin/sh", "-c", "a  b"]"#, "RUN /bin/sh -c a b"), Fit::Yes);
+        assert_eq!(of("[2/3] RUN <<EOT (echo one...)", "RUN /bin/sh -c echo one\nmake\n"), Fit::Yes);
+        assert_eq!(of("[2/3] RUN <<EOT (echo one...)", "RUN /bin/sh -c make"), Fit::Maybe);
         assert_eq!(of("[2/3] COPY a b", ""), Fit::Maybe);
     }
 }
