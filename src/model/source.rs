@@ -405,7 +405,7 @@ impl<'a> Judge<'a> {
     }
 
     fn instruction<'s>(&'s self, step: &'s Step) -> Instruction<'s> {
-        Instruction { name: &step.name, written: self.model.stack.written(step) }
+        Instruction::new(&step.name, self.model.stack.written(step))
     }
 
     fn fit(&self, step: &Step, record: &crate::event::evidence::CacheRecord) -> Fit {
@@ -533,12 +533,11 @@ impl<'a> Judge<'a> {
             return unknown("cached; the builder's records of after the build are not known");
         }
         let platform = platform_of(self.model, step);
-        let mut best = Fit::No;
+        let (mut best, instruction) = (Fit::No, self.instruction(step));
         for known in
             world.all().filter(|known| known.was == Some(true) && known.record.kind.as_str() == "regular")
         {
             if world.may_be_of(known.record.id.as_str(), platform.as_ref()) {
-                let instruction = self.instruction(step);
                 let fit = match known.record.imported {
                     None => instruction.strictly_of_record(known.record),
                     Some(_) => self.fit(step, known.record),

@@ -18,15 +18,50 @@ pub(super) enum Fit {
     Yes,
 }
 
-/// A step's instruction as the stream has it, and as the Dockerfile has it, before `ARG`s were put in.
+/// A step's instruction, prepared to be held against many records.
 pub(super) struct Instruction<'a> {
-    pub(super) name: &'a StepName,
-    pub(super) written: Option<&'a Text>,
+    name: &'a StepName,
+    /// As the stream has it, and as the Dockerfile has it, before `ARG`s were put in.
+    texts: Vec<Written>,
+    /// Whether the Dockerfile is known.
+    is_known: bool,
 }
 
-impl Instruction<'_> {
-    fn texts(&self) -> impl Iterator<Item = String> {
-        std::iter::once(&self.name.instruction).chain(self.written).map(|text| plain(text.as_str()))
+/// One form of an instruction.
+struct Written {
+    text: String,
+    keyword: String,
+    /// Without its flags.
+    bare: String,
+    /// What a `RUN` runs.
+    command: Option<String>,
+    /// The beginning of a heredoc, which is all that is known of it: `RUN <<EOT (make...)`.
+    first: Option<String>,
+}
+
+impl Written {
+    fn of(text: &Text) -> Self {
+        let text = plain(text.as_str());
+        let (keyword, rest) = text.split_once(' ').unwrap_or((&text, ""));
+        let (keyword, rest) = (keyword.to_ascii_uppercase(), without_flags(rest));
+        let shown = rest.split_once("<<").and_then(|(_, heredoc)| heredoc.rsplit_once(" ("));
+        let first = shown.map(|(_, shown)| shown.trim_end_matches(')').trim_end_matches("...").to_owned());
+        Self {
+            bare: format!("{keyword} {rest}"),
+            command: (keyword == "RUN").then(|| listed(rest)),
+            first: first.filter(|first| !first.is_empty()),
+            keyword,
+            text,
+        }
+    }
+}
+
+impl<'a> Instruction<'a> {
+    /// The instruction of a step, and the same in the Dockerfile, where that is known.
+    pub(super) fn new(name: &'a StepName, written: Option<&Text>) -> Self {
+        let written = written.filter(|text| !text.is_empty());
+        let texts = std::iter::once(&name.instruction).chain(written).map(Written::of).collect();
+        Self { name, texts, is_known: written.is_some() }
     }
 
     /// Whether a record is this step's, by its description. Imported ones do not tell.
@@ -37,11 +72,17 @@ impl Instruction<'_> {
         }
         if let Some(image) = text.strip_prefix("pulled from ") {
             let tagged = image.split('@').next().unwrap_or(image);
-            let same = self.name.is_from() && self.texts().any(|own| own.contains(tagged));
+            let same = self.name.is_from() && self.texts.iter().any(|own| own.text.contains(tagged));
             return if same { Fit::Yes } else { Fit::No };
         }
         if let Some(command) = text.strip_prefix("mount / from exec ") {
             return self.of_command(command, text.chars().count() >= CUT);
+        }
+        // Most records are another instruction's.
+        if let Some((_, instruction)) = text.split_once("] ")
+            && !self.has_keyword(instruction.strip_prefix("LINK ").unwrap_or(instruction))
+        {
+            return Fit::No;
         }
         match name::parse(&record.description) {
             Kind::Step(other) => self.of_step(&other),
@@ -79,63 +120,53 @@ impl Instruction<'_> {
 
     /// Takes variables for what they are where the Dockerfile is known: it has them in the same places.
     fn strictly(&self, fit: Fit, described: &str) -> Fit {
-        let is_known = self.written.is_some_and(|text| !text.is_empty());
-        if fit == Fit::Maybe && is_known && !self.begins(described) { Fit::No } else { fit }
+        if fit == Fit::Maybe && self.is_known && !self.begins(described) { Fit::No } else { fit }
     }
 
-    /// Whether a text begins as a heredoc does, of which no more is known: `RUN <<EOT (make...)`.
+    /// Whether a text begins as the heredoc does.
     fn begins(&self, described: &str) -> bool {
-        let first = |own: String| {
-            let (_, shown) = own.split_once("<<")?.1.rsplit_once(" (")?;
-            Some(shown.trim_end_matches(')').trim_end_matches("...").to_owned())
-        };
+        let mut firsts = self.texts.iter().filter_map(|own| own.first.as_ref()).peekable();
+        if firsts.peek().is_none() {
+            return false;
+        }
         let described = plain(described);
         let body = described.rsplit_once("/bin/sh -c ").map_or(described.as_str(), |(_, body)| body);
-        self.texts().filter_map(first).any(|first| !first.is_empty() && body.starts_with(&first))
+        firsts.any(|first| body.starts_with(first.as_str()))
+    }
+
+    fn has_keyword(&self, instruction: &str) -> bool {
+        let keyword = instruction.split_whitespace().next().unwrap_or_default();
+        self.texts.iter().any(|own| own.keyword.eq_ignore_ascii_case(keyword))
     }
 
     fn of_text(&self, other: &str) -> Fit {
         let other = plain(other);
-        let keyword = |text: &str| text.split(' ').next().unwrap_or_default().to_ascii_uppercase();
-        if self.texts().any(|own| own == other || bare(&own) == other) {
+        if self.texts.iter().any(|own| own.text == other || own.bare == other) {
             Fit::Yes
-        } else if self.texts().all(|own| keyword(&own) != keyword(&other)) {
-            Fit::No
+        } else if self.has_keyword(&other) {
+            unsure(self.texts.iter().map(|own| own.text.as_str()).chain([other.as_str()]))
         } else {
-            unsure(self.texts().chain([other]))
+            Fit::No
         }
     }
 
-    /// Whether a command is that of this `RUN`: BuildKit describes it as it runs, behind its shell and without `ARG`s put in.
+    /// Whether a command is that of this `RUN`: `BuildKit` describes it as it runs, behind its shell and without `ARG`s put in.
     fn of_command(&self, command: &str, is_cut: bool) -> Fit {
-        let runs = |own: String| {
-            let (keyword, command) = own.split_once(' ')?;
-            keyword.eq_ignore_ascii_case("RUN").then(|| listed(without_flags(command)))
-        };
-        let commands: Vec<String> = self.texts().filter_map(runs).collect();
-        if commands.is_empty() {
+        let commands = || self.texts.iter().filter_map(|own| own.command.as_deref());
+        if commands().next().is_none() {
             return Fit::No;
         }
         let other = plain(command);
         let body = other.strip_prefix("/bin/sh -c ").unwrap_or(&other);
         // Another shell may have been chosen: `/bin/bash -o pipefail -c make`.
-        let shelled = |own: &String| {
-            let shell = other.strip_suffix(own.as_str()).filter(|_| !other.starts_with("/bin/sh -c "));
+        let shelled = |own: &str| {
+            let shell = other.strip_suffix(own).filter(|_| !other.starts_with("/bin/sh -c "));
             shell.is_some_and(|shell| {
                 shell.split_whitespace().next_back().is_some_and(|word| word.starts_with('-'))
             })
         };
-        let same =
-            |own: &String| own == body || *own == other || shelled(own) || is_cut && own.starts_with(body);
-        if commands.iter().any(same) { Fit::Yes } else { unsure(commands.into_iter().chain([other])) }
-    }
-}
-
-/// `COPY --from=a --link b c` as an image's history has it.
-fn bare(text: &str) -> String {
-    match text.split_once(' ') {
-        Some((keyword, rest)) => format!("{keyword} {}", without_flags(rest)),
-        None => text.to_owned(),
+        let same = |own: &str| own == body || own == other || shelled(own) || is_cut && own.starts_with(body);
+        if commands().any(same) { Fit::Yes } else { unsure(commands().chain([other.as_str()])) }
     }
 }
 
@@ -147,9 +178,9 @@ fn listed(command: &str) -> String {
 }
 
 /// Texts that hold variables, heredocs or lists may mean the same though they differ.
-fn unsure(texts: impl Iterator<Item = String>) -> Fit {
-    let open = |text: String| text.contains('$') || text.contains("<<") || text.starts_with('[');
-    if texts.into_iter().any(open) { Fit::Maybe } else { Fit::No }
+fn unsure<'t>(mut texts: impl Iterator<Item = &'t str>) -> Fit {
+    let open = |text: &str| text.contains('$') || text.contains("<<") || text.starts_with('[');
+    if texts.any(open) { Fit::Maybe } else { Fit::No }
 }
 
 /// One space where there is space of any kind: lines are joined in several ways.
@@ -176,7 +207,7 @@ mod tests {
         let Kind::Step(name) = name::parse(&step.into()) else { panic!("{step}") };
         let written = written.map(Text::clean);
         let record = CacheRecord { description: description.into(), ..CacheRecord::default() };
-        Instruction { name: &name, written: written.as_ref() }.of_record(&record)
+        Instruction::new(&name, written.as_ref()).of_record(&record)
     }
 
     #[test]
@@ -216,7 +247,7 @@ mod tests {
         let of = |written: Option<&Text>, command: &str| {
             let description = Text::clean(&format!("mount / from exec /bin/sh -c {command}"));
             let record = CacheRecord { description, ..CacheRecord::default() };
-            Instruction { name: &name, written }.strictly_of_record(&record)
+            Instruction::new(&name, written).strictly_of_record(&record)
         };
         assert_eq!(of(Some(&written), "echo $A"), Fit::Yes);
         assert_eq!(of(Some(&written), "echo $B"), Fit::No);
@@ -227,7 +258,7 @@ mod tests {
     fn layers_are_known_by_their_history() {
         let of = |step: &str, made_by: &str| {
             let Kind::Step(name) = name::parse(&step.into()) else { panic!("{step}") };
-            Instruction { name: &name, written: None }.of_history(made_by)
+            Instruction::new(&name, None).of_history(made_by)
         };
         assert_eq!(of("[2/3] RUN make", "RUN /bin/sh -c make"), Fit::Yes);
         assert_eq!(of("[2/3] RUN make all", "RUN /bin/sh -c make"), Fit::No);
