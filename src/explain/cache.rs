@@ -143,6 +143,19 @@ fn lost(judge: &Judge<'_>, here: &Here<'_>, then: &Then<'_>, import: &Import<'_>
     Reason { kind: ReasonKind::Evicted, grade, because: Text::clean(&because), evidence, ..Reason::default() }
 }
 
+/// Whether the result is gone, or may be: nothing says that it is still there.
+pub(super) fn is_gone(model: &Model, here: &Here<'_>, then: &Then<'_>) -> bool {
+    gone(model, here, then).0 != ReasonGrade::Unknown
+}
+
+/// Whether a step takes files of a build's context, by its text.
+pub(super) fn takes_files(here: &Here<'_>) -> bool {
+    let text = here.step.name.instruction.as_str();
+    let keyword = text.split_whitespace().next().unwrap_or_default();
+    let copies = keyword.eq_ignore_ascii_case("COPY") || keyword.eq_ignore_ascii_case("ADD");
+    copies && !text.contains("--from=") && !text.contains("<<")
+}
+
 /// Whether the builder has lost the result: how sure that is, and how it is known.
 fn gone(model: &Model, here: &Here<'_>, then: &Then<'_>) -> (ReasonGrade, Vec<Evidence>) {
     let before = model.records_before();

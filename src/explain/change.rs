@@ -207,7 +207,7 @@ fn variables(now: &Fingerprint, step: &Step, then: &Fingerprint, old: &Step) -> 
     let of = |name: &Text| after.get(name).or_else(|| before.get(name));
     // Of an `ENV` that holds an `ARG` the argument is the cause.
     names.sort_by_key(|name| of(name).is_some_and(|variable| variable.origin == Origin::Env));
-    let first = of(names.first()?)?;
+    let Some(first) = names.first().and_then(|name| of(name)) else { return order(now, step, then, old) };
     let (kind, what) = if first.origin == Origin::Env {
         (ReasonKind::InstructionChanged, "ENV")
     } else {
@@ -218,6 +218,51 @@ fn variables(now: &Fingerprint, step: &Step, then: &Fingerprint, old: &Step) -> 
     let clause = told.first().map(|evidence| evidence.text.to_string()).unwrap_or_default();
     let change = plain(kind, format!("{what} {clause}"), told);
     Some(Change { variables: names.into_iter().cloned().collect(), ..change })
+}
+
+/// The order in which variables were set last counts too.
+fn order(now: &Fingerprint, step: &Step, then: &Fingerprint, old: &Step) -> Option<Change> {
+    let names = |fingerprint: &Fingerprint, step: &Step| -> Vec<Text> {
+        let all = step.env.iter().filter_map(|at| fingerprint.variables.get(*at as usize));
+        all.map(|variable| variable.name.clone()).collect()
+    };
+    let (was, is) = (names(then, old), names(now, step));
+    if was == is {
+        return None;
+    }
+    let shown = |names: &[Text]| names.iter().map(Text::as_str).collect::<Vec<_>>().join(", ");
+    let evidence = vec![
+        said(format!("was: {}", shown(&was))),
+        said(format!("is:  {}", shown(&is))),
+        said("the order of variables counts for BuildKit"),
+    ];
+    Some(plain(ReasonKind::InstructionChanged, "the order of its variables changed".to_owned(), evidence))
+}
+
+/// What counts only where the builder sees it for the first time: modes of folders and extended attributes.
+pub(super) fn attributes((now, step): (&Fingerprint, &Step), (then, old): (&Fingerprint, &Step)) -> Option<Change> {
+    let of = |step: &Step| step.sources.iter().map(|source| source.set).collect::<Vec<_>>();
+    for (new, old) in of(step).into_iter().zip(of(old)) {
+        let (Some(new), Some(old)) = (new, old) else { continue };
+        let (Some(new), Some(old)) = (now.sets.get(new as usize), then.sets.get(old as usize)) else { continue };
+        if new.attributes == old.attributes || now.rules != then.rules {
+            continue;
+        }
+        let found = files::differences((now, new), (then, old)).unwrap_or_default();
+        let because = if found.is_empty() {
+            "modes of folders or extended attributes changed".to_owned()
+        } else {
+            files::clause(&found)
+        };
+        let mut evidence = files::evidence(&found);
+        evidence.push(said("BuildKit notices this of files that it sees for the first time only"));
+        return Some(Change {
+            grade: ReasonGrade::Likely,
+            paths: found.into_iter().map(|one| one.path).collect(),
+            ..plain(ReasonKind::FilesChanged, because, evidence)
+        });
+    }
+    None
 }
 
 /// `VERSION changed: 1 → 2`; of a secret the name alone.

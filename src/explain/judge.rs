@@ -134,6 +134,15 @@ impl<'a> Judge<'a> {
             if let Some(change) = self.above(here, then) {
                 return changed(&change, Some(then));
             }
+            if let (Some(now), Some((_, new)), Some(old)) = (self.model.fingerprint(), here.print, then.print)
+                && let Some(change) = change::attributes((now, new), old)
+                && !cache::is_gone(self.model, here, then)
+            {
+                return changed(&change, Some(then));
+            }
+            if here.print.is_none() && cache::takes_files(here) && !cache::is_gone(self.model, here, then) {
+                return unseen_files(then);
+            }
             if let Some(address) = here.print.and_then(|(_, step)| change::address(step)) {
                 return uncacheable(address);
             }
@@ -516,6 +525,23 @@ fn removed(gone: &[Text]) -> Change {
         evidence: gone.iter().map(told).collect(),
         variables: Vec::new(),
         paths: Vec::new(),
+    }
+}
+
+/// A `COPY` whose files nobody has looked at.
+fn unseen_files(then: &Then<'_>) -> Reason {
+    let evidence = vec![
+        said("the builder still has its earlier result, and all else is as it was: so what it takes is another"),
+        said("which files these are is not known: the context was not looked at"),
+        said(format!("compared with {}", then.past.title())),
+    ];
+    Reason {
+        kind: ReasonKind::FilesChanged,
+        grade: ReasonGrade::Likely,
+        root: true,
+        because: "the files that it takes changed".into(),
+        evidence,
+        ..Reason::default()
     }
 }
 

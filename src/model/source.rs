@@ -149,6 +149,11 @@ impl Model {
     }
 }
 
+/// The platform of a step's records: where it runs, of one that runs elsewhere than it is built for.
+fn platform_of(model: &Model, step: &Step) -> Option<Platform> {
+    step.name.runs_on.clone().or_else(|| model.platform_of(step))
+}
+
 fn unknown(why: &str) -> Origin {
     Origin { source: Source::Unknown, reference: None, grade: Grade::NotKnown, evidence: Text::clean(why) }
 }
@@ -244,7 +249,7 @@ impl<'a> Judge<'a> {
         };
         let mut places: Vec<(&'a str, Platform)> = Vec::new();
         for (id, step) in self.model.stack.steps() {
-            let Some(platform) = self.model.platform_of(step) else { continue };
+            let Some(platform) = platform_of(self.model, step) else { continue };
             let blobs = self.model.vertices_of(id).flat_map(pulled);
             places.extend(blobs.filter_map(|blob| Some((*only(&blob)?, platform.clone()))));
         }
@@ -259,7 +264,7 @@ impl<'a> Judge<'a> {
             .evidence
             .manifests
             .iter()
-            .flat_map(|manifest| others(manifest, &self.model.platforms()))
+            .filter_map(|manifest| others(manifest, &self.model.platforms()))
         {
             places.extend(only(image.0).map(|id| (*id, image.1)));
         }
@@ -306,9 +311,7 @@ impl<'a> Judge<'a> {
                         .filter_map(|(at, record)| Some((*at, self.worlds.get(*at)?.parent(record)?)))
                         .collect();
                     below.extend(self.under_misses(*id));
-                    below.sort_unstable();
-                    below.dedup();
-                    news.push((*id, below));
+                    news.push((*id, self.fitting(*id, below)));
                 }
             }
             if news.is_empty() {
@@ -326,12 +329,12 @@ impl<'a> Judge<'a> {
     /// Records that can be the result of a step that no hit is built on: what a step that ran was built on, else what
     /// was used last.
     fn results(&self, id: StepId) -> Vec<At<'a>> {
-        let under = self.under_misses(id);
+        let under = self.fitting(id, self.under_misses(id));
         if !under.is_empty() {
             return under;
         }
         let Some(step) = self.model.stack.step(id) else { return Vec::new() };
-        let platform = self.model.platform_of(step);
+        let platform = platform_of(self.model, step);
         let mut found = Vec::new();
         for (at, world) in self.worlds(platform.as_ref()) {
             let can = |id: &&&str| {
@@ -348,7 +351,7 @@ impl<'a> Judge<'a> {
         let mut found = Vec::new();
         for user in self.users(id).filter(|user| self.model.state(*user) == State::Miss) {
             let Some(step) = self.model.stack.step(user) else { continue };
-            let platform = self.model.platform_of(step);
+            let platform = platform_of(self.model, step);
             for (at, world) in self.worlds(platform.as_ref()) {
                 let made =
                     world.all().filter(|known| known.was == Some(false) && known.record.imported.is_none());
@@ -359,9 +362,22 @@ impl<'a> Judge<'a> {
                 found.extend(own.filter_map(|known| Some((at, known.record.parents.first()?.as_str()))));
             }
         }
-        found.sort_unstable();
-        found.dedup();
         found
+    }
+
+    /// Of several records those that can be the step's; all of them where none is known to be.
+    fn fitting(&self, id: StepId, mut records: Vec<At<'a>>) -> Vec<At<'a>> {
+        records.sort_unstable();
+        records.dedup();
+        let Some(step) = self.model.stack.step(id).filter(|_| records.len() > 1) else { return records };
+        let fits = |(at, record): &At<'a>| {
+            let known = self.worlds.get(*at).and_then(|world| world.get(record));
+            known.is_some_and(|known| self.fit(step, known.record) > Fit::No)
+        };
+        if records.iter().any(fits) {
+            records.retain(fits);
+        }
+        records
     }
 
     fn worlds(&self, platform: Option<&Platform>) -> Vec<(usize, &World<'a>)> {
@@ -403,8 +419,12 @@ impl<'a> Judge<'a> {
             && (&one.target, &one.stage, one.index) == (&other.target, &other.stage, other.index)
     }
 
+    fn instruction<'s>(&'s self, step: &'s Step) -> Instruction<'s> {
+        Instruction::new(&step.name, self.model.stack.written(step))
+    }
+
     fn fit(&self, step: &Step, record: &crate::event::evidence::CacheRecord) -> Fit {
-        let instruction = Instruction { name: &step.name, written: self.model.stack.written(step) };
+        let instruction = self.instruction(step);
         let Some(blob) = &record.imported else { return instruction.of_record(record) };
         // A blob that an image has is known by the image's history.
         let manifests = self.model.evidence.manifests.iter();
@@ -426,7 +446,7 @@ impl<'a> Judge<'a> {
             };
             return local(Grade::Proven, evidence);
         }
-        let platform = self.model.platform_of(step);
+        let platform = platform_of(self.model, step);
         let worlds = self.worlds(platform.as_ref());
         if self.bare && !step.name.is_from() {
             let evidence =
@@ -445,37 +465,40 @@ impl<'a> Judge<'a> {
         let known: Vec<_> = records.iter().filter_map(|(at, id)| self.worlds.get(*at)?.get(id)).collect();
         let first = known.first()?;
         let class = |known: &world::Known<'_>| match (known.was, &known.record.imported) {
-            (Some(true), _) => Some(Source::Local),
             (Some(false), Some(_)) => Some(Source::Registry),
             // What somebody else's build has made meanwhile is the builder's own too.
-            (Some(false), None) => Some(Source::Local),
+            (Some(true), _) | (Some(false), None) => Some(Source::Local),
             (None, _) => None,
         };
         let source = class(first)?;
         if known.iter().any(|known| class(known) != Some(source)) {
             return None;
         }
-        let record = &first.record.id;
+        let record = match records.as_slice() {
+            [_] => format!("its record {}", first.record.id),
+            several => format!("any of the {} records that can be its result", several.len()),
+        };
+        let grade = if records.len() == 1 { Grade::Proven } else { Grade::Likely };
         let blob = first.record.imported.as_ref();
-        Some(match source {
-            Source::Registry => {
-                let blob = blob.map(ToString::to_string).unwrap_or_default();
-                let evidence = format!("its record {record} came with this build, imported as {blob}");
-                self.registry(Grade::Proven, first.record.imported.as_ref(), &evidence)
+        Some(match (source, blob) {
+            (Source::Registry, Some(name)) if records.len() == 1 => {
+                self.registry(grade, blob, &format!("{record} came with this build, imported as {name}"))
             }
-            _ if first.was == Some(true) => {
-                local(Grade::Proven, &format!("its record {record} was there before the build"))
+            (Source::Registry, _) => {
+                self.registry(grade, blob, &format!("{record} came with this build, imported"))
             }
-            _ => local(
-                Grade::Likely,
-                &format!("its record {record} was made on this builder by another build meanwhile"),
-            ),
+            _ if first.was == Some(true) => local(grade, &format!("{record} was there before the build")),
+            _ => local(Grade::Likely, &format!("{record} was made on this builder while the build ran")),
         })
     }
 
     /// Where several records can be its result and they do not say the same.
     fn in_doubt(&self, id: StepId) -> Option<Origin> {
         let records = self.found.get(&id).filter(|records| !records.is_empty())?;
+        let known = |(at, id): &At<'a>| self.worlds.get(*at)?.get(id)?.was;
+        if records.iter().any(|record| known(record).is_none()) {
+            return None;
+        }
         let names: Vec<&str> = records.iter().map(|(_, id)| *id).take(4).collect();
         Some(unknown(&format!(
             "cached; it can't be told which of the records {} is its result",
@@ -504,6 +527,9 @@ impl<'a> Judge<'a> {
 
     /// Of a step that nobody has looked at: whether there was a record that can be its result.
     fn by_descriptions(&self, step: &Step, worlds: &[(usize, &World<'a>)]) -> Origin {
+        if self.model.ended.is_none() {
+            return unknown("cached; where from is told when the build has ended");
+        }
         let Some((_, world)) = worlds.first().filter(|_| worlds.len() == 1) else {
             return unknown(if worlds.is_empty() {
                 "cached; the builder's records were not listed"
@@ -512,22 +538,26 @@ impl<'a> Judge<'a> {
             });
         };
         if !world.whole {
-            let why = world.trouble.map_or("they were listed only after the first hit", Text::as_str);
+            let late = "they were listed only after the first hit, or not all of them";
+            let why = world.trouble.map_or(late, Text::as_str);
             return unknown(&format!(
-                "cached; what {} held before the build is not known: {why}",
-                world.node
+                "cached; the builder's records of before the build are not known: {why}"
             ));
         }
         if !world.over {
             return unknown("cached; the builder's records of after the build are not known");
         }
-        let platform = self.model.platform_of(step);
-        let mut best = Fit::No;
+        let platform = platform_of(self.model, step);
+        let (mut best, instruction) = (Fit::No, self.instruction(step));
         for known in
             world.all().filter(|known| known.was == Some(true) && known.record.kind.as_str() == "regular")
         {
             if world.may_be_of(known.record.id.as_str(), platform.as_ref()) {
-                best = best.max(self.fit(step, known.record));
+                let fit = match known.record.imported {
+                    None => instruction.strictly_of_record(known.record),
+                    Some(_) => self.fit(step, known.record),
+                };
+                best = best.max(fit);
             }
         }
         match best {

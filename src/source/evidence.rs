@@ -129,7 +129,7 @@ impl Reference {
                 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b))
                 && !text.contains("..")
         };
-        (sound(repository) && sound(tag) && !tag.contains('/')).then(|| Self {
+        (sound(repository) && !repository.ends_with('/') && sound(tag) && !tag.contains('/')).then(|| Self {
             registry: registry.to_owned(),
             repository: repository.to_owned(),
             tag: tag.to_owned(),

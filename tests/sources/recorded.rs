@@ -153,3 +153,24 @@ fn the_cache_is_named_step_by_step() {
     };
     assert_ne!(of(AMD), of(ARM), "what they write is random");
 }
+
+/// Stages, `COPY --link`, a heredoc, a cross-compiling stage and a list for a command; the builder is full of another project's
+/// records, and all of this one's are in the registry.
+#[test]
+fn stages_among_the_records_of_others() {
+    let model = model(&events("stages"));
+    let mut hits = 0;
+    for (id, step) in model.stack().steps() {
+        let origin = model.source_of(id).unwrap();
+        let expected = if step.name.is_from() { Source::Local } else { Source::Registry };
+        assert_eq!(origin.source, expected, "{:?}: {origin:?}", step.name);
+        // What is only copied from is never loaded, so nothing proves it.
+        let is_last = step.name.stage.as_ref().is_some_and(|stage| stage.as_str() == "stage-3");
+        assert_eq!(is_last && !step.name.is_from(), model.in_registry(id).is_some(), "{:?}", step.name);
+        if is_last {
+            assert_eq!(origin.grade, Grade::Proven, "{:?}: {origin:?}", step.name);
+        }
+        hits += 1;
+    }
+    assert_eq!(hits, 20, "steps of four stages on two platforms; the base images are shared");
+}

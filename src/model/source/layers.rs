@@ -74,7 +74,7 @@ impl Model {
     pub fn in_registry(&self, id: StepId) -> Option<CachedLayer> {
         let step = self.stack.step(id)?;
         let platform = self.platform_of(step);
-        let instruction = Instruction { name: &step.name, written: self.stack.written(step) };
+        let instruction = Instruction::new(&step.name, self.stack.written(step));
         // The same instruction twice in a stage is told by its order: the layers are, and the steps are.
         let alike = |other: &&(StepId, &crate::model::Step)| {
             other.1.name.platform == step.name.platform

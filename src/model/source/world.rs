@@ -20,7 +20,6 @@ pub(super) struct Known<'a> {
 
 /// The records of a node.
 pub(super) struct World<'a> {
-    pub(super) node: &'a Text,
     pub(super) before: &'a Records,
     platforms: &'a [Platform],
     records: HashMap<&'a str, Known<'a>>,
@@ -65,9 +64,8 @@ impl<'a> World<'a> {
             records.insert(record.id.as_str(), Known { record, was, touched });
         }
         let trouble = before.error.as_ref();
-        let (node, platforms) = (&before.node, before.platforms.as_slice());
+        let platforms = before.platforms.as_slice();
         let mut world = Self {
-            node,
             before,
             platforms,
             records,
