@@ -279,8 +279,9 @@ pub struct Demo {
 const WHY_EXAMPLES: &str = "\
 Examples:
   layertop why                     why the newest recorded build was not cached
-  layertop why build.jsonl.zst     the same of a recording
-  layertop why 20261122T0945 pip   of one of its layers: by layer, by number or by a part of the instruction
+  layertop why pip                 of one of its layers: by layer, by number or by a part of the instruction
+  layertop why build.jsonl.zst     of another recording
+  layertop why 20261122T0945 pip
   layertop why --progress json     for programs";
 
 /// `layertop why`.

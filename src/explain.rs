@@ -18,3 +18,6 @@ mod past;
 
 pub use judge::judge;
 pub use past::{Past, PastStep, same_image};
+
+#[cfg(test)]
+mod tests;

@@ -51,7 +51,9 @@ pub fn earlier(
             break;
         }
         let same = |model: &Model| same_image(model.started().image.as_ref(), wanted.image.as_ref());
-        found.extend(read(&listed.path, &same).ok().flatten().map(|model| Past::of(name(&listed.path), &model)));
+        found.extend(
+            read(&listed.path, &same).ok().flatten().map(|model| Past::of(name(&listed.path), &model)),
+        );
     }
     found
 }
@@ -66,7 +68,9 @@ pub fn name(path: &Path) -> Text {
 fn is_covered(wanted: &Wanted, found: &[Past]) -> bool {
     let whole = |past: &Past, platform: &Platform| {
         let mut steps = past.steps.iter().filter(|step| step.platform.as_ref() == Some(platform)).peekable();
-        past.builder == wanted.builder && steps.peek().is_some() && steps.all(crate::explain::PastStep::has_result)
+        past.builder == wanted.builder
+            && steps.peek().is_some()
+            && steps.all(crate::explain::PastStep::has_result)
     };
     !wanted.platforms.is_empty()
         && wanted.platforms.iter().all(|platform| found.iter().any(|past| whole(past, platform)))

@@ -19,8 +19,8 @@ use crate::event::{
 use crate::model::name::{self, Kind};
 use crate::source::buildx::{self, BuildCommand, Cancel, Chunk, Exit};
 use crate::source::docker::{self, Diagnosis};
-use crate::source::{context, evidence};
 use crate::source::rawjson::Decoder;
+use crate::source::{context, evidence};
 
 /// Chunks on their way from the child, and batches on their way to the front end.
 const AHEAD: usize = 64;

@@ -105,14 +105,14 @@ fn seen(model: &Model) -> Seen {
 /// `layertop why`.
 pub(super) fn run(cli: &Cli, args: &cli::Why, around: &Surroundings) -> Result<(), Error> {
     let look = Look::without_build(&cli.global, around);
-    let path = find(args.build.as_deref())?;
+    let (path, step) = meant(args)?;
     let mut model = history::read(&path, &|_| true)
         .map_err(|error| super::replay::unreadable(&error))?
         .unwrap_or_default();
     if !model.has_reasons() {
         judge(&mut model, &path);
     }
-    let chosen = match &args.step {
+    let chosen = match &step {
         None => None,
         Some(text) => {
             let found = why::find(&model, text);
@@ -134,6 +134,17 @@ pub(super) fn run(cli: &Cli, args: &cli::Why, around: &Surroundings) -> Result<(
         line.write(look.theme.color, &mut text);
     }
     print(&text)
+}
+
+/// What is meant by the words: where the only one names no build it is a step of the newest.
+fn meant(args: &cli::Why) -> Result<(PathBuf, Option<String>), Error> {
+    let found = find(args.build.as_deref());
+    match (&args.build, &args.step) {
+        (Some(word), None) if found.is_err() && !word.contains(['/', '.']) => {
+            Ok((find(None)?, Some(word.clone())))
+        }
+        _ => Ok((found?, args.step.clone())),
+    }
 }
 
 /// The recording that is meant: a path, a name, or the newest.
@@ -181,4 +192,3 @@ fn judge(model: &mut Model, path: &Path) {
     let at = model.newest();
     model.apply(&Stamped { at, event: Event::Reasons(Box::new(Reasons { reasons })) });
 }
-

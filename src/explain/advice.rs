@@ -9,14 +9,36 @@ use crate::model::Model;
 
 /// Files that mostly do not belong into an image, by a part of their path.
 const STRAY: [&str; 12] = [
-    ".git/", "__pycache__/", ".pyc", ".log", ".swp", ".DS_Store", "node_modules/", ".idea/", ".vscode/", ".tmp", "~",
+    ".git/",
+    "__pycache__/",
+    ".pyc",
+    ".log",
+    ".swp",
+    ".DS_Store",
+    "node_modules/",
+    ".idea/",
+    ".vscode/",
+    ".tmp",
+    "~",
     ".pytest_cache/",
 ];
 
 /// Names of files that say which packages are installed.
-pub(super) const LISTS: [&str; 14] = [
-    "requirements", "pyproject.toml", "package.json", "package-lock.json", "yarn.lock", "pnpm-lock.yaml", "Cargo.toml",
-    "Cargo.lock", "go.mod", "go.sum", "Gemfile", "Pipfile", "environment.yml", "composer.json",
+const LISTS: [&str; 14] = [
+    "requirements",
+    "pyproject.toml",
+    "package.json",
+    "package-lock.json",
+    "yarn.lock",
+    "pnpm-lock.yaml",
+    "Cargo.toml",
+    "Cargo.lock",
+    "go.mod",
+    "go.sum",
+    "Gemfile",
+    "Pipfile",
+    "environment.yml",
+    "composer.json",
 ];
 
 /// Commands that install packages, and where they keep what they have fetched.
@@ -34,10 +56,10 @@ const INSTALLERS: [(&str, &str); 8] = [
 /// Advice on a root cause; on what follows from one there is none.
 pub(super) fn of(model: &Model, here: &Here<'_>, reason: &Reason) -> Vec<Advice> {
     if !reason.root {
-        return behind(here, reason);
+        return behind(&dockerfile(model), here, reason);
     }
     let file = dockerfile(model);
-    let line = here.print.map(|(_, step)| step.line).or_else(|| line_of(model, here));
+    let line = here.print.map(|(_, step)| step.line);
     let place = |text: String| Advice { text: Text::clean(&text), file: file.clone(), line };
     match reason.kind {
         ReasonKind::FilesChanged => files(model, here, reason, &place),
@@ -66,17 +88,18 @@ fn free(text: &str) -> Advice {
     Advice { text: text.into(), ..Advice::default() }
 }
 
-pub(super) fn dockerfile(model: &Model) -> Option<Text> {
-    model.fingerprint().and_then(|print| print.dockerfile.clone())
-}
-
-fn line_of(_model: &Model, _here: &Here<'_>) -> Option<u32> {
-    None
+/// The Dockerfile, as it lies relative to where the build was started, where that is known.
+fn dockerfile(model: &Model) -> Option<Text> {
+    let path = model.fingerprint()?.dockerfile.as_ref()?;
+    // Where it was found by its default name the folder and the path within it are put together so.
+    Some(path.as_str().rsplit_once("/./").map_or_else(|| path.clone(), |(_, within)| Text::clean(within)))
 }
 
 /// A command that fetches packages fetches fewer of them with a cache of its own.
-fn behind(here: &Here<'_>, reason: &Reason) -> Vec<Advice> {
-    let Some((_, step)) = here.print.filter(|(_, step)| step.kind == StepKind::Run) else { return Vec::new() };
+fn behind(file: &Option<Text>, here: &Here<'_>, reason: &Reason) -> Vec<Advice> {
+    let Some((_, step)) = here.print.filter(|(_, step)| step.kind == StepKind::Run) else {
+        return Vec::new();
+    };
     let text = step.instruction.as_str();
     if reason.kind != ReasonKind::ParentMissed || text.contains("--mount=type=cache") {
         return Vec::new();
@@ -87,7 +110,7 @@ fn behind(here: &Here<'_>, reason: &Reason) -> Vec<Advice> {
             "keep what `{}` fetches from build to build: RUN --mount=type=cache,target={folder} …",
             command.trim()
         )),
-        file: None,
+        file: file.clone(),
         line: Some(step.line),
     };
     found.map(advice).into_iter().collect()
@@ -150,15 +173,20 @@ fn order(
     if paths.is_empty() || paths.iter().any(|(path, _)| listed(path)) {
         return None;
     }
-    let set = step.sources.iter().find_map(|source| source.set)?;
+    // Who names a single file wants it just there.
+    let folder = |path: &str| path.ends_with(['/', '*', '.']) || !path.contains('.');
+    let set =
+        step.sources.iter().filter(|source| folder(source.path.as_str())).find_map(|source| source.set)?;
     let set = model.fingerprint()?.sets.get(set as usize)?;
     let has_list = model.fingerprint()?.files(set).find(|(path, _)| listed(&Text::clean(path)));
     Some(match has_list {
-        Some((path, _)) => place(format!(
-            "split the COPY: copy {path} before line {}, and the rest behind it",
+        Some((path, _)) => {
+            place(format!("split the COPY: copy {path} before line {}, and the rest behind it", install.line))
+        }
+        None => place(format!(
+            "move this COPY behind line {}, which does not need to run again for it",
             install.line
         )),
-        None => place(format!("move this COPY behind line {}, which does not need to run again for it", install.line)),
     })
 }
 
@@ -168,7 +196,9 @@ fn pin(model: &Model, fact: &Fact, file: &Option<Text>) -> Option<Advice> {
     let line = model.fingerprint().and_then(|print| {
         let mut steps = print.stages.iter().flat_map(|stage| &stage.steps);
         let names = |text: &str| base(text).is_some_and(|(known, _)| known == image.as_str());
-        let by_text = steps.find(|step| step.kind == crate::event::fingerprint::StepKind::From && names(step.instruction.as_str()));
+        let by_text = steps.find(|step| {
+            step.kind == crate::event::fingerprint::StepKind::From && names(step.instruction.as_str())
+        });
         let uses = |stage: &&crate::event::fingerprint::Stage| stage.base == Input::Image(image.clone());
         by_text.or_else(|| print.stages.iter().find(uses)?.steps.first()).map(|step| step.line)
     });
@@ -182,7 +212,9 @@ fn shown(digest: &Digest) -> String {
 
 fn evicted(model: &Model) -> Vec<Advice> {
     let has_cache = model.started().cache.is_some();
-    let mut found = vec![free("keep more on the builder: a larger max-used-space of its garbage collection, and no prune -a")];
+    let mut found = vec![free(
+        "keep more on the builder: a larger max-used-space of its garbage collection, and no prune -a",
+    )];
     if !has_cache {
         found.insert(0, free("keep the cache in a registry as well: [build] cache in layertop.toml"));
     }

@@ -53,7 +53,9 @@ pub(super) fn align<T: PartialEq>(old: &[T], new: &[T]) -> Vec<Was> {
             found[j] = Was::Same(i);
             (i, j) = (i + 1, j + 1);
             gap = (i, j);
-        } else if j == new.len() || (i < old.len() && lengths[(i + 1) * width + j] >= lengths[i * width + j + 1]) {
+        } else if j == new.len()
+            || (i < old.len() && lengths[(i + 1) * width + j] >= lengths[i * width + j + 1])
+        {
             i += 1;
         } else {
             j += 1;

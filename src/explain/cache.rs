@@ -27,7 +27,11 @@ enum Import<'a> {
 }
 
 /// The node that a platform was built on, and the one that it is built on, where these are two.
-pub(super) fn moved_node<'a>(model: &'a Model, past: &'a Past, here: &Here<'_>) -> Option<(&'a Text, &'a Text)> {
+pub(super) fn moved_node<'a>(
+    model: &'a Model,
+    past: &'a Past,
+    here: &Here<'_>,
+) -> Option<(&'a Text, &'a Text)> {
     let platform = here.platform.as_ref()?;
     let now = model.builder().snapshot()?.platforms.iter().find(|place| place.platform == *platform)?;
     let (now, (_, old)) = (now.node.as_ref()?, past.nodes.iter().find(|(known, _)| known == platform)?);
@@ -35,11 +39,16 @@ pub(super) fn moved_node<'a>(model: &'a Model, past: &'a Past, here: &Here<'_>) 
 }
 
 /// Judges by the caches. `then` is the newest build here in which the step left a result; `alike` says what could not be compared.
-pub(super) fn judge(judge: &Judge<'_>, here: &Here<'_>, then: Option<&Then<'_>>, alike: Option<String>) -> Reason {
+pub(super) fn judge(
+    judge: &Judge<'_>,
+    here: &Here<'_>,
+    then: Option<&Then<'_>>,
+    alike: Option<String>,
+) -> Reason {
     let transfers = judge.model.cache();
     let import = import(judge.model, &transfers.imports);
     let mut reason = match then {
-        Some(then) => lost(judge, here, then, &import),
+        Some(then) => lost(judge, here, then, &import, alike.is_some()),
         None => never(judge, here, &import),
     };
     reason.root = true;
@@ -110,13 +119,14 @@ fn by_import(import: &Import<'_>) -> Option<Reason> {
 }
 
 /// The step was built here before, and all is as it was.
-fn lost(judge: &Judge<'_>, here: &Here<'_>, then: &Then<'_>, import: &Import<'_>) -> Reason {
+fn lost(judge: &Judge<'_>, here: &Here<'_>, then: &Then<'_>, import: &Import<'_>, partly: bool) -> Reason {
     let (grade, mut evidence) = gone(judge.model, here, then);
-    evidence.push(said(format!("nothing of it is another than in {}", then.past.title())));
-    if grade == ReasonGrade::Unknown {
+    evidence.push(said(format!("nothing that is known of it is another than in {}", then.past.title())));
+    // Where neither all of the step was compared nor the records tell, anything may be the reason.
+    if grade == ReasonGrade::Unknown || (partly && grade != ReasonGrade::Proven) {
         return Reason {
             kind: ReasonKind::Unknown,
-            grade,
+            grade: ReasonGrade::Unknown,
             because: "it can't be told why".into(),
             evidence,
             ..Reason::default()
@@ -173,9 +183,9 @@ fn gone(model: &Model, here: &Here<'_>, then: &Then<'_>) -> (ReasonGrade, Vec<Ev
     let there = |record: &CacheRecord| {
         before.iter().any(|listing| listing.records.iter().any(|known| known.id == record.id))
     };
-    let own = |record: &&CacheRecord| model.is_result(here.step, record) == Some(true);
+    let own = model.results_of(here.step, then.past.records.iter());
     let (left, lost): (Vec<&CacheRecord>, Vec<&CacheRecord>) =
-        then.past.records.iter().filter(own).partition(|record| there(record));
+        own.into_iter().partition(|record| there(record));
     let ids = |records: &[&CacheRecord]| {
         records.iter().take(3).map(|record| record.id.to_string()).collect::<Vec<_>>().join(", ")
     };
@@ -204,8 +214,7 @@ fn gone(model: &Model, here: &Here<'_>, then: &Then<'_>) -> (ReasonGrade, Vec<Ev
 }
 
 fn any_record(before: &[Records], model: &Model, step: &Step) -> bool {
-    let mut records = before.iter().flat_map(|listing| &listing.records);
-    records.any(|record| model.is_result(step, record) == Some(true))
+    !model.results_of(step, before.iter().flat_map(|listing| &listing.records)).is_empty()
 }
 
 /// Whether a listing has no result of any step. Base images are none.
@@ -307,7 +316,9 @@ fn platform_only(judge: &Judge<'_>, here: &Here<'_>, then: &Then<'_>, platform: 
 }
 
 fn builder_only(model: &Model, here: &Here<'_>, then: &Then<'_>) -> Reason {
-    let name = |builder: &Option<Text>| builder.as_ref().map_or("the default builder".to_owned(), ToString::to_string);
+    let name = |builder: &Option<Text>| {
+        builder.as_ref().map_or("the default builder".to_owned(), ToString::to_string)
+    };
     let now = name(&model.started().builder);
     let (because, text) = match moved_node(model, then.past, here) {
         Some((old, new)) if then.past.builder == model.started().builder => (
@@ -335,7 +346,8 @@ fn first(model: &Model, here: &Here<'_>, import: &Import<'_>) -> Reason {
     let mut evidence = vec![said("no earlier build of it is known here")];
     let mut grade = ReasonGrade::Likely;
     if listed && any_record(before, model, here.step) {
-        evidence.push(said("the builder has a record of this instruction, from a build that was not recorded"));
+        evidence
+            .push(said("the builder has a record of this instruction, from a build that was not recorded"));
     } else if listed {
         evidence.push(said("the builder had no record of this instruction"));
         grade = ReasonGrade::Proven;

@@ -123,10 +123,7 @@ pub(super) fn text(old: &Text, new: &Text, line: Option<u32>) -> Change {
     };
     let fact = Fact::Line { old: Some(old.clone()), new: Some(new.clone()), line };
     let told = format!("was: {old}");
-    let evidence = vec![
-        Evidence { text: Text::clean(&told), fact: Some(fact) },
-        said(format!("is:  {new}")),
-    ];
+    let evidence = vec![Evidence { text: Text::clean(&told), fact: Some(fact) }, said(format!("is:  {new}"))];
     plain(ReasonKind::InstructionChanged, because, evidence)
 }
 
@@ -136,13 +133,12 @@ fn difference(old: &str, new: &str) -> Option<String> {
     let same = before.iter().zip(&after).take_while(|(a, b)| a == b).count();
     let (before, after) = (&before[same..], &after[same..]);
     let end = before.iter().rev().zip(after.iter().rev()).take_while(|(a, b)| a == b).count();
-    let (before, after) =
-        (before[..before.len() - end].join(" "), after[..after.len() - end].join(" "));
+    let (before, after) = (before[..before.len() - end].join(" "), after[..after.len() - end].join(" "));
     let words = match (before.as_str(), after.as_str()) {
         ("", "") => "white space".to_owned(),
-        ("", added) => format!("+{added}"),
-        (removed, "") => format!("-{removed}"),
-        (removed, added) => format!("{removed} → {added}"),
+        ("", added) => format!("`{added}` is new"),
+        (removed, "") => format!("`{removed}` is gone"),
+        (removed, added) => format!("`{removed}` → `{added}`"),
     };
     (words.chars().count() <= LONGEST_CLAUSE).then_some(words)
 }
@@ -240,11 +236,16 @@ fn order(now: &Fingerprint, step: &Step, then: &Fingerprint, old: &Step) -> Opti
 }
 
 /// What counts only where the builder sees it for the first time: modes of folders and extended attributes.
-pub(super) fn attributes((now, step): (&Fingerprint, &Step), (then, old): (&Fingerprint, &Step)) -> Option<Change> {
+pub(super) fn attributes(
+    (now, step): (&Fingerprint, &Step),
+    (then, old): (&Fingerprint, &Step),
+) -> Option<Change> {
     let of = |step: &Step| step.sources.iter().map(|source| source.set).collect::<Vec<_>>();
     for (new, old) in of(step).into_iter().zip(of(old)) {
         let (Some(new), Some(old)) = (new, old) else { continue };
-        let (Some(new), Some(old)) = (now.sets.get(new as usize), then.sets.get(old as usize)) else { continue };
+        let (Some(new), Some(old)) = (now.sets.get(new as usize), then.sets.get(old as usize)) else {
+            continue;
+        };
         if new.attributes == old.attributes || now.rules != then.rules {
             continue;
         }

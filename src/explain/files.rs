@@ -149,8 +149,7 @@ fn change(was: &File, is: &File) -> Option<FileChange> {
 
 /// The differences as evidence, the first ones by name.
 pub(super) fn evidence(differences: &[Difference]) -> Vec<Evidence> {
-    let mut lines: Vec<Evidence> =
-        differences.iter().take(MOST_NAMED).map(Difference::evidence).collect();
+    let mut lines: Vec<Evidence> = differences.iter().take(MOST_NAMED).map(Difference::evidence).collect();
     if let Some(more) = differences.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
         lines.push(Evidence { text: Text::clean(&format!("and {more} more")), fact: None });
     }

@@ -8,9 +8,7 @@ use super::change::{self, Change, Own, said};
 use super::past::{self, Past, PastStep, base};
 use super::{advice, cache};
 use crate::event::fingerprint::{self, Fingerprint, StepKind};
-use crate::event::reason::{
-    Evidence, Fact, Reason, ReasonGrade, ReasonKind, StepAt, StepReason,
-};
+use crate::event::reason::{Evidence, Fact, Reason, ReasonGrade, ReasonKind, StepAt, StepReason};
 use crate::event::{Platform, Text};
 use crate::model::{Model, State, Step, StepId};
 
@@ -40,9 +38,8 @@ pub fn judge(model: &Model, pasts: &[Past]) -> Vec<StepReason> {
             judge.told.insert(id, reason);
         }
     }
-    let told = |(id, reason): (StepId, Reason)| {
-        Some(StepReason { vertex: model.digest_of(id)?.clone(), reason })
-    };
+    let told =
+        |(id, reason): (StepId, Reason)| Some(StepReason { vertex: model.digest_of(id)?.clone(), reason });
     let mut reasons: Vec<(StepId, Reason)> = judge.told.into_iter().collect();
     reasons.sort_by_key(|(id, _)| *id);
     reasons.into_iter().filter_map(told).collect()
@@ -197,7 +194,9 @@ impl<'a> Judge<'a> {
                 kind: ReasonKind::FirstBuild,
                 grade: ReasonGrade::Likely,
                 because: Text::clean(&format!("the builder had never needed the layers of {image}")),
-                evidence: vec![said("no earlier build here has fetched them: what was built on them was cached")],
+                evidence: vec![said(
+                    "no earlier build here has fetched them: what was built on them was cached",
+                )],
                 ..root
             },
         }
@@ -358,9 +357,16 @@ impl<'a> Judge<'a> {
             return change;
         }
         let names: Vec<Text> = names(now.as_str());
-        let list = names.iter().map(Text::as_str).collect::<Vec<_>>().join(" or ");
-        let because = format!("build argument {list} changed");
-        Change { kind: ReasonKind::ArgChanged, because, variables: names, ..change }
+        let known = change.evidence.iter().find(|one| matches!(one.fact, Some(Fact::Variable { .. })));
+        let because = match known {
+            Some(told) => format!("build argument {}", told.text),
+            None => {
+                let list = names.iter().map(Text::as_str).collect::<Vec<_>>().join(" or ");
+                format!("build argument {list} changed")
+            }
+        };
+        let variables = if change.variables.is_empty() { names } else { change.variables };
+        Change { kind: ReasonKind::ArgChanged, because, variables, ..change }
     }
 
     /// Whether a step that changed by itself did so by the same build argument as one that it is built on.
@@ -385,6 +391,7 @@ impl<'a> Judge<'a> {
         None
     }
 
+    /// The reason of the step at a place.
     fn told_at(&self, at: &StepAt) -> Option<&Reason> {
         let id = self.told.keys().find(|id| self.model.digest_of(**id) == Some(&at.digest))?;
         self.told.get(id)
@@ -427,7 +434,9 @@ impl<'a> Judge<'a> {
     fn like_its_input(&self, here: &Here<'a>, reason: Reason) -> Reason {
         let alike = |id: &&StepId| self.told.get(id).is_some_and(|known| known.kind == reason.kind);
         let from = |id: StepId| self.model.stack().step(id).is_some_and(|step| step.name.is_from());
-        let Some(input) = self.inputs(here.id).iter().filter(|id| !from(**id)).find(alike) else { return reason };
+        let Some(input) = self.inputs(here.id).iter().filter(|id| !from(**id)).find(alike) else {
+            return reason;
+        };
         let known = self.told.get(input).and_then(|known| known.follows.clone());
         Reason { root: false, follows: known.or_else(|| self.at(*input)), ..reason }
     }
@@ -531,7 +540,9 @@ fn removed(gone: &[Text]) -> Change {
 /// A `COPY` whose files nobody has looked at.
 fn unseen_files(then: &Then<'_>) -> Reason {
     let evidence = vec![
-        said("the builder still has its earlier result, and all else is as it was: so what it takes is another"),
+        said(
+            "the builder still has its earlier result, and all else is as it was: so what it takes is another",
+        ),
         said("which files these are is not known: the context was not looked at"),
         said(format!("compared with {}", then.past.title())),
     ];
@@ -563,15 +574,14 @@ fn uncacheable(address: &Text) -> Reason {
 /// Who looks for a reason in a secret is told that there is none.
 fn secrets(here: &Here<'_>) -> Option<Evidence> {
     let (_, step) = here.print?;
-    let secret =
-        |mount: &&fingerprint::Mount| mount.kind == fingerprint::MountKind::Secret;
+    let secret = |mount: &&fingerprint::Mount| mount.kind == fingerprint::MountKind::Secret;
     let mount = step.mounts.iter().find(secret).filter(|_| step.kind == StepKind::Run)?;
     let id = mount.id.as_ref().map(|id| format!(" {id}")).unwrap_or_default();
     Some(said(format!("the value of its secret{id} is no reason: BuildKit does not look at it")))
 }
 
 /// Whether `--no-cache-filter` names a stage.
-fn filter(words: &[&str], stage: &str) -> bool {
+pub(super) fn filter(words: &[&str], stage: &str) -> bool {
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let list = match word.strip_prefix("--no-cache-filter") {
@@ -645,7 +655,9 @@ fn stage_texts_past(
             if texts.len() < at {
                 texts.resize(at, String::new());
             }
-            texts[at - 1] = compared(step.instruction.as_str());
+            if let Some(text) = at.checked_sub(1).and_then(|at| texts.get_mut(at)) {
+                *text = compared(step.instruction.as_str());
+            }
         }
     }
     texts

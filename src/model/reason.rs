@@ -21,9 +21,9 @@ impl Model {
             // What is only looked up runs too, and one that was not found has nothing to do with any cache.
             _ if from => false,
             State::Running => true,
-            State::Failed | State::Cancelled => {
-                self.vertices_of(id).any(|vertex| vertex.started().is_some() && vertex.phase() != Phase::Cached)
-            }
+            State::Failed | State::Cancelled => self
+                .vertices_of(id)
+                .any(|vertex| vertex.started().is_some() && vertex.phase() != Phase::Cached),
             State::Waiting | State::Hit | State::NotNeeded => false,
         }
     }

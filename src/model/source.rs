@@ -128,14 +128,14 @@ impl Model {
         &self.evidence.after
     }
 
-    /// Whether a record can be the result of a step, by its description; none where that does not tell.
-    pub fn is_result(&self, step: &Step, record: &CacheRecord) -> Option<bool> {
-        let instruction = Instruction { name: &step.name, written: self.stack.written(step) };
-        match instruction.of_record(record) {
-            Fit::Yes => Some(true),
-            Fit::No => Some(false),
-            Fit::Maybe => None,
-        }
+    /// Those of the records that are described as the result of a step.
+    pub fn results_of<'r>(
+        &self,
+        step: &Step,
+        records: impl Iterator<Item = &'r CacheRecord>,
+    ) -> Vec<&'r CacheRecord> {
+        let instruction = Instruction::new(&step.name, self.stack.written(step));
+        records.filter(|record| instruction.of_record(record) == Fit::Yes).collect()
     }
 
     /// The caches in registries as they stood before the build.

@@ -34,9 +34,7 @@ pub fn causes(model: &Model) -> Vec<Cause> {
     let steps = || model.stack().steps().filter_map(|(id, _)| Some((id, model.reason_of(id)?)));
     let time = |id: StepId| model.run_time(id, model.newest()) + model.pull_time(id, model.newest());
     for (id, reason) in steps().filter(|(_, reason)| reason.follows.is_none()) {
-        let same_row = |root: &StepId| {
-            model.stack().row_of(*root).is_some_and(|row| row.steps.contains(&id))
-        };
+        let same_row = |root: &StepId| model.stack().row_of(*root).is_some_and(|row| row.steps.contains(&id));
         let same = |cause: &&mut Cause| {
             cause.reason.kind == reason.kind
                 && (cause.reason.because == reason.because || cause.roots.iter().any(same_row))
@@ -57,9 +55,8 @@ pub fn causes(model: &Model) -> Vec<Cause> {
     }
     for (id, reason) in steps() {
         let Some(root) = &reason.follows else { continue };
-        let holds = |cause: &&mut Cause| {
-            cause.roots.iter().any(|id| model.digest_of(*id) == Some(&root.digest))
-        };
+        let holds =
+            |cause: &&mut Cause| cause.roots.iter().any(|id| model.digest_of(*id) == Some(&root.digest));
         if let Some(cause) = found.iter_mut().find(holds) {
             cause.followers.push(id);
             cause.time += time(id);
@@ -76,9 +73,8 @@ impl Cause {
         let own: BTreeSet<String> = self.roots.iter().map(|id| label(model, *id)).collect();
         let more: BTreeSet<String> =
             self.followers.iter().map(|id| label(model, *id)).filter(|label| !own.contains(label)).collect();
-        let from = self.roots.iter().any(|id| {
-            model.stack().step(*id).is_some_and(|step| step.name.is_from())
-        });
+        let from =
+            self.roots.iter().any(|id| model.stack().step(*id).is_some_and(|step| step.name.is_from()));
         let verb = match self.reason.kind {
             _ if from => "pulled",
             ReasonKind::FirstBuild | ReasonKind::PlatformNotCached => "built",
@@ -89,7 +85,8 @@ impl Cause {
         let mut text = match more.len() {
             0 => format!("{what} {verb} because {because}"),
             more if change => {
-                let follow = if more == 1 { "1 layer follows".to_owned() } else { format!("{more} layers follow") };
+                let follow =
+                    if more == 1 { "1 layer follows".to_owned() } else { format!("{more} layers follow") };
                 format!("{what} {verb} because {because}; {follow} from it")
             }
             more => format!("{what} and {} {verb} because {because}", words::count(more, "more layer")),
@@ -111,7 +108,9 @@ impl Cause {
         match (all, on.len()) {
             (0 | 1, _) | (_, 0) => String::new(),
             (2, 2) => " on both platforms".to_owned(),
-            (_, 1) => on.iter().flatten().next().map_or_else(String::new, |platform| format!(" on {platform}")),
+            (_, 1) => {
+                on.iter().flatten().next().map_or_else(String::new, |platform| format!(" on {platform}"))
+            }
             (_, some) => format!(" on {some} platforms"),
         }
     }
@@ -133,12 +132,12 @@ fn label(model: &Model, id: StepId) -> String {
 /// A sentence a cause.
 pub fn sentences(model: &Model, ascii: bool) -> Vec<StyledLine> {
     let causes = causes(model);
-    let line = |cause: &Cause| {
-        StyledLine::new().with("! ", Role::Warn).with(cause.sentence(model), Role::Plain)
-    };
+    let line =
+        |cause: &Cause| StyledLine::new().with("! ", Role::Warn).with(cause.sentence(model), Role::Plain);
     let mut lines: Vec<StyledLine> = causes.iter().take(MOST_TOLD).map(line).collect();
     if let Some(more) = causes.len().checked_sub(MOST_TOLD).filter(|more| *more > 0) {
-        let text = format!("{} and {}: layertop why", words::ellipsis(ascii), words::count(more, "more cause"));
+        let text =
+            format!("{} and {}: layertop why", words::ellipsis(ascii), words::count(more, "more cause"));
         lines.push(StyledLine::new().with(text, Role::Dim));
     }
     lines
@@ -155,7 +154,11 @@ pub fn headline(model: &Model, ascii: bool) -> Option<StyledLine> {
         .with(format!(" ({})", grade(first.reason.grade)), Role::Dim);
     let rows: BTreeSet<String> = first.followers.iter().map(|id| label(model, *id)).collect();
     if !rows.is_empty() {
-        let follow = if rows.len() == 1 { "1 layer follows".to_owned() } else { format!("{} layers follow", rows.len()) };
+        let follow = if rows.len() == 1 {
+            "1 layer follows".to_owned()
+        } else {
+            format!("{} layers follow", rows.len())
+        };
         line.push(format!("{dot}{follow}"), Role::Plain);
     }
     if causes.len() > 1 {
@@ -223,7 +226,9 @@ fn of_steps(model: &Model, steps: &[StepId], ascii: bool) -> Vec<StyledLine> {
         let known = told.iter().any(|(text, known)| {
             *text == instruction
                 && match (known, reason) {
-                    (Some(one), Some(other)) => (one.kind, &one.because, one.grade) == (other.kind, &other.because, other.grade),
+                    (Some(one), Some(other)) => {
+                        (one.kind, &one.because, one.grade) == (other.kind, &other.because, other.grade)
+                    }
                     (one, other) => one.is_none() == other.is_none(),
                 }
         });
@@ -321,7 +326,9 @@ pub fn find(model: &Model, text: &str) -> Vec<StepId> {
 /// The names of the layers.
 pub fn names(model: &Model) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for layer in model.stack().groups().iter().flat_map(|group| &group.rows).filter_map(|row| row.layer.as_ref()) {
+    for layer in
+        model.stack().groups().iter().flat_map(|group| &group.rows).filter_map(|row| row.layer.as_ref())
+    {
         if !names.iter().any(|known| known == layer.as_str()) {
             names.push(layer.to_string());
         }
@@ -352,7 +359,8 @@ struct CauseSummary {
 
 /// The causes, and the steps with their reasons, as one JSON object on a line.
 pub fn json(model: &Model, steps: Option<&[StepId]>) -> String {
-    let digests = |ids: &[StepId]| ids.iter().filter_map(|id| model.digest_of(*id).cloned()).collect::<Vec<_>>();
+    let digests =
+        |ids: &[StepId]| ids.iter().filter_map(|id| model.digest_of(*id).cloned()).collect::<Vec<_>>();
     let wanted = steps.map(digests);
     let of = |cause: &Cause| CauseSummary {
         sentence: cause.sentence(model),
