@@ -12,6 +12,7 @@ mod advice;
 mod align;
 mod cache;
 mod change;
+mod earlier;
 mod files;
 mod judge;
 mod past;

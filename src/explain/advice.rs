@@ -56,14 +56,14 @@ const INSTALLERS: [(&str, &str); 8] = [
 /// Advice on a root cause; on what follows from one there is none.
 pub(super) fn of(model: &Model, here: &Here<'_>, reason: &Reason) -> Vec<Advice> {
     if !reason.root {
-        return behind(&dockerfile(model), here, reason);
+        return behind(dockerfile(model).as_ref(), here, reason);
     }
     let file = dockerfile(model);
     let line = here.print.map(|(_, step)| step.line);
     let place = |text: String| Advice { text: Text::clean(&text), file: file.clone(), line };
     match reason.kind {
         ReasonKind::FilesChanged => files(model, here, reason, &place),
-        ReasonKind::BaseMoved => reason.evidence.iter().find_map(|evidence| pin(model, evidence.fact.as_ref()?, &file)).into_iter().collect(),
+        ReasonKind::BaseMoved => reason.evidence.iter().find_map(|evidence| pin(model, evidence.fact.as_ref()?, file.as_ref())).into_iter().collect(),
         ReasonKind::ArgChanged => vec![place(
             "declare the ARG behind the steps that do not need it: each RUN behind an ARG has it in its environment".to_owned(),
         )],
@@ -96,7 +96,7 @@ fn dockerfile(model: &Model) -> Option<Text> {
 }
 
 /// A command that fetches packages fetches fewer of them with a cache of its own.
-fn behind(file: &Option<Text>, here: &Here<'_>, reason: &Reason) -> Vec<Advice> {
+fn behind(file: Option<&Text>, here: &Here<'_>, reason: &Reason) -> Vec<Advice> {
     let Some((_, step)) = here.print.filter(|(_, step)| step.kind == StepKind::Run) else {
         return Vec::new();
     };
@@ -110,7 +110,7 @@ fn behind(file: &Option<Text>, here: &Here<'_>, reason: &Reason) -> Vec<Advice> 
             "keep what `{}` fetches from build to build: RUN --mount=type=cache,target={folder} …",
             command.trim()
         )),
-        file: file.clone(),
+        file: file.cloned(),
         line: Some(step.line),
     };
     found.map(advice).into_iter().collect()
@@ -191,7 +191,7 @@ fn order(
 }
 
 /// The line of the `FROM`, with the digest that the tag pointed at.
-fn pin(model: &Model, fact: &Fact, file: &Option<Text>) -> Option<Advice> {
+fn pin(model: &Model, fact: &Fact, file: Option<&Text>) -> Option<Advice> {
     let Fact::Base { image, new, .. } = fact else { return None };
     let line = model.fingerprint().and_then(|print| {
         let mut steps = print.stages.iter().flat_map(|stage| &stage.steps);
@@ -203,7 +203,7 @@ fn pin(model: &Model, fact: &Fact, file: &Option<Text>) -> Option<Advice> {
         by_text.or_else(|| print.stages.iter().find(uses)?.steps.first()).map(|step| step.line)
     });
     let text = format!("pin the base image by its digest: FROM {image}@{}", shown(new));
-    Some(Advice { text: Text::clean(&text), file: file.clone(), line })
+    Some(Advice { text: Text::clean(&text), file: file.cloned(), line })
 }
 
 fn shown(digest: &Digest) -> String {

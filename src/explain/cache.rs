@@ -1,7 +1,8 @@
 //! Why a step that is what it was was not cached: what became of its result, on the builder and in the registry.
 
 use super::change::said;
-use super::judge::{Here, Judge, Then};
+use super::earlier::Then;
+use super::judge::{Here, Judge};
 use super::past::Past;
 use crate::event::evidence::CacheRecord;
 use crate::event::reason::{Evidence, Reason, ReasonGrade, ReasonKind};

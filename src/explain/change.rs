@@ -309,20 +309,17 @@ fn sets(now: &Fingerprint, step: &Step, then: &Fingerprint, old: &Step) -> Optio
             grade = ReasonGrade::Likely;
             evidence.push(said(format!("not all of {} could be read", new.pattern)));
         }
-        match files::differences((now, new), (then, old)) {
-            Some(found) => {
-                // By other rules a hash may differ where nothing else does.
-                changed |= now.rules == then.rules || !found.is_empty();
-                all.extend(found);
-            }
-            None => {
-                changed |= now.rules == then.rules;
-                evidence.push(said(format!(
-                    "{} is another set of files: {} entries and {} B before, {} entries and {} B now; they are too many \
-                     to be listed",
-                    new.pattern, old.count, old.bytes, new.count, new.bytes
-                )));
-            }
+        if let Some(found) = files::differences((now, new), (then, old)) {
+            // By other rules a hash may differ where nothing else does.
+            changed |= now.rules == then.rules || !found.is_empty();
+            all.extend(found);
+        } else {
+            changed |= now.rules == then.rules;
+            evidence.push(said(format!(
+                "{} is another set of files: {} entries and {} B before, {} entries and {} B now; they are too many to be \
+                 listed",
+                new.pattern, old.count, old.bytes, new.count, new.bytes
+            )));
         }
     }
     if !changed {

@@ -1,6 +1,7 @@
 //! Why steps were not cached, in words: causes with what follows from them, the evidence, and what would have avoided it.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -91,10 +92,11 @@ impl Cause {
             }
             more => format!("{what} and {} {verb} because {because}", words::count(more, "more layer")),
         };
-        text.push_str(&format!(", {}{}", words::duration(self.time), self.platforms(model)));
+        // Into memory, which takes all that it is given.
+        let _ = write!(text, ", {}{}", words::duration(self.time), self.platforms(model));
         if self.reason.grade != ReasonGrade::Proven {
             let grade = if self.reason.grade == ReasonGrade::Likely { "likely" } else { "not known" };
-            text.push_str(&format!(" ({grade})"));
+            let _ = write!(text, " ({grade})");
         }
         text
     }
