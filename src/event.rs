@@ -10,6 +10,7 @@ pub mod builder;
 pub mod cluster;
 pub mod digest;
 pub mod fingerprint;
+pub mod evidence;
 pub mod mask;
 pub mod platform;
 pub mod registry;
@@ -25,6 +26,7 @@ pub use builder::BuilderSnapshot;
 pub use cluster::ClusterSnapshot;
 pub use digest::Digest;
 pub use fingerprint::Fingerprint;
+pub use evidence::{CacheManifest, Records};
 pub use mask::Mask;
 pub use platform::Platform;
 pub use registry::Registry;
@@ -76,6 +78,10 @@ pub enum Event {
     Cluster(Box<ClusterSnapshot>),
     /// What the build is made from, step by step.
     Fingerprint(Box<Fingerprint>),
+    /// What a node's builder keeps in its cache.
+    Records(Box<Records>),
+    /// What a cache in a registry holds.
+    CacheManifest(Box<CacheManifest>),
 }
 
 /// What is built, with what. All of it is known before the first vertex.

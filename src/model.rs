@@ -10,6 +10,7 @@ pub mod nodes;
 pub mod outcome;
 pub mod registry;
 mod shared;
+pub mod source;
 pub mod stack;
 pub mod state;
 pub mod vertex;
@@ -27,6 +28,7 @@ pub use log::{Log, LogLine};
 pub use name::{Kind, StepName};
 pub use outcome::{Cache, Failure, Outcome, Transfer};
 pub use registry::RegistryHealth;
+pub use source::{CachedLayer, Grade, Origin, Source};
 pub use stack::{Group, Row, Stack, Step, StepId};
 pub use state::{Activity, Counts, State};
 pub use vertex::{Phase, Vertex, VertexId};
@@ -62,6 +64,9 @@ pub struct Model {
     builder: Builder,
     cluster: Cluster,
     fingerprint: Option<Box<Fingerprint>>,
+    evidence: source::Evidence,
+    /// Whether something has changed that tells where hits came from.
+    unjudged: bool,
 }
 
 impl Model {
@@ -83,6 +88,10 @@ impl Model {
     fn settle(&mut self) {
         if std::mem::take(&mut self.restructured) {
             self.stack.rebuild(&self.vertices, &self.index);
+            self.unjudged = true;
+        }
+        if std::mem::take(&mut self.unjudged) {
+            self.judge_sources();
         }
     }
 
@@ -100,6 +109,14 @@ impl Model {
             Event::Builder(snapshot) => return self.builder.apply(*at, snapshot),
             Event::Cluster(snapshot) => return self.cluster.apply(*at, snapshot),
             Event::Fingerprint(fingerprint) => return self.fingerprint = Some(fingerprint.clone()),
+            Event::Records(records) => {
+                self.unjudged = true;
+                return self.evidence.records(records);
+            }
+            Event::CacheManifest(manifest) => {
+                self.unjudged = true;
+                return self.evidence.manifest(manifest);
+            }
             _ => {}
         }
         self.first.get_or_insert(*at);
@@ -122,12 +139,17 @@ impl Model {
             }
             Event::Notice(notice) => self.notice(notice),
             Event::Cancelling(asked) => self.cancelling = self.cancelling.max(asked.count),
-            Event::Ended(ended) => self.ended = Some((*at, ended.exit_code)),
+            Event::Ended(ended) => {
+                self.unjudged = true;
+                self.ended = Some((*at, ended.exit_code));
+            }
             Event::Watching(_)
             | Event::Registry(_)
             | Event::Builder(_)
             | Event::Cluster(_)
-            | Event::Fingerprint(_) => {}
+            | Event::Fingerprint(_)
+            | Event::Records(_)
+            | Event::CacheManifest(_) => {}
         }
     }
 
@@ -140,12 +162,15 @@ impl Model {
         }
         let Some(vertex) = self.vertices.get_mut(id.0 as usize) else { return };
         self.restructured |= vertex.apply(update);
+        // What hit, what ran and what was imported tells it.
+        self.unjudged = true;
     }
 
     fn status(&mut self, update: &StatusUpdate) {
         let id = self.place(&update.vertex);
         if let Some(vertex) = self.vertices.get_mut(id.0 as usize) {
             vertex.status(update);
+            self.unjudged |= vertex.cached;
         }
     }
 

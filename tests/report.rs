@@ -345,6 +345,7 @@ fn the_documents_examples_are_lines() {
     }
     let known = [
         "builder",
+        "cache_manifest",
         "cancelling",
         "cluster",
         "ended",
@@ -355,6 +356,7 @@ fn the_documents_examples_are_lines() {
         "notice",
         "outline",
         "output",
+        "records",
         "registry",
         "started",
         "status",

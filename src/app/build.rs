@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::around::{Around, Targets};
@@ -14,11 +14,12 @@ use crate::dockerfile;
 use crate::error::Error;
 use crate::event::{
     Cancelling, Ended, Event, Level, Line, Mask, Notice, Outline, Output, Sanitizer, Stamped, Stream, Text,
-    Watching,
+    Time, Watching,
 };
 use crate::model::name::{self, Kind};
 use crate::source::buildx::{self, BuildCommand, Cancel, Chunk, Exit};
 use crate::source::docker::{self, Diagnosis};
+use crate::source::evidence;
 use crate::source::rawjson::Decoder;
 
 /// Chunks on their way from the child, and batches on their way to the front end.
@@ -134,6 +135,7 @@ async fn drive(
     mut asked: mpsc::Receiver<Cancel>,
 ) -> Result<End, Error> {
     let mut voice = Voice::new(&command, clock, tx);
+    let mut witness = Witness::call(&command, &around, clock);
     let (chunks, mut heard) = mpsc::channel::<Chunk>(AHEAD);
     let (cancels, passed_on) = mpsc::channel(CANCELS);
     let mut child = std::pin::pin!(buildx::run(command.process(), chunks, passed_on));
@@ -158,12 +160,19 @@ async fn drive(
                 voice.say(events).await;
             }
             end = &mut child, if ended.is_none() => ended = Some(end),
+            Some(events) = witness.news.recv() => voice.say(events).await,
         }
         if !listening && let Some(end) = ended.take() {
             break end;
         }
     };
+    let gone = clock.now();
     let mut events = voice.finish();
+    // Who has asked the build to stop does not wait for what is found out about it.
+    if count == 0 && exit.is_ok() {
+        events.extend(witness.last_words(gone).await);
+    }
+    witness.leave().await;
     let end = match exit {
         Ok(exit) => {
             // Who was told to stop has nothing wrong with it.
@@ -182,9 +191,54 @@ async fn drive(
         Err(error) => (i32::from(error.exit_code()), Some(error.to_string())),
     };
     events.extend(trouble.map(|trouble| voice.now(notice(Level::Error, &trouble))));
-    events.push(voice.now(Event::Ended(Ended { exit_code: Some(exit_code) })));
+    events.push(Stamped { at: gone, event: Event::Ended(Ended { exit_code: Some(exit_code) }) });
     voice.say(events).await;
     end
+}
+
+/// Finds out beside the build where its hits come from.
+struct Witness {
+    news: mpsc::Receiver<Vec<Stamped>>,
+    over: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Witness {
+    fn call(command: &BuildCommand, around: &Surroundings, clock: Clock) -> Self {
+        let settings = evidence::Settings {
+            builder: command.builder.clone(),
+            caches: command.imports(),
+            image: command.images.first().cloned(),
+            env: around.env.clone(),
+            mask: Mask::new(command.secrets.iter().cloned()),
+            ..evidence::Settings::default()
+        };
+        let (tx, news) = mpsc::channel(AHEAD);
+        let (over, is_over) = watch::channel(false);
+        Self { news, over, task: tokio::spawn(evidence::run(settings, clock, is_over, tx)) }
+    }
+
+    /// What it has to say when the build is `gone`; it is not waited for longer than 2 s, and nothing of it is later than the end.
+    async fn last_words(&mut self, gone: Time) -> Vec<Stamped> {
+        let _ = self.over.send(true);
+        let mut events = Vec::new();
+        let listening = async {
+            while let Some(news) = self.news.recv().await {
+                events.extend(news);
+            }
+        };
+        let _ = tokio::time::timeout(evidence::LAST_WAIT, listening).await;
+        for event in &mut events {
+            event.at = gone;
+        }
+        events
+    }
+
+    /// Its child processes go with it.
+    async fn leave(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
 }
 
 /// What the child says, as events.

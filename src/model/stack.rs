@@ -101,6 +101,13 @@ impl Stack {
         self.groups.iter().flat_map(|group| &group.rows).find(|row| row.steps.contains(&id))
     }
 
+    /// A step's instruction as the Dockerfile has it, where it is known to have the stage.
+    pub(super) fn written(&self, step: &Step) -> Option<&Text> {
+        let mut stages = self.outlined.iter().filter(|group| group.stage == step.name.stage);
+        let row = stages.next()?.rows.get(usize::from(step.name.index).checked_sub(1)?)?;
+        Some(&row.instruction)
+    }
+
     /// Takes the Dockerfile's outline; gives what is wrong with the layer rules.
     pub(super) fn outline(&mut self, outline: &Outline) -> Vec<String> {
         let (namer, complaints) = Namer::new(&outline.rules);

@@ -11,7 +11,7 @@ use crate::event::{Stamped, Text, Time};
 pub const VERSION: u64 = 1;
 
 /// Types of the events that this version knows; a line of another type is of a newer one.
-const EVENT_TYPES: [&str; 15] = [
+const EVENT_TYPES: [&str; 17] = [
     "started",
     "outline",
     "vertex",
@@ -27,6 +27,8 @@ const EVENT_TYPES: [&str; 15] = [
     "builder",
     "cluster",
     "fingerprint",
+    "records",
+    "cache_manifest",
 ];
 
 /// What a recording says about itself in its first line.
@@ -181,6 +183,8 @@ mod tests {
             Event::Builder(Box::default()),
             Event::Cluster(Box::default()),
             Event::Fingerprint(Box::default()),
+            Event::Records(Box::default()),
+            Event::CacheManifest(Box::default()),
         ]
     }
 
@@ -202,6 +206,8 @@ mod tests {
             Event::Builder(_) => "builder",
             Event::Cluster(_) => "cluster",
             Event::Fingerprint(_) => "fingerprint",
+            Event::Records(_) => "records",
+            Event::CacheManifest(_) => "cache_manifest",
         }
     }
 

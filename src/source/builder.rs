@@ -121,6 +121,19 @@ pub(super) fn pause(failures: u32, clock: &Clock) -> Duration {
     Duration::from_secs_f64(grown.min(LONGEST_PAUSE.as_secs_f64() / 1.2) * jitter)
 }
 
+/// The nodes of a builder, each with the platforms that it was given and the way to its `BuildKit`; in words, why there is none.
+pub(super) fn ways(settings: &Settings) -> Result<Vec<(String, Vec<Platform>, Dial)>, Text> {
+    let found = find(settings).map_err(|missing| missing.reason)?;
+    if let Driver::Other(driver) = &found.driver {
+        return Err(Text::clean(&format!(
+            "builders of the {driver} driver are not asked: it would start them"
+        )));
+    }
+    let way =
+        |node: &instance::Node| (node.name.clone(), node.platforms.clone(), dial(&found, node, settings));
+    Ok(found.nodes.iter().map(way).collect())
+}
+
 type Found = Result<Definition, Missing>;
 
 fn find(settings: &Settings) -> Found {

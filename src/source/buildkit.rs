@@ -6,6 +6,7 @@
 
 mod active;
 mod child;
+mod records;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use crate::event::{Platform, Text};
 
 use active::Active;
 use child::Child;
+pub(in crate::source) use records::{Lister, cut};
 
 /// How often a `BuildKit` is asked whether it is well.
 const POLL: Duration = Duration::from_secs(2);

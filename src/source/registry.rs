@@ -6,6 +6,7 @@
 
 mod client;
 mod credentials;
+pub(in crate::source) mod evidence;
 mod fault;
 mod look;
 mod manifest;

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{Parts, VERSION};
 use crate::event::{Digest, Line, Platform, Text, Time, Warning, Watching};
-use crate::model::{Group, Model, Outcome, Row, State, StepId, Vertex};
+use crate::model::{CachedLayer, Group, Model, Outcome, Row, Source, State, StepId, Vertex};
 use crate::report::cache::CacheSummary;
 use crate::report::table;
 
@@ -167,6 +167,17 @@ pub struct StepSummary {
     pub layer: Option<Text>,
     /// What became of it.
     pub state: State,
+    /// Where a hit came from; null where it is none.
+    pub source: Option<Source>,
+    /// How that is known, in one sentence; absent where it is no hit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_evidence: Option<Text>,
+    /// The registry cache that a hit came from; absent where it did not, or where it is not known which.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_ref: Option<Text>,
+    /// Its layer in the registry cache, as that stood before the build; absent where none is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cached_as: Option<CachedAs>,
     /// Time at work, pulls left out, in ms.
     pub run_ms: u64,
     /// Time in which blobs were fetched for it, in ms.
@@ -180,6 +191,26 @@ pub struct StepSummary {
     /// Why it failed; absent where it did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Text>,
+}
+
+/// A step's layer in a registry cache.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct CachedAs {
+    /// The cache.
+    #[serde(rename = "ref")]
+    pub reference: Text,
+    /// Its blob.
+    pub blob: Digest,
+    /// Bytes of the blob, compressed.
+    pub bytes: u64,
+    /// When it was made, in µs since the Unix epoch; null where the cache does not say it.
+    pub created: Option<Time>,
+}
+
+impl From<CachedLayer> for CachedAs {
+    fn from(layer: CachedLayer) -> Self {
+        Self { reference: layer.reference, blob: layer.blob, bytes: layer.bytes, created: layer.created }
+    }
 }
 
 impl Summary {
@@ -289,6 +320,7 @@ fn told(model: &Model, id: StepId, row: &Row, now: Time) -> Option<StepSummary> 
     let name = &step.name;
     let logs = || model.vertices_of(id).map(|vertex| &vertex.log);
     let failed = model.state(id) == State::Failed;
+    let origin = model.source_of(id);
     Some(StepSummary {
         digest: model.digest_of(id).cloned(),
         target: name.target.clone(),
@@ -299,6 +331,10 @@ fn told(model: &Model, id: StepId, row: &Row, now: Time) -> Option<StepSummary> 
         instruction: name.instruction.clone(),
         layer: row.layer.clone(),
         state: model.state(id),
+        source: origin.as_ref().map(|origin| origin.source),
+        source_evidence: origin.as_ref().map(|origin| origin.evidence.clone()),
+        source_ref: origin.and_then(|origin| origin.reference),
+        cached_as: model.in_registry(id).map(CachedAs::from),
         run_ms: millis(model.run_time(id, now)),
         pull_ms: millis(model.pull_time(id, now)),
         pulled_bytes: model.pulled_bytes(id),
@@ -320,6 +356,10 @@ fn outlined(model: &Model, group: &Group, at: usize, row: &Row, platform: Option
         instruction: row.instruction.clone(),
         layer: row.layer.clone(),
         state: if model.ended().is_some() { State::NotNeeded } else { State::Waiting },
+        source: None,
+        source_evidence: None,
+        source_ref: None,
+        cached_as: None,
         run_ms: 0,
         pull_ms: 0,
         pulled_bytes: 0,

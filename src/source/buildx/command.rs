@@ -110,6 +110,17 @@ impl BuildCommand {
         words.map(|word| shell::quote(&hidden.mask(word))).collect::<Vec<_>>().join(" ")
     }
 
+    /// References of the registry caches that it imports, in their order.
+    pub fn imports(&self) -> Vec<String> {
+        let given = args::parse(&self.argv).into_iter();
+        given
+            .filter_map(|item| match item {
+                Item::Option { name, value: Some(spec), .. } if name == "cache-from" => reference(&spec),
+                _ => None,
+            })
+            .collect()
+    }
+
     /// What is to be started.
     pub fn process(&self) -> Process {
         Process {
@@ -371,12 +382,16 @@ fn images(config: &Config, typed: &Typed) -> Vec<String> {
     if theirs.is_empty() { config.image().into_iter().collect() } else { theirs }
 }
 
-/// The registry cache: what is exported to, else what is imported from.
-fn cache(config: &Config, typed: &Typed) -> Option<String> {
-    let reference = |spec: &str| match fields(spec).as_slice() {
+/// The reference of a cache in a registry; none of one that is elsewhere.
+fn reference(spec: &str) -> Option<String> {
+    match fields(spec).as_slice() {
         [one] if !one.contains('=') => Some(one.clone()),
         _ => field(spec, "type").filter(|kind| kind == "registry").and_then(|_| field(spec, "ref")),
-    };
+    }
+}
+
+/// The registry cache: what is exported to, else what is imported from.
+fn cache(config: &Config, typed: &Typed) -> Option<String> {
     let typed_one = |name| typed.values(name).find_map(reference);
     match (typed_one("cache-to"), typed_one("cache-from")) {
         (Some(to), _) => Some(to),

@@ -1,0 +1,608 @@
+//! Where each hit came from: the builder's own cache, a registry, or not known. By evidence, and never by guess.
+//!
+//! `BuildKit` says `cached` and no more. What it does is known (seen on the test engine, `tests/sources.rs`): it loads
+//! the result of the last step of a chain of hits, and never looks at those before it. A result that is in its own cache comes first;
+//! one from a registry makes a record `imported sha256:…` for each layer of its chain, even where no byte is fetched
+//! yet; and the use of a record is counted. So the records before and after the build tell, in this order:
+//!
+//! 1. no cache was imported: what hit was local;
+//! 2. the builder had no result of any step: what hit came from the registry;
+//! 3. the record that the next step was built on, or that the last hit has used: it was there before, or it is new and imported.
+//!    The steps before it are the records below it;
+//! 4. blobs of an imported cache were fetched for the step;
+//! 5. a record of the step was there, or none was: likely, since nobody has looked at it.
+
+mod fit;
+mod layers;
+mod world;
+
+use std::collections::{HashMap, HashSet};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{Kind, Model, Phase, State, Step, StepId, Vertex};
+use crate::event::evidence::When;
+use crate::event::{CacheManifest, Digest, Platform, Records, Text};
+
+use fit::{Fit, Instruction};
+use world::World;
+
+pub use layers::CachedLayer;
+
+/// Where a hit came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// From the builder's own cache.
+    Local,
+    /// From a cache in a registry.
+    Registry,
+    /// It can't be told.
+    Unknown,
+}
+
+impl Source {
+    /// Its name in JSON.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Registry => "registry",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// How sure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Grade {
+    /// The evidence leaves nothing else.
+    Proven,
+    /// Nothing speaks against it.
+    Likely,
+    /// There is no evidence, or it contradicts itself.
+    NotKnown,
+}
+
+/// Where a hit came from, and how that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// Where from.
+    pub source: Source,
+    /// The registry cache that it came from, where it is known which.
+    pub reference: Option<Text>,
+    /// How sure that is.
+    pub grade: Grade,
+    /// One sentence that says how it is known.
+    pub evidence: Text,
+}
+
+/// What a stack shows of a hit: `hit local`, `hit registry`, `hit`.
+pub fn words(origin: Option<&Origin>) -> &'static str {
+    match origin.map(|origin| origin.source) {
+        Some(Source::Local) => "hit local",
+        Some(Source::Registry) => "hit registry",
+        Some(Source::Unknown) | None => "hit",
+    }
+}
+
+/// What was heard of the records and the caches.
+#[derive(Debug, Default)]
+pub(super) struct Evidence {
+    before: Vec<Records>,
+    after: Vec<Records>,
+    pub(super) manifests: Vec<CacheManifest>,
+    origins: HashMap<StepId, Origin>,
+}
+
+impl Evidence {
+    pub(super) fn records(&mut self, records: &Records) {
+        let listings = if records.when == When::Before { &mut self.before } else { &mut self.after };
+        listings.retain(|known| known.node != records.node);
+        listings.push(records.clone());
+    }
+
+    pub(super) fn manifest(&mut self, manifest: &CacheManifest) {
+        self.manifests.retain(|known| known.reference != manifest.reference);
+        self.manifests.push(manifest.clone());
+    }
+}
+
+impl Model {
+    /// Where a hit came from; none of a step that is no hit.
+    pub fn source_of(&self, id: StepId) -> Option<Origin> {
+        if self.state(id) != State::Hit {
+            return None;
+        }
+        Some(self.evidence.origins.get(&id).cloned().unwrap_or_else(|| unknown("nothing is known of it yet")))
+    }
+
+    /// The builder's records of before the build, node by node, as far as they were listed.
+    pub fn records_before(&self) -> &[Records] {
+        &self.evidence.before
+    }
+
+    /// The caches in registries as they stood before the build.
+    pub fn cache_manifests(&self) -> &[CacheManifest] {
+        &self.evidence.manifests
+    }
+
+    /// Judges all hits anew. It follows from what is known alone, so that batches may be cut anywhere.
+    pub(super) fn judge_sources(&mut self) {
+        self.evidence.origins = Judge::new(self).map(|judge| judge.all()).unwrap_or_default();
+    }
+}
+
+/// The platform of a step's records: where it runs, of one that runs elsewhere than it is built for.
+fn platform_of(model: &Model, step: &Step) -> Option<Platform> {
+    step.name.runs_on.clone().or_else(|| model.platform_of(step))
+}
+
+fn unknown(why: &str) -> Origin {
+    Origin { source: Source::Unknown, reference: None, grade: Grade::NotKnown, evidence: Text::clean(why) }
+}
+
+/// A node's records: the place in `Judge::worlds`, and the identity of one.
+type At<'a> = (usize, &'a str);
+
+struct Judge<'a> {
+    model: &'a Model,
+    hits: Vec<StepId>,
+    /// Caches whose import succeeded.
+    imported: Vec<&'a Text>,
+    worlds: Vec<World<'a>>,
+    /// Whether the builder had no result of any step before the build.
+    bare: bool,
+    /// The steps that are built on each step.
+    built_on: HashMap<StepId, Vec<StepId>>,
+    /// The records that can be a step's result.
+    found: HashMap<StepId, Vec<At<'a>>>,
+}
+
+impl<'a> Judge<'a> {
+    /// None while an import is not decided: until then nothing can be told.
+    fn new(model: &'a Model) -> Option<Self> {
+        let hits: Vec<StepId> =
+            model.stack.steps().map(|(id, _)| id).filter(|id| model.state(*id) == State::Hit).collect();
+        let mut imported = Vec::new();
+        for vertex in &model.vertices {
+            let Kind::CacheImport(reference) = &vertex.kind else { continue };
+            match vertex.phase() {
+                Phase::Done | Phase::Cached => imported.push(reference),
+                Phase::Running(_) | Phase::Waiting if model.ended.is_none() => return None,
+                _ => {}
+            }
+        }
+        let mut judge = Self {
+            model,
+            hits,
+            imported,
+            worlds: Vec::new(),
+            bare: false,
+            built_on: HashMap::new(),
+            found: HashMap::new(),
+        };
+        if !judge.hits.is_empty() && !judge.imported.is_empty() {
+            judge.see_worlds();
+            judge.see_order();
+            judge.find();
+        }
+        Some(judge)
+    }
+
+    fn all(&self) -> HashMap<StepId, Origin> {
+        self.hits.iter().filter_map(|id| Some((*id, self.origin(*id, self.model.stack.step(*id)?)))).collect()
+    }
+
+    fn see_worlds(&mut self) {
+        let Evidence { before, after, .. } = &self.model.evidence;
+        let hit = |vertex: &&Vertex| vertex.cached && matches!(vertex.kind, Kind::Step(_));
+        let first = self.model.vertices.iter().filter(hit).filter_map(Vertex::started).min();
+        let begun = self.model.first.unwrap_or_default();
+        if after.is_empty() && self.model.ended.is_none() {
+            // While the build runs this is asked often, and there is little to see yet.
+            let early = |listing: &Records| first.is_none_or(|first| listing.answered <= first);
+            self.bare =
+                !before.is_empty() && before.iter().all(|listing| early(listing) && world::is_bare(listing));
+            return;
+        }
+        for listing in before {
+            let later = after.iter().find(|after| after.node == listing.node);
+            let mut world = World::new(listing, later, begun, first);
+            self.place_trees(&mut world);
+            self.worlds.push(world);
+        }
+        self.bare =
+            !before.is_empty() && self.worlds.iter().all(|world| world.whole && world::is_bare(world.before));
+    }
+
+    /// Learns which tree of imported records is which platform's: by the blobs that were fetched for its steps, and by the
+    /// image that has the same layers.
+    fn place_trees(&self, world: &mut World<'a>) {
+        let mut trees: HashMap<&Digest, HashSet<&str>> = HashMap::new();
+        let mut records: HashMap<&Digest, &'a str> = HashMap::new();
+        for known in world.all() {
+            if let Some(blob) = &known.record.imported {
+                let id = known.record.id.as_str();
+                trees.entry(blob).or_default().insert(world.root(id));
+                records.insert(blob, id);
+            }
+        }
+        let only = |blob: &Digest| {
+            records.get(blob).filter(|_| trees.get(blob).is_some_and(|trees| trees.len() == 1))
+        };
+        let mut places: Vec<(&'a str, Platform)> = Vec::new();
+        for (id, step) in self.model.stack.steps() {
+            let Some(platform) = platform_of(self.model, step) else { continue };
+            let blobs = self.model.vertices_of(id).flat_map(pulled);
+            places.extend(blobs.filter_map(|blob| Some((*only(&blob)?, platform.clone()))));
+        }
+        for image in self.model.evidence.manifests.iter().flat_map(|manifest| &manifest.images) {
+            let lowest = image.layers.first().and_then(|layer| layer.blob.as_ref());
+            if let (Some(blob), Some(platform)) = (lowest, &image.platform) {
+                places.extend(only(blob).map(|id| (*id, platform.clone())));
+            }
+        }
+        for image in self
+            .model
+            .evidence
+            .manifests
+            .iter()
+            .filter_map(|manifest| others(manifest, &self.model.platforms()))
+        {
+            places.extend(only(image.0).map(|id| (*id, image.1)));
+        }
+        for (id, platform) in places {
+            world.place(id, &platform);
+        }
+    }
+
+    /// Which step is built on which: a step's first input is what it is built on.
+    fn see_order(&mut self) {
+        let model = self.model;
+        for (id, _) in model.stack.steps() {
+            for vertex in model.vertices_of(id) {
+                let base = vertex.inputs.first().and_then(|digest| model.index.get(digest));
+                let Some(base) = base.and_then(|base| model.stack.step_of(*base)).filter(|base| *base != id)
+                else {
+                    continue;
+                };
+                let users = self.built_on.entry(base).or_default();
+                if !users.contains(&id) {
+                    users.push(id);
+                }
+            }
+        }
+    }
+
+    /// Finds the records of the hits: first of those that no hit is built on, then down from them.
+    fn find(&mut self) {
+        let hits: HashSet<StepId> = self.hits.iter().copied().collect();
+        let is_last = |id: &StepId| !self.users(*id).any(|user| hits.contains(&user));
+        let last: Vec<StepId> = self.hits.iter().copied().filter(is_last).collect();
+        let mut found: HashMap<StepId, Vec<At<'a>>> =
+            last.iter().map(|id| (*id, self.results(*id))).collect();
+        self.settle_twins(&last, &mut found);
+        // A chain is at most as long as there are steps.
+        for _ in 0..self.hits.len() {
+            let mut news = Vec::new();
+            for id in self.hits.iter().filter(|id| !found.contains_key(*id)) {
+                let users: Vec<StepId> = self.users(*id).filter(|user| hits.contains(user)).collect();
+                if users.iter().all(|user| found.contains_key(user)) {
+                    let mut below: Vec<At<'a>> = users
+                        .iter()
+                        .flat_map(|user| &found[user])
+                        .filter_map(|(at, record)| Some((*at, self.worlds.get(*at)?.parent(record)?)))
+                        .collect();
+                    below.extend(self.under_misses(*id));
+                    news.push((*id, self.fitting(*id, below)));
+                }
+            }
+            if news.is_empty() {
+                break;
+            }
+            found.extend(news);
+        }
+        self.found = found;
+    }
+
+    fn users(&self, id: StepId) -> impl Iterator<Item = StepId> + '_ {
+        self.built_on.get(&id).into_iter().flatten().copied()
+    }
+
+    /// Records that can be the result of a step that no hit is built on: what a step that ran was built on, else what
+    /// was used last.
+    fn results(&self, id: StepId) -> Vec<At<'a>> {
+        let under = self.fitting(id, self.under_misses(id));
+        if !under.is_empty() {
+            return under;
+        }
+        let Some(step) = self.model.stack.step(id) else { return Vec::new() };
+        let platform = platform_of(self.model, step);
+        let mut found = Vec::new();
+        for (at, world) in self.worlds(platform.as_ref()) {
+            let can = |id: &&&str| {
+                world.may_be_of(id, platform.as_ref())
+                    && world.get(id).is_some_and(|known| self.fit(step, known.record) > Fit::No)
+            };
+            found.extend(world.leaves().iter().filter(can).map(|id| (at, *id)));
+        }
+        found
+    }
+
+    /// What the new records of the steps that ran on top of this one were built on.
+    fn under_misses(&self, id: StepId) -> Vec<At<'a>> {
+        let mut found = Vec::new();
+        for user in self.users(id).filter(|user| self.model.state(*user) == State::Miss) {
+            let Some(step) = self.model.stack.step(user) else { continue };
+            let platform = platform_of(self.model, step);
+            for (at, world) in self.worlds(platform.as_ref()) {
+                let made =
+                    world.all().filter(|known| known.was == Some(false) && known.record.imported.is_none());
+                let own = made.filter(|known| {
+                    world.may_be_of(known.record.id.as_str(), platform.as_ref())
+                        && self.fit(step, known.record) > Fit::No
+                });
+                found.extend(own.filter_map(|known| Some((at, known.record.parents.first()?.as_str()))));
+            }
+        }
+        found
+    }
+
+    /// Of several records those that can be the step's; all of them where none is known to be.
+    fn fitting(&self, id: StepId, mut records: Vec<At<'a>>) -> Vec<At<'a>> {
+        records.sort_unstable();
+        records.dedup();
+        let Some(step) = self.model.stack.step(id).filter(|_| records.len() > 1) else { return records };
+        let fits = |(at, record): &At<'a>| {
+            let known = self.worlds.get(*at).and_then(|world| world.get(record));
+            known.is_some_and(|known| self.fit(step, known.record) > Fit::No)
+        };
+        if records.iter().any(fits) {
+            records.retain(fits);
+        }
+        records
+    }
+
+    fn worlds(&self, platform: Option<&Platform>) -> Vec<(usize, &World<'a>)> {
+        let all = self.worlds.iter().enumerate();
+        all.filter(|(_, world)| world.builds(platform)).collect()
+    }
+
+    /// A record that is one platform's for sure is no other's.
+    fn settle_twins(&self, last: &[StepId], found: &mut HashMap<StepId, Vec<At<'a>>>) {
+        for _ in 0..last.len() {
+            let sure: Vec<(StepId, At<'a>)> = found
+                .iter()
+                .filter_map(
+                    |(id, records)| if let [one] = records.as_slice() { Some((*id, *one)) } else { None },
+                )
+                .collect();
+            let mut changed = false;
+            for (owner, record) in sure {
+                for id in last.iter().filter(|id| **id != owner && self.are_twins(owner, **id)) {
+                    let records = found.entry(*id).or_default();
+                    if records.len() > 1 {
+                        let before = records.len();
+                        records.retain(|other| *other != record);
+                        changed |= records.len() != before;
+                    }
+                }
+            }
+            if !changed {
+                break;
+            }
+        }
+    }
+
+    /// Whether two steps are one instruction on two platforms.
+    fn are_twins(&self, one: StepId, other: StepId) -> bool {
+        let name = |id| self.model.stack.step(id).map(|step| &step.name);
+        let (Some(one), Some(other)) = (name(one), name(other)) else { return false };
+        one.platform != other.platform
+            && (&one.target, &one.stage, one.index) == (&other.target, &other.stage, other.index)
+    }
+
+    fn instruction<'s>(&'s self, step: &'s Step) -> Instruction<'s> {
+        Instruction::new(&step.name, self.model.stack.written(step))
+    }
+
+    fn fit(&self, step: &Step, record: &crate::event::evidence::CacheRecord) -> Fit {
+        let instruction = self.instruction(step);
+        let Some(blob) = &record.imported else { return instruction.of_record(record) };
+        // A blob that an image has is known by the image's history.
+        let manifests = self.model.evidence.manifests.iter();
+        let layers = manifests.flat_map(|manifest| manifest.images.iter().flat_map(|image| &image.layers));
+        let named = layers.filter(|layer| layer.blob.as_ref() == Some(blob) && !layer.made_by.is_empty());
+        // A base image's layers were made by instructions of another Dockerfile.
+        if step.name.is_from() {
+            return Fit::Maybe;
+        }
+        named.map(|layer| instruction.of_history(layer.made_by.as_str())).max().unwrap_or(Fit::Maybe)
+    }
+
+    fn origin(&self, id: StepId, step: &Step) -> Origin {
+        if self.imported.is_empty() {
+            let evidence = if step.name.is_from() {
+                "nothing was fetched for it, and no registry cache was imported"
+            } else {
+                "no registry cache was imported, so it was in the builder's own"
+            };
+            return local(Grade::Proven, evidence);
+        }
+        let platform = platform_of(self.model, step);
+        let worlds = self.worlds(platform.as_ref());
+        if self.bare && !step.name.is_from() {
+            let evidence =
+                "the builder had no result of any step before the build, and the cache was imported";
+            return self.registry(Grade::Proven, None, evidence);
+        }
+        self.by_records(id)
+            .or_else(|| self.by_blobs(id))
+            .or_else(|| self.in_doubt(id))
+            .unwrap_or_else(|| self.by_descriptions(step, &worlds))
+    }
+
+    /// By the records that can be its result, where they all say the same.
+    fn by_records(&self, id: StepId) -> Option<Origin> {
+        let records = self.found.get(&id)?;
+        let known: Vec<_> = records.iter().filter_map(|(at, id)| self.worlds.get(*at)?.get(id)).collect();
+        let first = known.first()?;
+        let class = |known: &world::Known<'_>| match (known.was, &known.record.imported) {
+            (Some(false), Some(_)) => Some(Source::Registry),
+            // What somebody else's build has made meanwhile is the builder's own too.
+            (Some(true), _) | (Some(false), None) => Some(Source::Local),
+            (None, _) => None,
+        };
+        let source = class(first)?;
+        if known.iter().any(|known| class(known) != Some(source)) {
+            return None;
+        }
+        let record = match records.as_slice() {
+            [_] => format!("its record {}", first.record.id),
+            several => format!("any of the {} records that can be its result", several.len()),
+        };
+        let grade = if records.len() == 1 { Grade::Proven } else { Grade::Likely };
+        let blob = first.record.imported.as_ref();
+        Some(match (source, blob) {
+            (Source::Registry, Some(name)) if records.len() == 1 => {
+                self.registry(grade, blob, &format!("{record} came with this build, imported as {name}"))
+            }
+            (Source::Registry, _) => {
+                self.registry(grade, blob, &format!("{record} came with this build, imported"))
+            }
+            _ if first.was == Some(true) => local(grade, &format!("{record} was there before the build")),
+            _ => local(Grade::Likely, &format!("{record} was made on this builder while the build ran")),
+        })
+    }
+
+    /// Where several records can be its result and they do not say the same.
+    fn in_doubt(&self, id: StepId) -> Option<Origin> {
+        let records = self.found.get(&id).filter(|records| !records.is_empty())?;
+        let known = |(at, id): &At<'a>| self.worlds.get(*at)?.get(id)?.was;
+        if records.iter().any(|record| known(record).is_none()) {
+            return None;
+        }
+        let names: Vec<&str> = records.iter().map(|(_, id)| *id).take(4).collect();
+        Some(unknown(&format!(
+            "cached; it can't be told which of the records {} is its result",
+            names.join(", ")
+        )))
+    }
+
+    fn by_blobs(&self, id: StepId) -> Option<Origin> {
+        let fetched: HashSet<Digest> = self.model.vertices_of(id).flat_map(pulled).collect();
+        let manifests = self.model.evidence.manifests.iter();
+        let held =
+            manifests.flat_map(|manifest| &manifest.layers).find(|layer| fetched.contains(&layer.blob))?;
+        // Of a record that was here without its content, the content may be fetched late.
+        let here = |world: &World<'_>| {
+            !world.whole
+                || world.all().any(|known| {
+                    known.was != Some(false) && known.record.imported.as_ref() == Some(&held.blob)
+                })
+        };
+        if self.worlds.is_empty() || self.worlds.iter().any(here) {
+            return None;
+        }
+        let evidence = format!("{} of the imported cache was fetched for it", held.blob);
+        Some(self.registry(Grade::Proven, Some(&held.blob), &evidence))
+    }
+
+    /// Of a step that nobody has looked at: whether there was a record that can be its result.
+    fn by_descriptions(&self, step: &Step, worlds: &[(usize, &World<'a>)]) -> Origin {
+        if self.model.ended.is_none() {
+            return unknown("cached; where from is told when the build has ended");
+        }
+        let Some((_, world)) = worlds.first().filter(|_| worlds.len() == 1) else {
+            return unknown(if worlds.is_empty() {
+                "cached; the builder's records were not listed"
+            } else {
+                "cached; the builder has several nodes, and it is not known which of them built it"
+            });
+        };
+        if !world.whole {
+            let late = "they were listed only after the first hit, or not all of them";
+            let why = world.trouble.map_or(late, Text::as_str);
+            return unknown(&format!(
+                "cached; the builder's records of before the build are not known: {why}"
+            ));
+        }
+        if !world.over {
+            return unknown("cached; the builder's records of after the build are not known");
+        }
+        let platform = platform_of(self.model, step);
+        let (mut best, instruction) = (Fit::No, self.instruction(step));
+        for known in
+            world.all().filter(|known| known.was == Some(true) && known.record.kind.as_str() == "regular")
+        {
+            if world.may_be_of(known.record.id.as_str(), platform.as_ref()) {
+                let fit = match known.record.imported {
+                    None => instruction.strictly_of_record(known.record),
+                    Some(_) => self.fit(step, known.record),
+                };
+                best = best.max(fit);
+            }
+        }
+        match best {
+            Fit::Yes => local(
+                Grade::Likely,
+                "the builder had a record of it before the build; this build did not need to load it",
+            ),
+            Fit::Maybe => {
+                unknown("cached; the builder had records before the build that may or may not be its result")
+            }
+            Fit::No if step.name.is_from() => {
+                unknown("nothing was fetched for it, and the builder had no record of it")
+            }
+            Fit::No => self.registry(
+                Grade::Likely,
+                None,
+                "the builder had no record of it before the build, and the cache was imported",
+            ),
+        }
+    }
+
+    fn registry(&self, grade: Grade, blob: Option<&Digest>, evidence: &str) -> Origin {
+        let holds = |reference: &Text| {
+            let manifests = self.model.evidence.manifests.iter();
+            let mut own = manifests.filter(|manifest| manifest.reference == *reference);
+            own.any(|manifest| {
+                blob.is_some_and(|blob| manifest.layers.iter().any(|layer| layer.blob == *blob))
+            })
+        };
+        let reference = match self.imported.as_slice() {
+            [only] => Some((*only).clone()),
+            several => {
+                several.iter().find(|reference| holds(reference)).map(|reference| (*reference).clone())
+            }
+        };
+        Origin { source: Source::Registry, reference, grade, evidence: Text::clean(evidence) }
+    }
+}
+
+/// The first layers of a cache for two platforms, where the image of one of them is known: the other one is the other's.
+fn others<'a>(manifest: &'a CacheManifest, platforms: &[Option<Platform>]) -> Option<(&'a Digest, Platform)> {
+    let [image] = manifest.images.as_slice() else { return None };
+    let lowest = image.layers.first()?.blob.as_ref()?;
+    let roots: HashSet<&Digest> =
+        manifest.layers.iter().filter(|layer| layer.parent.is_none()).map(|layer| &layer.blob).collect();
+    let mut rest = platforms.iter().flatten().filter(|platform| image.platform.as_ref() != Some(platform));
+    let other = rest.next().filter(|_| platforms.len() == 2)?;
+    let root =
+        roots.iter().find(|root| **root != lowest).filter(|_| roots.len() == 2 && roots.contains(lowest))?;
+    Some((root, other.clone()))
+}
+
+fn local(grade: Grade, evidence: &str) -> Origin {
+    Origin { source: Source::Local, reference: None, grade, evidence: Text::clean(evidence) }
+}
+
+/// The blobs that were fetched for a vertex.
+fn pulled(vertex: &Vertex) -> impl Iterator<Item = Digest> + '_ {
+    vertex.blobs().map(|status| {
+        let id = status.id.as_str();
+        Digest::parse(id.strip_prefix("extracting ").unwrap_or(id))
+    })
+}

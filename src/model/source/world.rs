@@ -1,0 +1,169 @@
+//! The builder's records of one node, before and after the build, as what they say about each other.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::event::evidence::{CacheRecord, Records};
+use crate::event::{Platform, Text, Time};
+use crate::model::name::{self, Kind};
+
+/// A chain longer than this is a circle.
+const LONGEST_CHAIN: usize = 512;
+
+/// One record, and what is known of its past.
+pub(super) struct Known<'a> {
+    pub(super) record: &'a CacheRecord,
+    /// Whether it was there before the build; none where that can't be told.
+    pub(super) was: Option<bool>,
+    /// Whether it came or was used while the build ran.
+    pub(super) touched: bool,
+}
+
+/// The records of a node.
+pub(super) struct World<'a> {
+    pub(super) before: &'a Records,
+    platforms: &'a [Platform],
+    records: HashMap<&'a str, Known<'a>>,
+    /// Touched records with no touched one built on them.
+    leaves: Vec<&'a str>,
+    /// The platform of each tree of records, by its root.
+    trees: HashMap<&'a str, Option<Platform>>,
+    /// Whether there is a listing of before the first hit, of all records.
+    pub(super) whole: bool,
+    /// Whether there is one of after the build.
+    pub(super) over: bool,
+    /// Why something is missing.
+    pub(super) trouble: Option<&'a Text>,
+}
+
+impl<'a> World<'a> {
+    /// Puts two listings together. `begun` is when the build began, `hit` when its first hit was told.
+    pub(super) fn new(
+        before: &'a Records,
+        after: Option<&'a Records>,
+        begun: Time,
+        hit: Option<Time>,
+    ) -> Self {
+        let whole = is_whole(before) && hit.is_none_or(|hit| before.answered <= hit);
+        let after = after.filter(|after| after.error.is_none());
+        // What was made here before the build began was here then, whenever the listing came.
+        let old =
+            |record: &CacheRecord| (record.imported.is_none() && record.created < begun).then_some(true);
+        let mut records: HashMap<&str, Known<'_>> = HashMap::new();
+        for record in &before.records {
+            let was = if whole { Some(true) } else { old(record) };
+            records.insert(record.id.as_str(), Known { record, was, touched: false });
+        }
+        for record in after.into_iter().flat_map(|after| &after.records) {
+            let was = match records.get(record.id.as_str()) {
+                Some(known) => known.was,
+                None if whole => Some(old(record).is_some()),
+                None => old(record),
+            };
+            // Without a first listing the second has all records, used or not.
+            let touched = before.error.is_none() || record.last_used.is_some_and(|used| used >= begun);
+            records.insert(record.id.as_str(), Known { record, was, touched });
+        }
+        let trouble = before.error.as_ref();
+        let platforms = before.platforms.as_slice();
+        let mut world = Self {
+            before,
+            platforms,
+            records,
+            leaves: Vec::new(),
+            trees: HashMap::new(),
+            whole,
+            over: after.is_some(),
+            trouble,
+        };
+        world.find_leaves();
+        world.find_trees();
+        world
+    }
+
+    fn find_leaves(&mut self) {
+        let touched = || self.records.values().filter(|known| known.touched && is_result(known.record));
+        let built_on: HashSet<&str> =
+            touched().flat_map(|known| &known.record.parents).map(Text::as_str).collect();
+        let mut leaves: Vec<&'a str> =
+            touched().map(|known| known.record.id.as_str()).filter(|id| !built_on.contains(id)).collect();
+        leaves.sort_unstable();
+        self.leaves = leaves;
+    }
+
+    /// A description that names a platform tells that of all records of its tree.
+    fn find_trees(&mut self) {
+        let mut trees: HashMap<&'a str, Option<Platform>> = HashMap::new();
+        for known in self.records.values() {
+            let Kind::Step(step) = name::parse(&known.record.description) else { continue };
+            let Some(platform) = step.platform.filter(|_| step.runs_on.is_none()) else { continue };
+            let root = self.root(known.record.id.as_str());
+            let seen = trees.entry(root).or_insert_with(|| Some(platform.clone()));
+            if seen.as_ref() != Some(&platform) {
+                *seen = None;
+            }
+        }
+        self.trees = trees;
+    }
+
+    /// Notes that the tree of a record is of a platform.
+    pub(super) fn place(&mut self, id: &'a str, platform: &Platform) {
+        let root = self.root(id);
+        self.trees.entry(root).or_insert_with(|| Some(platform.clone()));
+    }
+
+    /// Whether the node builds for a platform, as far as it was told to.
+    pub(super) fn builds(&self, platform: Option<&Platform>) -> bool {
+        self.platforms.is_empty() || platform.is_none_or(|platform| self.platforms.contains(platform))
+    }
+
+    pub(super) fn get(&self, id: &str) -> Option<&Known<'a>> {
+        self.records.get(id)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Known<'a>> {
+        self.records.values()
+    }
+
+    pub(super) fn leaves(&self) -> &[&'a str] {
+        &self.leaves
+    }
+
+    /// The record that one was built on, the lowest of several.
+    pub(super) fn parent(&self, id: &str) -> Option<&'a str> {
+        self.records.get(id)?.record.parents.first().map(Text::as_str)
+    }
+
+    /// The first record of a chain.
+    pub(super) fn root(&self, id: &'a str) -> &'a str {
+        let mut at = id;
+        for _ in 0..LONGEST_CHAIN {
+            match self.parent(at) {
+                Some(parent) if self.records.contains_key(parent) => at = parent,
+                _ => break,
+            }
+        }
+        at
+    }
+
+    /// Whether a record may belong to a platform: nothing says that it is another's.
+    pub(super) fn may_be_of(&self, id: &'a str, platform: Option<&Platform>) -> bool {
+        let tree = self.trees.get(self.root(id)).and_then(Option::as_ref);
+        tree.is_none_or(|tree| platform.is_none_or(|platform| platform == tree))
+    }
+}
+
+/// Whether a whole listing has no result of any step. Base images are none.
+pub(super) fn is_bare(listing: &Records) -> bool {
+    let result =
+        |record: &CacheRecord| is_result(record) && !record.description.as_str().starts_with("pulled from ");
+    is_whole(listing) && !listing.records.iter().any(result)
+}
+
+/// Whether a record is the result of a step or a base image. What no image was made of yet may be mutable still.
+fn is_result(record: &CacheRecord) -> bool {
+    record.kind.as_str() == "regular"
+}
+
+fn is_whole(listing: &Records) -> bool {
+    listing.error.is_none() && listing.total <= listing.records.len() as u64
+}

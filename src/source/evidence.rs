@@ -1,0 +1,269 @@
+//! Where hits come from, by evidence: the builder's records before and after a build, and the caches that it imports.
+//!
+//! All of it happens beside the build, and nothing waits for it but the end, for two seconds at most. What can't be had
+//! is said in the events, so that whoever judges knows what is missing. Nothing is started: a builder that does not run yet is
+//! one without a listing.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::clock::Clock;
+use crate::event::evidence::{CacheRecord, MOST_RECORDS, Records, When};
+use crate::event::{CacheManifest, Event, Mask, Platform, Stamped, Text};
+
+use super::builder;
+use super::buildkit::{Dial, Lister};
+use super::registry;
+
+/// How long the end of a build waits for the listing behind it.
+pub const LAST_WAIT: Duration = Duration::from_secs(2);
+
+/// What is asked.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// The builder's name; none: the one that buildx would take.
+    pub builder: Option<String>,
+    /// References of the registry caches that the build imports.
+    pub caches: Vec<String>,
+    /// The reference of the image that is built: as it stands before the build it names the cache's layers.
+    pub image: Option<String>,
+    /// Whether plain http is allowed with a registry on another machine.
+    pub insecure: bool,
+    /// An authority's certificate, in PEM form, that is trusted beside the system's.
+    pub ca: Option<PathBuf>,
+    /// The environment that docker and buildx are configured by.
+    pub env: BTreeMap<String, String>,
+    /// What must not be told.
+    pub mask: Mask,
+}
+
+/// Tells the records and the caches as they stand now, and the records once more when `over` turns true. Ends then, or when nobody
+/// listens.
+pub async fn run(
+    settings: Settings,
+    clock: Clock,
+    over: watch::Receiver<bool>,
+    tx: mpsc::Sender<Vec<Stamped>>,
+) {
+    let mut tasks = JoinSet::new();
+    let found = builder::ways(&builder::Settings {
+        builder: settings.builder.clone(),
+        platforms: Vec::new(),
+        env: settings.env.clone(),
+    });
+    match found {
+        Ok(ways) => {
+            let nodes = u32::try_from(ways.len()).unwrap_or(u32::MAX);
+            for (name, platforms, dial) in ways {
+                let (mask, over, tx) = (settings.mask.clone(), over.clone(), tx.clone());
+                let node = Node { name: Text::clean(&name), nodes, platforms, mask, clock };
+                tasks.spawn(node.follow(dial, over, tx));
+            }
+        }
+        Err(why) => {
+            let records =
+                Records { error: Some(why), asked: clock.now(), answered: clock.now(), ..Records::default() };
+            let _ = tx.send(vec![stamped(clock, Event::Records(Box::new(records)))]).await;
+        }
+    }
+    for cache in settings.caches.clone() {
+        let (settings, tx) = (settings.clone(), tx.clone());
+        tasks.spawn(async move {
+            let manifest = manifest(&settings, &cache, clock).await;
+            let _ = tx.send(vec![stamped(clock, Event::CacheManifest(Box::new(manifest)))]).await;
+        });
+    }
+    tokio::select! {
+        () = async { while tasks.join_next().await.is_some() {} } => {}
+        () = tx.closed() => {}
+    }
+}
+
+fn stamped(clock: Clock, event: Event) -> Stamped {
+    Stamped { at: clock.now(), event }
+}
+
+/// Reads one cache.
+async fn manifest(settings: &Settings, cache: &str, clock: Clock) -> CacheManifest {
+    let Some(Reference { registry, repository, tag }) = Reference::parse(cache) else {
+        let error = Some("that is no reference of a cache".into());
+        return CacheManifest { reference: settings.mask.text(cache), error, ..CacheManifest::default() };
+    };
+    let image = settings.image.as_deref().and_then(Reference::parse);
+    let image = image.filter(|image| (&image.registry, &image.repository) == (&registry, &repository));
+    let asked = registry::Settings {
+        tag: image.map(|image| image.tag),
+        cache: Some(tag),
+        insecure: settings.insecure,
+        ca: settings.ca.clone(),
+        env: settings.env.clone(),
+        ..registry::Settings::new(registry, repository)
+    };
+    let found = registry::evidence::read(&asked, &settings.mask, clock).await;
+    CacheManifest { reference: settings.mask.text(cache), ..found }
+}
+
+/// A reference of an image, as docker reads it.
+#[derive(Debug, PartialEq, Eq)]
+struct Reference {
+    registry: String,
+    repository: String,
+    tag: String,
+}
+
+impl Reference {
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.split('@').next()?;
+        let (registry, rest) = match text.split_once('/') {
+            Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => (host, rest.to_owned()),
+            Some(_) => ("docker.io", text.to_owned()),
+            None => ("docker.io", format!("library/{text}")),
+        };
+        let (repository, tag) = rest.rsplit_once(':').unwrap_or((&rest, "latest"));
+        let sound = |text: &str| {
+            !text.is_empty()
+                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b))
+                && !text.contains("..")
+        };
+        (sound(repository) && !repository.ends_with('/') && sound(tag) && !tag.contains('/')).then(|| Self {
+            registry: registry.to_owned(),
+            repository: repository.to_owned(),
+            tag: tag.to_owned(),
+        })
+    }
+}
+
+/// One node of the builder.
+struct Node {
+    name: Text,
+    nodes: u32,
+    platforms: Vec<Platform>,
+    mask: Mask,
+    clock: Clock,
+}
+
+impl Node {
+    /// Lists the records before the build and after it, over one connection.
+    async fn follow(self, dial: Dial, mut over: watch::Receiver<bool>, tx: mpsc::Sender<Vec<Stamped>>) {
+        let mut before = self.records(When::Before);
+        let mut lister = Lister::dial(&dial).await;
+        let mut known = HashMap::new();
+        match list(&mut lister, &self.mask).await {
+            Ok(records) => {
+                known = records.iter().map(|record| (record.id.clone(), print(record))).collect();
+                before.take(records);
+            }
+            Err(error) => before.error = Some(Text::clean(&error)),
+        }
+        let usable = before.error.is_none();
+        if self.tell(before, &tx).await.is_err() || over.wait_for(|over| *over).await.is_err() {
+            return;
+        }
+        let mut after = self.records(When::After);
+        if !usable {
+            // A builder that did not run at first does now.
+            lister = Lister::dial(&dial).await;
+        }
+        match list(&mut lister, &self.mask).await {
+            Ok(mut records) => {
+                let there: std::collections::HashSet<Text> =
+                    records.iter().map(|record| record.id.clone()).collect();
+                after.gone = known.keys().filter(|id| !there.contains(*id)).cloned().collect();
+                after.gone.sort();
+                let total = records.len() as u64;
+                records.retain(|record| known.get(&record.id) != Some(&print(record)));
+                after.take(records);
+                after.total = total;
+            }
+            Err(error) => after.error = Some(Text::clean(&error)),
+        }
+        let _ = self.tell(after, &tx).await;
+    }
+
+    fn records(&self, when: When) -> Records {
+        Records {
+            when,
+            node: self.name.clone(),
+            nodes: self.nodes,
+            platforms: self.platforms.clone(),
+            asked: self.clock.now(),
+            ..Records::default()
+        }
+    }
+
+    async fn tell(&self, mut records: Records, tx: &mpsc::Sender<Vec<Stamped>>) -> Result<(), ()> {
+        records.answered = self.clock.now();
+        tx.send(vec![stamped(self.clock, Event::Records(Box::new(records)))]).await.map_err(|_| ())
+    }
+}
+
+/// What tells that a record was used: its uses, when last, and how much of it there is.
+type Print = (u64, Option<crate::event::Time>, u64);
+
+fn print(record: &CacheRecord) -> Print {
+    (record.uses, record.last_used, record.bytes)
+}
+
+async fn list(lister: &mut Result<Lister, String>, mask: &Mask) -> Result<Vec<CacheRecord>, String> {
+    match lister {
+        Ok(lister) => lister.records(mask).await,
+        Err(error) => Err(error.clone()),
+    }
+}
+
+impl Records {
+    /// Takes the records, of too many those that were used last.
+    fn take(&mut self, mut records: Vec<CacheRecord>) {
+        self.total = records.len() as u64;
+        if records.len() > MOST_RECORDS {
+            records.sort_by_key(|record| std::cmp::Reverse(record.last_used));
+            records.truncate(MOST_RECORDS);
+        }
+        records.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
+        self.records = records;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_taken_apart_as_docker_does() {
+        let parts = |text: &str| {
+            Reference::parse(text)
+                .map(|found| format!("{} {} {}", found.registry, found.repository, found.tag))
+        };
+        for (text, expected) in [
+            ("127.0.0.1:5000/a/b:c", "127.0.0.1:5000 a/b c"),
+            ("localhost/a", "localhost a latest"),
+            ("someone/app:cache@sha256:00", "docker.io someone/app cache"),
+            ("alpine", "docker.io library/alpine latest"),
+        ] {
+            assert_eq!(parts(text).as_deref(), Some(expected), "{text}");
+        }
+        for text in ["", "r:5000/", "r:5000/a/../b:c", "r:5000/a?b", "r:5000/a:"] {
+            assert_eq!(parts(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn of_too_many_records_the_newest_used_are_kept() {
+        let record = |i: i64| CacheRecord {
+            id: Text::clean(&format!("r{i}")),
+            last_used: Some(crate::event::Time::from_micros(i)),
+            ..CacheRecord::default()
+        };
+        let most = i64::try_from(MOST_RECORDS).unwrap();
+        let mut records = Records::default();
+        records.take((0..most + 5).map(record).collect());
+        assert_eq!((records.total, records.records.len()), (MOST_RECORDS as u64 + 5, MOST_RECORDS));
+        assert!(
+            records.records.iter().all(|record| record.last_used >= Some(crate::event::Time::from_micros(5)))
+        );
+    }
+}

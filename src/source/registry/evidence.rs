@@ -1,0 +1,257 @@
+//! A cache in a registry as a build is about to import it: its chains, and what the image of the same repository says of
+//! how its layers were made.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use crate::clock::Clock;
+use crate::event::evidence::{CacheImage, CacheKey, CacheLayer, CacheManifest, ImageLayer, MOST_RECORDS};
+use crate::event::{Digest, Mask, Text, Time};
+use crate::source::buildkit::cut;
+
+use super::Settings;
+use super::client::Question;
+use super::fault::Fault;
+use super::look::good;
+use super::manifest::{ACCEPT, Descriptor, Manifest, WirePlatform, is_tag};
+use super::session::Session;
+
+/// How long all of it may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest manifest and config.
+const MOST_BYTES: u64 = 8 << 20;
+/// Platforms of one image that are opened.
+const MOST_PLATFORMS: usize = 16;
+
+/// The config of a cache (moby/buildkit `cache/remotecache/v1/spec.go`).
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Config {
+    layers: Vec<Layer>,
+    records: Vec<Record>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Layer {
+    blob: String,
+    /// −1: none; absent: 0, as Go leaves zeros out.
+    parent: i64,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Record {
+    digest: String,
+    layers: Vec<Place>,
+    chains: Vec<Chain>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Place {
+    layer: u32,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Chain {
+    layers: Vec<u32>,
+}
+
+/// The config of an image, as far as it tells how its layers were made.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ImageConfig {
+    #[serde(flatten)]
+    platform: WirePlatform,
+    rootfs: super::manifest::RootFs,
+    history: Option<Vec<History>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct History {
+    created_by: String,
+    empty_layer: bool,
+}
+
+/// Reads the cache tag of `settings`, and the tag that is built as it stands now. What can't be read is said in the result.
+pub(in crate::source) async fn read(settings: &Settings, mask: &Mask, clock: Clock) -> CacheManifest {
+    let name = settings.cache.clone().unwrap_or_default();
+    let reference = Text::clean(&format!("{}/{}:{name}", settings.registry, settings.repository));
+    let reading = timeout(PATIENCE, Reader::read(settings, &name, mask, clock));
+    let fault = |fault: Fault| fault.words(&settings.registry, &settings.repository);
+    let found = match reading.await {
+        Ok(Ok(found)) => found,
+        Ok(Err(Fault::Status(404, _))) => failed("there is no such tag".into()),
+        Ok(Err(other)) => failed(fault(other)),
+        Err(_) => failed(Text::clean(&format!("no answer in {} s", PATIENCE.as_secs()))),
+    };
+    CacheManifest { reference, read: clock.now(), ..found }
+}
+
+fn failed(why: Text) -> CacheManifest {
+    CacheManifest { error: Some(why), ..CacheManifest::default() }
+}
+
+struct Reader<'a> {
+    session: Session,
+    repository: &'a str,
+    mask: &'a Mask,
+}
+
+impl Reader<'_> {
+    async fn read(
+        settings: &Settings,
+        name: &str,
+        mask: &Mask,
+        clock: Clock,
+    ) -> Result<CacheManifest, Fault> {
+        let session = Session::new(settings, clock)?;
+        let mut reader = Reader { session, repository: &settings.repository, mask };
+        reader.session.ping().await?;
+        let manifest: Manifest = reader.fetch("manifests", name).await?;
+        let Some((_, config, blobs)) = manifest.cache().filter(|(_, config, _)| config.is_sound()) else {
+            return Ok(failed("this tag is no cache of BuildKit".into()));
+        };
+        let config_bytes = config.size;
+        let config: Config = reader.fetch("blobs", &config.digest).await?;
+        let mut found = CacheManifest { config_bytes, ..chains(&config, &blobs) };
+        if let Some(tag) = settings.tag.as_deref().filter(|tag| is_tag(tag)) {
+            // A tag that is not there yet, or is no image, names nothing; the cache can be told all the same.
+            found.images = reader.images(tag).await.unwrap_or_default();
+        }
+        Ok(found)
+    }
+
+    async fn images(&mut self, tag: &str) -> Result<Vec<CacheImage>, Fault> {
+        let manifest: Manifest = self.fetch("manifests", tag).await?;
+        let mut parts = Vec::new();
+        if manifest.manifests.is_empty() {
+            parts.push(manifest);
+        } else {
+            let of_image = |entry: &&Descriptor| {
+                let platform = entry.platform.as_ref();
+                entry.is_sound() && platform.is_none_or(|platform| platform.platform().is_some())
+            };
+            for entry in manifest.manifests.iter().filter(of_image).take(MOST_PLATFORMS) {
+                parts.push(self.fetch("manifests", &entry.digest).await?);
+            }
+        }
+        let mut images = Vec::new();
+        for part in parts {
+            let Some(config) = part.config.as_ref().filter(|config| config.is_sound()) else { continue };
+            let config: ImageConfig = self.fetch("blobs", &config.digest).await?;
+            images.push(CacheImage {
+                tag: Text::clean(tag),
+                platform: config.platform.platform(),
+                layers: made_by(&config, &part.layers, self.mask),
+            });
+        }
+        Ok(images)
+    }
+
+    async fn fetch<T: DeserializeOwned>(&mut self, kind: &str, name: &str) -> Result<T, Fault> {
+        let url = self.session.at(&format!("{}/{kind}/{name}", self.repository))?;
+        let accept = if kind == "blobs" { "*/*" } else { ACCEPT };
+        let answer = good(self.session.get(Question::get(url, MOST_BYTES), accept).await?)?;
+        serde_json::from_slice(&answer.body)
+            .map_err(|error| Fault::Nonsense(format!("{kind} that can't be read: {error}")))
+    }
+}
+
+fn chains(config: &Config, blobs: &[&Descriptor]) -> CacheManifest {
+    let known: HashMap<&str, &&Descriptor> = blobs.iter().map(|blob| (blob.digest.as_str(), blob)).collect();
+    let layer = |layer: &Layer| {
+        let blob = known.get(layer.blob.as_str());
+        let note = |name: &str| blob.and_then(|blob| blob.annotation(name));
+        CacheLayer {
+            blob: Digest::parse(&layer.blob),
+            parent: u32::try_from(layer.parent).ok(),
+            diff: note("containerd.io/uncompressed").map(Digest::parse),
+            bytes: blob.map(|blob| blob.size).unwrap_or_default(),
+            created: note("buildkit/createdat").and_then(Time::parse),
+        }
+    };
+    let key = |record: &Record| CacheKey {
+        digest: Digest::parse(&record.digest),
+        layers: record
+            .layers
+            .iter()
+            .map(|place| place.layer)
+            .chain(record.chains.iter().filter_map(|chain| chain.layers.last().copied()))
+            .collect(),
+    };
+    CacheManifest {
+        layers: config.layers.iter().take(MOST_RECORDS).map(layer).collect(),
+        keys: config.records.iter().take(MOST_RECORDS).map(key).collect(),
+        ..CacheManifest::default()
+    }
+}
+
+/// The layers of an image with what made them: the history's entries that are not empty, in the same order.
+fn made_by(config: &ImageConfig, blobs: &[Descriptor], mask: &Mask) -> Vec<ImageLayer> {
+    let entries = config.history.iter().flatten().filter(|entry| !entry.empty_layer);
+    let texts: Vec<&str> = entries.map(|entry| entry.created_by.as_str()).collect();
+    // A history that does not fit, as squashing leaves it, names nothing.
+    let fits = texts.len() == config.rootfs.diff_ids.len();
+    let named = |(at, diff): (usize, &String)| ImageLayer {
+        diff: Digest::parse(diff),
+        blob: blobs.get(at).map(|blob| Digest::parse(&blob.digest)),
+        made_by: texts
+            .get(at)
+            .filter(|_| fits)
+            .map(|text| cut(mask, &without_arguments(text)))
+            .unwrap_or_default(),
+    };
+    config.rootfs.diff_ids.iter().enumerate().map(named).collect()
+}
+
+/// `RUN |2 A=1 TOKEN=x /bin/sh -c make # buildkit` without its build arguments, whose values are nobody's business.
+fn without_arguments(text: &str) -> String {
+    let text = text.strip_suffix(" # buildkit").unwrap_or(text);
+    match text.strip_prefix("RUN |") {
+        // Where another shell was chosen it can't be told where the arguments end.
+        Some(rest) => rest
+            .find(" /bin/sh -c ")
+            .map_or_else(|| "RUN".to_owned(), |at| format!("RUN{}", rest.get(at..).unwrap_or_default())),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parent_that_is_left_out_is_the_first_layer() {
+        let config: Config = serde_json::from_str(
+            r#"{"layers":[{"blob":"a","parent":-1},{"blob":"b"},{"blob":"c","parent":1}],
+                "records":[{"digest":"k","layers":[{"layer":2}]},{"digest":"l","chains":[{"layers":[0,1]}]}]}"#,
+        )
+        .unwrap();
+        let found = chains(&config, &[]);
+        assert_eq!(
+            found.layers.iter().map(|layer| layer.parent).collect::<Vec<_>>(),
+            [None, Some(0), Some(1)]
+        );
+        assert_eq!(found.keys.iter().map(|key| key.layers.clone()).collect::<Vec<_>>(), [vec![2], vec![1]]);
+    }
+
+    #[test]
+    fn build_arguments_are_left_out() {
+        for (text, expected) in [
+            ("RUN |2 A=1 TOKEN=a b /bin/sh -c make -j # buildkit", "RUN /bin/sh -c make -j"),
+            ("RUN |1 TOKEN=x /bin/bash -c make # buildkit", "RUN"),
+            ("COPY src/ src/ # buildkit", "COPY src/ src/"),
+            ("/bin/sh -c #(nop) CMD [\"sh\"]", "/bin/sh -c #(nop) CMD [\"sh\"]"),
+        ] {
+            assert_eq!(without_arguments(text), expected);
+        }
+    }
+}
