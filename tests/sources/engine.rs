@@ -1,5 +1,7 @@
 //! What is said of builds on a real engine, and what is known of where their results were.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use serde_json::Value;
 
 use crate::process::{Project, run};
@@ -209,6 +211,40 @@ fn a_cache_of_the_last_stage_only() {
             );
         }
     }
+}
+
+/// A docker that never connects to the builder's BuildKit, and does all else.
+#[test]
+fn a_listing_that_never_comes_changes_nothing() {
+    let Some(engine) = Engine::get(For::Builds) else { return };
+    let bench = Bench::new(&engine, STEPS);
+    bench.build(&[]);
+    let path = std::env::var("PATH").unwrap();
+    let real =
+        std::env::split_paths(&path).map(|folder| folder.join("docker")).find(|file| file.is_file()).unwrap();
+    let (folder, pid) = (bench.project.beside("bin"), bench.project.beside("pid"));
+    std::fs::create_dir_all(&folder).unwrap();
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *dial-stdio*) echo $$ > {}; exec tail -f /dev/null ;; esac\nexec {} \"$@\"\n",
+        pid.display(),
+        real.display()
+    );
+    std::fs::write(folder.join("docker"), script).unwrap();
+    std::fs::set_permissions(folder.join("docker"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{path}", folder.display());
+    let ended = run(bench.project.layertop(&["build", "--progress", "json"]).env("PATH", path));
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    // Both could be it, and nothing tells which it was.
+    expect(&ended.summary(), "?????", "?????");
+    let pid = std::fs::read_to_string(pid).expect("it was asked");
+    assert!(is_gone(pid.trim()), "the process that hangs is left behind");
+}
+
+/// Whether a process has ended, now or in a moment.
+fn is_gone(pid: &str) -> bool {
+    let state = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let gone = || state().rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']));
+    (0..100_000).any(|_| gone())
 }
 
 /// Each step but the base image has its blob in the cache, and each platform its own where what is written is random.
