@@ -96,12 +96,11 @@ fn forbidden(words: &str) -> String {
 fn credentials(error: &kube::client::AuthError) -> String {
     use kube::client::AuthError;
     match error {
-        AuthError::AuthExecRun { status, out, cmd } => {
+        AuthError::AuthExecRun { status, out, .. } => {
             let said = String::from_utf8_lossy(&out.stderr);
             let said =
                 said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
-            let program = cmd.split_whitespace().next().unwrap_or_default().trim_matches('"');
-            format!("the kubeconfig's helper {program} has ended with {status}: {said}")
+            format!("the kubeconfig's helper for credentials has ended with {status}: {said}")
         }
         AuthError::AuthExecStart(why) => {
             format!("the kubeconfig's helper for credentials does not start: {why}")
