@@ -75,6 +75,11 @@ impl Cluster {
         script(Some(self.own.as_ref().expect("only an own cluster").path()), "up");
     }
 
+    /// Ends the API server at once.
+    pub(crate) fn kill(&self) {
+        script(Some(self.own.as_ref().expect("the shared one is not ours").path()), "kill");
+    }
+
     fn folder(&self) -> PathBuf {
         self.config.parent().unwrap().join("run")
     }
