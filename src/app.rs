@@ -3,6 +3,7 @@
 mod around;
 mod build;
 mod configuration;
+mod dashboard;
 mod inputs;
 mod lines;
 mod logs;
@@ -11,6 +12,7 @@ mod replay;
 mod screen;
 mod session;
 mod signals;
+mod status;
 mod thin;
 
 use clap::CommandFactory;
@@ -51,10 +53,12 @@ pub fn run(cli: Cli) -> Result<(), Error> {
 
 async fn command(cli: Cli) -> Result<(), Error> {
     let around = Surroundings::of_process()?;
-    match &cli.command {
+    let Some(command) = &cli.command else { return dashboard(&cli, &around).await };
+    match command {
         Command::Build(args) => build(&cli, args, &around).await,
         Command::Replay(args) => replay(&cli, args, &around).await,
         Command::Demo(args) => demo(&cli, args, &around).await,
+        Command::Status(args) => status(&cli, args, &around).await,
         Command::Config(what) => configuration::run(*what, &cli.global, &around),
         Command::Completions { shell } => {
             // Into memory first: the generator panics where its writer fails, and a reader may be gone.
@@ -116,6 +120,49 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
             let code = u8::try_from(exit_code).unwrap_or(1);
             if code == 0 { told } else { Err(Error::Exit(code)) }
         }
+    }
+}
+
+async fn status(cli: &Cli, args: &cli::Status, around: &Surroundings) -> Result<(), Error> {
+    let typed = cli::Build {
+        registry: args.registry.clone(),
+        builder: args.builder.clone(),
+        ..cli::Build::default()
+    };
+    let config = Config::load(&cli.global, Some(&typed), around)?;
+    let look = Look::of(&config, around);
+    let command = BuildCommand::new(&config, &[], Program::default(), around, &secrets::read_file)?;
+    status::run(Targets::of(&config, &command, around), look, args.watch).await
+}
+
+/// Without a command: what there is of this project, and nothing is started.
+async fn dashboard(cli: &Cli, around: &Surroundings) -> Result<(), Error> {
+    let config = Config::load(&cli.global, None, around)?;
+    let look = Look::of(&config, around);
+    let found = Program::default();
+    let command = BuildCommand::new(&config, &[], found, around, &secrets::read_file)?;
+    if !dashboard::is_project(&config, &command) {
+        configuration::complain(&format!("{}\n", Cli::command().render_help()));
+        return Err(Error::usage(
+            format!("there is no {} here or above, and no Dockerfile", crate::config::FILE_NAME),
+            "go to a project's folder, or see a build without one: layertop demo",
+        ));
+    }
+    let targets = Targets::of(&config, &command, around);
+    if look.progress != Progress::Tui {
+        return status::run(targets, look, false).await;
+    }
+    let clock = Clock::live();
+    let mut session = Session::new(clock, None);
+    let mut signals = Signals::listen()?;
+    let feed = dashboard::feed(&command, &config, targets, clock);
+    let mut stage = Stage::take(look)?;
+    stage.ui.dashboard = true;
+    let left = stage.watch(&mut session, feed, &mut signals).run().await?;
+    drop(stage);
+    match left {
+        Left::Signal(number) => Err(die_by(number)),
+        Left::Quit | Left::Scene(_) => Ok(()),
     }
 }
 

@@ -16,11 +16,16 @@ const STYLES: Styles = Styles::styled()
     .placeholder(AnsiColor::Yellow.on_default());
 
 const EXAMPLES: &str = "\
+Without a command: the dashboard of the project around you, with the last build and how registry, nodes and
+builder are. It starts nothing; where there is no terminal it prints what layertop status prints.
+
 Examples:
+  layertop                               the dashboard
   layertop demo                          see it without Docker: bundled recordings, no network
   layertop build                         build what layertop.toml says, layer by layer on the screen
   TAG=my-feature layertop build          the same under another tag
   layertop build --dry-run               print the docker command and run nothing
+  layertop status                        how registry, nodes and builder are
   layertop build --progress plain        lines for a CI log; the default where there is no terminal
   layertop build -- --no-cache .         what follows -- goes to docker buildx build
   layertop replay build.jsonl.zst        watch a build again
@@ -28,6 +33,7 @@ Examples:
 Exit codes:
   0        success
   2        the command line or the configuration is wrong
+  3        layertop status, or no command without a terminal: something is wrong
   4        no engine, builder or registry is to be found
   128 + n  ended by signal n
   others   those of docker buildx: 1 the build failed, 130 it was cancelled, …";
@@ -56,8 +62,6 @@ pub fn parse() -> Cli {
     long_about = None,
     styles = STYLES,
     after_help = EXAMPLES,
-    subcommand_required = true,
-    arg_required_else_help = true,
     propagate_version = false,
     max_term_width = 100
 )]
@@ -65,9 +69,9 @@ pub struct Cli {
     /// What is asked of every command.
     #[command(flatten)]
     pub global: Global,
-    /// What to do.
+    /// What to do; none: the dashboard
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
 }
 
 /// Options that every command takes.
@@ -131,6 +135,9 @@ pub enum Command {
     Replay(Replay),
     /// Watch a bundled build: needs neither Docker nor a network
     Demo(Demo),
+    /// Say how registry, nodes and builder are: 3 where something is wrong
+    #[command(long_about = STATUS_HELP)]
+    Status(Status),
     /// Show, check or describe the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -221,6 +228,34 @@ pub struct Replay {
     pub exit_code: bool,
 }
 
+const STATUS_HELP: &str = "\
+Say how registry, nodes and builder are.
+
+Each part is asked at once, and what has not answered within 12 s has its silence told. Exit code 0: all is well; 3: something \
+is not. A part that is not configured is not wrong; the line says what to add to layertop.toml.";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  layertop status
+  layertop status --watch
+  layertop status --progress json | jq .registry.cache
+  REGISTRY=127.0.0.1:5000 layertop status --progress quiet || echo something is wrong";
+
+/// `layertop status`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = STATUS_EXAMPLES)]
+pub struct Status {
+    /// Go on, and say it again whenever something changes
+    #[arg(long, short)]
+    pub watch: bool,
+    /// Registry of the image
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub registry: Option<String>,
+    /// buildx builder [default: buildx's current one]
+    #[arg(long, value_name = "NAME")]
+    pub builder: Option<String>,
+}
+
 const DEMO_EXAMPLES: &str = "\
 Examples:
   layertop demo
@@ -282,7 +317,7 @@ mod tests {
     fn what_follows_the_dashes_is_left_alone() {
         let cli = parse("layertop build -t x --progress plain -- -t a/b:c --progress=plain -- .").unwrap();
         assert_eq!(cli.global.progress, Some(Progress::Plain));
-        let Command::Build(build) = cli.command else { panic!("{cli:?}") };
+        let Some(Command::Build(build)) = cli.command else { panic!("{cli:?}") };
         assert_eq!(build.tag.as_deref(), Some("x"));
         assert_eq!(build.buildx, ["-t", "a/b:c", "--progress=plain", "--", "."]);
     }
@@ -300,13 +335,16 @@ mod tests {
 
     #[test]
     fn usage_errors_end_with_2() {
-        for line in
-            ["layertop", "layertop bild", "layertop build --speed", "layertop replay", "layertop demo x"]
-        {
+        for line in [
+            "layertop bild",
+            "layertop status x",
+            "layertop build --speed",
+            "layertop replay",
+            "layertop demo x",
+        ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }
-        let kind = parse("layertop").unwrap_err().kind();
-        assert_eq!(kind, ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
+        assert!(parse("layertop").unwrap().command.is_none(), "the dashboard");
         assert_eq!(parse("layertop --help").unwrap_err().exit_code(), 0);
     }
 

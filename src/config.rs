@@ -69,6 +69,8 @@ impl Surroundings {
 pub struct Config {
     /// The project's folder: that of its file, or the working directory where there is none.
     pub folder: PathBuf,
+    /// Whether there is a file of the project.
+    pub has_project: bool,
     /// The files that were read, the project's before the user's.
     pub files: Vec<PathBuf>,
     /// The bundled profile.

@@ -93,6 +93,7 @@ impl Model {
                 self.watching = *watching;
                 self.registry.expect(watching.apart());
                 self.builder.expect(watching.apart());
+                self.cluster.expect(watching.apart());
                 return;
             }
             Event::Registry(registry) => return self.registry.apply(*at, registry),

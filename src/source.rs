@@ -4,6 +4,7 @@ pub mod builder;
 pub mod buildkit;
 pub mod buildx;
 pub mod docker;
+pub mod kubernetes;
 pub mod rawjson;
 pub mod registry;
 pub mod replay;

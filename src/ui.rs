@@ -123,6 +123,8 @@ pub struct Ui {
     pub parts: PartsView,
     /// Where the replay stands, in a replay.
     pub replay: Option<ReplayStatus>,
+    /// Whether this is the dashboard: nothing is built, and the model is the last build, or none.
+    pub dashboard: bool,
     /// How things look.
     pub theme: Theme,
     /// What was just done, until the next key.
@@ -338,7 +340,7 @@ impl Ui {
     }
 
     fn act(&mut self, action: Action, model: &Model, pages: Pages) -> Option<Effect> {
-        let running = model.outcome() == Outcome::Running && self.replay.is_none();
+        let running = model.outcome() == Outcome::Running && self.replay.is_none() && !self.dashboard;
         match action {
             Action::Quit if running => self.overlay = Overlay::Quit,
             Action::Interrupt if running => return Some(Effect::Cancel),

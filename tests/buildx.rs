@@ -36,7 +36,7 @@ fn try_command(toml: &str, line: &str, env: &[(&str, &str)]) -> Result<(BuildCom
     let around = Surroundings { cwd: dir.path().to_owned(), user_file: None, env };
     let words = shlex::split(line).unwrap();
     let cli = Cli::try_parse_from(words).unwrap();
-    let Command::Build(build) = &cli.command else { panic!("{cli:?}") };
+    let Some(Command::Build(build)) = &cli.command else { panic!("{cli:?}") };
     let config = Config::load(&cli.global, Some(build), &around)?;
     let read = &buildx::secrets::read_file;
     Ok((BuildCommand::new(&config, &build.buildx, Program::Docker, &around, read)?, dir))

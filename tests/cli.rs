@@ -178,3 +178,13 @@ fn a_configuration_is_found_upward_and_a_user_s_own_holds_where_none_says_otherw
     let expected = format!("docker buildx build --progress=rawjson --builder mine -t app:latest {context}\n");
     assert_eq!(ended.stdout.replace("../..", &context), expected);
 }
+
+#[test]
+fn where_there_is_no_project_the_dashboard_says_what_to_do() {
+    let project = Project::new();
+    let ended = run(&mut project.layertop(&[]));
+    assert_eq!((ended.code(), ended.stdout.as_str()), (Some(2), ""));
+    assert!(ended.stderr.contains("Commands:") && ended.stderr.contains("layertop demo"), "{}", ended.stderr);
+    let last: Vec<&str> = ended.stderr.lines().rev().take(2).collect();
+    assert_eq!(last[1], "error: there is no layertop.toml here or above, and no Dockerfile");
+}

@@ -71,7 +71,7 @@ impl Project {
 fn load(line: &str, around: &Surroundings) -> Result<Config, Error> {
     let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
     let build = match &cli.command {
-        Command::Build(build) => Some(build),
+        Some(Command::Build(build)) => Some(build),
         _ => None,
     };
     Config::load(&cli.global, build, around)

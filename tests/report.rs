@@ -350,6 +350,7 @@ fn the_documents_examples_are_lines() {
         "ended",
         "fingerprint",
         "header",
+        "health",
         "log",
         "notice",
         "outline",

@@ -70,6 +70,7 @@ const SYSTEM: &[(&str, &[&str])] = &[
     ("rustls", &["source"]),
     ("bollard_buildkit_proto", &["source"]),
     ("tonic", &["source"]),
+    ("kube", &["source"]),
     ("nix", &["source", "app", "terminal", "recording"]),
     ("signal_hook", &["source", "app", "terminal", "recording"]),
 ];

@@ -66,7 +66,7 @@ pub(super) fn start(
 }
 
 /// What is known before the first vertex: what is built, what the Dockerfile says, what is wrong with the configuration.
-fn before(command: &BuildCommand, config: &Config, clock: Clock) -> Vec<Stamped> {
+pub(super) fn before(command: &BuildCommand, config: &Config, clock: Clock) -> Vec<Stamped> {
     let mut events = vec![Event::Started(command.started())];
     match command.dockerfile.as_deref().map(|path| outline(path, command, config)) {
         Some(Ok(outline)) => events.push(Event::Outline(outline)),

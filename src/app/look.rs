@@ -59,6 +59,13 @@ impl Look {
         }
     }
 
+    /// How wide lines may be.
+    pub(super) fn columns() -> usize {
+        let tty = std::io::stdout().is_terminal();
+        let size = crossterm::terminal::size().ok().filter(|_| tty);
+        size.map_or(80, |(columns, _)| usize::from(columns.max(40)))
+    }
+
     /// What stays behind when everything else is gone.
     pub(super) fn farewell(self, session: &Session, recording: Option<&Path>) -> Result<(), Error> {
         match self.progress {

@@ -75,7 +75,8 @@ impl Watch<'_> {
         ages.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let (mut open, mut dirty) = (true, true);
         loop {
-            let moves = dirty || view::ticks(&self.session.model);
+            // Of what was never begun nothing changes by itself.
+            let moves = dirty || (view::ticks(&self.session.model) && !self.ui.dashboard);
             tokio::select! {
                 biased;
                 signal = self.signals.next() => {

@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 
 use super::around::Around;
-use super::thin::Thin;
+use super::thin::{self, Thin};
 use crate::clock::{Clock, Speed};
 use crate::event::{Cancelling, Event, Level, Notice, Stamped, Text, Time};
 use crate::model::Model;
@@ -64,7 +64,7 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(clock: Clock, recorder: Option<Recorder>) -> Self {
-        let (model, thin, held) = (Model::default(), Thin::default(), Vec::new());
+        let (model, thin, held) = (Model::default(), Thin::every(thin::APART), Vec::new());
         Self { model, replay: None, clock, recorder, thin, held, warned: false }
     }
 

@@ -6,20 +6,27 @@
 use std::time::Duration;
 
 use crate::event::registry::Registry;
-use crate::event::{BuilderSnapshot, Event, Stamped, Time, Watching};
+use crate::event::{BuilderSnapshot, ClusterSnapshot, Event, Stamped, Time, Watching};
 
 /// A part of which nothing new is to be said is written down so often.
-const APART: Duration = Duration::from_secs(30);
+pub(super) const APART: Duration = Duration::from_secs(30);
 
 /// What was written down last of each part.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Thin {
+    apart: Duration,
     registry: Option<(Time, Registry)>,
     builder: Option<(Time, BuilderSnapshot)>,
+    cluster: Option<(Time, ClusterSnapshot)>,
     ended: bool,
 }
 
 impl Thin {
+    /// What did not change is told `apart`.
+    pub(super) fn every(apart: Duration) -> Self {
+        Self { apart, registry: None, builder: None, cluster: None, ended: false }
+    }
+
     /// Those of the events that are to be recorded.
     pub(super) fn of(&mut self, events: &[Stamped]) -> Vec<Stamped> {
         events.iter().filter(|event| self.keeps(event)).map(told).collect()
@@ -28,9 +35,12 @@ impl Thin {
     fn keeps(&mut self, Stamped { at, event }: &Stamped) -> bool {
         match event {
             // What is looked at when the build is over is no part of it.
-            Event::Registry(_) | Event::Builder(_) if self.ended => false,
-            Event::Registry(registry) => is_news(&mut self.registry, *at, still_registry(registry)),
-            Event::Builder(builder) => is_news(&mut self.builder, *at, still_builder(builder)),
+            Event::Registry(_) | Event::Builder(_) | Event::Cluster(_) if self.ended => false,
+            Event::Registry(registry) => {
+                is_news(&mut self.registry, self.apart, *at, still_registry(registry))
+            }
+            Event::Builder(builder) => is_news(&mut self.builder, self.apart, *at, still_builder(builder)),
+            Event::Cluster(cluster) => is_news(&mut self.cluster, self.apart, *at, still_cluster(cluster)),
             _ => {
                 self.ended |= matches!(event, Event::Ended(_));
                 true
@@ -50,8 +60,8 @@ fn told(event: &Stamped) -> Stamped {
     }
 }
 
-fn is_news<T: PartialEq>(last: &mut Option<(Time, T)>, at: Time, still: T) -> bool {
-    let same = last.as_ref().is_some_and(|(then, known)| *known == still && at.since(*then) < APART);
+fn is_news<T: PartialEq>(last: &mut Option<(Time, T)>, apart: Duration, at: Time, still: T) -> bool {
+    let same = last.as_ref().is_some_and(|(then, known)| *known == still && at.since(*then) < apart);
     if !same {
         *last = Some((at, still));
     }
@@ -100,6 +110,20 @@ fn still_builder(builder: &BuilderSnapshot) -> BuilderSnapshot {
     still
 }
 
+/// What of a cluster stays as it is while its nodes do no more than work.
+fn still_cluster(cluster: &ClusterSnapshot) -> ClusterSnapshot {
+    let mut still = cluster.clone();
+    (still.latency_us, still.answered) = (None, None);
+    for node in &mut still.nodes {
+        node.heartbeat = None;
+        node.pod_count = None;
+        for gauge in [&mut node.cpu, &mut node.memory] {
+            (gauge.used, gauge.requested) = (None, None);
+        }
+    }
+    still
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,7 +149,7 @@ mod tests {
     }
 
     fn kept(events: &[Stamped]) -> Vec<u64> {
-        let mut thin = Thin::default();
+        let mut thin = Thin::every(APART);
         let one = |event: &Stamped| thin.of(std::slice::from_ref(event)).pop();
         events.iter().filter_map(one).map(|event| event.at.micros() as u64 / 1_000_000).collect()
     }
@@ -146,7 +170,7 @@ mod tests {
         let ended = at(1, Event::Ended(Ended { exit_code: Some(0) }));
         assert_eq!(kept(&[ended, registry(2, RegistryState::Down)]), [1]);
         let watching = Watching { registry: Watched::On, ..Watching::default() };
-        let told = Thin::default().of(&[at(0, Event::Watching(watching))]);
+        let told = Thin::every(APART).of(&[at(0, Event::Watching(watching))]);
         let Event::Watching(told) = &told[0].event else { panic!("{told:?}") };
         assert_eq!((told.registry, told.apart()), (Watched::On, APART));
     }

@@ -48,6 +48,7 @@ impl Resolver<'_> {
         let profile = option(profile);
         Ok(Config {
             folder,
+            has_project: self.has_project,
             files,
             profile,
             image,

@@ -13,6 +13,7 @@ pub const STALE_AFTER: Duration = Duration::from_secs(25);
 pub struct Cluster {
     newest: Option<(Time, ClusterSnapshot)>,
     since: Time,
+    apart: Duration,
 }
 
 impl Cluster {
@@ -22,6 +23,11 @@ impl Cluster {
             self.since = at;
         }
         self.newest = Some((at, snapshot.clone()));
+    }
+
+    /// Snapshots come at least so often.
+    pub(super) fn expect(&mut self, apart: Duration) {
+        self.apart = apart;
     }
 
     /// The newest snapshot; none where no cluster is looked at.
@@ -56,9 +62,9 @@ impl Cluster {
 
     /// Whether what is known may no longer be so.
     pub fn is_stale(&self, now: Time) -> bool {
-        self.newest
-            .as_ref()
-            .is_some_and(|(at, snapshot)| !snapshot.state.is_up() || now.since(*at) > STALE_AFTER)
+        self.newest.as_ref().is_some_and(|(at, snapshot)| {
+            !snapshot.state.is_up() || now.since(*at) > STALE_AFTER + self.apart
+        })
     }
 
     /// The node that a pod which matters is bound to.

@@ -131,6 +131,21 @@ fn is_written(path: &Path) -> bool {
     matches!(Flock::lock(file, FlockArg::LockSharedNonblock), Err((_, nix::errno::Errno::EWOULDBLOCK)))
 }
 
+/// The recordings of builds of an image of this name that have ended or broken off, newest first; of other registries and other
+/// images of the same last name too.
+pub fn newest_of(dir: &Path, image: &str) -> Vec<PathBuf> {
+    let slug = slug(image);
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let of_image = |name: &str| {
+        let rest = name.get(STAMP..)?.strip_suffix(SUFFIX)?;
+        (rest.rsplit_once('-')?.0 == slug).then(|| begun(name))?
+    };
+    let named = |entry: fs::DirEntry| Some((of_image(entry.file_name().to_str()?)?, entry.path()));
+    let mut found: Vec<(Time, PathBuf)> = entries.filter_map(|entry| named(entry.ok()?)).collect();
+    found.sort_by(|a, b| b.cmp(a));
+    found.into_iter().map(|(_, path)| path).filter(|path| !is_written(path)).collect()
+}
+
 /// Deletes the oldest recordings in `dir` beyond count, age and size; gives how many. Whatever is not named like a
 /// recording stays, and so does one that is being written, by whichever process.
 ///
@@ -182,6 +197,22 @@ mod tests {
         let name = name(created, "montage-ai", 4711);
         assert_eq!(name, "20261122T094512Z-montage-ai-4711.jsonl.zst");
         assert_eq!(begun(&name), Time::parse("2026-11-22T09:45:12Z"));
+    }
+
+    #[test]
+    fn the_newest_recording_of_an_image_comes_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |second: u64, image: &str| {
+            let at = Time::parse("2026-11-22T09:45:00Z").unwrap().plus(Duration::from_secs(second));
+            create(dir.path(), at, image).unwrap()
+        };
+        let paths = [(1, "r:5000/app:a"), (2, "r:5000/app:b"), (3, "r:5000/app-b:a")]
+            .map(|(second, image)| write(second, image).path);
+        let written = write(4, "r:5000/app:a");
+        assert_eq!(newest_of(dir.path(), "r:5000/app:c"), [paths[1].clone(), paths[0].clone()]);
+        assert!(newest_of(&dir.path().join("none"), "app").is_empty());
+        drop(written);
+        assert_eq!(newest_of(dir.path(), "app").len(), 3, "what is written on is no last build");
     }
 
     #[rstest]

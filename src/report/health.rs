@@ -8,9 +8,14 @@ use std::time::Duration;
 use super::styled::StyledLine;
 use super::words::{self, Role, Sign};
 use crate::event::builder::{self, BuilderNode, BuilderSnapshot, Execution, Usage};
+use crate::event::cluster::{ApiState, NodeState, ServiceVerdict};
 use crate::event::registry::{CacheState, CacheTag, RegistryState};
 use crate::event::{Time, Watched};
 use crate::model::Model;
+use crate::model::nodes::{self, NodeRow, Nodes};
+
+/// Machines that are named in a line.
+const MOST_NODES: usize = 3;
 
 /// A part around a build that can be the reason that builds are slow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -116,16 +121,23 @@ impl Health {
 
     /// Whether all that its line has to say is known, so that it is worth a line that is never written again.
     pub fn is_whole(&self, model: &Model) -> bool {
-        if self.grade.is_fault() || self.grade == Grade::Off {
-            return true;
+        let builder = model.builder().snapshot();
+        // Not all can be known without starting it; then there is a reason.
+        let unknowable =
+            self.part != Part::Registry && builder.is_some_and(|builder| !builder.reason.is_empty());
+        let mut up = builder.iter().flat_map(|builder| &builder.nodes).filter(|node| node.state.is_up());
+        match (self.grade, self.part) {
+            (Grade::Ill | Grade::Off, _) => true,
+            (Grade::Unknown, _) => unknowable,
+            (_, Part::Registry) => model.registry().newest().is_some_and(|registry| registry.tags.is_some()),
+            (_, Part::Nodes) => up.all(|node| node.native.is_some()),
+            (_, Part::Builder) => up.all(|node| node.usage.is_some()),
         }
-        let nodes = || model.builder().snapshot().map_or(&[][..], |snapshot| &snapshot.nodes);
-        self.grade == Grade::Well
-            && match self.part {
-                Part::Registry => model.registry().newest().is_some_and(|registry| registry.tags.is_some()),
-                Part::Nodes => nodes().iter().all(|node| node.native.is_some()),
-                Part::Builder => nodes().iter().all(|node| node.usage.is_some()),
-            }
+    }
+
+    /// Whether nothing is wrong with it, when it has had its time to answer.
+    pub fn is_well(&self, model: &Model) -> bool {
+        !self.grade.is_fault() && (self.grade != Grade::Unknown || self.is_whole(model))
     }
 
     fn new(part: Part, (grade, sign): (Grade, Sign)) -> Self {
@@ -149,9 +161,9 @@ impl Health {
         self
     }
 
-    fn worsen(&mut self, grade: Grade) {
-        if grade > self.grade {
-            self.grade = grade;
+    fn at_least_poor(&mut self) {
+        if !self.grade.is_fault() {
+            (self.grade, self.sign) = poor(self.sign.word);
         }
     }
 
@@ -227,6 +239,18 @@ pub fn of_builder(state: builder::Health) -> (Grade, Sign) {
     }
 }
 
+/// How a machine in this state serves builds, and how that is shown.
+pub fn of_node(state: NodeState) -> (Grade, Sign) {
+    match state {
+        NodeState::Ready => well("ready"),
+        NodeState::Unknown => unknown("unknown"),
+        NodeState::Cordoned => (Grade::Well, Sign::new("○", "o", "cordoned", Role::Dim)),
+        NodeState::Strained => poor("strained"),
+        NodeState::NotReady => ill("not ready"),
+        NodeState::Lost => ill("lost"),
+    }
+}
+
 fn registry(model: &Model, now: Time) -> Health {
     let part = Part::Registry;
     let Some(registry) = model.registry().newest() else {
@@ -244,13 +268,37 @@ fn registry(model: &Model, now: Time) -> Health {
     if let Some(cache) = &registry.cache {
         let (grade, fact, role) = cache_fact(cache, now);
         health = health.fact(fact, role);
-        if grade > health.grade && grade.is_fault() {
-            (_, health.sign) = poor(health.sign.word);
+        if grade.is_fault() {
+            health.at_least_poor();
         }
-        health.worsen(grade);
+    }
+    for (fact, role) in service_facts(model, registry.state) {
+        health = health.fact(fact, role);
+        if role == Role::Warn {
+            health.at_least_poor();
+        }
     }
     let stale = model.registry().is_stale(now) && registry.asked != Time::default();
     health.aged(model.registry().age(now), stale, "last answer")
+}
+
+/// What the cluster knows of a registry that does not serve from here, and the command that would help.
+fn service_facts(model: &Model, state: RegistryState) -> Vec<(String, Role)> {
+    let Some(service) = model.cluster().snapshot().and_then(|cluster| cluster.registry.as_ref()) else {
+        return Vec::new();
+    };
+    let mut facts = Vec::new();
+    if service.verdict > ServiceVerdict::Unknown && !service.reason.is_empty() {
+        facts.push((service.reason.to_string(), Role::Warn));
+    }
+    let away =
+        matches!(state, RegistryState::Unreachable | RegistryState::NotResolved | RegistryState::Silent);
+    if service.verdict == ServiceVerdict::Ok && away && !service.port_forward.is_empty() {
+        facts.push((service.port_forward.to_string(), Role::Plain));
+    } else if service.verdict > ServiceVerdict::Unknown && !service.hint.is_empty() {
+        facts.push((service.hint.to_string(), Role::Plain));
+    }
+    facts
 }
 
 /// `cache 195 MB, 2 min old`.
@@ -277,56 +325,69 @@ fn cache_fact(cache: &CacheTag, now: Time) -> (Grade, String, Role) {
 }
 
 fn nodes(model: &Model, now: Time) -> Health {
-    let Some(snapshot) = model.builder().snapshot() else {
-        return Health::without(Part::Nodes, model.watching().builder);
-    };
-    let mut health = builder_nodes(snapshot);
-    for (grade, fact, role) in platform_facts(snapshot) {
-        health = health.fact(fact, role);
-        if grade > health.grade && grade.is_fault() {
-            health.sign = ill(health.sign.word).1;
-        }
-        health.worsen(grade);
+    let part = Part::Nodes;
+    let watching = model.watching();
+    if model.builder().snapshot().is_none() && model.cluster().snapshot().is_none() {
+        let on = [watching.cluster, watching.builder].contains(&Watched::On);
+        return Health::without(part, if on { Watched::On } else { watching.builder });
     }
-    health.aged(model.builder().age(now), model.builder().is_stale(now), "seen")
+    let nodes = nodes::nodes(model);
+    let mut health = machines(&nodes);
+    for (grade, fact, role) in platform_facts(&nodes) {
+        health = health.fact(fact, role);
+        if grade == Grade::Ill {
+            (health.grade, health.sign) = ill("incomplete");
+        }
+    }
+    if let Some(cluster) = model.cluster().snapshot()
+        && !matches!(cluster.state, ApiState::Ok | ApiState::Unknown)
+    {
+        health.at_least_poor();
+        health = health.fact(format!("cluster: {}", cluster.reason), Role::Warn);
+    }
+    let (builder, cluster) = (model.builder(), model.cluster());
+    let stale = builder.is_stale(now) || cluster.is_stale(now);
+    let ages = [(builder.age(now), builder.is_stale(now)), (cluster.age(now), cluster.is_stale(now))];
+    let age = ages.into_iter().filter(|(_, old)| *old || !stale).filter_map(|(age, _)| age).max();
+    health.aged(age, stale, "seen")
 }
 
-fn builder_nodes(snapshot: &BuilderSnapshot) -> Health {
-    let all = snapshot.nodes.len();
-    let up = snapshot.nodes.iter().filter(|node| node.state.is_up()).count();
-    let open = snapshot.nodes.iter().filter(|node| node.state == builder::Health::Unknown).count();
-    if all == 0 {
-        let state = if snapshot.state == builder::Health::Unknown { unknown("unknown") } else { ill("none") };
-        let health = Health::new(Part::Nodes, state);
-        return if snapshot.reason.is_empty() {
-            health
-        } else {
-            health.fact(snapshot.reason.as_str(), Role::Plain)
-        };
+/// How many machines are up, and which are not.
+fn machines(nodes: &Nodes) -> Health {
+    let part = Part::Nodes;
+    let all = nodes.rows.len();
+    let up = nodes.rows.iter().filter(|row| row.state.is_up()).count();
+    let sick: Vec<&NodeRow> = nodes.ill().collect();
+    let state = match (all, sick.is_empty()) {
+        (0, _) => unknown("none known"),
+        (_, true) if up == all => well("ready"),
+        (_, true) => unknown("unknown"),
+        (_, false) if up == all => poor("strained"),
+        (_, false) if up > 0 => poor("not ready"),
+        (_, false) => ill("not ready"),
+    };
+    let mut health = Health::new(part, state);
+    if all > 0 {
+        health = health.fact(format!("{up} of {all} up"), Role::Plain);
     }
-    let ready = format!("{up} of {all} up");
-    if up == all {
-        return Health::new(Part::Nodes, well("ready")).fact(ready, Role::Plain);
+    let role = health.sign.role;
+    for row in sick.iter().take(MOST_NODES) {
+        let what = of_node(row.state).1.word;
+        let why =
+            if row.reason.is_empty() || sick.len() > 1 { String::new() } else { format!(": {}", row.reason) };
+        health = health.fact(format!("{} {what}{why}", row.name), role);
     }
-    if up + open == all {
-        return Health::new(Part::Nodes, unknown("unknown")).fact(ready, Role::Plain);
-    }
-    let state = if up > 0 { poor("not ready") } else { ill("not ready") };
-    let sick = |node: &&BuilderNode| !node.state.is_up() && node.state != builder::Health::Unknown;
-    let mut health = Health::new(Part::Nodes, state).fact(ready, Role::Plain);
-    for node in snapshot.nodes.iter().filter(sick) {
-        let what = of_builder(node.state).1.word;
-        let role = health.sign.role;
-        health = health.fact(format!("{} {what}", node.name), role);
+    if sick.len() > MOST_NODES {
+        health = health.fact(format!("{} more", sick.len() - MOST_NODES), role);
     }
     health
 }
 
 /// Platforms that a build waits long for, and those that it can't have at all.
-fn platform_facts(snapshot: &BuilderSnapshot) -> impl Iterator<Item = (Grade, String, Role)> {
-    snapshot.platforms.iter().filter_map(|place| {
+fn platform_facts(nodes: &Nodes) -> impl Iterator<Item = (Grade, String, Role)> {
+    nodes.platforms.iter().filter_map(|place| {
         let platform = &place.platform;
-        match (place.execution, &place.node) {
+        match (place.execution, place.place()) {
             (Execution::Emulated, Some(node)) => {
                 Some((Grade::Well, format!("{platform} emulated on {node}"), Role::Warn))
             }

@@ -3,9 +3,11 @@
 //! The first two are the lines of a recording and are written by [`crate::recording`]; the summary is made here, from the
 //! model, when the build has ended. `docs/json.md` explains all of it, `docs/json.schema.json` is its [`schema`].
 
+mod parts;
 mod schema;
 mod summary;
 
+pub use parts::{Parts, Status};
 pub use schema::schema;
 pub use summary::{
     BuildResult, Error, Layers, StepSummary, Summary, SummaryType, Vertices, WarningSummary, line, summary,

@@ -89,7 +89,19 @@ fn right_end(screen: &Screen<'_>) -> String {
             };
             format!("{scene}{state} · {wall}")
         }
+        None if screen.ui.dashboard => last_build(screen),
         None => format!("{wall} elapsed"),
+    }
+}
+
+/// What the dashboard shows: the last build, or what would be built.
+fn last_build(screen: &Screen<'_>) -> String {
+    match screen.model.ended() {
+        Some(ended) => match words::age(screen.now.since(ended)).as_str() {
+            "now" => "last build, just now".to_owned(),
+            age => format!("last build, {age} ago"),
+        },
+        None => "not built yet".to_owned(),
     }
 }
 
@@ -175,6 +187,11 @@ fn now(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
         return;
     }
     let outcome = model.outcome();
+    if screen.ui.dashboard && outcome == Outcome::Running {
+        let text = "nothing is built here yet; layertop build builds it";
+        buf.set_string(area.x, area.y, words::truncate(text, width), theme.style(Role::Dim));
+        return;
+    }
     if outcome != Outcome::Running {
         let look = Sign::of_outcome(outcome);
         let text = format!("{} {}", look.shape(theme.ascii), ending(screen));

@@ -119,11 +119,11 @@ fn nodes_and_platforms_in_one_line() {
     let arm = [("linux/amd64", Execution::Native), ("linux/arm64", Execution::Emulated)];
     for (event, expected) in [
         (builder(&[Ok, Ok], &arm), (Grade::Well, "● nodes ready · 2 of 2 up · linux/arm64 emulated on b0")),
-        (builder(&[Ok, Stopped], &[]), (Grade::Poor, "▲ nodes not ready · 1 of 2 up · b1 stopped")),
+        (builder(&[Ok, Stopped], &[]), (Grade::Poor, "▲ nodes not ready · 1 of 2 up · b1 not ready")),
         (builder(&[Unknown], &[]), (Grade::Unknown, "· nodes unknown · 0 of 1 up")),
         (
             builder(&[Ok], &[("linux/s390x", Execution::Unsupported)]),
-            (Grade::Ill, "✗ nodes ready · 1 of 1 up · no node builds linux/s390x"),
+            (Grade::Ill, "✗ nodes incomplete · 1 of 1 up · no node builds linux/s390x"),
         ),
     ] {
         assert_eq!(of(event), (expected.0, expected.1.to_owned()));

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 use serde_json::Value;
 
-use super::Summary;
+use super::{Status, Summary};
 use crate::event::{Digest, Line, Span, Stamped, Text, Time};
 
 /// A line of `--progress json`, or of a recording.
@@ -16,6 +16,7 @@ enum AnyLine {
     Header(Header),
     Event(Box<Stamped>),
     Summary(Box<Summary>),
+    Status(Box<Status>),
 }
 
 /// The first line.

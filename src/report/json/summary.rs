@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::VERSION;
-use crate::event::{Digest, Line, Platform, Text, Time, Warning};
+use super::{Parts, VERSION};
+use crate::event::{Digest, Line, Platform, Text, Time, Warning, Watching};
 use crate::model::{Group, Model, Outcome, Row, State, StepId, Vertex};
 use crate::report::cache::CacheSummary;
 use crate::report::table;
@@ -42,6 +42,8 @@ pub struct Summary {
     pub layers: Layers,
     /// What became of the build cache in the registry.
     pub cache: CacheSummary,
+    /// Registry, cluster, nodes and builder as they were at the end; null where none of them was watched.
+    pub health: Option<Parts>,
     /// Findings of the build checks, each once.
     pub warnings: Vec<WarningSummary>,
     /// Why the build failed; null where it did not.
@@ -213,6 +215,8 @@ pub fn summary(model: &Model, now: Time) -> Summary {
         vertices: Vertices { total, cached },
         layers: layers(model),
         cache: CacheSummary::of(model),
+        health: (model.watching() != Watching::default())
+            .then(|| Parts::of(model, model.ended().unwrap_or(now))),
         warnings: model.warnings().iter().map(warning).collect(),
         error: error(model),
         steps: steps(model, now),

@@ -1,0 +1,105 @@
+//! `status`: how registry, nodes and builder are, once or for as long as somebody watches.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::around::{Around, Targets};
+use super::look::Look;
+use super::session::{Session, Update};
+use super::signals::{Number, Signals};
+use super::thin::{self, Thin};
+use super::{configuration, die_by};
+use crate::cli::Progress;
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::event::{Event, Stamped};
+use crate::report::health::Health;
+use crate::report::{json, status};
+
+/// What has not answered by then has its silence told.
+const PATIENCE: Duration = Duration::from_secs(12);
+/// What is not in order.
+const FAULT: u8 = 3;
+
+/// Looks until all is known, and says it; with `watch` again whenever something has changed.
+pub(super) async fn run(targets: Targets, look: Look, watch: bool) -> Result<(), Error> {
+    let clock = Clock::live();
+    let mut session = Session::new(clock, None);
+    let mut signals = Signals::listen()?;
+    let watching = Event::Watching(targets.watching());
+    session.take(Update::news(vec![Stamped { at: clock.now(), event: watching }]));
+    let mut around = Around::watch(targets, clock);
+    let mut late = std::pin::pin!(sleep(PATIENCE));
+    while !is_known(&session) {
+        tokio::select! {
+            biased;
+            signal = signals.next() => stop(signal)?,
+            () = &mut late => break,
+            events = around.next() => drop(session.take(Update::news(events))),
+        }
+    }
+    say(&session, look)?;
+    if watch {
+        return go_on(session, around, look, signals).await;
+    }
+    // Whatever still hangs is given up.
+    drop(around);
+    let (model, now) = (&session.model, session.now());
+    let well = Health::all(model, now).iter().all(|health| health.is_well(model));
+    if well { Ok(()) } else { Err(Error::Exit(FAULT)) }
+}
+
+/// Says it again whenever something has changed, until somebody has seen enough.
+async fn go_on(
+    mut session: Session,
+    mut around: Around,
+    look: Look,
+    mut signals: Signals,
+) -> Result<(), Error> {
+    let json = look.progress == Progress::Json;
+    let mut thin = Thin::every(if json { thin::APART } else { Duration::MAX });
+    loop {
+        tokio::select! {
+            biased;
+            signal = signals.next() => stop(signal)?,
+            events = around.next() => {
+                let events = session.take(Update::news(events));
+                if !thin.of(&events).is_empty() {
+                    if !json {
+                        configuration::print("\n")?;
+                    }
+                    say(&session, look)?;
+                }
+            }
+        }
+    }
+}
+
+/// Whether all that is looked at has said what there is to say.
+fn is_known(session: &Session) -> bool {
+    Health::all(&session.model, session.now()).iter().all(|health| health.is_whole(&session.model))
+}
+
+fn stop(signal: Number) -> Result<(), Error> {
+    if signal == Number::SUSPEND {
+        let _ = signal_hook::low_level::emulate_default_handler(signal.0);
+        return Ok(());
+    }
+    Err(die_by(signal))
+}
+
+fn say(session: &Session, look: Look) -> Result<(), Error> {
+    let (model, now) = (&session.model, session.now());
+    match look.progress {
+        Progress::Json => configuration::print(&json::Status::of(model, now).line()),
+        Progress::Quiet => Ok(()),
+        _ => {
+            let mut text = String::new();
+            for line in status::lines(model, now, Look::columns(), look.theme.ascii) {
+                line.write(look.theme.color, &mut text);
+            }
+            configuration::print(&text)
+        }
+    }
+}

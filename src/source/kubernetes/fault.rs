@@ -1,0 +1,188 @@
+//! What can be wrong with an API server, told apart and put into words.
+
+use std::error::Error as _;
+use std::io::ErrorKind;
+
+use crate::event::cluster::{ApiState, Lack, Missing, Part};
+
+/// Why a question had no good answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::source) struct Fault {
+    /// The state that it stands for.
+    pub(in crate::source) state: ApiState,
+    /// The status of the answer; none where there was no answer.
+    pub(in crate::source) code: Option<u16>,
+    /// In words.
+    pub(in crate::source) words: String,
+}
+
+impl Fault {
+    pub(super) fn new(state: ApiState, words: impl Into<String>) -> Self {
+        Self { state, code: None, words: words.into() }
+    }
+
+    /// Nothing came back in time.
+    pub(super) fn silent(server: &str, seconds: u64) -> Self {
+        let words = format!(
+            "{server} takes the connection and does not answer in {seconds} s: the API server hangs or is stopped"
+        );
+        Self::new(ApiState::Silent, words)
+    }
+
+    /// Why a question to `server` failed.
+    pub(super) fn of(error: &kube::Error, server: &str) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::status(status.code, &status.message, server),
+            kube::Error::SerdeError(why) => Self::new(
+                ApiState::NotKubernetes,
+                format!("{server} answers what no API server would: {why}"),
+            ),
+            kube::Error::FromUtf8(_) => {
+                Self::new(ApiState::NotKubernetes, format!("{server} answers what no API server would"))
+            }
+            kube::Error::Auth(why) => Self::new(ApiState::BadConfig, credentials(why)),
+            kube::Error::RustlsTls(why) => Self::new(
+                ApiState::BadConfig,
+                format!("the certificates of the kubeconfig can't be used: {why}"),
+            ),
+            kube::Error::ProxyProtocolUnsupported { proxy_url } => {
+                Self::new(ApiState::BadConfig, format!("a proxy such as {proxy_url} is not supported"))
+            }
+            other => transport(other, server),
+        }
+    }
+
+    fn status(code: u16, message: &str, server: &str) -> Self {
+        let message = message.trim();
+        let (state, words) = match code {
+            401 => (
+                ApiState::Unauthorized,
+                format!("{server} does not take these credentials (401): sign in again"),
+            ),
+            403 => (ApiState::Forbidden, message.to_owned()),
+            404 | 405 => (ApiState::NotKubernetes, format!("{server} does not have it ({code}): {message}")),
+            429 => (ApiState::Failing, format!("{server} has had too many requests (429)")),
+            _ => {
+                (ApiState::Failing, format!("{server} answers with an error of its own ({code}): {message}"))
+            }
+        };
+        Self { state, code: Some(code), words }
+    }
+
+    /// The resource version that was to be continued from is too old.
+    pub(super) fn is_gone(&self) -> bool {
+        self.code == Some(410)
+    }
+
+    /// What it means for a part of the snapshot; none where it is not about that part.
+    pub(super) fn missing(&self, part: Part, name: &str) -> Option<Missing> {
+        let (lack, reason) = match self.code {
+            Some(403) => (Lack::Forbidden, format!("{name}: {}", forbidden(&self.words))),
+            Some(404) => (Lack::Absent, format!("{name}: the cluster does not have it")),
+            Some(401) | None if self.state != ApiState::NotKubernetes => return None,
+            _ => (Lack::Failing, format!("{name}: {}", self.words)),
+        };
+        Some(Missing { part, lack, reason: reason.into() })
+    }
+}
+
+/// `nodes is forbidden: User "a" cannot list …`: the resource is said already.
+fn forbidden(words: &str) -> String {
+    let rest = words.split_once("is forbidden: ").map_or(words, |(_, rest)| rest);
+    format!("forbidden: {rest}")
+}
+
+/// Whatever a helper for credentials has printed may be a secret, but for its complaints.
+fn credentials(error: &kube::client::AuthError) -> String {
+    use kube::client::AuthError;
+    match error {
+        AuthError::AuthExecRun { status, out, cmd } => {
+            let said = String::from_utf8_lossy(&out.stderr);
+            let said =
+                said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
+            let program = cmd.split_whitespace().next().unwrap_or_default().trim_matches('"');
+            format!("the kubeconfig's helper {program} has ended with {status}: {said}")
+        }
+        AuthError::AuthExecStart(why) => {
+            format!("the kubeconfig's helper for credentials does not start: {why}")
+        }
+        AuthError::AuthExecParse(_) => {
+            "the kubeconfig's helper for credentials prints no credentials".to_owned()
+        }
+        other => format!("the credentials of the kubeconfig can't be used: {other}"),
+    }
+}
+
+/// There was no answer. The reason is the innermost error that is known.
+fn transport(error: &kube::Error, server: &str) -> Fault {
+    let mut cause = error.source();
+    let mut last = error.to_string();
+    while let Some(error) = cause {
+        last = error.to_string();
+        if let Some(auth) = error.downcast_ref::<kube::client::AuthError>() {
+            return Fault::new(ApiState::BadConfig, credentials(auth));
+        }
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            return Fault::new(ApiState::Tls, format!("no secure connection to {server}: {tls}"));
+        }
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            // rustls' own errors are wrapped in those of input and output.
+            if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                return Fault::new(ApiState::Tls, format!("no secure connection to {server}: {tls}"));
+            }
+            if let Some(fault) = of_io(io, server) {
+                return fault;
+            }
+        }
+        if last.starts_with("dns error") || last.contains("failed to lookup address") {
+            return Fault::new(
+                ApiState::NotResolved,
+                format!("the name of {server} has no address here: check the DNS"),
+            );
+        }
+        cause = error.source();
+    }
+    Fault::new(ApiState::Unreachable, format!("{server} can't be asked: {last}"))
+}
+
+fn of_io(io: &std::io::Error, server: &str) -> Option<Fault> {
+    let (state, words) = match io.kind() {
+        ErrorKind::ConnectionRefused => {
+            (ApiState::Unreachable, format!("nothing listens at {server}: the API server is down"))
+        }
+        ErrorKind::TimedOut | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
+            (ApiState::Unreachable, format!("{server} can't be reached from here ({io}): check the network"))
+        }
+        ErrorKind::ConnectionReset
+        | ErrorKind::BrokenPipe
+        | ErrorKind::UnexpectedEof
+        | ErrorKind::ConnectionAborted => {
+            (ApiState::Unreachable, format!("{server} cut the connection off ({io})"))
+        }
+        _ => return None,
+    };
+    Some(Fault::new(state, words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_told_apart() {
+        let of = |code, message| Fault::status(code, message, "https://a:1");
+        assert_eq!(of(401, "Unauthorized").state, ApiState::Unauthorized);
+        assert_eq!(of(503, "x").state, ApiState::Failing);
+        assert!(of(410, "too old resource version").is_gone());
+        let refused = of(403, r#"nodes is forbidden: User "nobody" cannot list resource "nodes""#);
+        let missing = refused.missing(Part::Nodes, "nodes").unwrap();
+        assert_eq!(missing.lack, Lack::Forbidden);
+        assert_eq!(
+            missing.reason.as_str(),
+            r#"nodes: forbidden: User "nobody" cannot list resource "nodes""#
+        );
+        assert_eq!(of(404, "").missing(Part::Usage, "usage").unwrap().lack, Lack::Absent);
+        assert_eq!(of(401, "").missing(Part::Nodes, "nodes"), None, "that is about the whole server");
+        assert_eq!(Fault::silent("a", 2).missing(Part::Nodes, "nodes"), None);
+    }
+}

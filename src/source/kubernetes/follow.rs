@@ -1,0 +1,230 @@
+//! One kind of object, listed once and then watched: after a watch has ended, for whatever reason, it goes on where it was, and only
+//! where the server has forgotten that point (410) it is listed anew.
+
+use std::time::Duration;
+
+use futures_util::TryStreamExt as _;
+use kube::core::WatchEvent;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
+
+use crate::clock::Clock;
+use crate::event::cluster::Part;
+use crate::source::builder::pause;
+
+use super::access::{Access, PATIENCE};
+use super::fault::Fault;
+use super::object::{List, Object};
+use super::world::News;
+
+/// Objects a page: a page of nodes is about 2 MB.
+const PAGE: usize = 500;
+/// After so many seconds a server is asked to end a watch, so that one that is dead in some unforeseen way does not last.
+const LONGEST_WATCH: u32 = 290;
+/// How long a page of a list may take.
+const LIST_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Stands in a path for the namespace that the kubeconfig says.
+pub(super) const NAMESPACE: &str = "{namespace}";
+
+/// The way to a cluster while it answers; none while it does not.
+pub(super) type Gate = watch::Receiver<Option<Access>>;
+
+/// What is watched.
+#[derive(Debug, Clone)]
+pub(super) struct Query {
+    pub(super) part: Part,
+    /// `/api/v1/nodes`.
+    pub(super) path: String,
+    /// Selectors, as a query: `labelSelector=app%3Da`; may be empty.
+    pub(super) selectors: String,
+}
+
+impl Query {
+    pub(super) fn new(part: Part, path: String, selectors: &[(&str, &str)]) -> Self {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(selectors.iter().filter(|(_, value)| !value.is_empty()));
+        Self { part, path, selectors: query.finish() }
+    }
+
+    fn with(&self, access: &Access, more: &str) -> String {
+        let and = if self.selectors.is_empty() { "" } else { "&" };
+        format!("{}?{}{and}{more}", self.path.replace(NAMESPACE, &access.namespace), self.selectors)
+    }
+}
+
+/// A change in what there is, by key.
+#[derive(Debug)]
+pub(super) enum Change<T> {
+    /// This is all there is.
+    All(Vec<(String, T)>),
+    /// This one is new, or has changed.
+    Put(String, T),
+    /// This one is no more.
+    Gone(String),
+}
+
+/// Where the objects of a watch go.
+pub(super) struct Sink<R, T> {
+    /// What is kept of an object.
+    pub(super) keep: fn(&R, Option<u16>) -> T,
+    /// What `keep` is told beside it: the port that matters.
+    pub(super) port: Option<u16>,
+    /// How it is told.
+    pub(super) news: fn(Change<T>) -> News,
+    pub(super) tx: mpsc::Sender<News>,
+}
+
+impl<R: Object, T> Sink<R, T> {
+    fn pair(&self, raw: &R) -> (String, T) {
+        let meta = raw.meta();
+        (format!("{}/{}", meta.namespace, meta.name), (self.keep)(raw, self.port))
+    }
+
+    /// Whether anybody listens still.
+    async fn tell(&self, change: Change<T>) -> bool {
+        self.tx.send((self.news)(change)).await.is_ok()
+    }
+}
+
+/// Follows the objects of a query while the cluster answers. Ends when nobody listens.
+pub(super) async fn follow<R: Object, T>(query: Query, mut gate: Gate, clock: Clock, sink: Sink<R, T>) {
+    let mut from: Option<String> = None;
+    let mut failures = 0;
+    loop {
+        let Ok(access) = gate.wait_for(Option::is_some).await.map(|access| access.clone()) else { return };
+        let Some(access) = access else { continue };
+        let fault = tokio::select! {
+            ended = session(&query, &access, &mut from, &sink, &mut failures) => match ended {
+                Some(fault) => fault,
+                None => return,
+            },
+            lost = gate.wait_for(Option::is_none) => match lost {
+                Ok(_) => continue,
+                Err(_) => return,
+            },
+        };
+        failures += 1;
+        if failures > 1 || fault.is_gone() {
+            from = None;
+        }
+        if let Some(missing) = fault.missing(query.part, part_name(query.part))
+            && sink.tx.send(News::Missing(missing)).await.is_err()
+        {
+            return;
+        }
+        // What can't be asked at all may be asked again at once when it is back.
+        let _ = timeout(pause(failures, &clock), gate.wait_for(Option::is_none)).await;
+    }
+}
+
+/// One connection after the other, up to a fault; none where nobody listens any more.
+async fn session<R: Object, T>(
+    query: &Query,
+    access: &Access,
+    from: &mut Option<String>,
+    sink: &Sink<R, T>,
+    failures: &mut u32,
+) -> Option<Fault> {
+    loop {
+        let version = match from.clone() {
+            Some(version) => version,
+            None => match list(query, access).await {
+                Err(fault) => return Some(fault),
+                Ok((items, version)) => {
+                    let all = items.iter().map(|raw| sink.pair(raw)).collect();
+                    if !sink.tell(Change::All(all)).await {
+                        return None;
+                    }
+                    *from = Some(version.clone());
+                    version
+                }
+            },
+        };
+        match follow_from(query, access, version, from, sink, failures).await {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(fault) if fault.is_gone() => *from = None,
+            Err(fault) => return Some(fault),
+        }
+    }
+}
+
+/// All objects, page by page, and where a watch goes on from.
+async fn list<R: Object>(query: &Query, access: &Access) -> Result<(Vec<R>, String), Fault> {
+    let mut items = Vec::new();
+    let mut page = format!("limit={PAGE}");
+    loop {
+        let list: List<R> = access.get(&query.with(access, &page), LIST_PATIENCE).await?;
+        items.extend(list.items);
+        if list.metadata.next.is_empty() {
+            return Ok((items, list.metadata.resource_version));
+        }
+        let next: String = url::form_urlencoded::byte_serialize(list.metadata.next.as_bytes()).collect();
+        page = format!("limit={PAGE}&continue={next}");
+    }
+}
+
+/// One watch, up to its end. False: nobody listens any more.
+async fn follow_from<R: Object, T>(
+    query: &Query,
+    access: &Access,
+    version: String,
+    from: &mut Option<String>,
+    sink: &Sink<R, T>,
+    failures: &mut u32,
+) -> Result<bool, Fault> {
+    let words =
+        format!("watch=1&allowWatchBookmarks=true&timeoutSeconds={LONGEST_WATCH}&resourceVersion={version}");
+    let request = http::Request::get(query.with(access, &words)).body(Vec::new());
+    let request = request.map_err(|error| Fault::of(&kube::Error::HttpError(error), &access.server))?;
+    let opened = match timeout(PATIENCE, access.client().request_events::<R>(request)).await {
+        Ok(opened) => opened.map_err(|error| Fault::of(&error, &access.server))?,
+        Err(_) => return Err(access.no_answer(PATIENCE).await),
+    };
+    let mut stream = std::pin::pin!(opened);
+    let mut heard = false;
+    while let Some(event) = stream.try_next().await.map_err(|error| Fault::of(&error, &access.server))? {
+        heard = true;
+        *failures = 0;
+        let change = match event {
+            WatchEvent::Added(raw) | WatchEvent::Modified(raw) => {
+                *from = Some(raw.meta().resource_version.clone());
+                let (key, kept) = sink.pair(&raw);
+                Change::Put(key, kept)
+            }
+            WatchEvent::Deleted(raw) => {
+                *from = Some(raw.meta().resource_version.clone());
+                Change::Gone(sink.pair(&raw).0)
+            }
+            WatchEvent::Bookmark(mark) => {
+                *from = Some(mark.metadata.resource_version);
+                continue;
+            }
+            WatchEvent::Error(status) => return Err(Fault::of(&kube::Error::Api(status), &access.server)),
+        };
+        if !sink.tell(change).await {
+            return Ok(false);
+        }
+    }
+    if !heard {
+        // A proxy that ends every watch at once must not be asked as fast as it can.
+        sleep(Duration::from_secs(1)).await;
+    }
+    Ok(true)
+}
+
+/// A part, as a reason begins with it.
+pub(super) fn part_name(part: Part) -> &'static str {
+    match part {
+        Part::Nodes => "nodes",
+        Part::Usage => "usage",
+        Part::Requests => "requests",
+        Part::NodeEvents => "events of nodes",
+        Part::PodEvents => "events of pods",
+        Part::RegistryPods => "pods of the registry",
+        Part::Service => "service",
+        Part::Endpoints => "endpoints",
+        Part::BuilderPods => "pods of the builder",
+    }
+}

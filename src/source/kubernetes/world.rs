@@ -1,0 +1,356 @@
+//! Puts together what the watches and questions have told, and makes snapshots of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::event::cluster::{
+    ApiState, ClusterNode, ClusterSnapshot, Happening, Lack, Missing, Part, Pod, RegistryService,
+};
+use crate::event::{Text, Time};
+
+use super::fault::Fault;
+use super::follow::Change;
+use super::node::time;
+use super::service::{EndpointFacts, Seen, ServiceFacts};
+use super::{Settings, object, service};
+
+/// How long a warning is shown.
+const RECENT: Duration = Duration::from_secs(3600);
+/// Warnings that are kept, and those that are told of one node or pod.
+const MOST_WARNINGS: usize = 2_000;
+const MOST_SHOWN: usize = 10;
+
+/// What is told by the tasks that ask.
+#[derive(Debug)]
+pub(super) enum News {
+    /// The API server has answered.
+    Up(Answer),
+    /// It can't be asked.
+    Down(Fault),
+    Nodes(Change<ClusterNode>),
+    RegistryPods(Change<Pod>),
+    BuilderPods(Change<Pod>),
+    Service(Change<ServiceFacts>),
+    Endpoints(Change<EndpointFacts>),
+    NodeEvents(Change<Warned>),
+    PodEvents(Change<Warned>),
+    /// CPU in thousandths and memory in bytes that nodes use, by name.
+    Usage(BTreeMap<Text, (u64, u64)>),
+    /// What the pods of nodes have requested, by the node's name.
+    Requests(BTreeMap<Text, Requested>),
+    /// A part can't be seen.
+    Missing(Missing),
+}
+
+/// An answer of the API server to whether it is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) at: Time,
+    pub(super) took_us: u64,
+    pub(super) version: Text,
+    pub(super) context: Text,
+    pub(super) server: Text,
+    pub(super) namespace: String,
+}
+
+/// A warning about something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Warned {
+    /// Name of what it is about.
+    about: Text,
+    /// The warning.
+    what: Happening,
+}
+
+/// What the pods of a node have requested in sum.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Requested {
+    pub(super) millis: u64,
+    pub(super) bytes: u64,
+    pub(super) pods: u64,
+}
+
+/// Reads an event.
+pub(super) fn warned(raw: &object::Event) -> Warned {
+    let series = raw.series.as_ref();
+    let last = series.and_then(|series| time(series.last_observed_time.as_ref()));
+    let at = last.or_else(|| time(raw.last_timestamp.as_ref())).or_else(|| time(raw.event_time.as_ref()));
+    Warned {
+        about: Text::clean(&raw.involved_object.name),
+        what: Happening {
+            at,
+            reason: Text::clean(&raw.reason),
+            message: Text::clean(raw.message.trim()),
+            count: series.and_then(|series| series.count).or(raw.count).unwrap_or(1),
+        },
+    }
+}
+
+type Kept<T> = BTreeMap<String, T>;
+
+/// All that is known of the cluster.
+#[derive(Debug)]
+pub(super) struct World {
+    settings: Settings,
+    answer: Option<Answer>,
+    fault: Option<Fault>,
+    nodes: Kept<ClusterNode>,
+    registry_pods: Kept<Pod>,
+    builder_pods: Kept<Pod>,
+    services: Kept<ServiceFacts>,
+    endpoints: Kept<EndpointFacts>,
+    node_events: Kept<Warned>,
+    pod_events: Kept<Warned>,
+    usage: BTreeMap<Text, (u64, u64)>,
+    requests: BTreeMap<Text, Requested>,
+    missing: BTreeMap<Part, Missing>,
+    heard: BTreeSet<Part>,
+}
+
+impl World {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            answer: None,
+            fault: None,
+            nodes: Kept::new(),
+            registry_pods: Kept::new(),
+            builder_pods: Kept::new(),
+            services: Kept::new(),
+            endpoints: Kept::new(),
+            node_events: Kept::new(),
+            pod_events: Kept::new(),
+            usage: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            missing: BTreeMap::new(),
+            heard: BTreeSet::new(),
+        }
+    }
+
+    /// Takes news. Whether something is to be told at once: heartbeats and the like can wait for the next snapshot.
+    pub(super) fn take(&mut self, news: News) -> bool {
+        match news {
+            News::Up(answer) => {
+                let known = self.answer.as_ref();
+                let same = known
+                    .is_some_and(|known| known.version == answer.version && known.server == answer.server);
+                let was_down = self.fault.take().is_some();
+                self.answer = Some(answer);
+                !same || was_down
+            }
+            News::Down(fault) => {
+                let new = self.fault.as_ref() != Some(&fault);
+                self.fault = Some(fault);
+                new
+            }
+            News::Nodes(change) => {
+                let beside = |node: &ClusterNode| ClusterNode { heartbeat: None, ..node.clone() };
+                self.told(Part::Nodes, |world| put(&mut world.nodes, change, |a, b| beside(a) == beside(b)))
+            }
+            News::RegistryPods(change) => {
+                self.told(Part::RegistryPods, |world| put(&mut world.registry_pods, change, Pod::eq))
+            }
+            News::BuilderPods(change) => {
+                self.told(Part::BuilderPods, |world| put(&mut world.builder_pods, change, Pod::eq))
+            }
+            News::Service(change) => {
+                self.told(Part::Service, |world| put(&mut world.services, change, ServiceFacts::eq))
+            }
+            News::Endpoints(change) => {
+                self.told(Part::Endpoints, |world| put(&mut world.endpoints, change, EndpointFacts::eq))
+            }
+            News::NodeEvents(change) => {
+                self.told(Part::NodeEvents, |world| put_event(&mut world.node_events, change))
+            }
+            News::PodEvents(change) => {
+                self.told(Part::PodEvents, |world| put_event(&mut world.pod_events, change))
+            }
+            News::Usage(usage) => self.told(Part::Usage, |world| {
+                world.heard.insert(Part::Requests);
+                world.missing.remove(&Part::Requests);
+                std::mem::replace(&mut world.usage, usage).is_empty()
+            }),
+            News::Requests(requests) => {
+                self.told(Part::Requests, |world| std::mem::replace(&mut world.requests, requests).is_empty())
+            }
+            News::Missing(missing) => {
+                self.heard.insert(missing.part);
+                self.forget(missing.part);
+                let before = self.missing.insert(missing.part, missing.clone());
+                before != Some(missing)
+            }
+        }
+    }
+
+    /// A part was seen.
+    fn told(&mut self, part: Part, take: impl FnOnce(&mut Self) -> bool) -> bool {
+        let first = self.heard.insert(part);
+        let found = self.missing.remove(&part).is_some();
+        take(self) || first || found
+    }
+
+    /// What may not be seen any more is not shown as if it were still so.
+    fn forget(&mut self, part: Part) {
+        match part {
+            Part::Nodes => self.nodes.clear(),
+            Part::Usage => self.usage.clear(),
+            Part::Requests => self.requests.clear(),
+            Part::NodeEvents => self.node_events.clear(),
+            Part::PodEvents => self.pod_events.clear(),
+            Part::RegistryPods => self.registry_pods.clear(),
+            Part::Service => self.services.clear(),
+            Part::Endpoints => self.endpoints.clear(),
+            Part::BuilderPods => self.builder_pods.clear(),
+        }
+    }
+
+    /// Whether there is nothing more to wait for.
+    pub(super) fn is_whole(&self) -> bool {
+        self.fault.is_some() || self.settings.parts().iter().all(|part| self.heard.contains(part))
+    }
+
+    /// The cluster as it stands.
+    pub(super) fn snapshot(&self, now: Time) -> ClusterSnapshot {
+        let answer = self.answer.as_ref();
+        let (state, reason, hint) = self.state();
+        let text = |pick: fn(&Answer) -> &Text| answer.map(pick).cloned().unwrap_or_default();
+        let since = now.minus(RECENT);
+        ClusterSnapshot {
+            state,
+            reason: reason.into(),
+            hint: hint.into(),
+            context: answer.map_or_else(
+                || Text::clean(self.settings.context.as_deref().unwrap_or_default()),
+                |answer| answer.context.clone(),
+            ),
+            server: text(|answer| &answer.server),
+            version: answer.map(|answer| answer.version.clone()),
+            latency_us: answer.filter(|_| state.is_up()).map(|answer| answer.took_us),
+            answered: answer.map(|answer| answer.at),
+            nodes: self.nodes(since),
+            registry: self.registry(since),
+            builder_pods: pods(&self.builder_pods, &self.pod_events, since),
+            missing: self.missing.values().cloned().collect(),
+        }
+    }
+
+    fn state(&self) -> (ApiState, String, String) {
+        if let Some(fault) = &self.fault {
+            return (fault.state, fault.words.clone(), self.settings.remedy(fault.state));
+        }
+        if self.answer.is_none() {
+            return (ApiState::Unknown, String::new(), String::new());
+        }
+        let refused =
+            |part: &Part| self.missing.get(part).is_some_and(|missing| missing.lack == Lack::Forbidden);
+        let mut parts = self.settings.parts();
+        // That a cluster has no metrics is no reason to call the rest of it forbidden or not.
+        parts.retain(|part| *part != Part::Usage);
+        if parts.iter().all(refused) {
+            let reason = self
+                .missing
+                .get(&Part::Nodes)
+                .map(|missing| missing.reason.as_str().to_owned())
+                .unwrap_or_default();
+            return (ApiState::Forbidden, reason, self.settings.remedy(ApiState::Forbidden));
+        }
+        (ApiState::Ok, String::new(), String::new())
+    }
+
+    fn nodes(&self, since: Time) -> Vec<ClusterNode> {
+        let mut warnings = by_subject(&self.node_events, since);
+        let mut ours: BTreeMap<&Text, Vec<Text>> = BTreeMap::new();
+        for pod in self.registry_pods.values().chain(self.builder_pods.values()) {
+            if let Some(node) = &pod.node {
+                ours.entry(node).or_default().push(pod.name.clone());
+            }
+        }
+        let node = |node: &ClusterNode| {
+            let mut node = node.clone();
+            if let Some((millis, bytes)) = self.usage.get(&node.name) {
+                (node.cpu.used, node.memory.used) = (Some(*millis), Some(*bytes));
+            }
+            if let Some(requested) = self.requests.get(&node.name) {
+                (node.cpu.requested, node.memory.requested) = (Some(requested.millis), Some(requested.bytes));
+                node.pod_count = Some(requested.pods);
+            } else if !self.requests.is_empty() {
+                (node.cpu.requested, node.memory.requested, node.pod_count) = (Some(0), Some(0), Some(0));
+            }
+            node.pods = ours.remove(&node.name).unwrap_or_default();
+            node.warnings = warnings.remove(&node.name).unwrap_or_default();
+            node
+        };
+        self.nodes.values().map(node).collect()
+    }
+
+    fn registry(&self, since: Time) -> Option<RegistryService> {
+        let wanted = self.settings.registry.as_ref()?;
+        let namespace = self
+            .settings
+            .namespace
+            .as_deref()
+            .or(self.answer.as_ref().map(|answer| answer.namespace.as_str()));
+        let seen = |part: Part| self.heard.contains(&part) && !self.missing.contains_key(&part);
+        let parts = [Part::RegistryPods, Part::Service, Part::Endpoints];
+        let seen = Seen {
+            service: seen(Part::Service).then(|| self.services.values().next()),
+            endpoints: seen(Part::Endpoints).then(|| self.endpoints.values().next()),
+            pods: seen(Part::RegistryPods).then(|| pods(&self.registry_pods, &self.pod_events, since)),
+            missing: parts.iter().filter_map(|part| self.missing.get(part)).collect(),
+        };
+        Some(service::registry(wanted, namespace.unwrap_or_default(), &self.settings, seen))
+    }
+}
+
+/// Takes a change of what is kept. Whether anything is another than before.
+fn put<T>(kept: &mut Kept<T>, change: Change<T>, same: impl Fn(&T, &T) -> bool) -> bool {
+    match change {
+        Change::All(all) => {
+            let all: Kept<T> = all.into_iter().collect();
+            let alike = all.len() == kept.len()
+                && all.iter().all(|(key, new)| kept.get(key).is_some_and(|old| same(old, new)));
+            *kept = all;
+            !alike
+        }
+        Change::Put(key, new) => {
+            let alike = kept.get(&key).is_some_and(|old| same(old, &new));
+            kept.insert(key, new);
+            !alike
+        }
+        Change::Gone(key) => kept.remove(&key).is_some(),
+    }
+}
+
+/// The same for warnings, of which there may be any number. That one has run out is no news.
+fn put_event(kept: &mut Kept<Warned>, change: Change<Warned>) -> bool {
+    let gone = matches!(change, Change::Gone(_));
+    let news = put(kept, change, Warned::eq);
+    while kept.len() > MOST_WARNINGS {
+        let oldest = kept.iter().min_by_key(|(_, warned)| warned.what.at).map(|(key, _)| key.clone());
+        let Some(oldest) = oldest else { break };
+        kept.remove(&oldest);
+    }
+    news && !gone
+}
+
+fn pods(kept: &Kept<Pod>, events: &Kept<Warned>, since: Time) -> Vec<Pod> {
+    if kept.is_empty() {
+        return Vec::new();
+    }
+    let mut warnings = by_subject(events, since);
+    let pod = |pod: &Pod| Pod { warnings: warnings.remove(&pod.name).unwrap_or_default(), ..pod.clone() };
+    kept.values().map(pod).collect()
+}
+
+/// Warnings since then by what they are about, newest first.
+fn by_subject(events: &Kept<Warned>, since: Time) -> BTreeMap<Text, Vec<Happening>> {
+    let mut found: BTreeMap<Text, Vec<Happening>> = BTreeMap::new();
+    for warned in events.values().filter(|warned| warned.what.at.is_none_or(|at| at >= since)) {
+        found.entry(warned.about.clone()).or_default().push(warned.what.clone());
+    }
+    for happenings in found.values_mut() {
+        happenings.sort_by_key(|happening| std::cmp::Reverse(happening.at));
+        happenings.truncate(MOST_SHOWN);
+    }
+    found
+}
