@@ -12,7 +12,7 @@
 //!   its client go, and cancels the build.
 //! - **Before** buildx has written anything, a signal may be lost: see [`supervise`].
 
-mod args;
+pub(super) mod args;
 pub mod command;
 mod group;
 pub mod program;

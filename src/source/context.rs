@@ -20,6 +20,7 @@ mod content;
 mod glob;
 mod ignore;
 mod platform;
+pub mod request;
 mod select;
 mod sets;
 mod steps;
@@ -27,8 +28,7 @@ mod store;
 mod sum;
 mod tree;
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,63 +38,12 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::Clock;
 use crate::dockerfile::{self, Dockerfile, Instruction};
 use crate::event::fingerprint::{Completeness, ContextKind, Fingerprint, RULES};
-use crate::event::{Event, Mask, Platform, Stamped, Text};
+use crate::event::{Event, Mask, Stamped, Text};
 
+pub use request::{NoCache, Request};
 use sets::{Place, Sets};
 use steps::Maker;
 use sum::Secrets;
-
-/// Of which build a fingerprint is to be made. Values of arguments may be secret.
-#[derive(Clone, Default)]
-pub struct Request {
-    /// The Dockerfile.
-    pub dockerfile: PathBuf,
-    /// The build's context: a folder, an address, `-` for standard input.
-    pub context: String,
-    /// The named contexts of `--build-context`: a folder, or an address such as `docker-image://alpine`.
-    pub contexts: BTreeMap<String, String>,
-    /// What paths are relative to.
-    pub cwd: PathBuf,
-    /// The build arguments.
-    pub args: BTreeMap<String, String>,
-    /// The stage that is built; none: the last one.
-    pub target: Option<String>,
-    /// The platforms; empty: the builder's own.
-    pub platforms: Vec<Platform>,
-    /// The builder's own platform, where it is known.
-    pub build_platform: Option<Platform>,
-    /// For which stages the cache is not used.
-    pub no_cache: NoCache,
-    /// Options of the build that count for each `RUN`, by name: `add-host`, `ulimit`, `shm-size`, `network`, …
-    pub run_options: Vec<(String, String)>,
-    /// Values that are masked wherever they stand, beside those of variables whose names say that they are secrets.
-    pub secrets: Vec<String>,
-    /// The folder for hashes of earlier times, `…/.cache/layertop`; none: nothing is kept.
-    pub cache: Option<PathBuf>,
-}
-
-/// Secrets stand among the arguments.
-impl fmt::Debug for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request").field("dockerfile", &self.dockerfile).finish_non_exhaustive()
-    }
-}
-
-/// `--no-cache` and `--no-cache-filter`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NoCache {
-    /// For all stages.
-    pub all: bool,
-    /// For stages of these names.
-    pub stages: Vec<String>,
-}
-
-impl NoCache {
-    fn holds(&self, stage: Option<&str>) -> bool {
-        let named = |stage: &str| self.stages.iter().any(|name| name.eq_ignore_ascii_case(stage));
-        self.all || stage.is_some_and(named)
-    }
-}
 
 /// The flags of a `COPY` or `ADD` that count.
 struct Options {
@@ -163,7 +112,7 @@ pub fn fingerprint(request: &Request, cancel: &AtomicBool, clock: Clock) -> Fing
         maker.platform(Some(platform));
     }
     let Maker { sets, variables, stages, keyed, .. } = maker;
-    let (contexts, sets, unread, unread_total, work) = sets.finish();
+    let (contexts, sets, unread, unread_total, work) = sets.finish(&secrets.mask);
     let complete = sets.iter().all(|set| set.complete) && unread_total == 0;
     let cancelled = cancel.load(Ordering::Relaxed);
     let (state, reason) = match (cancelled, complete) {

@@ -41,6 +41,11 @@ impl Engine {
         Some(Self { registry, _lock: lock })
     }
 
+    /// The base image of the examples.
+    fn base(&self) -> String {
+        format!("{}/base/miniconda3:latest", self.registry)
+    }
+
     /// Builds; gives each vertex with whether it was cached.
     fn build(project: &Project, output: &str) -> BTreeMap<String, bool> {
         let request = &project.request;
@@ -241,161 +246,82 @@ fn files_count_as_the_engine_counts_them() {
             }),
             ("what is ignored", folder, &|p| p.write(".dockerignore", "**/*.log\nsrc/secret\nsrc/a2\n")),
             ("how it is ignored", &[], &|p| {
-                p.write(".dockerignore", "# c\n**/*.log\nsrc/secret*\n!src/secrets\n/src/a2/\n")
+                p.write(".dockerignore", "# c\n**/*.log\nsrc/secret*\n!src/secrets\n/src/a2/\n");
             }),
             ("the Dockerfile's own", folder, &|p| p.write("Dockerfile.dockerignore", "src/sub\n")),
         ],
     );
 }
 
+/// A Dockerfile of one stage, and how it becomes another one.
+struct Stage {
+    head: String,
+}
+
+impl Stage {
+    fn new(from: &str) -> Self {
+        Self { head: format!("ARG GLOBAL=1\nFROM {from}\nENV MARK={}\n", marker()) }
+    }
+
+    fn project(&self, body: &str, files: &[(&str, &str)]) -> Project {
+        Project::new(&format!("{}{body}\n", self.head), files)
+    }
+
+    fn is(&self, body: &str) -> impl Fn(&mut Project) + use<> {
+        let text = format!("{}{body}\n", self.head);
+        move |project| project.write("Dockerfile", &text)
+    }
+}
+
 #[test]
-fn instructions_count_as_the_engine_counts_them() {
+fn commands_count_as_the_engine_counts_them() {
     let Some(engine) = Engine::get() else { return };
-    let (base, mark) = (format!("{}/base/miniconda3:latest", engine.registry), marker());
-    let text = |run: &str, copy: &str, mounts: &str| {
-        format!(
-            "# syntax is the engine's own\nARG GLOBAL=1\nFROM {base} AS run\nENV MARK={mark}\n{run}\nFROM scratch AS copy\n{copy}\n\
-             FROM {base} AS mounts\nENV MARK={mark}\n{mounts}\nFROM {base} AS all\n\
-             RUN --mount=from=run,target=/1 --mount=from=copy,target=/2 --mount=from=mounts,target=/3 true\n"
-        )
-    };
+    let stage = Stage::new(&engine.base());
     let run = "ARG USED=1\nARG UNUSED=1\nARG GLOBAL\nRUN echo $USED";
-    let copy = "COPY x src /d/";
-    let mounts = "RUN --mount=type=cache,target=/c --mount=type=secret,id=s --mount=type=bind,source=src,target=/s true";
-    let content = format!("x {mark}");
-    let mut project =
-        Project::new(&text(run, copy, mounts), &[("x", &content), ("src/a", &content), ("y", "y")]);
+    let mut project = stage.project(run, &[]);
     // The base image is a step of its own.
-    let ran = &["run 2"][..];
-    let copied = &["copy 1"][..];
-    let mounted = &["mounts 2"][..];
-    let file = |r: &str, c: &str, m: &str| {
-        let text = text(r, c, m);
-        move |p: &mut Project| p.write("Dockerfile", &text)
-    };
+    let ran = &["2"][..];
     let arg = |name: &'static str, value: &'static str| {
         move |p: &mut Project| drop(p.request.args.insert(name.to_owned(), value.to_owned()))
     };
-    let swapped = run.replace("ARG USED=1\nARG UNUSED=1", "ARG UNUSED=1\nARG USED=1");
-    let heredoc = |name: &str, line: &str| format!("RUN <<{name}\necho 1\n{line}\n{name}");
-    let mount = |words: &str| format!("RUN {words} --mount=type=bind,source=src,target=/s true");
+    let heredoc = |name: &str, line: &str| stage.is(&format!("RUN <<{name}\necho 1\n{line}\n{name}"));
+    let shell = |shell: &str| stage.is(&format!("SHELL [\"/bin/sh\", \"{shell}\"]\n{run}"));
     agree(
         &mut project,
         &[
             ("nothing", &[], &|_| {}),
-            ("a comment", &[], &file(&format!("# comment\n{run}"), copy, mounts)),
+            ("a comment", &[], &stage.is(&format!("# comment\n{run}"))),
             ("an argument that is used", ran, &arg("USED", "2")),
             ("one that is not", ran, &arg("UNUSED", "2")),
             ("one of before the first stage", ran, &arg("GLOBAL", "2")),
             ("one that is not declared", &[], &arg("OTHER", "2")),
-            ("the default of one that is given", &[], &file(&run.replace("USED=1", "USED=7"), copy, mounts)),
-            ("order of variables", ran, &file(&swapped, copy, mounts)),
-            ("back", &[], &file(run, copy, mounts)),
-            ("white space", ran, &file(&run.replace("echo ", "echo  "), copy, mounts)),
-            ("a continued line", &[], &file(&run.replace("echo ", "echo \\\n "), copy, mounts)),
-            ("ENV", ran, &file(&format!("ENV A=1\n{run}"), copy, mounts)),
+            ("the default of one that is given", &[], &stage.is(&run.replace("USED=1", "USED=7"))),
             (
-                "ENV behind",
-                &[],
-                &file(&format!("{run}\nENV A=1\nUSER nobody\nLABEL a=b\nCMD true"), copy, mounts),
+                "order of variables",
+                ran,
+                &stage.is(&run.replace("ARG USED=1\nARG UNUSED=1", "ARG UNUSED=1\nARG USED=1")),
             ),
-            ("the shell, as it is", &[], &file(&format!("SHELL [\"/bin/sh\", \"-c\"]\n{run}"), copy, mounts)),
-            ("another shell", ran, &file(&format!("SHELL [\"/bin/sh\", \"-ec\"]\n{run}"), copy, mounts)),
-            ("the same in words", ran, &file("RUN [\"/bin/sh\", \"-c\", \"echo 5\"]", copy, mounts)),
-            ("and by the shell", &[], &file("RUN echo 5", copy, mounts)),
-            ("a user", ran, &file("USER 0:0\nRUN echo 5", copy, mounts)),
-            ("a heredoc", ran, &file(&heredoc("EOF", "echo 2"), copy, mounts)),
-            ("its name", &[], &file(&heredoc("END", "echo 2"), copy, mounts)),
-            ("its end", ran, &file(&heredoc("END", "echo 3"), copy, mounts)),
-            ("network", ran, &file("RUN --network=none echo 3", copy, mounts)),
-            ("network as usual", ran, &file("RUN --network=default echo 3 4", copy, mounts)),
-            ("network unsaid", &[], &file("RUN echo 3 4", copy, mounts)),
-            ("order of sources", copied, &file("RUN echo 3 4", "COPY src x /d/", mounts)),
-            ("the same by another path", &[], &file("RUN echo 3 4", "COPY ./src/ /x   /d/", mounts)),
-            ("destination", copied, &file("RUN echo 3 4", "COPY src x /e/", mounts)),
-            (
-                "relative to the folder",
-                &["copy 2"],
-                &file("RUN echo 3 4", "WORKDIR /w\nCOPY src x e/", mounts),
-            ),
-            ("owner", copied, &file("RUN echo 3 4", "COPY --chown=0:0 src x /e/", mounts)),
-            ("mode", copied, &file("RUN echo 3 4", "COPY --chmod=755 src x /e/", mounts)),
-            (
-                "a link with a mode is none",
-                &[],
-                &file("RUN echo 3 4", "COPY --link --chmod=755 src x /e/", mounts),
-            ),
-            (
-                "a heredoc to copy",
-                copied,
-                &file("RUN echo 3 4", &format!("COPY <<X /h\n{mark} hello\nX"), mounts),
-            ),
-            (
-                "its content",
-                copied,
-                &file("RUN echo 3 4", &format!("COPY <<X /h\n{mark} hello you\nX"), mounts),
-            ),
-            (
-                "a variable in it",
-                copied,
-                &file("RUN echo 3 4", &format!("ENV V=1\nCOPY <<X /h\n{mark} hello $V\nX"), mounts),
-            ),
-            (
-                "its value",
-                copied,
-                &file("RUN echo 3 4", &format!("ENV V=2\nCOPY <<X /h\n{mark} hello $V\nX"), mounts),
-            ),
-            (
-                "its file's name",
-                copied,
-                &file("RUN echo 3 4", &format!("ENV V=2\nCOPY <<Y /h\n{mark} hello $V\nY"), mounts),
-            ),
-            ("ADD", copied, &file("RUN echo 3 4", "ADD x /e/", mounts)),
-            ("what is mounted", mounted, &|p| p.write("src/b", &content)),
-            ("what is not", &[], &|p| p.write("y", &content)),
-            (
-                "the secret's id",
-                mounted,
-                &file(
-                    "RUN echo 3 4",
-                    "ADD x /e/",
-                    &mount("--mount=type=cache,target=/c --mount=type=secret,id=t,target=/run/secrets/s"),
-                ),
-            ),
-            (
-                "the cache's id",
-                mounted,
-                &file(
-                    "RUN echo 3 4",
-                    "ADD x /e/",
-                    &mount(
-                        "--mount=type=cache,id=k,target=/c --mount=type=secret,id=t,target=/run/secrets/s",
-                    ),
-                ),
-            ),
-            (
-                "how it is shared",
-                &[],
-                &file(
-                    "RUN echo 3 4",
-                    "ADD x /e/",
-                    &mount(
-                        "--mount=type=cache,id=k,target=/c,sharing=locked --mount=type=secret,id=t,target=/run/secrets/s",
-                    ),
-                ),
-            ),
-            (
-                "order of mounts",
-                &[],
-                &file(
-                    "RUN echo 3 4",
-                    "ADD x /e/",
-                    &mount(
-                        "--mount=type=secret,id=t,target=/run/secrets/s --mount=type=cache,id=k,target=/c",
-                    ),
-                ),
-            ),
-            ("a host", &["mounts 2", "run 2"], &|p| {
+            ("back", &[], &stage.is(run)),
+            ("set again, which puts it last", ran, &stage.is(&run.replace("RUN", "ENV USED=3\nRUN"))),
+            ("white space", ran, &stage.is(&run.replace("echo ", "echo  "))),
+            ("a continued line", &[], &stage.is(&run.replace("echo ", "echo \\\n "))),
+            ("ENV", ran, &stage.is(&format!("ENV A=1\n{run}"))),
+            ("ENV behind", &[], &stage.is(&format!("{run}\nENV A=1\nUSER nobody\nLABEL a=b\nCMD true"))),
+            ("the shell, as it is", &[], &shell("-c")),
+            ("another shell", ran, &shell("-ec")),
+            ("words", ran, &stage.is("RUN [\"/bin/sh\", \"-c\", \"echo 5\"]")),
+            ("the same by the shell", &[], &stage.is("RUN echo 5")),
+            ("a user", ran, &stage.is("USER 0:0\nRUN echo 5")),
+            ("a folder", &["3"], &stage.is("WORKDIR /w\nRUN echo 5")),
+            ("a heredoc", ran, &heredoc("EOF", "echo 2")),
+            ("its name", &[], &heredoc("END", "echo 2")),
+            ("its end", ran, &heredoc("END", "echo 3")),
+            ("several", ran, &stage.is("RUN cat <<A <<B\n1\nA\n2\nB")),
+            ("what is in one of them", ran, &stage.is("RUN cat <<A <<B\n1\nA\n3\nB")),
+            ("network", ran, &stage.is("RUN --network=none echo 3")),
+            ("network as usual", ran, &stage.is("RUN --network=default echo 3 4")),
+            ("network unsaid", &[], &stage.is("RUN echo 3 4")),
+            ("a host", ran, &|p| {
                 p.request.run_options = vec![("add-host".to_owned(), "a:1.2.3.4".to_owned())];
             }),
         ],
@@ -403,9 +329,87 @@ fn instructions_count_as_the_engine_counts_them() {
 }
 
 #[test]
+fn copies_count_as_the_engine_counts_them() {
+    let Some(_engine) = Engine::get() else { return };
+    let (stage, mark) = (Stage::new("scratch"), marker());
+    let content = format!("x {mark}");
+    let mut project = stage.project("COPY x src /d/", &[("x", &content), ("src/a", &content)]);
+    let copied = &["1"][..];
+    let heredoc = |name: &str, value: &str, text: &str| {
+        stage.is(&format!("ENV V={value}\nCOPY <<{name} /h\n{mark} {text}\n{name}"))
+    };
+    agree(
+        &mut project,
+        &[
+            ("order of sources", copied, &stage.is("COPY src x /d/")),
+            ("the same by another path", &[], &stage.is("COPY ./src/ /x   /d/")),
+            ("a variable for it", &[], &stage.is("ENV S=src\nCOPY $S ${N:-x} /d/")),
+            ("in words", &[], &stage.is("COPY [\"src\", \"x\", \"/d/\"]")),
+            ("destination", copied, &stage.is("COPY src x /e/")),
+            ("relative to the folder", &["2"], &stage.is("WORKDIR /w\nCOPY src x e/")),
+            ("the same from the root", &[], &stage.is("WORKDIR /w\nCOPY src x /w/e/")),
+            ("owner", copied, &stage.is("COPY --chown=0:0 src x /e/")),
+            ("mode", copied, &stage.is("COPY --chmod=755 src x /e/")),
+            ("a link with a mode is none", &[], &stage.is("COPY --link --chmod=755 src x /e/")),
+            ("a heredoc", copied, &heredoc("X", "1", "hello")),
+            ("its content", copied, &heredoc("X", "1", "hello you")),
+            ("a variable that is not in it", &[], &heredoc("X", "2", "hello you")),
+            ("a variable in it", copied, &heredoc("X", "2", "hello $V")),
+            ("its value", copied, &heredoc("X", "3", "hello $V")),
+            ("its file's name", copied, &heredoc("Y", "3", "hello $V")),
+            ("ADD", copied, &stage.is("ADD x /e/")),
+            ("COPY instead, with what is in it", copied, &stage.is("COPY x /e/")),
+        ],
+    );
+}
+
+#[test]
+fn mounts_count_as_the_engine_counts_them() {
+    let Some(engine) = Engine::get() else { return };
+    let (stage, mark) = (Stage::new(&engine.base()), marker());
+    let run = |mounts: &str| format!("RUN {mounts} --mount=type=bind,source=src,target=/s true");
+    let first = run("--mount=type=cache,target=/c --mount=type=secret,id=s");
+    let mut project = stage.project(&first, &[("src/a", &mark), ("y", "y")]);
+    let mounted = &["stage-0 2"][..];
+    let is = |mounts: &str| stage.is(&run(mounts));
+    agree(
+        &mut project,
+        &[
+            ("what is mounted", mounted, &|p| p.write("src/b", &mark)),
+            ("what is not", &[], &|p| p.write("y", &mark)),
+            (
+                "a secret's id",
+                mounted,
+                &is("--mount=type=cache,target=/c --mount=type=secret,id=t,target=/x"),
+            ),
+            (
+                "a cache's id",
+                mounted,
+                &is("--mount=type=cache,id=k,target=/c --mount=type=secret,id=t,target=/x"),
+            ),
+            (
+                "how it is shared",
+                &[],
+                &is("--mount=type=cache,id=k,target=/c,sharing=locked --mount=type=secret,id=t,target=/x"),
+            ),
+            ("order", &[], &is("--mount=type=secret,id=t,target=/x --mount=type=cache,id=k,target=/c")),
+            (
+                "where it is",
+                mounted,
+                &is("--mount=type=secret,id=t,target=/x --mount=type=cache,id=k,target=/d"),
+            ),
+            ("the whole context", mounted, &stage.is("RUN --mount=target=/s true")),
+            ("a file of it", mounted, &|p| p.write("y", "y")),
+            ("one file", mounted, &stage.is("RUN --mount=target=/s,source=y true")),
+            ("another file", &[], &|p| p.write("src/b", "y")),
+        ],
+    );
+}
+
+#[test]
 fn platforms_and_stages_are_known_as_the_engine_names_them() {
     let Some(engine) = Engine::get() else { return };
-    let (base, mark) = (format!("{}/base/miniconda3:latest", engine.registry), marker());
+    let (base, mark) = (engine.base(), marker());
     let text = format!(
         "FROM --platform=$BUILDPLATFORM {base} AS tools\nARG TOOL=1\nRUN echo {mark} > /m\nARG TARGETARCH\nRUN echo $TARGETARCH\n\
          FROM {base}\nWORKDIR /\nWORKDIR /w\nCOPY --from=tools /m h\nARG TARGETPLATFORM\nARG TARGETOS=x\nCOPY $TARGETPLATFORM/a ./$TARGETOS/\n\

@@ -75,16 +75,14 @@ fn folders_and_files_that_are_forbidden() {
     project.mode("src/no", 0o000);
     project.mode("src/shut", 0o000);
     let made = project.print();
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        assert_eq!(unread(&made), [("src/no", "permission denied"), ("src/shut", "permission denied")]);
-        assert_eq!(made.state, Completeness::Partial);
-        assert_eq!(step(&made, "COPY src").gaps, [Gap::Files]);
-        assert_eq!(made.unread_total, 2);
-    } else {
+    if rustix::process::geteuid().is_root() {
         println!("skipped in part: root may read everything");
         assert_eq!(step(&made, "COPY gone").gaps, [Gap::NoFiles]);
         assert_eq!(step(&made, "COPY *.none").gaps, [Gap::NoFiles]);
+    } else {
+        assert_eq!(unread(&made), [("src/no", "permission denied"), ("src/shut", "permission denied")]);
+        assert_eq!((made.state, made.unread_total), (Completeness::Partial, 2));
+        assert_eq!(step(&made, "COPY src").gaps, [Gap::Files]);
     }
     assert_eq!(step(&made, "COPY a[").gaps, [Gap::Unreadable]);
     assert!(step(&made, "COPY fine").complete);

@@ -70,7 +70,7 @@ const LETTERS: [(char, &str); 8] = [
 
 /// One thing that the command line says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Item {
+pub(in crate::source) enum Item {
     /// An option: its long name, its value, and the words that it was written with.
     Option { name: String, value: Option<String>, words: Vec<String> },
     /// What is no option: the build context.
@@ -79,7 +79,7 @@ pub(super) enum Item {
 
 /// Takes a command line apart. An option that is not known here takes the word behind it as its value, unless that is
 /// an option too, since most of buildx's do; `--name=value` leaves no doubt.
-pub(super) fn parse(words: &[String]) -> Vec<Item> {
+pub(in crate::source) fn parse(words: &[String]) -> Vec<Item> {
     let mut items = Vec::new();
     let mut rest = words.iter();
     while let Some(word) = rest.next() {

@@ -9,7 +9,7 @@ use super::glob::{self, Malformed};
 /// Patterns, in their order.
 #[derive(Debug, Default)]
 pub(super) struct Patterns {
-    patterns: Vec<Pattern>,
+    all: Vec<Pattern>,
     /// Whether there is a `!`.
     exceptions: bool,
     /// Whether all `!` are plain paths, so that a folder tells by its path whether there may be one of them in it.
@@ -69,7 +69,7 @@ pub(super) fn clean(path: &str) -> String {
 impl Patterns {
     /// Reads patterns; gives those that can't be read, too.
     pub(super) fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> (Self, Vec<String>) {
-        let mut all = Self { plain_exceptions: true, ..Self::default() };
+        let mut made = Self { plain_exceptions: true, ..Self::default() };
         let mut malformed = Vec::new();
         for text in patterns {
             let text = text.trim();
@@ -85,16 +85,16 @@ impl Patterns {
             };
             let stem = path.strip_suffix("/**").unwrap_or(path);
             let stem = stem.strip_suffix("/*").unwrap_or(stem).to_owned();
-            all.exceptions |= exception;
-            all.plain_exceptions &= !exception || !stem.contains(['*', '[', ']', '?', '^']);
-            all.patterns.push(Pattern { exception, stem, how });
+            made.exceptions |= exception;
+            made.plain_exceptions &= !exception || !stem.contains(['*', '[', ']', '?', '^']);
+            made.all.push(Pattern { exception, stem, how });
         }
-        (all, malformed)
+        (made, malformed)
     }
 
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
-        self.patterns.is_empty()
+        self.all.is_empty()
     }
 
     /// Whether the last pattern that matches `path` leaves it out. `parent` says which patterns matched its folder; none
@@ -105,14 +105,14 @@ impl Patterns {
 
     /// The same, and which patterns matched, for what is in it.
     pub(super) fn matches_folder(&self, path: &[u8], parent: Option<&[bool]>) -> (bool, Vec<bool>) {
-        let mut marks = Vec::with_capacity(self.patterns.len());
+        let mut marks = Vec::with_capacity(self.all.len());
         let left_out = self.walk(path, parent, |mark| marks.push(mark));
         (left_out, marks)
     }
 
     fn walk(&self, path: &[u8], parent: Option<&[bool]>, mut mark: impl FnMut(bool)) -> bool {
         let mut left_out = false;
-        for (at, pattern) in self.patterns.iter().enumerate() {
+        for (at, pattern) in self.all.iter().enumerate() {
             let inherited = parent.is_some_and(|marks| marks.get(at).copied().unwrap_or_default());
             // A pattern that would change nothing is not asked, and then its match does not count for what is in it.
             let matched = inherited || (pattern.exception == left_out && pattern.how.matches(path));
@@ -129,7 +129,7 @@ impl Patterns {
         if !self.exceptions || !self.plain_exceptions {
             return self.exceptions;
         }
-        let mut exceptions = self.patterns.iter().filter(|pattern| pattern.exception);
+        let mut exceptions = self.all.iter().filter(|pattern| pattern.exception);
         exceptions.any(|pattern| {
             let stem = pattern.stem.as_bytes();
             let below =

@@ -54,20 +54,14 @@ pub(super) fn printed(runs_on: &Platform, variables: &[Variable]) -> (Platform, 
         variables.iter().find(|variable| variable.name == name).map(|variable| variable.value.as_str())
     };
     let (os, arch, _) = parts(runs_on.as_str());
-    let target = match value("TARGETPLATFORM").and_then(Platform::parse) {
-        Some(whole) => Some(whole),
-        None => {
-            let read = ["TARGETOS", "TARGETARCH", "TARGETVARIANT"].map(value);
-            let [target_os, target_arch, variant] = read;
-            let or = |value: Option<&str>, other: &str| {
-                value.filter(|value| !value.is_empty()).unwrap_or(other).to_owned()
-            };
-            let variant = variant.filter(|variant| !variant.is_empty()).map(|variant| format!("/{variant}"));
-            let whole =
-                format!("{}/{}{}", or(target_os, os), or(target_arch, arch), variant.unwrap_or_default());
-            Platform::parse(&whole).filter(|_| read.iter().any(Option::is_some))
-        }
+    let read = ["TARGETOS", "TARGETARCH", "TARGETVARIANT"].map(value);
+    let by_parts = || {
+        let [target_os, target_arch, variant] = read.map(|value| value.filter(|value| !value.is_empty()));
+        let variant = variant.map(|variant| format!("/{variant}")).unwrap_or_default();
+        let whole = format!("{}/{}{variant}", target_os.unwrap_or(os), target_arch.unwrap_or(arch));
+        Platform::parse(&whole).filter(|_| read.iter().any(Option::is_some))
     };
+    let target = value("TARGETPLATFORM").and_then(Platform::parse).or_else(by_parts);
     let target = target.map(|target| normal(&target));
     match target {
         Some(target) if parts(target.as_str()).0 != os || parts(target.as_str()).1 != arch => {

@@ -136,7 +136,9 @@ fn kept(
         let (want, marks) = wanted(path, above.last().map(|(_, marks)| marks.as_slice()));
         if want {
             keep[at] = true;
-            above.iter().for_each(|(folder, _)| keep[*folder] = true);
+            for (folder, _) in &above {
+                keep[*folder] = true;
+            }
         }
         if tree.node(*id).kind == FileKind::Dir {
             above.push((at, marks));

@@ -208,7 +208,7 @@ impl Maker<'_, '_> {
         draft.step.kind = StepKind::Run;
         let resolved = draft.resolved;
         let instruction = &resolved.instruction;
-        for word in self.command(resolved) {
+        for word in Self::command(resolved) {
             self.secret(draft, "argument", &word);
         }
         for variable in resolved.variables.iter().filter(|v| !NO_VARIABLES.contains(&v.name.as_str())) {
@@ -256,7 +256,7 @@ impl Maker<'_, '_> {
     }
 
     /// The words that are run. A `RUN` that is one heredoc runs what is in it, whatever it is called.
-    fn command(&self, resolved: &ResolvedStep) -> Vec<String> {
+    fn command(resolved: &ResolvedStep) -> Vec<String> {
         let instruction = &resolved.instruction;
         if let Some(words) = instruction.exec_form() {
             return words;
@@ -462,9 +462,8 @@ impl Draft<'_> {
 fn destination(resolved: &ResolvedStep, folder: &str) -> String {
     let slash = if folder.ends_with('/') || folder == "." || folder.is_empty() { "/" } else { "" };
     let whole = match (&resolved.workdir, folder.starts_with('/')) {
-        (_, true) => clean(folder),
         (Some(before), false) => clean(&format!("{before}/{folder}")),
-        (None, false) => clean(folder),
+        _ => clean(folder),
     };
     format!("{}{slash}", whole.trim_end_matches('/'))
 }

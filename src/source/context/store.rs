@@ -28,6 +28,8 @@ const MOST_FILES: usize = 24;
 /// A file that has changed since so short a time may change again without another time of change: its hash is not kept.
 const SETTLED: i64 = 1_000_000_000;
 const SUFFIX: &str = ".hashes";
+/// The end of a file's name while it is written.
+const PART: &str = ".part";
 
 /// The hashes of one context's files.
 #[derive(Default)]
@@ -124,7 +126,7 @@ fn read(path: &Path) -> Option<HashMap<(u64, u64), (Stamp, Hash)>> {
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(path);
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let part = path.with_extension(format!("{}.part", std::process::id()));
+    let part = path.with_extension(format!("{}{PART}", std::process::id()));
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
     let written = file.write_all(bytes).and_then(|()| fs::rename(&part, path));
     if written.is_err() {
@@ -136,7 +138,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Removes what was not written for longest.
 fn tidy(path: &Path) {
     let Some(Ok(listing)) = path.parent().map(fs::read_dir) else { return };
-    let ours = |name: &str| name.ends_with(SUFFIX) || name.ends_with(".part");
+    let ours = |name: &str| name.ends_with(SUFFIX) || name.ends_with(PART);
     let mut files: Vec<_> = listing
         .flatten()
         .filter(|entry| entry.file_name().to_str().is_some_and(ours) && entry.path() != path)

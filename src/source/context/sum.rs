@@ -59,6 +59,8 @@ impl Secrets {
     /// The key's name.
     pub(super) fn name(&self) -> Text {
         let name = blake3::derive_key("layertop fingerprint key name", &self.key);
-        Text::clean(&name[..6].iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        let mut half = Hash::default();
+        half.0.copy_from_slice(&name[..16]);
+        Text::clean(&half.to_string()[..12])
     }
 }

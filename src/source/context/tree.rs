@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -73,10 +74,17 @@ pub(super) struct Node {
     marks: Option<Rc<[bool]>>,
     children: Option<Rc<[Id]>>,
     /// The hash of a file and of the attributes, once they were asked for.
-    content: Option<Option<Hash>>,
-    xattrs: Option<Option<Hash>>,
+    content: Asked,
+    xattrs: Asked,
     /// Something of it could not be read.
     pub(super) unread: bool,
+}
+
+/// A hash that may not have been asked for.
+#[derive(Debug, Clone, Copy)]
+enum Asked {
+    NotYet,
+    Is(Option<Hash>),
 }
 
 /// A context's folder.
@@ -117,8 +125,8 @@ impl<'a> Tree<'a> {
             left_out: false,
             marks: None,
             children: None,
-            content: None,
-            xattrs: None,
+            content: Asked::NotYet,
+            xattrs: Asked::NotYet,
             unread: false,
         };
         Self {
@@ -210,7 +218,7 @@ impl<'a> Tree<'a> {
                 self.node_mut(id).unread = true;
                 break;
             }
-            match entry.and_then(|entry| Ok((entry.file_name(), entry.metadata()))) {
+            match entry.map(|entry| (entry.file_name(), entry.metadata())) {
                 Ok((name, Ok(meta))) => found.push((name, meta)),
                 Ok((name, Err(error))) => self.note(id, Some(&name), &reason(&error)),
                 Err(error) => self.note(id, None, &reason(&error)),
@@ -254,8 +262,8 @@ impl<'a> Tree<'a> {
             left_out,
             marks,
             children: None,
-            content: None,
-            xattrs: None,
+            content: Asked::NotYet,
+            xattrs: Asked::NotYet,
             unread: false,
         };
         let link = (kind == FileKind::Symlink).then(|| fs::read_link(self.root.join(&path)));
@@ -352,14 +360,14 @@ impl<'a> Tree<'a> {
 
     /// The hash of a file's content; none of what is no file, or could not be read.
     pub(super) fn content(&mut self, id: Id) -> Option<Hash> {
-        if let Some(known) = self.node(id).content {
+        if let Asked::Is(known) = self.node(id).content {
             return known;
         }
         if self.node(id).kind != FileKind::File {
             return None;
         }
         let hash = self.read(id);
-        self.node_mut(id).content = Some(hash);
+        self.node_mut(id).content = Asked::Is(hash);
         hash
     }
 
@@ -394,11 +402,11 @@ impl<'a> Tree<'a> {
 
     /// The hash of the extended attributes that count; none where there is none of them.
     pub(super) fn xattrs(&mut self, id: Id) -> Option<Hash> {
-        if let Some(known) = self.node(id).xattrs {
+        if let Asked::Is(known) = self.node(id).xattrs {
             return known;
         }
         let hash = content::xattrs(&self.root.join(self.path(id)));
-        self.node_mut(id).xattrs = Some(hash);
+        self.node_mut(id).xattrs = Asked::Is(hash);
         hash
     }
 }
@@ -438,7 +446,9 @@ pub(super) fn shown(name: &OsStr) -> String {
     let mut text = String::new();
     for chunk in name.as_bytes().utf8_chunks() {
         text.push_str(chunk.valid());
-        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+        for byte in chunk.invalid() {
+            let _ = write!(text, "\\x{byte:02x}");
+        }
     }
     text
 }
