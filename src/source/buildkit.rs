@@ -107,6 +107,17 @@ pub(in crate::source) async fn follow(
     }
 }
 
+/// Goes the way to a daemon; where a child carries the connection it is there too.
+async fn connect(dial: &Dial) -> Result<(Option<Child>, Channel), String> {
+    match dial {
+        Dial::Command { argv, env } => {
+            let (child, channel) = Child::dial(argv, env).await?;
+            Ok((Some(child), channel))
+        }
+        Dial::Direct(listener) => Ok((None, direct::dial(listener).await?)),
+    }
+}
+
 /// One connection, up to its end.
 async fn session(
     dial: &Dial,
@@ -114,13 +125,7 @@ async fn session(
     clock: &Clock,
     out: &mpsc::Sender<Reading>,
 ) -> Result<Infallible, String> {
-    let (mut child, channel) = match dial {
-        Dial::Command { argv, env } => {
-            let (child, channel) = Child::dial(argv, env).await?;
-            (Some(child), channel)
-        }
-        Dial::Direct(listener) => (None, direct::dial(listener).await?),
-    };
+    let (mut child, channel) = connect(dial).await?;
     let status = match talk(channel, known, clock, out).await {
         Ok(never) => match never {},
         Err(status) => status,
