@@ -32,7 +32,7 @@ impl Targets {
             env: around.env.clone(),
         };
         let registry = image_of(command).map(|image| settings(config, image, around));
-        Self { registry, cluster: cluster(config, around), builder }
+        Self { registry, cluster: cluster(config, &builder, around), builder }
     }
 
     /// What whoever shows it is told of first.
@@ -102,7 +102,11 @@ fn settings(config: &Config, image: Image, around: &Surroundings) -> registry::S
 }
 
 /// The cluster that is configured. A registry in it is found by the labels of its pods; without these it is not looked for.
-fn cluster(config: &Config, around: &Surroundings) -> Option<kubernetes::Settings> {
+fn cluster(
+    config: &Config,
+    builder: &builder::Settings,
+    around: &Surroundings,
+) -> Option<kubernetes::Settings> {
     let kubernetes = config.kubernetes.as_ref().filter(|kubernetes| kubernetes.enabled != Some(false))?;
     let registry = kubernetes.registry.as_ref().and_then(|registry| {
         let (service, port) = (registry.service.clone(), registry.port);
@@ -113,7 +117,7 @@ fn cluster(config: &Config, around: &Surroundings) -> Option<kubernetes::Setting
         context: kubernetes.context.clone(),
         namespace: kubernetes.namespace.clone(),
         registry,
-        builder: None,
+        builder: builder::in_cluster(builder),
         env: around.env.clone(),
     })
 }
