@@ -27,7 +27,7 @@ pub(super) struct Asking {
 impl Asking {
     /// Asks those that are watched.
     pub(super) fn of(targets: &Targets) -> Self {
-        let sources = Sources { builder: Some(targets.builder.clone()), cluster: None };
+        let sources = Sources { builder: Some(targets.builder.clone()), cluster: targets.cluster.clone() };
         Self { sources, tasks: JoinSet::new() }
     }
 
