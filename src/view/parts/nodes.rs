@@ -35,6 +35,9 @@ pub(super) fn lines<'a>(place: &Place<'a>, health: &Health) -> Option<Lines<'a>>
         for (fact, role) in &health.facts {
             lines.wrapped(fact, *role, place.width, REASON);
         }
+        if health.facts.is_empty() {
+            lines.push(StyledLine::new().with("nobody has told of a node", Role::Dim));
+        }
         return Some(lines);
     }
     if place.full {

@@ -126,8 +126,10 @@ fn cache_facts(place: &Place<'_>, cache: &CacheTag, lines: &mut Lines<'_>) {
         CacheState::Present | CacheState::TooLarge => {
             line.push(words::bytes(cache.bytes), Role::Plain);
             line.push(format!(" · {} blobs", cache.blobs), Role::Plain);
-            if let Some(newest) = cache.newest {
-                line.push(format!(" · {}", old(place.now.since(newest))), Role::Plain);
+            if let Some(age) = cache.newest.map(|newest| place.now.since(newest)) {
+                let long = format!(" · {}", old(age));
+                let fits = LABEL + line.width() + words::width(&long) <= place.width;
+                line.push(if fits { long } else { format!(" · {}", words::age(age)) }, Role::Plain);
             }
             if place.full {
                 let first = cache.oldest.map(|oldest| format!(", oldest {}", old(place.now.since(oldest))));
