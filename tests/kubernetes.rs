@@ -14,17 +14,21 @@ mod cluster;
 #[path = "kubernetes/proxy.rs"]
 mod proxy;
 
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
 
 use cluster::Cluster;
 use futures_util::future::join_all;
 use layertop::clock::Clock;
+use layertop::event::builder::{Execution, Health};
 use layertop::event::cluster::{
     ApiState, ClusterNode, ClusterSnapshot, Lack, NodeState, Part, PodState, ServiceVerdict,
 };
-use layertop::event::{Stamped, Text, Time};
+use layertop::event::{Event, Platform, Stamped, Text, Time};
 use layertop::model::Model;
+use layertop::model::nodes::nodes;
+use layertop::source::builder;
 use layertop::source::kubernetes::{self, BuilderPods, Settings};
 use nix::sys::signal::Signal;
 use proxy::Proxy;
@@ -332,6 +336,113 @@ async fn who_can_not_be_asked_is_told_apart() {
     assert_eq!(state(text.replace(&format!(":{port}"), ":1")).await, ApiState::Unreachable);
     let missing = Settings { context: Some("none".into()), ..cluster.settings() };
     assert_eq!(kubernetes::once(missing, Clock::live()).await.state, ApiState::BadConfig);
+}
+
+/// The engine's own `BuildKit`, in what Kubernetes takes for a pod.
+#[tokio::test]
+async fn a_builder_in_pods_is_seen_through_its_life() {
+    let Some(cluster) = Cluster::shared().await else { return };
+    if std::env::var_os("LAYERTOP_TEST_ENGINE_UP").is_none() {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "under CI this must run");
+        println!("skipped: no test engine: run `bash tests/run.sh`");
+        return;
+    }
+    cluster.seed();
+    let namespace = cluster.namespace("builder").await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut env: BTreeMap<String, String> = std::env::vars().collect();
+    env.insert("BUILDX_CONFIG".into(), folder.path().display().to_string());
+    env.insert("KUBECONFIG".into(), cluster.config.display().to_string());
+    let option = format!("namespace={namespace}");
+    let words =
+        ["create", "--name", "kube", "--node", "kube0", "--driver", "kubernetes", "--driver-opt", &option];
+    let ended = Command::new("docker").arg("buildx").args(words).envs(&env).output().unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    let platforms = Platform::parse_list("linux/amd64,linux/arm64");
+    let wanted = builder::Settings { builder: Some("kube".into()), platforms, env };
+    let pods = builder::in_cluster(&wanted).unwrap();
+    assert_eq!(pods, BuilderPods { namespace: Some(namespace.clone()), deployments: vec!["kube0".into()] });
+
+    let (tx, mut news) = mpsc::channel(4);
+    let task = tokio::spawn(builder::run(wanted, Clock::live(), tx));
+    let mut model = Model::default();
+    let mut state = async |health: Health| {
+        let found = tokio::time::timeout(LONG, async {
+            while model.builder().snapshot().is_none_or(|snapshot| snapshot.state != health) {
+                model.apply_all(&news.recv().await.expect("the actor has ended"));
+            }
+        });
+        let found = found.await.is_ok();
+        let snapshot = model.builder().snapshot().unwrap().clone();
+        assert!(found, "not {health:?}: {snapshot:#?}");
+        (snapshot.reason.as_str().to_owned(), snapshot)
+    };
+    let (reason, _) = state(Health::Gone).await;
+    assert!(reason.starts_with("the Deployment kube0 has no pod"), "{reason}");
+    let labels = json!({ "app": "kube0" });
+    let template = json!({ "metadata": { "labels": labels }, "spec": { "containers": [{ "name": "main", "image": "x" }] } });
+    let deployment = json!({ "metadata": { "name": "kube0" }, "spec": { "selector": { "matchLabels": labels }, "template": template } });
+    let deployments = format!("/apis/apps/v1/namespaces/{namespace}/deployments");
+    cluster.post(&deployments, deployment).await;
+    cluster.pod(&namespace, "kube0-x", labels, "amd-1").await;
+    let (reason, _) = state(Health::Stopped).await;
+    assert_eq!(reason, "kube0-x: its containers are about to start");
+    let crashing = |ended: &str| {
+        json!({ "restartCount": 3, "state": { "waiting": { "reason": "CrashLoopBackOff", "message": "back-off" } },
+            "lastState": { "terminated": { "reason": ended, "exitCode": 137 } } })
+    };
+    cluster.pod_status(&namespace, "kube0-x", false, crashing("Error")).await;
+    let (reason, snapshot) = state(Health::Restarting).await;
+    assert_eq!(reason, "kube0-x: CrashLoopBackOff: back-off");
+    assert!(snapshot.hint.as_str().ends_with("logs kube0-x --previous"), "{}", snapshot.hint);
+    cluster.pod_status(&namespace, "kube0-x", false, crashing("OOMKilled")).await;
+    let (reason, snapshot) = state(Health::OomKilled).await;
+    assert!(reason.contains("for want of memory, and restarted 3 times"), "{reason}");
+    assert!(
+        snapshot.nodes[0]
+            .container
+            .as_ref()
+            .is_some_and(|container| container.oom_killed && container.restarts == 3)
+    );
+
+    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
+    let path = std::env::var("PATH").unwrap();
+    let exec = "docker exec -i buildx_buildkit_multiarch-builder0";
+    cluster.run_for(&namespace, "kube0-x", &format!("PATH='{path}' DOCKER_HOST='{host}' {exec} \"$@\""));
+    // buildx wants to see a Deployment that is well, too.
+    cluster
+        .patch(
+            &format!("{deployments}/kube0/status"),
+            json!({ "status": { "replicas": 1, "readyReplicas": 1 } }),
+        )
+        .await;
+    cluster.pod_status(&namespace, "kube0-x", true, json!({ "state": { "running": {} } })).await;
+    let (_, snapshot) = state(Health::Ok).await;
+    let node = &snapshot.nodes[0];
+    assert!(node.buildkit_version.is_some() && node.latency_us.is_some(), "{node:#?}");
+    assert_eq!(node.container.as_ref().unwrap().name.as_str(), "kube0-x");
+
+    // Who builds what, on the nodes of the cluster.
+    let settings = Settings { builder: Some(pods), ..cluster.settings() };
+    let cluster_now = kubernetes::once(settings, Clock::live()).await;
+    let mut both = Model::default();
+    let at = Clock::live().now();
+    both.apply(&Stamped { at, event: Event::Cluster(Box::new(cluster_now)) });
+    both.apply(&Stamped { at, event: Event::Builder(Box::new(snapshot)) });
+    let found = nodes(&both);
+    assert!(
+        found.platforms.iter().all(|row| row.place().map(Text::as_str) == Some("amd-1")),
+        "{:?}",
+        found.platforms
+    );
+    assert_eq!(found.platforms.iter().filter(|row| row.execution == Execution::Native).count(), 1);
+    assert!(
+        found.rows.iter().any(|row| row.name.as_str() == "amd-1" && row.builds.len() == 2 && row.emulates())
+    );
+
+    cluster.delete(&format!("/api/v1/namespaces/{namespace}/pods/kube0-x")).await;
+    state(Health::Gone).await;
+    task.abort();
 }
 
 #[tokio::test]

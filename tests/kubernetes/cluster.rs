@@ -1,5 +1,6 @@
 //! Clusters for tests: the one that `run.sh` has started, and others of a test's own that it may stop.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -141,6 +142,12 @@ impl Cluster {
     pub(crate) async fn delete(&self, path: &str) {
         let now = json!({ "gracePeriodSeconds": 0 });
         self.send("DELETE", path, "application/json", &now).await.unwrap();
+    }
+
+    /// Lets a command in a pod run as a line of shell; `"$@"` is the command.
+    pub(crate) fn run_for(&self, namespace: &str, pod: &str, line: &str) {
+        let file = std::fs::OpenOptions::new().append(true).create(true).open(self.folder().join("commands"));
+        file.unwrap().write_all(format!("{namespace}/{pod} {line}\n").as_bytes()).unwrap();
     }
 
     /// A namespace of the test's own.
