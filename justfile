@@ -64,6 +64,10 @@ lint:
     cargo fmt --check
     cargo clippy --all-targets -- -D warnings
 
+# The test cluster, a Kubernetes API server: up, env, status, seed, down, kill, wipe.
+cluster VERB="status":
+    bash tests/testbed/kube/cluster {{ VERB }}
+
 # The test engine: up, env, status, down, wipe.
 engine VERB="status":
     {{ engine }} {{ VERB }}

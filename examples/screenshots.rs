@@ -36,11 +36,12 @@ use unicode_width::UnicodeWidthStr;
 const SIZES: [(u16, u16); 4] = [(80, 24), (100, 30), (120, 40), (200, 60)];
 
 /// The screens whose PNG is kept in the project: the README shows them.
-const SHOWN: [&str; 4] =
-    ["mid-build-120x40", "requirements-120x40", "failure-120x40", "first-build-end-80x24"];
+const SHOWN: [&str; 5] =
+    ["mid-build-120x40", "requirements-120x40", "failure-120x40", "first-build-end-80x24", "around-120x40"];
 
 /// The screens whose SVG is.
-const KEPT: [&str; 6] = ["mid-build", "first-build-end", "requirements", "failure", "multistage", "help"];
+const KEPT: [&str; 8] =
+    ["mid-build", "first-build-end", "requirements", "failure", "multistage", "help", "around", "builder"];
 
 /// A build at a moment.
 struct Scene {
@@ -58,13 +59,15 @@ fn main() {
         fs::create_dir_all(scenes::project(folder)).unwrap();
     }
     for scene in scenes() {
-        let folder = if KEPT.contains(&scene.name) { "assets/screens" } else { "target/screens" };
         let (model, now) = scenes::until(&scene.events, scene.share);
         for (width, height) in SIZES {
             let name = format!("{}-{width}x{height}", scene.name);
             if !name.contains(&wanted) {
                 continue;
             }
+            // A size that is only to be looked at.
+            let kept = KEPT.contains(&scene.name) && width != 100;
+            let folder = if kept { "assets/screens" } else { "target/screens" };
             let buffer = draw(&model, now, scene.keys, Rect::new(0, 0, width, height));
             let file = scenes::project(&format!("{folder}/{name}.svg"));
             fs::write(&file, svg(&buffer)).unwrap();
@@ -96,16 +99,16 @@ fn scenes() -> Vec<Scene> {
         scene("start", first.clone(), 0.001, ""),
         scene("selected", requirements, 1.0, "jkkkk"),
         scene("help", first.clone(), 0.6, "?"),
-        scene("panes", around(&first, 0.6, "well"), 0.6, ""),
-        scene("panes-registry-down", around(&first, 0.6, "registry_down"), 0.6, ""),
-        scene("panes-oom", around(&first, 0.6, "builder_oom"), 0.6, "4"),
-        scene("panes-cluster", around(&first, 0.6, "cluster"), 0.6, "3"),
-        scene("panes-cluster-ill", around(&first, 0.6, "cluster_ill"), 0.6, "3"),
-        scene("panes-dead-node", around(&first, 0.6, "one_node_dead"), 0.6, "4"),
-        scene("panes-slow", around(&first, 0.6, "registry_slow"), 0.6, ""),
-        scene("panes-cache-too-large", around(&first, 0.6, "cache_too_large"), 0.6, "2"),
-        scene("panes-first", around(&first, 0.6, "no_cache_yet"), 0.6, ""),
-        scene("panes-no-builder", around(&first, 0.6, "builder_gone"), 0.6, "4"),
+        scene("around", around(&first, 0.6, "well"), 0.6, ""),
+        scene("around-registry-down", around(&first, 0.6, "registry_down"), 0.6, ""),
+        scene("around-oom", around(&first, 0.6, "builder_oom"), 0.6, "4"),
+        scene("around-cluster", around(&first, 0.6, "cluster"), 0.6, "3"),
+        scene("around-cluster-ill", around(&first, 0.6, "cluster_ill"), 0.6, "3"),
+        scene("around-dead-node", around(&first, 0.6, "one_node_dead"), 0.6, "4"),
+        scene("around-slow", around(&first, 0.6, "registry_slow"), 0.6, ""),
+        scene("around-cache-too-large", around(&first, 0.6, "cache_too_large"), 0.6, "2"),
+        scene("around-first", around(&first, 0.6, "no_cache_yet"), 0.6, ""),
+        scene("around-no-builder", around(&first, 0.6, "builder_gone"), 0.6, "4"),
         scene("registry", around(&first, 0.6, "well"), 0.6, "2\n"),
         scene("registry-ill", around(&first, 0.6, "cluster_ill"), 0.6, "2\n"),
         scene("nodes", around(&first, 0.6, "cluster_ill"), 0.6, "3\n"),

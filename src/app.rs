@@ -31,7 +31,7 @@ use crate::ui::{ReplayStatus, Scene, Ui};
 use around::Targets;
 use build::End;
 use inputs::Inputs;
-use logs::{Asking, Sources};
+use logs::Asking;
 use look::Look;
 use screen::{Left, Watch};
 use session::{Feed, Session};
@@ -88,7 +88,7 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     let mut signals = Signals::listen()?;
     session.explainer = Some(why::Explainer::start(&command, clock));
     let targets = Targets::of(&config, &command, around);
-    let asking = Asking::new(Sources { builder: Some(targets.builder.clone()) });
+    let asking = Asking::of(&targets);
     let running = build::start(command, &config, around, targets, clock);
     let ended_by = match look.progress {
         Progress::Tui => {
@@ -158,10 +158,11 @@ async fn dashboard(cli: &Cli, around: &Surroundings) -> Result<(), Error> {
     let clock = Clock::live();
     let mut session = Session::new(clock, None);
     let mut signals = Signals::listen()?;
+    let asking = Asking::of(&targets);
     let feed = dashboard::feed(&command, &config, targets, clock);
     let mut stage = Stage::take(look)?;
     stage.ui.dashboard = true;
-    let left = stage.watch(&mut session, feed, &mut signals).run().await?;
+    let left = Watch { asking, ..stage.watch(&mut session, feed, &mut signals) }.run().await?;
     drop(stage);
     match left {
         Left::Signal(number) => Err(die_by(number)),

@@ -3,9 +3,9 @@
 #
 #   bash tests/run.sh
 #
-# installs what is missing, checks format and lints, starts the test engine, runs all tests (those on a real engine among
-# them) and stops what it started, also when it fails or is interrupted. Where no engine can run, the tests that need one
-# are skipped and say why; with CI=true that is a failure.
+# installs what is missing, checks format and lints, starts the test engine and the test cluster (a Kubernetes API server, which
+# is built the first time), runs all tests (those on them too) and stops what it started, also when it fails or is
+# interrupted. Where they can't run, the tests that need them are skipped and say why; with CI=true that is a failure.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -13,8 +13,8 @@ if [ "${CI:-}" = true ]; then
   # A clone is fresh each time, its dependencies are not.
   export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/layertop-target}
 fi
-ENGINE=tests/testbed/engine
-STARTED='' CHILD='' WORK=$(mktemp -d)
+ENGINE=tests/testbed/engine CLUSTER=tests/testbed/kube/cluster
+STARTED='' CLUSTERED='' CHILD='' WORK=$(mktemp -d)
 
 say() { printf '%s\n' "run: $*" >&2; }
 
@@ -23,6 +23,7 @@ finish() {
   trap - EXIT; trap '' INT TERM HUP
   if [ -n "$CHILD" ]; then kill -TERM -- "-$CHILD" 2>/dev/null || true; wait "$CHILD" 2>/dev/null || true; fi
   [ -z "$STARTED" ] || { say "stopping the engine"; bash $ENGINE down || rc=1; }
+  [ -z "$CLUSTERED" ] || { say "stopping the cluster"; bash $CLUSTER wipe || rc=1; }
   rm -rf "$WORK"
   [ $rc = 0 ] && say "all is well (${SECONDS} s)" || say "failed with $rc (${SECONDS} s)"
   exit $rc
@@ -60,9 +61,23 @@ with_engine() {
   say "tests on a real engine are SKIPPED: $LAYERTOP_TEST_ENGINE_WHY"
 }
 
+cluster_up() { bash $CLUSTER up >"$WORK/cluster" 2> >(tee "$WORK/err" >&2); }
+with_cluster() {
+  # A cluster that was up before is somebody's, and stays up.
+  bash $CLUSTER status >/dev/null 2>&1 || CLUSTERED=1
+  if phase cluster cluster_up; then
+    eval "$(cat "$WORK/cluster")"
+    return
+  fi
+  unset LAYERTOP_TEST_KUBECONFIG
+  [ "${CI:-}" != true ] || { say "no cluster, and under CI the tests that need one must run"; exit 1; }
+  say "tests on a real API server are SKIPPED: $(grep '^cluster: ' "$WORK/err" 2>/dev/null | tail -n 1 | cut -c10- || true)"
+}
+
 phase install bash tests/install.sh
 phase fmt cargo fmt --check
 phase clippy cargo clippy --locked --all-targets -- -D warnings
 phase build cargo test --locked --no-run
 with_engine
+with_cluster
 phase test cargo test --locked --no-fail-fast

@@ -119,6 +119,26 @@ fn a_registry_is_told_of_where_there_is_no_engine() {
 }
 
 #[test]
+fn a_cluster_that_can_not_be_asked_costs_the_others_nothing() {
+    if server::is_missing() {
+        return;
+    }
+    let registry = Registry::open();
+    let more = "[kubernetes]\nkubeconfig = \"none.yaml\"\n";
+    let state = |more: &str| {
+        let project = project(&registry.address(), "nobody", more);
+        let mut command = status(&project);
+        without_engine(&mut command, &project);
+        object(&run(&mut command))
+    };
+    let said = state(more);
+    assert_eq!(said["cluster"]["state"], "bad_config", "{said}");
+    assert!(said["cluster"]["reason"].as_str().unwrap().contains("none.yaml"), "{said}");
+    assert_eq!(said["registry"]["state"], "no_repository");
+    assert_eq!(state(&format!("{more}enabled = false\n"))["cluster"]["state"], "not_configured");
+}
+
+#[test]
 fn what_is_not_configured_is_said_with_what_to_add() {
     let project = Project::new();
     project.write("Dockerfile", "FROM scratch\n");

@@ -43,6 +43,7 @@ const ROOMS: &[(&str, Uses)] = &[
             "event",
             "report::words",
             "report::styled",
+            "report::why",
             "report::end",
             "report::failure",
             "report::health",

@@ -1,4 +1,4 @@
-//! What is around a build, watched while it runs: the image's registry, the builder. Nothing is asked that the user did not
+//! What is around a build, watched while it runs: the image's registry, the cluster, the builder. Nothing is asked that the user did not
 //! choose, and the build never waits for any of it.
 
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Surroundings};
 use crate::event::{Stamped, Watched, Watching};
 use crate::source::buildx::BuildCommand;
-use crate::source::{builder, registry};
+use crate::source::{builder, kubernetes, registry};
 
 /// Snapshots on their way. Who sends waits: what is old by then is told by its own time.
 const AHEAD: usize = 16;
@@ -19,6 +19,7 @@ const AHEAD: usize = 16;
 #[derive(Debug, Clone)]
 pub(super) struct Targets {
     pub(super) registry: Option<registry::Settings>,
+    pub(super) cluster: Option<kubernetes::Settings>,
     pub(super) builder: builder::Settings,
 }
 
@@ -30,7 +31,8 @@ impl Targets {
             platforms: command.platforms.clone(),
             env: around.env.clone(),
         };
-        Self { registry: image_of(command).map(|image| settings(config, image, around)), builder }
+        let registry = image_of(command).map(|image| settings(config, image, around));
+        Self { registry, cluster: cluster(config, &builder, around), builder }
     }
 
     /// What whoever shows it is told of first.
@@ -38,7 +40,7 @@ impl Targets {
         let configured = |yes: bool| if yes { Watched::On } else { Watched::NotConfigured };
         Watching {
             registry: configured(self.registry.is_some()),
-            cluster: Watched::NotConfigured,
+            cluster: configured(self.cluster.is_some()),
             builder: Watched::On,
             apart_us: 0,
         }
@@ -99,6 +101,27 @@ fn settings(config: &Config, image: Image, around: &Surroundings) -> registry::S
     }
 }
 
+/// The cluster that is configured. A registry in it is found by the labels of its pods; without these it is not looked for.
+fn cluster(
+    config: &Config,
+    builder: &builder::Settings,
+    around: &Surroundings,
+) -> Option<kubernetes::Settings> {
+    let kubernetes = config.kubernetes.as_ref().filter(|kubernetes| kubernetes.enabled != Some(false))?;
+    let registry = kubernetes.registry.as_ref().and_then(|registry| {
+        let (service, port) = (registry.service.clone(), registry.port);
+        Some(kubernetes::RegistryIn { service, selector: registry.selector.clone()?, port })
+    });
+    Some(kubernetes::Settings {
+        kubeconfig: kubernetes.kubeconfig.as_deref().map(PathBuf::from),
+        context: kubernetes.context.clone(),
+        namespace: kubernetes.namespace.clone(),
+        registry,
+        builder: builder::in_cluster(builder),
+        env: around.env.clone(),
+    })
+}
+
 /// The watchers of all parts. Dropped, it ends them, whatever they wait for.
 pub(super) struct Around {
     heard: mpsc::Receiver<Vec<Stamped>>,
@@ -117,6 +140,9 @@ impl Around {
         let mut watchers = JoinSet::new();
         if let Some(settings) = targets.registry {
             watchers.spawn(registry::run(settings, clock, tx.clone()));
+        }
+        if let Some(settings) = targets.cluster {
+            watchers.spawn(kubernetes::run(settings, clock, tx.clone()));
         }
         watchers.spawn(builder::run(targets.builder, clock, tx));
         Self { heard, _watchers: watchers }

@@ -1,7 +1,7 @@
 //! `build`: the command, what is known before it runs, and the child as a feed.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -61,7 +61,8 @@ pub(super) fn start(
     known.push(Stamped { at: clock.now(), event: Event::Watching(watching) });
     // The channel is empty: this comes first, whatever else is heard of by then.
     let _ = tx.try_send(Update::news(known));
-    let end = tokio::spawn(drive(command, around.clone(), clock, tx, asked));
+    let witness = Witness::call(&command, config, around, clock);
+    let end = tokio::spawn(drive(command, around.clone(), clock, tx, asked, witness));
     let around = if watches { Around::watch(targets, clock) } else { Around::nothing() };
     Running { feed: Feed { updates, steer: Steer::Build(cancel), around }, end }
 }
@@ -133,9 +134,9 @@ async fn drive(
     clock: Clock,
     tx: mpsc::Sender<Update>,
     mut asked: mpsc::Receiver<Cancel>,
+    mut witness: Witness,
 ) -> Result<End, Error> {
     let mut voice = Voice::new(&command, clock, tx);
-    let mut witness = Witness::call(&command, &around, clock);
     let (chunks, mut heard) = mpsc::channel::<Chunk>(AHEAD);
     let (cancels, passed_on) = mpsc::channel(CANCELS);
     let mut child = std::pin::pin!(buildx::run(command.process(), chunks, passed_on));
@@ -204,14 +205,15 @@ struct Witness {
 }
 
 impl Witness {
-    fn call(command: &BuildCommand, around: &Surroundings, clock: Clock) -> Self {
+    fn call(command: &BuildCommand, config: &Config, around: &Surroundings, clock: Clock) -> Self {
         let settings = evidence::Settings {
             builder: command.builder.clone(),
             caches: command.imports(),
             image: command.images.first().cloned(),
             env: around.env.clone(),
             mask: Mask::new(command.secrets.iter().cloned()),
-            ..evidence::Settings::default()
+            insecure: *config.registry.insecure,
+            ca: config.registry.ca.as_deref().map(PathBuf::from),
         };
         let (tx, news) = mpsc::channel(AHEAD);
         let (over, is_over) = watch::channel(false);

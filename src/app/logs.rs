@@ -2,15 +2,16 @@
 
 use tokio::task::JoinSet;
 
+use super::around::Targets;
 use crate::event::{Line, Text};
-use crate::source::builder;
+use crate::source::{builder, kubernetes};
 use crate::ui::parts::{LOG_LINES, LogsOf};
 
-/// Whom the last words can be had of; none in a replay.
+/// Whom the last words can be had of; nobody in a replay.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Sources {
-    /// The builder that is watched.
-    pub(super) builder: Option<builder::Settings>,
+struct Sources {
+    builder: Option<builder::Settings>,
+    cluster: Option<kubernetes::Settings>,
 }
 
 /// What came back.
@@ -24,7 +25,9 @@ pub(super) struct Asking {
 }
 
 impl Asking {
-    pub(super) fn new(sources: Sources) -> Self {
+    /// Asks those that are watched.
+    pub(super) fn of(targets: &Targets) -> Self {
+        let sources = Sources { builder: Some(targets.builder.clone()), cluster: targets.cluster.clone() };
         Self { sources, tasks: JoinSet::new() }
     }
 
@@ -52,11 +55,9 @@ impl Asking {
 }
 
 async fn last_words(of: &LogsOf, sources: &Sources) -> Result<Vec<Line>, Text> {
-    match of {
-        LogsOf::Builder(node) => match &sources.builder {
-            Some(settings) => builder::logs(settings, node.as_str(), LOG_LINES).await,
-            None => Err("a recording holds no lines of it, and nobody is asked while it plays".into()),
-        },
-        LogsOf::Pod(_) => Err("the cluster is not asked for lines".into()),
+    match (of, &sources.builder, &sources.cluster) {
+        (LogsOf::Builder(node), Some(settings), _) => builder::logs(settings, node.as_str(), LOG_LINES).await,
+        (LogsOf::Pod(pod), _, Some(settings)) => kubernetes::logs(settings, pod.as_str(), LOG_LINES).await,
+        _ => Err("a recording holds none of them, and nobody is asked while it plays".into()),
     }
 }

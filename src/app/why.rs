@@ -25,6 +25,9 @@ const LONGEST_LOOK: Duration = Duration::from_secs(5);
 /// How long the end of a build waits for them.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
+/// Characters of a recording's name that must be given at least: its day.
+const SHORTEST_NAME: usize = 8;
+
 /// Judges the misses of a live build.
 pub(super) struct Explainer {
     pasts: Receiver<Vec<Past>>,
@@ -162,7 +165,9 @@ fn find(build: Option<&str>) -> Result<PathBuf, Error> {
         return Ok(PathBuf::from(build));
     }
     let named = |listed: &&Listed| history::name(&listed.path).as_str() == build;
-    let begins = |listed: &&Listed| history::name(&listed.path).as_str().contains(build);
+    // Shorter words are numbers of steps.
+    let long = build.len() >= SHORTEST_NAME;
+    let begins = |listed: &&Listed| long && history::name(&listed.path).as_str().starts_with(build);
     let found = recordings.iter().find(named).or_else(|| recordings.iter().find(begins));
     found.map(|listed| listed.path.clone()).ok_or_else(|| {
         Error::usage(

@@ -213,7 +213,7 @@ pub struct Variable {
     /// Whether its name says that it is a secret, or the build knows its value as one.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub secret: bool,
-    /// Its value; none where it is a secret.
+    /// Its value; none where it is a secret. A variable of the base image in it (`$PATH`) is empty: it is not known here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<Text>,
     /// Hash of its value; of a secret with the fingerprint's key.

@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
+use super::cache::{CacheSummary, Verdict};
 use super::styled::StyledLine;
 use super::words::{self, Role, Sign};
 use crate::event::builder::{self, BuilderNode, BuilderSnapshot, Execution, Usage};
-use crate::event::cluster::{ApiState, NodeState, ServiceVerdict};
+use crate::event::cluster::{self, ApiState, NodeState, ServiceVerdict};
 use crate::event::registry::{CacheState, CacheTag, RegistryState};
 use crate::event::{Time, Watched};
 use crate::model::Model;
@@ -130,7 +131,7 @@ impl Health {
             (Grade::Ill | Grade::Off, _) => true,
             (Grade::Unknown, _) => unknowable,
             (_, Part::Registry) => model.registry().newest().is_some_and(|registry| registry.tags.is_some()),
-            (_, Part::Nodes) => up.all(|node| node.native.is_some()),
+            (_, Part::Nodes) => up.all(|node| node.native.is_some()) && is_cluster_known(model),
             (_, Part::Builder) => up.all(|node| node.usage.is_some()),
         }
     }
@@ -188,6 +189,16 @@ impl Health {
     }
 }
 
+/// Whether the cluster, where one is watched, has said which nodes it has, or why it does not.
+fn is_cluster_known(model: &Model) -> bool {
+    let known = model.cluster().snapshot().is_some_and(|cluster| match cluster.state {
+        ApiState::Unknown => false,
+        ApiState::Ok => !cluster.nodes.is_empty() || cluster.missing(cluster::Part::Nodes).is_some(),
+        _ => true,
+    });
+    known || model.watching().cluster != Watched::On
+}
+
 const fn well(word: &'static str) -> (Grade, Sign) {
     (Grade::Well, Sign::new("●", "*", word, Role::Good))
 }
@@ -239,6 +250,12 @@ pub fn of_builder(state: builder::Health) -> (Grade, Sign) {
     }
 }
 
+/// Whether the build has exported the cache since it was looked at.
+fn is_outdated(model: &Model, cache: Option<&CacheTag>) -> bool {
+    let before = cache.zip(model.ended()).is_some_and(|(cache, ended)| cache.looked < ended);
+    before && CacheSummary::of(model).export.state == Verdict::Ok
+}
+
 /// How a machine in this state serves builds, and how that is shown.
 pub fn of_node(state: NodeState) -> (Grade, Sign) {
     match state {
@@ -261,11 +278,14 @@ fn registry(model: &Model, now: Time) -> Health {
     if let Some(latency) = registry.latency.filter(|_| answers) {
         health = health.fact(format!("{} ms", latency.last_us.div_ceil(1000)), Role::Plain);
     }
-    if !registry.reason.is_empty() {
+    let outdated = is_outdated(model, registry.cache.as_ref());
+    if !(registry.reason.is_empty() || outdated && registry.state == RegistryState::NoRepository) {
         let role = if health.grade.is_fault() { health.sign.role } else { Role::Plain };
         health = health.fact(registry.reason.as_str(), role);
     }
-    if let Some(cache) = &registry.cache {
+    if outdated {
+        health = health.fact("cache just exported", Role::Plain);
+    } else if let Some(cache) = &registry.cache {
         let (grade, fact, role) = cache_fact(cache, now);
         health = health.fact(fact, role);
         if grade.is_fault() {

@@ -145,13 +145,17 @@ pub fn sentences(model: &Model, ascii: bool) -> Vec<StyledLine> {
     lines
 }
 
-/// The one line of the header: the cause that cost most, and how many others there are.
+/// The one line of the header: the cause that cost most, and how many others there are. None where the build was told so, or is
+/// the first: that everything runs then surprises nobody.
 pub fn headline(model: &Model, ascii: bool) -> Option<StyledLine> {
     let causes = causes(model);
     let first = causes.first()?;
     let dot = if ascii { " - " } else { " · " };
+    if matches!(first.reason.kind, ReasonKind::FirstBuild | ReasonKind::NoCache) {
+        return None;
+    }
     let mut line = StyledLine::new()
-        .with("! ", Role::Warn)
+        .with("rebuilt: ", Role::Warn)
         .with(first.reason.because.as_str(), Role::Strong)
         .with(format!(" ({})", grade(first.reason.grade)), Role::Dim);
     let rows: BTreeSet<String> = first.followers.iter().map(|id| label(model, *id)).collect();

@@ -7,7 +7,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
 use crate::event::Level;
-use crate::model::{Model, Outcome, State, StepId};
+use crate::model::{Model, Outcome, State, StepId, source};
 
 /// What a piece of text means; each output has a look of its own for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,12 +78,18 @@ impl Sign {
         }
     }
 
-    /// A step's state, with the one word that is its own: a `FROM` does not run, it is pulled.
+    /// A step's state, in the words that are its own: a hit says where from, as far as that is known, and a `FROM` does not
+    /// run, it is pulled.
     pub fn of_step(model: &Model, id: StepId) -> Self {
         let state = model.state(id);
         let sign = Self::of_state(state, model.outcome());
-        let from = model.stack().step(id).is_some_and(|step| step.name.is_from());
-        if from && state == State::Miss { Self { word: "pulled", ..sign } } else { sign }
+        let from = || model.stack().step(id).is_some_and(|step| step.name.is_from());
+        let word = match state {
+            State::Hit => source::words(model.source_of(id).as_ref()),
+            State::Miss if from() => "pulled",
+            _ => sign.word,
+        };
+        Self { word, ..sign }
     }
 
     /// How a build ended.

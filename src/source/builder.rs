@@ -7,6 +7,7 @@
 pub(super) mod engine;
 pub(super) mod instance;
 mod judge;
+mod pods;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::clock::Clock;
 use crate::event::{BuilderSnapshot, Event, Line, Platform, Stamped, Text};
 
 use super::buildkit::{self, Dial};
+use super::kubernetes::BuilderPods;
 use instance::{Definition, Driver, Host, Missing};
 use judge::Known;
 
@@ -105,12 +107,26 @@ pub async fn once(settings: Settings, clock: Clock) -> BuilderSnapshot {
 /// In words: there is no such node or container, its driver has none, or its engine does not answer.
 pub async fn logs(settings: &Settings, node: &str, lines: u32) -> Result<Vec<Line>, Text> {
     let found = find(settings).map_err(|missing| missing.reason)?;
-    if found.driver != Driver::Container {
+    if !matches!(found.driver, Driver::Container | Driver::Kubernetes) {
         return Err(format!("the {} driver has no container to read the log of", found.driver.name()).into());
     }
     let node = found.nodes.iter().find(|one| one.name == node);
     let node = node.ok_or_else(|| Text::clean(&format!("{} has no such node", found.name)))?;
-    engine::logs(node, lines).await.map_err(Text::from)
+    match &node.cluster {
+        None => engine::logs(node, lines).await.map_err(Text::from),
+        Some(place) => pods::logs(place, &settings.env, lines).await,
+    }
+}
+
+/// The pods of a builder of the kubernetes driver, for whoever watches its cluster; none for other drivers.
+pub fn in_cluster(settings: &Settings) -> Option<BuilderPods> {
+    let found = find(settings).ok().filter(|found| found.driver == Driver::Kubernetes)?;
+    let places: Vec<&instance::InCluster> =
+        found.nodes.iter().filter_map(|node| node.cluster.as_ref()).collect();
+    Some(BuilderPods {
+        namespace: places.first()?.namespace.clone(),
+        deployments: places.iter().map(|place| place.deployment.clone()).collect(),
+    })
 }
 
 /// The time before the next attempt after so many failures: half a second, growing by 1.6 up to 30 s, a fifth more or less so that
@@ -212,11 +228,15 @@ fn spawn(
     };
     let (allow, allowed) = watch::channel(false);
     let (node, driver, engines) = (node.clone(), definition.driver.clone(), report.clone());
-    let dial = dial(definition, &node, settings);
+    let (dial, env) = (dial(definition, &node, settings), settings.env.clone());
     tasks.spawn(async move {
         let (mut last, mut polls, mut failures) = (None::<engine::Reading>, 0_u64, 0);
+        let mut pods = node.cluster.as_ref().map(|place| pods::Pods::new(place, &env));
         loop {
-            let reading = engine::look(&node, &driver, last.as_ref(), polls % SELDOM == 0, &clock).await;
+            let reading = match &mut pods {
+                Some(pods) => pods.look().await,
+                None => engine::look(&node, &driver, last.as_ref(), polls % SELDOM == 0, &clock).await,
+            };
             failures = if reading.error.is_some() { failures + 1 } else { 0 };
             allow.send_if_modified(|may| {
                 std::mem::replace(may, reading.may_dial(&driver)) != reading.may_dial(&driver)
@@ -249,6 +269,9 @@ fn spawn(
 
 /// The way to a node's `BuildKit`.
 fn dial(definition: &Definition, node: &instance::Node, settings: &Settings) -> Dial {
+    if let Some(listener) = &node.listener {
+        return Dial::Direct(listener.clone());
+    }
     let mut argv: Vec<String> = Vec::new();
     let mut say = |words: &[&str]| argv.extend(words.iter().map(|word| (*word).to_owned()));
     if definition.driver == Driver::Container {
@@ -262,5 +285,5 @@ fn dial(definition: &Definition, node: &instance::Node, settings: &Settings) -> 
             say(&["--platform", platform.as_str()]);
         }
     }
-    Dial { argv, env: settings.env.clone() }
+    Dial::Command { argv, env: settings.env.clone() }
 }

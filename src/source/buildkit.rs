@@ -1,11 +1,13 @@
 //! `BuildKit`'s own interface: gRPC over the standard streams of a child process that knows the way to it.
 //!
 //! A node in a container is reached by `docker … exec -i CONTAINER buildctl dial-stdio`, as buildx does it itself: that asks
-//! no other node and starts nothing. Anything else is reached by `docker buildx dial-stdio`, which goes to any builder with
-//! the user's own configuration, but boots a builder that does not run; so it must not be used for a container.
+//! no other node and starts nothing. One that listens by itself is connected to. Anything else is reached by `docker buildx
+//! dial-stdio`, which goes to any builder with the user's own configuration, but boots a builder that does not run; so it must
+//! not be used for a container, nor for a pod that is not ready.
 
 mod active;
 mod child;
+mod direct;
 mod records;
 mod usage;
 
@@ -24,6 +26,7 @@ use crate::clock::Clock;
 use crate::event::builder::{ActiveBuild, GcRule, Usage};
 use crate::event::{Platform, Text};
 
+use super::builder::instance::Listener;
 use active::Active;
 use child::Child;
 pub(in crate::source) use records::{Lister, cut};
@@ -41,11 +44,16 @@ const LARGEST: usize = 64 << 20;
 
 /// How a node's `BuildKit` is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::source) struct Dial {
-    /// The words behind `docker`.
-    pub(in crate::source) argv: Vec<String>,
-    /// What the child's environment has beside ours.
-    pub(in crate::source) env: BTreeMap<String, String>,
+pub(in crate::source) enum Dial {
+    /// By a child process.
+    Command {
+        /// The words behind `docker`.
+        argv: Vec<String>,
+        /// What the child's environment has beside ours.
+        env: BTreeMap<String, String>,
+    },
+    /// By a connection.
+    Direct(Listener),
 }
 
 /// What a `BuildKit` says of itself. Parts that were not heard yet are none.
@@ -99,6 +107,17 @@ pub(in crate::source) async fn follow(
     }
 }
 
+/// Goes the way to a daemon; where a child carries the connection it is there too.
+async fn connect(dial: &Dial) -> Result<(Option<Child>, Channel), String> {
+    match dial {
+        Dial::Command { argv, env } => {
+            let (child, channel) = Child::dial(argv, env).await?;
+            Ok((Some(child), channel))
+        }
+        Dial::Direct(listener) => Ok((None, direct::dial(listener).await?)),
+    }
+}
+
 /// One connection, up to its end.
 async fn session(
     dial: &Dial,
@@ -106,12 +125,17 @@ async fn session(
     clock: &Clock,
     out: &mpsc::Sender<Reading>,
 ) -> Result<Infallible, String> {
-    let (mut child, channel) = Child::dial(dial).await?;
-    match talk(channel, known, clock, out).await {
+    let (mut child, channel) = connect(dial).await?;
+    let status = match talk(channel, known, clock, out).await {
         Ok(never) => match never {},
-        // The child's own words say more than that the stream has ended.
-        Err(status) => Err(child.last_words().await.unwrap_or(status)),
-    }
+        Err(status) => status,
+    };
+    // The child's own words say more than that the stream has ended.
+    let words = match &mut child {
+        Some(child) => child.last_words().await,
+        None => None,
+    };
+    Err(words.unwrap_or(status))
 }
 
 async fn talk(
@@ -212,14 +236,17 @@ async fn within<T>(
 /// A status in words. tonic says of a broken transport no more than that it is one.
 fn words(status: &tonic::Status) -> String {
     let message = status.message();
-    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(status);
-    let mut last = None;
-    while let Some(error) = cause {
-        last = Some(error.to_string());
-        cause = error.source();
-    }
-    match last {
+    match std::error::Error::source(status).map(innermost) {
         Some(last) if !message.contains(&last) => format!("{message}: {last}"),
         _ => message.to_owned(),
     }
+}
+
+/// The error that the others were made of.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut last = error;
+    while let Some(cause) = last.source() {
+        last = cause;
+    }
+    last.to_string()
 }

@@ -112,7 +112,7 @@ pub fn fingerprint(request: &Request, cancel: &AtomicBool, clock: Clock) -> Fing
         maker.platform(Some(platform));
     }
     let Maker { sets, variables, stages, keyed, .. } = maker;
-    let (contexts, sets, unread, unread_total, work) = sets.finish();
+    let (contexts, sets, unread, unread_total, work) = sets.finish(&secrets.mask);
     let complete = sets.iter().all(|set| set.complete) && unread_total == 0;
     let cancelled = cancel.load(Ordering::Relaxed);
     let (state, reason) = match (cancelled, complete) {

@@ -193,18 +193,32 @@ pub async fn logs(settings: &Settings, pod: &str, lines: u32) -> Result<Vec<Line
     Err(failed)
 }
 
-/// The pods of one Deployment of a builder, as they are now.
-pub(in crate::source) async fn deployment(
-    settings: &Settings,
-    namespace: Option<&str>,
-    name: &str,
-) -> Result<Vec<Pod>, Fault> {
-    let access = Access::open(settings).await?;
-    let namespace = namespace.unwrap_or(&access.namespace);
-    let selector: String = url::form_urlencoded::byte_serialize(format!("app={name}").as_bytes()).collect();
-    let path = format!("/api/v1/namespaces/{namespace}/pods?labelSelector={selector}");
-    let list: List<object::Pod> = access.get(&path, access::PATIENCE).await?;
-    Ok(list.items.iter().map(pod::pod).collect())
+/// One Deployment of a builder.
+pub(in crate::source) struct Deployment {
+    settings: Settings,
+    name: String,
+    access: Option<Access>,
+}
+
+impl Deployment {
+    pub(in crate::source) fn new(settings: Settings, name: String) -> Self {
+        Self { settings, name, access: None }
+    }
+
+    /// Its pods, as they are now.
+    pub(in crate::source) async fn pods(&mut self) -> Result<Vec<Pod>, Fault> {
+        // After a fault everything is read anew: the kubeconfig may have been what was wrong.
+        let access = match self.access.take() {
+            Some(access) => access,
+            None => Access::open(&self.settings).await?,
+        };
+        let labels: String =
+            url::form_urlencoded::byte_serialize(format!("app={}", self.name).as_bytes()).collect();
+        let path = format!("/api/v1/namespaces/{}/pods?labelSelector={labels}", access.namespace);
+        let list: List<object::Pod> = access.get(&path, access::PATIENCE).await?;
+        self.access = Some(access);
+        Ok(list.items.iter().map(pod::pod).collect())
+    }
 }
 
 /// Starts the tasks that ask. Dropped, they end.

@@ -166,7 +166,12 @@ pub fn speakers(model: &Model, focus: Focus) -> Vec<LogsOf> {
     {
         let mut all: Vec<_> = builder.nodes.iter().collect();
         all.sort_by_key(|node| std::cmp::Reverse(health::of_builder(node.state).0));
-        nodes.extend(all.into_iter().map(|node| LogsOf::Builder(node.name.clone())));
+        // A node of the kubernetes driver is a pod.
+        let pods = builder.driver.as_str() == "kubernetes";
+        nodes.extend(all.into_iter().map(|node| match &node.container {
+            Some(container) if pods => LogsOf::Pod(container.name.clone()),
+            _ => LogsOf::Builder(node.name.clone()),
+        }));
     }
     nodes.extend(pods);
     nodes

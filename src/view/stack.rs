@@ -237,16 +237,23 @@ fn cell_line(screen: &Screen<'_>, cell: Option<StepId>, width: usize, marked: bo
         // Word to the left, time to the right: columns of times can be compared.
         let room = width.saturating_sub(4);
         let word = if words::width(look.word) + 1 + took.len() > room && !took.is_empty() {
-            words::truncate(look.word, room.saturating_sub(took.len() + 1))
+            fitting(look.word, room.saturating_sub(took.len() + 1))
         } else {
-            words::truncate(look.word, room)
+            fitting(look.word, room)
         };
         let gap = room.saturating_sub(words::width(&word));
         spans.push(Span::styled(word, style));
         spans.push(Span::styled(format!("{took:>gap$}"), theme.style(Role::Plain)));
     } else {
-        let word = if took.is_empty() { look.word.to_owned() } else { took };
-        spans.push(Span::styled(words::truncate(&word, width.saturating_sub(3)), style));
+        let room = width.saturating_sub(3);
+        let word = if took.is_empty() { fitting(look.word, room) } else { words::truncate(&took, room) };
+        spans.push(Span::styled(word, style));
     }
     Line::from(spans)
+}
+
+/// The words of a state, or where they don't fit the first of them: `hit` of `hit registry`.
+fn fitting(all: &str, room: usize) -> String {
+    let first = || all.split(' ').next().unwrap_or_default();
+    words::truncate(if words::width(all) <= room { all } else { first() }, room)
 }

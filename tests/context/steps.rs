@@ -240,6 +240,32 @@ fn two_sets_share_the_table() {
     assert_eq!(made.sets.iter().map(|set| set.count).collect::<Vec<_>>(), [3, 1, 5, 3, 5]);
 }
 
+#[test]
+fn attributes_have_a_hash_of_their_own() {
+    let project = Project::new("FROM a\nCOPY src /s\n", &[("src/sub/a", "1")]);
+    let hashes = |project: &Project| {
+        let made = project.print();
+        (made.sets[0].hash, made.sets[0].attributes)
+    };
+    let first = hashes(&project);
+    project.mode("src/sub", 0o700);
+    let second = hashes(&project);
+    assert_eq!(first.0, second.0);
+    assert_ne!(first.1, second.1);
+    // What is copied is what is in it; nothing of the folder itself.
+    project.mode("src", 0o700);
+    assert_eq!(hashes(&project), second);
+    let flags = rustix::fs::XattrFlags::empty();
+    if rustix::fs::setxattr(project.path("src/sub/a"), "user.layertop", b"1", flags).is_err() {
+        println!("skipped in part: {} has no extended attributes", project.path("").display());
+        return;
+    }
+    let third = hashes(&project);
+    assert_eq!(second.0, third.0);
+    assert_ne!(second.1, third.1);
+    assert!(project.print().contexts[0].files.iter().any(|file| file.xattrs.is_some()));
+}
+
 /// A recording of a large one is bounded; what goes beyond is known by its hash.
 #[test]
 fn a_large_fingerprint_is_bounded() {

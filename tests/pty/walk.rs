@@ -66,7 +66,7 @@ fn every_pane_is_walked() {
     terminal.wait_gone("no warnings");
     terminal.keys("?");
     terminal.wait_for("╭ Keys");
-    terminal.keys(PAGE_DOWN);
+    terminal.keys(&PAGE_DOWN.repeat(2));
     terminal.wait_for("suspend; the build goes on");
     terminal.keys("?");
     terminal.wait_gone("╭ Keys");

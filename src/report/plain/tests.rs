@@ -88,7 +88,7 @@ fn a_hit_has_one_line() {
     let mut build = Build::default();
     let hit = VertexUpdate { cached: true, ..vertex(MAKE, Some(0), Some(0)) };
     build.tell(0, vec![Event::Vertex(hit)]);
-    assert_eq!(build.tell(9, Vec::new()), "[amd64 2/3 build] RUN make  ● hit\n");
+    assert_eq!(build.tell(9, Vec::new()), "[amd64 2/3 build] RUN make  ● hit local\n");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use futures_util::StreamExt as _;
 
 use crate::clock::Clock;
 use crate::event::builder::{Container, Counters, EngineFacts, Pressure};
+use crate::event::cluster::Pod;
 use crate::event::{Line, Platform, Text, Time};
 
 use super::instance::{Driver, Host, Node, platform};
@@ -27,6 +28,8 @@ pub(super) struct Reading {
     pub(super) native: Option<Platform>,
     /// The node's container, where the driver has one and it is there.
     pub(super) container: Option<Container>,
+    /// The node's pod, where the driver has one and it is there.
+    pub(super) pod: Option<Pod>,
     /// Why the engine does not answer.
     pub(super) error: Option<String>,
     /// Whether the engine was asked at all.

@@ -20,7 +20,9 @@ pub(in crate::source) enum Driver {
     Container,
     /// A `BuildKit` that somebody else runs.
     Remote,
-    /// `BuildKit` in pods, or a driver that is not known here.
+    /// `BuildKit` in pods of a cluster.
+    Kubernetes,
+    /// A driver that is not known here.
     Other(String),
 }
 
@@ -31,6 +33,7 @@ impl Driver {
             // buildx has once written none for its first driver of several nodes.
             "docker-container" | "" => Self::Container,
             "remote" => Self::Remote,
+            "kubernetes" => Self::Kubernetes,
             other => Self::Other(other.to_owned()),
         }
     }
@@ -40,6 +43,7 @@ impl Driver {
             Self::Docker => "docker",
             Self::Container => "docker-container",
             Self::Remote => "remote",
+            Self::Kubernetes => "kubernetes",
             Self::Other(name) => name,
         }
     }
@@ -84,14 +88,58 @@ pub(in crate::source) struct Definition {
     pub(in crate::source) nodes: Vec<Node>,
 }
 
-/// A node as it is written down.
+/// Where a `BuildKit` listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::source) enum Listener {
+    /// A socket of this machine.
+    Unix(PathBuf),
+    /// A port.
+    Tcp {
+        /// Name or address, without brackets.
+        host: String,
+        /// Its number.
+        port: u16,
+        /// How it is made sure who is spoken with; none: in the clear.
+        tls: Option<TlsFiles>,
+    },
+}
+
+/// What a secure connection is made with: options of the remote driver.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::source) struct TlsFiles {
+    /// `cacert`; none: the system's authorities.
+    pub(in crate::source) authority: Option<PathBuf>,
+    /// `cert`.
+    pub(in crate::source) certificate: Option<PathBuf>,
+    /// `key`.
+    pub(in crate::source) key: Option<PathBuf>,
+    /// `servername`, else the host's name.
+    pub(in crate::source) server_name: String,
+}
+
+/// Where the pods of a node are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::source) struct InCluster {
+    /// The kubeconfig that buildx was told; none: as kubectl finds it.
+    pub(in crate::source) kubeconfig: Option<PathBuf>,
+    /// Their namespace; none: the context's.
+    pub(in crate::source) namespace: Option<String>,
+    /// The Deployment that they are made by.
+    pub(in crate::source) deployment: String,
+}
+
+/// A node as it is written down.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::source) struct Node {
     pub(in crate::source) name: String,
     /// As buildx has it: an address, or the name of a docker context.
     pub(in crate::source) endpoint: String,
     /// The engine behind it; none for a remote `BuildKit`.
     pub(in crate::source) host: Option<Host>,
+    /// Where a remote `BuildKit` listens; none where only buildx knows the way.
+    pub(in crate::source) listener: Option<Listener>,
+    /// Where its pods are, under the kubernetes driver.
+    pub(in crate::source) cluster: Option<InCluster>,
     /// Platforms that it was given by hand.
     pub(in crate::source) platforms: Vec<Platform>,
 }
@@ -150,6 +198,8 @@ struct NodeFile {
     endpoint: String,
     #[serde(default)]
     platforms: Option<Vec<PlatformFile>>,
+    #[serde(default)]
+    driver_opts: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Deserialize)]
@@ -228,7 +278,7 @@ pub(in crate::source) fn find(
             format!("docker buildx create --name {name} --driver docker-container --bootstrap"),
         ));
     };
-    let node = Node { name: name.clone(), endpoint: name.clone(), host: Some(host), platforms: Vec::new() };
+    let node = Node { name: name.clone(), endpoint: name.clone(), host: Some(host), ..Node::default() };
     Ok(Definition { name, driver: Driver::Docker, nodes: vec![node] })
 }
 
@@ -242,13 +292,53 @@ fn instance(
     let nodes = file.nodes.into_iter().map(|node| {
         let host = match driver {
             Driver::Docker | Driver::Container => Some(engine(&node.endpoint, folders, env)),
-            Driver::Remote | Driver::Other(_) => None,
+            Driver::Remote | Driver::Kubernetes | Driver::Other(_) => None,
         };
+        let options = node.driver_opts.unwrap_or_default();
+        let listener = if driver == Driver::Remote { listener(&node.endpoint, &options) } else { None };
+        let cluster =
+            (driver == Driver::Kubernetes).then(|| in_cluster(&node.endpoint, &node.name, &options));
         let platforms = node.platforms.unwrap_or_default();
         let platforms = platforms.iter().filter_map(|p| platform(&p.os, &p.architecture, &p.variant));
-        Node { platforms: platforms.collect(), name: node.name, endpoint: node.endpoint, host }
+        let platforms = platforms.collect();
+        Node { name: node.name, endpoint: node.endpoint, host, listener, cluster, platforms }
     });
     Definition { nodes: nodes.collect(), name, driver }
+}
+
+/// Where a remote `BuildKit` listens, as buildx's remote driver takes it. None: `ssh://`, `docker-container://` and the like.
+fn listener(endpoint: &str, options: &BTreeMap<String, String>) -> Option<Listener> {
+    if let Some(path) = endpoint.strip_prefix("unix://") {
+        return Some(Listener::Unix(PathBuf::from(path)));
+    }
+    let url = url::Url::parse(endpoint).ok().filter(|url| url.scheme() == "tcp")?;
+    let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
+    let file = |name: &str| options.get(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let secure = ["cacert", "cert", "key", "servername"].iter().any(|name| options.contains_key(*name));
+    let named = options.get("servername").filter(|name| !name.is_empty());
+    let tls = secure.then(|| TlsFiles {
+        authority: file("cacert"),
+        certificate: file("cert"),
+        key: file("key"),
+        server_name: named.unwrap_or(&host).clone(),
+    });
+    Some(Listener::Tcp { port: url.port()?, host, tls })
+}
+
+/// `kubernetes:///NAME?deployment=DEPLOYMENT&kubeconfig=PATH`, as buildx writes it.
+fn in_cluster(endpoint: &str, name: &str, options: &BTreeMap<String, String>) -> InCluster {
+    let url = url::Url::parse(endpoint).ok();
+    let query = |key: &str| {
+        let url = url.as_ref()?;
+        url.query_pairs()
+            .find(|(name, value)| name == key && !value.is_empty())
+            .map(|(_, value)| value.into_owned())
+    };
+    InCluster {
+        kubeconfig: query("kubeconfig").map(PathBuf::from),
+        namespace: options.get("namespace").filter(|namespace| !namespace.is_empty()).cloned(),
+        deployment: query("deployment").unwrap_or_else(|| name.to_owned()),
+    }
 }
 
 /// The builder that buildx takes where none is named.
@@ -343,6 +433,35 @@ mod tests {
         assert_eq!(found.nodes[0].platforms, [Platform::parse("linux/arm/v7").unwrap()]);
         assert_eq!(found.nodes[0].container(), "buildx_buildkit_b0");
         assert_eq!(found.nodes[1].docker_options(), ["--context", "far"]);
+    }
+
+    #[test]
+    fn knows_where_remote_and_kubernetes_nodes_are() {
+        let options = |pairs: &[(&str, &str)]| {
+            pairs
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect::<BTreeMap<_, _>>()
+        };
+        let none = options(&[]);
+        assert_eq!(listener("unix:///run/b.sock", &none), Some(Listener::Unix("/run/b.sock".into())));
+        let plain = Listener::Tcp { host: "::1".into(), port: 1234, tls: None };
+        assert_eq!(listener("tcp://[::1]:1234", &none), Some(plain));
+        let files = options(&[("cacert", "/ca.pem"), ("cert", "/c.pem"), ("key", "/k.pem")]);
+        let Some(Listener::Tcp { tls: Some(tls), .. }) = listener("tcp://far:1234", &files) else { panic!() };
+        assert_eq!((tls.server_name.as_str(), tls.authority), ("far", Some("/ca.pem".into())));
+        for other in ["ssh://me@far", "docker-container://b", "tcp://far", "far:1234"] {
+            assert_eq!(listener(other, &none), None, "{other}");
+        }
+        let endpoint = "kubernetes:///b?deployment=b0&kubeconfig=%2Fhome%2Fme%2Fconfig";
+        let found = in_cluster(endpoint, "x", &options(&[("namespace", "builds")]));
+        let config = Some("/home/me/config".into());
+        assert_eq!(
+            found,
+            InCluster { kubeconfig: config, namespace: Some("builds".into()), deployment: "b0".into() }
+        );
+        let bare = in_cluster("kubernetes:///b?deployment=&kubeconfig=", "x", &none);
+        assert_eq!(bare, InCluster { deployment: "x".into(), ..InCluster::default() });
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! What the readings of a node amount to: how it is, in words, with what to do; and who builds which platform. Pure.
 
 use crate::event::builder::{BuilderNode, BuilderSnapshot, Container, Execution, Health, PlatformPlace};
+use crate::event::cluster::{Ending, Pod, PodState};
 use crate::event::{Platform, Text};
 use crate::source::buildkit;
 
 use super::engine;
-use super::instance::{Definition, Driver, Node};
+use super::instance::{Definition, Driver, InCluster, Node};
 
 /// What takes longer to answer is slow: an idle `BuildKit` takes a few milliseconds.
 const SLOW_US: u64 = 1_000_000;
@@ -63,7 +64,16 @@ fn verdict(definition: &Definition, node: &Node, known: &Known) -> Verdict {
     }
     let Some(engine) = &known.engine else { return (Health::Unknown, String::new(), String::new()) };
     if let Some(error) = &engine.error {
-        return engine_down(node, error);
+        return if let Some(place) = &node.cluster {
+            cluster_down(place, error)
+        } else {
+            engine_down(node, error)
+        };
+    }
+    if let Some(place) = &node.cluster
+        && let Some(verdict) = pod(definition, place, engine.pod.as_ref())
+    {
+        return verdict;
     }
     if engine.asked && definition.driver == Driver::Container {
         let verdict = match &engine.container {
@@ -116,6 +126,47 @@ fn engine_down(node: &Node, error: &str) -> Verdict {
 fn gone(definition: &Definition, node: &Node) -> Verdict {
     let reason = format!("there is no container {}: never started, or removed", node.container());
     (Health::Gone, reason, bootstrap(definition))
+}
+
+fn kubectl(place: &InCluster) -> String {
+    let namespace = place.namespace.as_ref().map(|namespace| format!(" -n {namespace}")).unwrap_or_default();
+    let config =
+        place.kubeconfig.as_ref().map(|path| format!(" --kubeconfig {}", path.display())).unwrap_or_default();
+    format!("kubectl{config}{namespace}")
+}
+
+fn cluster_down(place: &InCluster, error: &str) -> Verdict {
+    let reason = format!("the cluster of its pods can't be asked: {error}");
+    (Health::EngineDown, reason, format!("{} get pods -l app={}", kubectl(place), place.deployment))
+}
+
+/// What is wrong with a node's pod that is not simply ready.
+fn pod(definition: &Definition, place: &InCluster, pod: Option<&Pod>) -> Option<Verdict> {
+    let Some(pod) = pod else {
+        let reason =
+            format!("the Deployment {} has no pod: never started, scaled down, or removed", place.deployment);
+        return Some((Health::Gone, reason, bootstrap(definition)));
+    };
+    let words = format!("{}: {}", pod.name, pod.reason);
+    let look = format!("{} describe pod {}", kubectl(place), pod.name);
+    let killed = pod.last.as_ref().is_some_and(Ending::is_oom);
+    match pod.state {
+        PodState::Ready => None,
+        PodState::CrashLooping | PodState::NotReady if killed => {
+            let reason = format!(
+                "{} was killed for want of memory, and restarted {} times so far",
+                pod.name, pod.restarts
+            );
+            Some((Health::OomKilled, reason, more_memory(definition)))
+        }
+        PodState::CrashLooping => {
+            Some((Health::Restarting, words, format!("{} logs {} --previous", kubectl(place), pod.name)))
+        }
+        PodState::NotReady | PodState::Unknown => Some((Health::Unreachable, words, look)),
+        PodState::Pending | PodState::Terminating | PodState::Failed | PodState::Succeeded => {
+            Some((Health::Stopped, words, look))
+        }
+    }
 }
 
 /// What is wrong with a container that is not simply running.

@@ -1,5 +1,6 @@
 //! The child process that carries gRPC on its standard streams.
 
+use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,8 +11,6 @@ use nix::unistd::Pid;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{ChildStderr, Command};
 use tonic::transport::{Channel, Endpoint};
-
-use super::Dial;
 
 /// How long setting up a connection may take.
 const DIAL_PATIENCE: Duration = Duration::from_secs(10);
@@ -30,9 +29,12 @@ pub(super) struct Child {
 
 impl Child {
     /// Starts the process and speaks HTTP/2 on its streams.
-    pub(super) async fn dial(dial: &Dial) -> Result<(Self, Channel), String> {
+    pub(super) async fn dial(
+        argv: &[String],
+        env: &BTreeMap<String, String>,
+    ) -> Result<(Self, Channel), String> {
         let mut command = Command::new("docker");
-        command.args(&dial.argv).envs(&dial.env);
+        command.args(argv).envs(env);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // A group of its own: keys of the terminal are not for it, and its children go with it.
         command.process_group(0).kill_on_drop(true);

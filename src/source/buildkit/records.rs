@@ -8,21 +8,21 @@ use crate::event::evidence::CacheRecord;
 use crate::event::{Digest, Mask, Text};
 
 use super::child::Child;
-use super::{Dial, LARGEST, PATIENCE, usage, within};
+use super::{Dial, LARGEST, PATIENCE, connect, usage, within};
 
 /// A description can be a whole script; as many characters of it are kept.
 const LONGEST: usize = 400;
 
 /// A connection for listings. Dropped, it ends the child.
 pub(in crate::source) struct Lister {
-    _child: Child,
+    _child: Option<Child>,
     client: ControlClient<Channel>,
 }
 
 impl Lister {
     /// Goes the way to a daemon.
     pub(in crate::source) async fn dial(dial: &Dial) -> Result<Self, String> {
-        let (child, channel) = Child::dial(dial).await?;
+        let (child, channel) = connect(dial).await?;
         let client = ControlClient::new(channel).max_decoding_message_size(LARGEST);
         Ok(Self { _child: child, client })
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{OFlags, lgetxattr, llistxattr};
+use rustix::io::Errno;
 
 use crate::event::fingerprint::Hash;
 
@@ -17,6 +18,7 @@ use super::tree::Stamp;
 const CHUNK: usize = 256 << 10;
 /// The longest list of names, and the longest value, that a Linux file system holds.
 const LONGEST_ATTRIBUTES: usize = 64 << 10;
+const SHORT_ATTRIBUTES: usize = 256;
 
 /// Why a file has no hash.
 #[derive(Debug)]
@@ -84,10 +86,15 @@ fn bytes(file: &File, size: u64, cancel: &AtomicBool) -> Result<Hash, Failure> {
 /// The hash of the extended attributes that count for `BuildKit` (`cache/contenthash/tarsum.go`); none where there is none
 /// of them, or they can't be read: many file systems have none at all.
 pub(super) fn xattrs(path: &Path) -> Option<Hash> {
-    let mut none: [u8; 0] = [];
-    let length = llistxattr(path, &mut none).ok().filter(|length| *length > 0)?;
-    let mut names = vec![0; length.min(LONGEST_ATTRIBUTES)];
-    let length = llistxattr(path, &mut names[..]).ok()?;
+    // Most files have none, or a few: only for more of them the longest list is made room for.
+    let mut names = vec![0; SHORT_ATTRIBUTES];
+    let length = match llistxattr(path, &mut names[..]) {
+        Err(Errno::RANGE) => {
+            names = vec![0; LONGEST_ATTRIBUTES];
+            llistxattr(path, &mut names[..]).ok()?
+        }
+        length => length.ok()?,
+    };
     let counts = |name: &&[u8]| {
         let foreign =
             [&b"security."[..], b"system.", b"com.apple."].iter().any(|class| name.starts_with(class));
@@ -95,6 +102,9 @@ pub(super) fn xattrs(path: &Path) -> Option<Hash> {
     };
     let mut names: Vec<&[u8]> = names.get(..length)?.split(|byte| *byte == 0).filter(counts).collect();
     names.sort_unstable();
+    if names.is_empty() {
+        return None;
+    }
     let mut sum = Sum::default();
     let mut value = vec![0; LONGEST_ATTRIBUTES];
     for name in &names {
@@ -103,5 +113,5 @@ pub(super) fn xattrs(path: &Path) -> Option<Hash> {
             sum.field("value", value.get(..length).unwrap_or_default());
         }
     }
-    (!names.is_empty()).then(|| sum.finish())
+    Some(sum.finish())
 }

@@ -150,7 +150,7 @@ impl<'a> Sets<'a> {
     }
 
     /// What the fingerprint lists.
-    pub(super) fn finish(mut self) -> (Vec<Context>, Vec<FileSet>, Vec<Unread>, u64, Work) {
+    pub(super) fn finish(mut self, mask: &Mask) -> (Vec<Context>, Vec<FileSet>, Vec<Unread>, u64, Work) {
         let mut room = Room { files: MOST_FILES, bytes: MOST_NAME_BYTES };
         let mut listed: Vec<BTreeSet<Id>> = vec![BTreeSet::new(); self.contexts.len()];
         for known in &mut self.known {
@@ -166,7 +166,7 @@ impl<'a> Sets<'a> {
         for (entry, ids) in self.contexts.iter_mut().zip(&listed) {
             let mut place = HashMap::new();
             if let Some(tree) = &mut entry.tree {
-                entry.context.files = table(tree, ids, &mut place);
+                entry.context.files = table(tree, ids, mask, &mut place);
             }
             places.push(place);
         }
@@ -185,7 +185,7 @@ impl<'a> Sets<'a> {
                 work.known_files += tree.work.known_files;
                 self.unread_total += tree.unread_total;
                 let unread = tree.unread.iter().map(|(path, why)| Unread {
-                    path: Text::clean(path),
+                    path: mask.text(path),
                     context: Some(at as u32),
                     why: Text::clean(why),
                 });
@@ -235,7 +235,7 @@ impl Room {
 }
 
 /// The listed entries, each folder before what is in it.
-fn table(tree: &mut Tree<'_>, ids: &BTreeSet<Id>, place: &mut HashMap<Id, u32>) -> Vec<File> {
+fn table(tree: &mut Tree<'_>, ids: &BTreeSet<Id>, mask: &Mask, place: &mut HashMap<Id, u32>) -> Vec<File> {
     let mut files = Vec::with_capacity(ids.len());
     let mut open: Vec<(Id, u16)> = Vec::new();
     let children = tree.children(ROOT);
@@ -246,13 +246,13 @@ fn table(tree: &mut Tree<'_>, ids: &BTreeSet<Id>, place: &mut HashMap<Id, u32>) 
         let node = tree.node(id);
         files.push(File {
             depth,
-            name: Text::clean(&shown(&node.name)),
+            name: mask.text(&shown(&node.name)),
             kind: node.kind,
             mode: node.mode,
             size: (node.kind == FileKind::File).then_some(node.stamp.size),
             hash,
             xattrs,
-            link: node.link.as_ref().map(|link| Text::clean(&shown(link))),
+            link: node.link.as_ref().map(|link| mask.text(&shown(link))),
         });
         if node.kind == FileKind::Dir {
             let children = tree.children(id);

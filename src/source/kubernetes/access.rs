@@ -265,7 +265,7 @@ mod tests {
         assert!(fault(&other).await.words.contains("no context b; it has a"));
         let helper = fault(&Settings { context: Some("a".into()), ..named }).await;
         assert!(
-            helper.words.contains("helper sh has ended with exit status: 3: sign in first"),
+            helper.words.contains("helper for credentials has ended with exit status: 3: sign in first"),
             "{}",
             helper.words
         );

@@ -96,12 +96,11 @@ fn forbidden(words: &str) -> String {
 fn credentials(error: &kube::client::AuthError) -> String {
     use kube::client::AuthError;
     match error {
-        AuthError::AuthExecRun { status, out, cmd } => {
+        AuthError::AuthExecRun { status, out, .. } => {
             let said = String::from_utf8_lossy(&out.stderr);
             let said =
                 said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
-            let program = cmd.split_whitespace().next().unwrap_or_default().trim_matches('"');
-            format!("the kubeconfig's helper {program} has ended with {status}: {said}")
+            format!("the kubeconfig's helper for credentials has ended with {status}: {said}")
         }
         AuthError::AuthExecStart(why) => {
             format!("the kubeconfig's helper for credentials does not start: {why}")
@@ -126,8 +125,7 @@ fn transport(error: &kube::Error, server: &str) -> Fault {
             return Fault::new(ApiState::Tls, format!("no secure connection to {server}: {tls}"));
         }
         if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            // rustls' own errors are wrapped in those of input and output.
-            if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            if let Some(tls) = tls_within(io) {
                 return Fault::new(ApiState::Tls, format!("no secure connection to {server}: {tls}"));
             }
             if let Some(fault) = of_io(io, server) {
@@ -143,6 +141,12 @@ fn transport(error: &kube::Error, server: &str) -> Fault {
         cause = error.source();
     }
     Fault::new(ApiState::Unreachable, format!("{server} can't be asked: {last}"))
+}
+
+/// rustls' own errors are wrapped in those of input and output, and these in others of their kind.
+fn tls_within(io: &std::io::Error) -> Option<&rustls::Error> {
+    let inner = io.get_ref()?;
+    inner.downcast_ref().or_else(|| tls_within(inner.downcast_ref()?))
 }
 
 fn of_io(io: &std::io::Error, server: &str) -> Option<Fault> {

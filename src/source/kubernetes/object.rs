@@ -344,7 +344,8 @@ pub(super) struct Event {
     pub(super) reason: String,
     pub(super) message: String,
     pub(super) last_timestamp: Option<String>,
-    pub(super) event_time: Option<String>,
+    #[serde(rename = "eventTime")]
+    pub(super) time: Option<String>,
     pub(super) count: Option<u64>,
     pub(super) series: Option<Series>,
 }

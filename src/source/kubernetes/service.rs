@@ -65,12 +65,23 @@ pub(super) fn endpoints(raw: &Endpoints) -> EndpointFacts {
 /// What was seen. None: not seen yet, or may not be seen.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen<'a> {
-    /// The Service; none inside where there is none.
-    pub(super) service: Option<Option<&'a ServiceFacts>>,
-    pub(super) endpoints: Option<Option<&'a EndpointFacts>>,
+    /// The Service of that name, if there is one.
+    pub(super) service: Option<Vec<&'a ServiceFacts>>,
+    /// The endpoints of that name, if there are any.
+    pub(super) endpoints: Option<Vec<&'a EndpointFacts>>,
     pub(super) pods: Option<Vec<Pod>>,
     /// Why something was not seen.
     pub(super) missing: Vec<&'a Missing>,
+}
+
+impl Seen<'_> {
+    fn service(&self) -> Option<&ServiceFacts> {
+        self.service.as_ref()?.first().copied()
+    }
+
+    fn endpoints(&self) -> Option<&EndpointFacts> {
+        self.endpoints.as_ref()?.first().copied()
+    }
 }
 
 /// Puts it together.
@@ -81,7 +92,7 @@ pub(super) fn registry(
     seen: Seen<'_>,
 ) -> RegistryService {
     let kubectl = kubectl(settings, namespace);
-    let facts = seen.service.flatten();
+    let facts = seen.service();
     let port = wanted.port.or(facts.and_then(|facts| facts.port));
     let target = match (&wanted.service, seen.pods.as_deref()) {
         (Some(service), _) => Some(format!("service/{service}")),
@@ -92,7 +103,7 @@ pub(super) fn registry(
         target.zip(port).map(|(target, port)| format!("{kubectl} port-forward {target} {port}:{port}"));
     let (verdict, reason, hint) = judge(wanted, namespace, &kubectl, &seen);
     let text = |text: &str| Text::clean(text);
-    let endpoints = seen.endpoints.map(|endpoints| endpoints.cloned().unwrap_or_default());
+    let endpoints = seen.endpoints.is_some().then(|| seen.endpoints().cloned().unwrap_or_default());
     RegistryService {
         namespace: text(namespace),
         service: text(wanted.service.as_deref().unwrap_or_default()),
@@ -135,13 +146,12 @@ fn judge(
     seen: &Seen<'_>,
 ) -> (ServiceVerdict, String, String) {
     let none = String::new;
-    if let (Some(name), Some(None)) = (&wanted.service, seen.service) {
+    if let (Some(name), Some(true)) = (&wanted.service, seen.service.as_ref().map(Vec::is_empty)) {
         let reason = format!("there is no Service {name} in namespace {namespace}");
         return (ServiceVerdict::ServiceMissing, reason, format!("{kubectl} get services"));
     }
     // A Service without endpoints may not have an object for them at all.
-    let leads =
-        seen.endpoints.map(|endpoints| endpoints.is_some_and(|endpoints| !endpoints.ready.is_empty()));
+    let leads = seen.endpoints.as_ref().map(|all| all.iter().any(|endpoints| !endpoints.ready.is_empty()));
     let Some(pods) = &seen.pods else {
         return match leads {
             Some(true) => (ServiceVerdict::Ok, none(), none()),
@@ -174,8 +184,7 @@ fn judge(
         }
         (_, _) if leads == Some(false) && wanted.service.is_some() => {
             let own: Vec<String> = seen
-                .service
-                .flatten()
+                .service()
                 .iter()
                 .flat_map(|facts| &facts.selector)
                 .map(|(k, v)| format!("{k}={v}"))
@@ -209,7 +218,7 @@ fn name(wanted: &RegistryIn) -> &str {
 }
 
 fn count(seen: &Seen<'_>) -> u64 {
-    seen.endpoints.flatten().map(|endpoints| endpoints.not_ready).unwrap_or_default()
+    seen.endpoints().map(|endpoints| endpoints.not_ready).unwrap_or_default()
 }
 
 /// The command that says more about a pod.
@@ -245,15 +254,15 @@ mod tests {
         };
         let some = EndpointFacts { ready: vec!["10.0.0.1:5000".into()], not_ready: 1 };
         let full = |endpoints, pods| Seen {
-            service: Some(Some(&facts)),
-            endpoints: Some(endpoints),
+            service: Some(vec![&facts]),
+            endpoints: Some(Option::into_iter(endpoints).collect()),
             pods: Some(pods),
             missing: Vec::new(),
         };
         let cases = [
             (Seen::default(), ServiceVerdict::Unknown, "", ""),
             (
-                Seen { service: Some(None), ..Seen::default() },
+                Seen { service: Some(Vec::new()), ..Seen::default() },
                 ServiceVerdict::ServiceMissing,
                 "no Service reg in namespace n",
                 "get services",
@@ -308,7 +317,7 @@ mod tests {
         let raw = r#"{"spec":{"type":"LoadBalancer","clusterIP":"10.96.0.7","ports":[{"port":80},{"port":5000,"nodePort":30500}]},
             "status":{"loadBalancer":{"ingress":[{"ip":"203.0.113.9"},{"hostname":"reg.example.com"}]}}}"#;
         let facts = service(&serde_json::from_str(raw).unwrap(), Some(5000));
-        let told = told(Seen { service: Some(Some(&facts)), ..Seen::default() });
+        let told = told(Seen { service: Some(vec![&facts]), ..Seen::default() });
         assert_eq!(told.address, Some("10.96.0.7:5000".into()));
         let outside: Vec<&str> = told.outside.iter().map(Text::as_str).collect();
         assert_eq!(outside, ["30500 on every node", "203.0.113.9:5000", "reg.example.com:5000"]);

@@ -74,7 +74,7 @@ pub(super) struct Requested {
 pub(super) fn warned(raw: &object::Event) -> Warned {
     let series = raw.series.as_ref();
     let last = series.and_then(|series| time(series.last_observed_time.as_ref()));
-    let at = last.or_else(|| time(raw.last_timestamp.as_ref())).or_else(|| time(raw.event_time.as_ref()));
+    let at = last.or_else(|| time(raw.last_timestamp.as_ref())).or_else(|| time(raw.time.as_ref()));
     Warned {
         about: Text::clean(&raw.involved_object.name),
         what: Happening {
@@ -293,8 +293,8 @@ impl World {
         let seen = |part: Part| self.heard.contains(&part) && !self.missing.contains_key(&part);
         let parts = [Part::RegistryPods, Part::Service, Part::Endpoints];
         let seen = Seen {
-            service: seen(Part::Service).then(|| self.services.values().next()),
-            endpoints: seen(Part::Endpoints).then(|| self.endpoints.values().next()),
+            service: seen(Part::Service).then(|| self.services.values().collect()),
+            endpoints: seen(Part::Endpoints).then(|| self.endpoints.values().collect()),
             pods: seen(Part::RegistryPods).then(|| pods(&self.registry_pods, &self.pod_events, since)),
             missing: parts.iter().filter_map(|part| self.missing.get(part)).collect(),
         };

@@ -4,8 +4,7 @@ use super::Place;
 use super::gauge::{bar, growth, join, latency, of, percent, rate, role, spark};
 use super::lines::{LABEL, Lines};
 use crate::event::builder::{
-    ActiveBuild, BuilderNode, BuilderSnapshot, Container, GcRule, Health as State, Usage, UsageKind,
-    UsageRecord,
+    ActiveBuild, BuilderNode, BuilderSnapshot, Container, GcRule, Usage, UsageKind, UsageRecord,
 };
 use crate::event::{Platform, Text, Time};
 use crate::model::builder::{History, Rates};
@@ -33,6 +32,11 @@ pub(super) fn lines<'a>(place: &Place<'a>, health: &Health) -> Option<Lines<'a>>
             if builder.driver.is_empty() { String::new() } else { format!(" · {}", builder.driver) };
         let name = StyledLine::new().with(builder.name.as_str(), Role::Plain).with(driver, Role::Dim);
         lines.fact("name", &name);
+        if builder.nodes.len() > 1 {
+            for node in &builder.nodes {
+                node_line(place, node, &mut lines);
+            }
+        }
         for node in &builder.nodes {
             all_of(place, builder, node, &mut lines);
         }
@@ -42,7 +46,7 @@ pub(super) fn lines<'a>(place: &Place<'a>, health: &Health) -> Option<Lines<'a>>
         [only] => work(place, builder, only, &mut lines),
         several => {
             for node in several {
-                lines.push(node_line(place, node));
+                node_line(place, node, &mut lines);
             }
             active(place, builder, &mut lines);
         }
@@ -196,8 +200,8 @@ fn kinds_in_short(usage: &Usage, lines: &mut Lines<'_>) {
     kinds.sort_by_key(|kind| std::cmp::Reverse(kind.amount.bytes));
     for kind in kinds {
         let bytes = words::pad_left(&words::bytes(kind.amount.bytes), words::BYTES_WIDTH);
-        let line = StyledLine::new().with("  ", Role::Plain).with(bytes, Role::Plain);
-        lines.push(line.with(format!("  {}", kind_word(kind.kind)), Role::Dim));
+        let line = StyledLine::new().with(bytes, Role::Plain);
+        lines.fact("", &line.with(format!("  {}", kind_word(kind.kind)), Role::Dim));
     }
 }
 
@@ -223,26 +227,26 @@ fn kind_word(kind: UsageKind) -> &'static str {
 }
 
 /// One of several nodes.
-fn node_line(place: &Place<'_>, node: &BuilderNode) -> StyledLine {
-    let mut line = state(place, node.state).with(" ", Role::Plain);
-    line.push(words::truncate(node.name.as_str(), 18), Role::Plain);
+fn node_line(place: &Place<'_>, node: &BuilderNode, lines: &mut Lines<'_>) {
+    let (_, sign) = health::of_builder(node.state);
+    let shape = sign.shape(place.ascii);
     if !node.state.is_up() && !node.reason.is_empty() {
-        return line.with(format!(": {}", node.reason), Role::Bad).cut(place.width, place.ascii);
+        let text = format!("{shape} {} {}: {}", node.name, sign.word, node.reason);
+        return lines.wrapped(&text, sign.role, place.width, REASON + 1);
     }
-    let now = place.model.builder().history(&node.name).and_then(|history| history.now());
-    if let Some(cpus) = now.and_then(|rates| rates.cpus) {
-        line.push(format!(" · cpu {cpus:.1}"), Role::Plain);
-    }
+    let name = words::pad_right(&words::truncate(node.name.as_str(), 18), 18);
+    let mut line = StyledLine::new().with(format!("{shape} "), sign.role).with(name, Role::Plain);
+    let cpus = now(place, node).cpus.map_or_else(String::new, |cpus| format!("{cpus:>5.1} cpu"));
+    line.push(format!("{cpus:>9}"), Role::Plain);
     if let Some(usage) = &node.usage {
-        line.push(" · cache ", Role::Plain);
-        line = join(line, &cache(node, usage));
+        let bytes = words::pad_left(&words::bytes(usage.total.bytes), words::BYTES_WIDTH);
+        line.push(format!("  {bytes}"), Role::Plain);
+        if place.width >= 50 {
+            let limit = health::limit(node).map(|limit| format!(" of {}", words::bytes(limit)));
+            line.push(format!("{} cache", limit.unwrap_or_default()), Role::Dim);
+        }
     }
-    line.cut(place.width, place.ascii)
-}
-
-fn state(place: &Place<'_>, state: State) -> StyledLine {
-    let (_, sign) = health::of_builder(state);
-    StyledLine::new().with(sign.shape(place.ascii), sign.role)
+    lines.push(line);
 }
 
 /// The builds that run now, or that there is none: the line stays.

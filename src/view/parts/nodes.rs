@@ -19,7 +19,7 @@ const MOST_ILL: usize = 20;
 /// Lines of a reason where there is not room for everything.
 const REASON: usize = 2;
 
-pub(super) fn lines<'a>(place: &Place<'a>, _health: &Health) -> Option<Lines<'a>> {
+pub(super) fn lines<'a>(place: &Place<'a>, health: &Health) -> Option<Lines<'a>> {
     let cluster = place.model.cluster().snapshot();
     if cluster.is_none() && place.model.builder().snapshot().is_none() {
         return None;
@@ -32,34 +32,65 @@ pub(super) fn lines<'a>(place: &Place<'a>, _health: &Health) -> Option<Lines<'a>
     lines.head_ends();
     platforms(place, &known.platforms, &mut lines);
     if known.rows.is_empty() {
-        lines.push(StyledLine::new().with("no node is known", Role::Dim));
+        for (fact, role) in &health.facts {
+            lines.wrapped(fact, *role, place.width, REASON);
+        }
+        if health.facts.is_empty() {
+            lines.push(StyledLine::new().with("nobody has told of a node", Role::Dim));
+        }
         return Some(lines);
     }
     if place.full {
         ill(place, &known, &mut lines);
     }
-    let order = Rc::new(order(&known));
-    let known = Rc::new(known);
-    if place.full {
-        list(place, &known, &order, &mut lines);
-        machines(place, &mut lines);
-        if let Some(cluster) = cluster {
-            unseen(cluster, &mut lines);
-        }
+    let mut order = order(&known);
+    if !place.full {
+        some(place, known, &mut order, &mut lines);
         return Some(lines);
     }
-    lines.push(short_head(place.width));
-    let (rows, width, ascii, now) = (Rc::clone(&known), place.width, place.ascii, place.now);
-    lines.list(order.len(), move |n| {
-        let row = order.get(n).and_then(|at| rows.rows.get(*at));
-        row.map_or_else(StyledLine::new, |row| short(row, width, now, ascii))
-    });
-    if known.rows.len() <= 2 {
-        for node in place.model.builder().snapshot().iter().flat_map(|builder| &builder.nodes) {
-            lines.push(node.engine.as_ref().map_or_else(StyledLine::new, load));
-        }
+    list(place, &Rc::new(known), &Rc::new(order), &mut lines);
+    machines(place, &mut lines);
+    if let Some(cluster) = cluster {
+        unseen(cluster, &mut lines);
     }
     Some(lines)
+}
+
+/// As much as a narrow pane has room for: why the first are ill, then how busy the others are.
+fn some(place: &Place<'_>, known: Nodes, order: &mut Vec<usize>, lines: &mut Lines<'_>) {
+    let few = known.rows.len() <= 2;
+    let ill = known.ill().count();
+    if ill <= 2 {
+        for row in order.drain(..ill).filter_map(|at| known.rows.get(at)) {
+            lines.wrapped(&why(row, place.now, place.ascii), sign(row.state).3, place.width, REASON + 1);
+        }
+    }
+    if !order.is_empty() {
+        lines.push(short_head(place.width));
+    }
+    let (order, width, ascii, now) = (std::mem::take(order), place.width, place.ascii, place.now);
+    lines.list(order.len(), move |n| {
+        let row = order.get(n).and_then(|at| known.rows.get(*at));
+        row.map_or_else(StyledLine::new, |row| short(row, width, now, ascii))
+    });
+    for node in place.model.builder().snapshot().iter().flat_map(|builder| &builder.nodes).filter(|_| few) {
+        if let Some(engine) = &node.engine {
+            lines.push(load(engine));
+        }
+    }
+}
+
+/// `✗ arm-1 not ready 4 min: memory`.
+fn why(row: &NodeRow, now: Time, ascii: bool) -> String {
+    let (shape, plain, word, _) = sign(row.state);
+    let shape = if ascii { plain } else { shape };
+    let since = row.since.map_or(String::new(), |since| format!(" {}", words::age(now.since(since))));
+    let mut why: Vec<&str> = row.shortages.iter().map(|short| shortage(*short)).collect();
+    if why.is_empty() && !row.reason.is_empty() {
+        why.push(row.reason.as_str());
+    }
+    let colon = if why.is_empty() { "" } else { ": " };
+    format!("{shape} {} {word}{since}{colon}{}", row.name, why.join(", "))
 }
 
 /// Why nothing new is heard of the cluster.
@@ -152,22 +183,11 @@ fn short_head(width: usize) -> StyledLine {
 /// A node in a narrow pane: of one that is well how busy it is, of one that is ill why.
 fn short(row: &NodeRow, width: usize, now: Time, ascii: bool) -> StyledLine {
     let (shape, plain, word, tone) = sign(row.state);
+    if row.state > NodeState::Cordoned {
+        return StyledLine::new().with(why(row, now, ascii), tone);
+    }
     let mut line = StyledLine::new().with(format!("{} ", if ascii { plain } else { shape }), tone);
     let name = words::truncate(row.name.as_str(), name_width(width));
-    if row.state > NodeState::Cordoned {
-        line.push(format!("{name} {word}"), tone);
-        if let Some(since) = row.since {
-            line.push(format!(" {}", words::age(now.since(since))), tone);
-        }
-        let mut why: Vec<&str> = row.shortages.iter().map(|short| shortage(*short)).collect();
-        if why.is_empty() && !row.reason.is_empty() {
-            why.push(row.reason.as_str());
-        }
-        if !why.is_empty() {
-            line.push(format!(": {}", why.join(", ")), tone);
-        }
-        return line;
-    }
     line.push(words::pad_right(&name, name_width(width)), Role::Plain);
     line.push(format!(" {:<6}", words::head(row.arch(), 6)), Role::Dim);
     for gauge in [row.cpu, row.memory] {
@@ -303,7 +323,10 @@ impl Columns {
             let version = words::truncate(row.version.as_str(), 14);
             line.push(words::pad_right(&version, 15), Role::Dim);
         }
-        for (platform, execution) in &row.builds {
+        let mut builds: Vec<_> = row.builds.iter().collect();
+        builds.sort_by_key(|(_, execution)| *execution != Execution::Emulated);
+        for (platform, execution) in builds {
+            let platform = platform.short();
             match execution {
                 Execution::Emulated => drop(line.push(format!("emulates {platform}  "), Role::Warn)),
                 Execution::Native => drop(line.push(format!("builds {platform}  "), Role::Plain)),

@@ -126,8 +126,10 @@ fn cache_facts(place: &Place<'_>, cache: &CacheTag, lines: &mut Lines<'_>) {
         CacheState::Present | CacheState::TooLarge => {
             line.push(words::bytes(cache.bytes), Role::Plain);
             line.push(format!(" · {} blobs", cache.blobs), Role::Plain);
-            if let Some(newest) = cache.newest {
-                line.push(format!(" · {}", old(place.now.since(newest))), Role::Plain);
+            if let Some(age) = cache.newest.map(|newest| place.now.since(newest)) {
+                let long = format!(" · {}", old(age));
+                let fits = LABEL + line.width() + words::width(&long) <= place.width;
+                line.push(if fits { long } else { format!(" · {}", words::age(age)) }, Role::Plain);
             }
             if place.full {
                 let first = cache.oldest.map(|oldest| format!(", oldest {}", old(place.now.since(oldest))));
@@ -342,7 +344,7 @@ fn tags<'a>(place: &Place<'a>, registry: &'a Registry, lines: &mut Lines<'a>) {
     let wide = longest.clamp(8, place.width.saturating_sub(56).clamp(8, 60));
     let mut head = StyledLine::new().with("  ", Role::Dim);
     head.push(words::pad_right("tag", wide), Role::Dim);
-    head.push(format!(" {:<10}{:>6}  {:>9}  {:<13} platforms", "", "size", "age", "digest"), Role::Dim);
+    head.push(format!(" {:<11}{:>6}  {:>9}  {:<13} platforms", "", "size", "age", "digest"), Role::Dim);
     lines.push(head);
     // A tag keeps its place however often the list is looked at; the source has them newest first.
     let (list, now, ascii) = (&tags.list, place.now, place.ascii);
@@ -360,7 +362,7 @@ fn tag_line(tag: &Tag, wide: usize, now: Time, ascii: bool) -> StyledLine {
     let mut line = StyledLine::new().with(format!("{} ", if ascii { plain } else { shape }), role);
     let name = words::truncate(tag.name.as_str(), wide);
     line.push(words::pad_right(&name, wide), if tag.building { Role::Strong } else { Role::Plain });
-    line.push(format!(" {word:<10}"), role);
+    line.push(format!(" {word:<11}"), role);
     let size = tag.bytes.map(words::bytes).unwrap_or_default();
     let age = tag.created.map(|created| old(now.since(created))).unwrap_or_default();
     line.push(format!("{size:>6}  {age:>9}  "), Role::Plain);

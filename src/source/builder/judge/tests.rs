@@ -7,6 +7,7 @@ fn definition(driver: Driver, nodes: &[(&str, &[&str])]) -> Definition {
         endpoint: "unix:///x.sock".to_owned(),
         host: Some(super::super::instance::Host::Unix("/x.sock".to_owned())),
         platforms: parse(platforms),
+        ..Node::default()
     };
     Definition { name: "b".to_owned(), driver, nodes: nodes.iter().map(node).collect() }
 }
@@ -22,8 +23,8 @@ fn well(native: &str, platforms: &[&str]) -> Known {
             facts: Some(EngineFacts::default()),
             native: Platform::parse(native),
             container: Some(Container { name: "c".into(), status: "running".into(), ..Container::default() }),
-            error: None,
             asked: true,
+            ..engine::Reading::default()
         }),
         kit: Some(buildkit::Reading {
             latency_us: Some(900),
