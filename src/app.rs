@@ -14,6 +14,7 @@ mod session;
 mod signals;
 mod status;
 mod thin;
+mod why;
 
 use clap::CommandFactory;
 
@@ -59,6 +60,7 @@ async fn command(cli: Cli) -> Result<(), Error> {
         Command::Replay(args) => replay(&cli, args, &around).await,
         Command::Demo(args) => demo(&cli, args, &around).await,
         Command::Status(args) => status(&cli, args, &around).await,
+        Command::Why(args) => why::run(&cli, args, &around),
         Command::Config(what) => configuration::run(*what, &cli.global, &around),
         Command::Completions { shell } => {
             // Into memory first: the generator panics where its writer fails, and a reader may be gone.
@@ -84,6 +86,7 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     let recorder = recorded.then(|| Recorder::start(recording(&config, &command), clock));
     let mut session = Session::new(clock, recorder);
     let mut signals = Signals::listen()?;
+    session.explainer = Some(why::Explainer::start(&command, clock));
     let targets = Targets::of(&config, &command, around);
     let asking = Asking::of(&targets);
     let running = build::start(command, &config, around, targets, clock);

@@ -138,6 +138,8 @@ pub enum Command {
     /// Say how registry, nodes and builder are: 3 where something is wrong
     #[command(long_about = STATUS_HELP)]
     Status(Status),
+    /// Say why a build's steps were not cached, and what would have avoided it
+    Why(Why),
     /// Show, check or describe the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -272,6 +274,24 @@ pub struct Demo {
     /// How fast: 8x, 0.5x, or max for no waiting at all
     #[arg(long, value_name = "SPEED", default_value = "1x")]
     pub speed: Speed,
+}
+
+const WHY_EXAMPLES: &str = "\
+Examples:
+  layertop why                     why the newest recorded build was not cached
+  layertop why pip                 of one of its layers: by layer, by number or by a part of the instruction
+  layertop why build.jsonl.zst     of another recording
+  layertop why 20261122T0945 pip
+  layertop why --progress json     for programs";
+
+/// `layertop why`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = WHY_EXAMPLES)]
+pub struct Why {
+    /// The build: a recording's path or name, or how it begins [default: the newest recording]
+    pub build: Option<String>,
+    /// The step: its layer's name, its number, or a part of its instruction
+    pub step: Option<String>,
 }
 
 /// The bundled builds: the four rows of Montage AI's table.

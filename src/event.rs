@@ -13,6 +13,7 @@ pub mod evidence;
 pub mod fingerprint;
 pub mod mask;
 pub mod platform;
+pub mod reason;
 pub mod registry;
 pub mod sanitize;
 pub mod shell;
@@ -29,6 +30,7 @@ pub use evidence::{CacheManifest, Records};
 pub use fingerprint::Fingerprint;
 pub use mask::Mask;
 pub use platform::Platform;
+pub use reason::{Reason, Reasons};
 pub use registry::Registry;
 pub use sanitize::Sanitizer;
 pub use text::{Color, Line, Span, Style, Text};
@@ -82,6 +84,8 @@ pub enum Event {
     Records(Box<Records>),
     /// What a cache in a registry holds.
     CacheManifest(Box<CacheManifest>),
+    /// Why steps were not cached.
+    Reasons(Box<Reasons>),
 }
 
 /// What is built, with what. All of it is known before the first vertex.

@@ -18,6 +18,8 @@ pub mod config;
 pub mod dockerfile;
 pub mod error;
 pub mod event;
+pub mod explain;
+pub mod history;
 pub mod model;
 pub mod recording;
 pub mod report;

@@ -8,6 +8,7 @@ pub mod log;
 pub mod name;
 pub mod nodes;
 pub mod outcome;
+pub mod reason;
 pub mod registry;
 mod shared;
 pub mod source;
@@ -19,8 +20,8 @@ use std::collections::VecDeque;
 
 use crate::event::digest::{DigestMap, DigestSet};
 use crate::event::{
-    Digest, Event, Fingerprint, Level, LogChunk, Notice, Output, Platform, Stamped, Started, StatusUpdate,
-    Text, Time, VertexUpdate, Warning, Watching,
+    Digest, Event, Fingerprint, Level, LogChunk, Notice, Output, Platform, Reason, Stamped, Started,
+    StatusUpdate, Text, Time, VertexUpdate, Warning, Watching,
 };
 pub use builder::Builder;
 pub use cluster::Cluster;
@@ -64,6 +65,7 @@ pub struct Model {
     builder: Builder,
     cluster: Cluster,
     fingerprint: Option<Box<Fingerprint>>,
+    reasons: DigestMap<Reason>,
     evidence: source::Evidence,
     /// Whether something has changed that tells where hits came from.
     unjudged: bool,
@@ -109,6 +111,7 @@ impl Model {
             Event::Builder(snapshot) => return self.builder.apply(*at, snapshot),
             Event::Cluster(snapshot) => return self.cluster.apply(*at, snapshot),
             Event::Fingerprint(fingerprint) => return self.fingerprint = Some(fingerprint.clone()),
+            Event::Reasons(news) => return self.take_reasons(news),
             Event::Records(records) => {
                 self.unjudged = true;
                 return self.evidence.records(records);
@@ -146,10 +149,11 @@ impl Model {
             Event::Watching(_)
             | Event::Registry(_)
             | Event::Builder(_)
-            | Event::Cluster(_)
-            | Event::Fingerprint(_)
             | Event::Records(_)
-            | Event::CacheManifest(_) => {}
+            | Event::CacheManifest(_)
+            | Event::Cluster(_)
+            | Event::Reasons(_)
+            | Event::Fingerprint(_) => {}
         }
     }
 

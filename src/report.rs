@@ -13,4 +13,5 @@ pub mod plain;
 pub mod status;
 pub mod styled;
 pub mod table;
+pub mod why;
 pub mod words;

@@ -38,6 +38,8 @@ pub enum Overlay {
     None,
     /// The keys, scrolled down by so many lines.
     Help(usize),
+    /// Why the selected step, or the build, was not cached, scrolled down by so many lines.
+    Why(usize),
     /// All warnings, scrolled down by so many lines.
     Warnings(usize),
     /// The last words of a part.
@@ -241,7 +243,7 @@ impl Ui {
                 self.overlay = Overlay::None;
                 matches!(key.code, KeyCode::Char('y' | 'Y' | 'q') | KeyCode::Enter).then_some(Effect::Quit)
             }
-            Overlay::Help(top) | Overlay::Warnings(top) => {
+            Overlay::Help(top) | Overlay::Warnings(top) | Overlay::Why(top) => {
                 match action {
                     Some(Action::Down) => *top += 1,
                     Some(Action::PageDown) => *top += 10,
@@ -348,6 +350,7 @@ impl Ui {
             Action::Suspend => return Some(Effect::Suspend),
             Action::Redraw => return Some(Effect::Redraw),
             Action::Help => self.overlay = Overlay::Help(0),
+            Action::Why => self.overlay = Overlay::Why(0),
             Action::Warnings => self.overlay = Overlay::Warnings(0),
             Action::Search => {
                 self.overlay = Overlay::Search(tui_input::Input::default());

@@ -26,6 +26,8 @@ const ROOMS: &[(&str, Uses)] = &[
     ("config", Uses::Only(&["cli", "error", "event"])),
     ("dockerfile", Uses::Only(&["event", "model::layers"])),
     ("model", Uses::Only(&["event"])),
+    ("explain", Uses::Only(&["event", "model"])),
+    ("history", Uses::Only(&["event", "model", "explain", "recording"])),
     // A progress stream is one of the files that can be replayed: the reader decodes it with the live decoder.
     ("recording", Uses::Only(&["event", "clock", "source::rawjson"])),
     // A fingerprint says what the Dockerfile's steps are made from.
@@ -41,6 +43,7 @@ const ROOMS: &[(&str, Uses)] = &[
             "event",
             "report::words",
             "report::styled",
+            "report::why",
             "report::end",
             "report::failure",
             "report::health",

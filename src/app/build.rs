@@ -19,8 +19,8 @@ use crate::event::{
 use crate::model::name::{self, Kind};
 use crate::source::buildx::{self, BuildCommand, Cancel, Chunk, Exit};
 use crate::source::docker::{self, Diagnosis};
-use crate::source::evidence;
 use crate::source::rawjson::Decoder;
+use crate::source::{context, evidence};
 
 /// Chunks on their way from the child, and batches on their way to the front end.
 const AHEAD: usize = 64;
@@ -197,7 +197,7 @@ async fn drive(
     end
 }
 
-/// Finds out beside the build where its hits come from.
+/// Finds out beside the build what it is made from, and where its hits come from.
 struct Witness {
     news: mpsc::Receiver<Vec<Stamped>>,
     over: watch::Sender<bool>,
@@ -217,7 +217,17 @@ impl Witness {
         };
         let (tx, news) = mpsc::channel(AHEAD);
         let (over, is_over) = watch::channel(false);
-        Self { news, over, task: tokio::spawn(evidence::run(settings, clock, is_over, tx)) }
+        let request = context::Request::of(command, around);
+        let task = tokio::spawn(async move {
+            let print = async {
+                if let Some(request) = request {
+                    context::start(request, clock, tx.clone()).await;
+                }
+            };
+            let records = evidence::run(settings, clock, is_over, tx.clone());
+            tokio::join!(print, records);
+        });
+        Self { news, over, task }
     }
 
     /// What it has to say when the build is `gone`; it is not waited for longer than 2 s, and nothing of it is later than the end.

@@ -4,6 +4,7 @@ use tokio::sync::mpsc;
 
 use super::around::Around;
 use super::thin::{self, Thin};
+use super::why::Explainer;
 use crate::clock::{Clock, Speed};
 use crate::event::{Cancelling, Event, Level, Notice, Stamped, Text, Time};
 use crate::model::Model;
@@ -55,6 +56,8 @@ pub(super) struct Session {
     pub(super) replay: Option<replay::State>,
     clock: Clock,
     recorder: Option<Recorder>,
+    /// Says why steps miss, in a live build.
+    pub(super) explainer: Option<Explainer>,
     thin: Thin,
     /// For the recorder, which is another thread: waking it for each message costs more than the message.
     held: Vec<Stamped>,
@@ -65,7 +68,7 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(clock: Clock, recorder: Option<Recorder>) -> Self {
         let (model, thin, held) = (Model::default(), Thin::every(thin::APART), Vec::new());
-        Self { model, replay: None, clock, recorder, thin, held, warned: false }
+        Self { model, replay: None, clock, recorder, thin, held, explainer: None, warned: false }
     }
 
     /// Takes news; gives the events back, with layertop's own among them. They are recorded with the next [`Session::keep`].
@@ -75,7 +78,20 @@ impl Session {
         }
         self.replay = update.replay.or(self.replay);
         let mut events = update.events;
+        // What is known of the misses is told before the end, so that who hears of the end knows all.
+        let end = events.iter().position(|event| matches!(event.event, Event::Ended(_)));
+        let tail = events.split_off(end.unwrap_or(events.len()));
         self.model.apply_all(&events);
+        if let Some(explainer) = &mut self.explainer
+            && let Some(news) = explainer.look(&self.model, !tail.is_empty())
+        {
+            let at = tail.first().map_or_else(|| self.clock.now(), |end| end.at);
+            let told = Stamped { at, event: Event::Reasons(Box::new(news)) };
+            self.model.apply(&told);
+            events.push(told);
+        }
+        self.model.apply_all(&tail);
+        events.extend(tail);
         if let Some(recorder) = &mut self.recorder {
             self.held.extend(self.thin.of(&events));
             if self.held.len() >= MANY {

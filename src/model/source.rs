@@ -22,7 +22,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Kind, Model, Phase, State, Step, StepId, Vertex};
-use crate::event::evidence::When;
+use crate::event::evidence::{CacheRecord, When};
 use crate::event::{CacheManifest, Digest, Platform, Records, Text};
 
 use fit::{Fit, Instruction};
@@ -121,6 +121,21 @@ impl Model {
     /// The builder's records of before the build, node by node, as far as they were listed.
     pub fn records_before(&self) -> &[Records] {
         &self.evidence.before
+    }
+
+    /// The builder's records of after the build, node by node: those that are new or were used.
+    pub fn records_after(&self) -> &[Records] {
+        &self.evidence.after
+    }
+
+    /// Those of the records that are described as the result of a step.
+    pub fn results_of<'r>(
+        &self,
+        step: &Step,
+        records: impl Iterator<Item = &'r CacheRecord>,
+    ) -> Vec<&'r CacheRecord> {
+        let instruction = Instruction::new(&step.name, self.stack.written(step));
+        records.filter(|record| instruction.of_record(record) == Fit::Yes).collect()
     }
 
     /// The caches in registries as they stood before the build.

@@ -131,6 +131,48 @@ fn is_written(path: &Path) -> bool {
     matches!(Flock::lock(file, FlockArg::LockSharedNonblock), Err((_, nix::errno::Errno::EWOULDBLOCK)))
 }
 
+/// A recording on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// When it was begun, by its name.
+    pub begun: Time,
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub bytes: u64,
+}
+
+impl Listed {
+    /// Whether its name is that of a recording of this image.
+    pub fn is_of(&self, image: &str) -> bool {
+        let name = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let rest = name.get(STAMP..).and_then(|rest| rest.strip_suffix(SUFFIX));
+        rest.and_then(|rest| rest.rsplit_once('-')).is_some_and(|(own, _)| own == slug(image))
+    }
+
+    /// Whether its writer still lives.
+    pub fn is_written(&self) -> bool {
+        is_written(&self.path)
+    }
+}
+
+/// The recordings in a folder, newest first.
+///
+/// # Errors
+/// Where the folder can't be read.
+pub fn list(dir: &Path) -> io::Result<Vec<Listed>> {
+    let mut recordings: Vec<Listed> = fs::read_dir(dir)?
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let begun = begun(entry.file_name().to_str()?)?;
+            let meta = entry.metadata().ok().filter(fs::Metadata::is_file)?;
+            Some(Listed { begun, path: entry.path(), bytes: meta.len() })
+        })
+        .collect();
+    recordings.sort_by(|a, b| (b.begun, &b.path).cmp(&(a.begun, &a.path)));
+    Ok(recordings)
+}
+
 /// The recordings of builds of an image of this name that have ended or broken off, newest first; of other registries and other
 /// images of the same last name too.
 pub fn newest_of(dir: &Path, image: &str) -> Vec<PathBuf> {

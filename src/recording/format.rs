@@ -11,7 +11,7 @@ use crate::event::{Stamped, Text, Time};
 pub const VERSION: u64 = 1;
 
 /// Types of the events that this version knows; a line of another type is of a newer one.
-const EVENT_TYPES: [&str; 17] = [
+const EVENT_TYPES: [&str; 18] = [
     "started",
     "outline",
     "vertex",
@@ -29,6 +29,7 @@ const EVENT_TYPES: [&str; 17] = [
     "fingerprint",
     "records",
     "cache_manifest",
+    "reasons",
 ];
 
 /// What a recording says about itself in its first line.
@@ -185,6 +186,7 @@ mod tests {
             Event::Fingerprint(Box::default()),
             Event::Records(Box::default()),
             Event::CacheManifest(Box::default()),
+            Event::Reasons(Box::default()),
         ]
     }
 
@@ -208,6 +210,7 @@ mod tests {
             Event::Fingerprint(_) => "fingerprint",
             Event::Records(_) => "records",
             Event::CacheManifest(_) => "cache_manifest",
+            Event::Reasons(_) => "reasons",
         }
     }
 

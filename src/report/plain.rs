@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::styled::StyledLine;
 use super::table::Table;
 use super::words::{self, Role, Sign};
-use super::{end, failure, label};
+use super::{end, failure, label, why};
 use crate::event::{Line, Notice, Output, Platform, Started, Time, Warning, shell};
 use crate::model::{Model, Phase, Vertex, VertexId};
 use steps::Told;
@@ -214,6 +214,9 @@ impl Plain {
             out.push('\n');
         }
         self.parts(model, now, out);
+        for line in why::sentences(model, ascii) {
+            self.write(&line, out);
+        }
         self.write(&end::result(model, now, ascii), out);
     }
 

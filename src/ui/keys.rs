@@ -52,6 +52,8 @@ pub enum Action {
     PreviousMatch,
     /// Show just the layers that have this text.
     Filter,
+    /// Say why the selected step, or the build, was not cached.
+    Why,
     /// Show all build check warnings.
     Warnings,
     /// Copy the selected step or log.
@@ -223,6 +225,14 @@ pub const TABLE: &[Binding] = &[
         Scope::Always,
         Some("follow"),
         "let go of the selection, follow what runs",
+    ),
+    row(
+        &[c('w')],
+        "w",
+        Action::Why,
+        Scope::Always,
+        Some("why"),
+        "why the selected step, or the build, missed",
     ),
     row(
         &[c('W')],

@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 use super::Screen;
 use crate::event::{Level, Text};
 use crate::model::{Outcome, Phase, Transfer};
+use crate::report::why as report;
 use crate::report::words::{self, Role};
 
 /// The lines, what matters most first.
@@ -26,6 +27,11 @@ pub(super) fn lines(screen: &Screen<'_>) -> Vec<(Role, String)> {
     for export in cache.exports.iter().filter(failed) {
         lines
             .push((Role::Bad, format!("cache export failed: {} · the next build goes without", why(export))));
+    }
+    if let Some(line) = report::headline(model, screen.ui.theme.ascii) {
+        let words: String = line.pieces().map(|(text, _)| text).collect();
+        let dot = if screen.ui.theme.ascii { " - " } else { " · " };
+        lines.push((Role::Warn, format!("{words}{dot}w says more")));
     }
     for notice in model.notices().rev().filter(|notice| notice.level != Level::Info) {
         let role = if notice.level == Level::Error { Role::Bad } else { Role::Warn };

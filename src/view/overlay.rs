@@ -7,6 +7,8 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Clear, Paragraph, Widget, Wrap};
 
 use super::{Screen, text};
+use crate::report::styled::StyledLine;
+use crate::report::why;
 use crate::report::words::{self, Role};
 use crate::ui::parts::{Logs, LogsOf, Said, speakers};
 use crate::ui::{Overlay, keys};
@@ -14,6 +16,7 @@ use crate::ui::{Overlay, keys};
 pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     match &screen.ui.overlay {
         Overlay::Help(top) => help(screen, *top, area, buf),
+        Overlay::Why(top) => reasons(screen, *top, area, buf),
         Overlay::Warnings(top) => warnings(screen, *top, area, buf),
         Overlay::Logs(logs) => last_words(screen, logs, area, buf),
         Overlay::Quit => {
@@ -120,6 +123,20 @@ fn warnings(screen: &Screen<'_>, top: usize, area: Rect, buf: &mut Buffer) {
         lines.push(Line::styled("no warnings", theme.style(Role::Dim)));
     }
     window(screen, " Warnings ", lines, top, area, buf);
+}
+
+/// Why the selected step was not cached; without a selection, or where it was cached, why the build's were not.
+fn reasons(screen: &Screen<'_>, top: usize, area: Rect, buf: &mut Buffer) {
+    let theme = screen.ui.theme;
+    let model = screen.model;
+    let step = screen.ui.selected(model).filter(|id| model.missed(*id) || model.source_of(*id).is_some());
+    let told = why::lines(model, step.as_ref().map(std::slice::from_ref), theme.ascii);
+    let line = |line: &StyledLine| {
+        let span = |(text, role): (&str, Role)| Span::styled(text.to_owned(), theme.style(role));
+        Line::from(line.pieces().map(span).collect::<Vec<_>>())
+    };
+    let title = if step.is_some() { " Why · this step " } else { " Why " };
+    window(screen, title, told.iter().map(line).collect(), top, area, buf);
 }
 
 /// A window in the middle, as large as its lines and no larger than the screen.

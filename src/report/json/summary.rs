@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Parts, VERSION};
-use crate::event::{Digest, Line, Platform, Text, Time, Warning, Watching};
+use crate::event::{Digest, Line, Platform, Reason, Text, Time, Warning, Watching};
 use crate::model::{CachedLayer, Group, Model, Outcome, Row, Source, State, StepId, Vertex};
 use crate::report::cache::CacheSummary;
 use crate::report::table;
@@ -178,6 +178,8 @@ pub struct StepSummary {
     /// Its layer in the registry cache, as that stood before the build; absent where none is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cached_as: Option<CachedAs>,
+    /// Why it was not cached; null where it was, or where nobody has judged it.
+    pub reason: Option<Reason>,
     /// Time at work, pulls left out, in ms.
     pub run_ms: u64,
     /// Time in which blobs were fetched for it, in ms.
@@ -335,6 +337,7 @@ fn told(model: &Model, id: StepId, row: &Row, now: Time) -> Option<StepSummary> 
         source_evidence: origin.as_ref().map(|origin| origin.evidence.clone()),
         source_ref: origin.and_then(|origin| origin.reference),
         cached_as: model.in_registry(id).map(CachedAs::from),
+        reason: model.reason_of(id).cloned(),
         run_ms: millis(model.run_time(id, now)),
         pull_ms: millis(model.pull_time(id, now)),
         pulled_bytes: model.pulled_bytes(id),
@@ -360,6 +363,7 @@ fn outlined(model: &Model, group: &Group, at: usize, row: &Row, platform: Option
         source_evidence: None,
         source_ref: None,
         cached_as: None,
+        reason: None,
         run_ms: 0,
         pull_ms: 0,
         pulled_bytes: 0,

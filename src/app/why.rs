@@ -1,0 +1,199 @@
+//! Why steps miss: the judgement beside a build, and `layertop why`.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+use super::configuration::print;
+use super::look::Look;
+use crate::cli::{self, Cli, Progress};
+use crate::clock::Clock;
+use crate::config::Surroundings;
+use crate::error::Error;
+use crate::event::reason::{Reasons, StepReason};
+use crate::event::{Digest, Event, Reason, Stamped};
+use crate::explain::{self, Past};
+use crate::history::{self, Wanted};
+use crate::model::Model;
+use crate::recording::{self, Listed};
+use crate::report::why;
+use crate::source::buildx::BuildCommand;
+
+/// How long earlier builds are looked for.
+const LONGEST_LOOK: Duration = Duration::from_secs(5);
+
+/// How long the end of a build waits for them.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// Characters of a recording's name that must be given at least: its day.
+const SHORTEST_NAME: usize = 8;
+
+/// Judges the misses of a live build.
+pub(super) struct Explainer {
+    pasts: Receiver<Vec<Past>>,
+    known: Option<Vec<Past>>,
+    /// What was known when it was judged last.
+    seen: Seen,
+    told: std::collections::HashMap<Digest, Reason>,
+}
+
+/// What changes a judgement, roughly and cheaply.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Seen {
+    missed: usize,
+    hit: usize,
+    failed_imports: usize,
+    done_imports: usize,
+    print: bool,
+    records: usize,
+    pasts: bool,
+}
+
+impl Explainer {
+    /// Looks for earlier builds on a thread of its own: the build waits for nothing.
+    pub(super) fn start(command: &BuildCommand, clock: Clock) -> Self {
+        let started = command.started();
+        let wanted = Wanted { image: started.image, builder: started.builder, platforms: started.platforms };
+        let (tx, pasts) = mpsc::sync_channel(1);
+        let begun = clock.now();
+        // Where there is no thread nothing is known of earlier builds, and the judgement says so.
+        let _ = std::thread::Builder::new().name("earlier builds".to_owned()).spawn(move || {
+            let is_enough = || clock.now().since(begun) > LONGEST_LOOK;
+            let dir = recording::default_dir();
+            let found = dir.map(|dir| history::earlier(&dir, &wanted, None, &is_enough));
+            // A build that is over does not listen any more.
+            let _ = tx.send(found.unwrap_or_default());
+        });
+        Self { pasts, known: None, seen: Seen::default(), told: std::collections::HashMap::new() }
+    }
+
+    /// Reasons that are new or have changed.
+    pub(super) fn look(&mut self, model: &Model, last: bool) -> Option<Reasons> {
+        let mut seen = seen(model);
+        if self.known.is_none() {
+            let found = if last && seen.missed > 0 {
+                self.pasts.recv_timeout(LAST_WAIT).ok()
+            } else {
+                self.pasts.try_recv().ok()
+            };
+            self.known = found;
+        }
+        seen.pasts = self.known.is_some();
+        if seen.missed == 0 || (seen == self.seen && !last) || (self.known.is_none() && !last) {
+            return None;
+        }
+        self.seen = seen;
+        let pasts = self.known.as_deref().unwrap_or_default();
+        let fresh = |one: &StepReason| self.told.get(&one.vertex) != Some(&one.reason);
+        let reasons: Vec<StepReason> = explain::judge(model, pasts).into_iter().filter(fresh).collect();
+        self.told.extend(reasons.iter().map(|one| (one.vertex.clone(), one.reason.clone())));
+        (!reasons.is_empty()).then_some(Reasons { reasons })
+    }
+}
+
+fn seen(model: &Model) -> Seen {
+    let steps = || model.stack().steps().map(|(id, _)| id);
+    let imports = model.cache().imports;
+    Seen {
+        missed: steps().filter(|id| model.missed(*id)).count(),
+        hit: steps().filter(|id| model.state(*id) == crate::model::State::Hit).count(),
+        failed_imports: imports.iter().filter(|one| one.error.is_some()).count(),
+        done_imports: imports.iter().filter(|one| one.phase == crate::model::Phase::Done).count(),
+        print: model.fingerprint().is_some(),
+        records: model.records_before().len() + model.cache_manifests().len(),
+        pasts: false,
+    }
+}
+
+/// `layertop why`.
+pub(super) fn run(cli: &Cli, args: &cli::Why, around: &Surroundings) -> Result<(), Error> {
+    let look = Look::without_build(&cli.global, around);
+    let (path, step) = meant(args)?;
+    let mut model = history::read(&path, &|_| true)
+        .map_err(|error| super::replay::unreadable(&error))?
+        .unwrap_or_default();
+    if !model.has_reasons() {
+        judge(&mut model, &path);
+    }
+    let chosen = match &step {
+        None => None,
+        Some(text) => {
+            let found = why::find(&model, text);
+            if found.is_empty() {
+                let names = why::names(&model).join(", ");
+                return Err(Error::usage(
+                    format!("no step of {} is called `{text}`", path.display()),
+                    format!("name a layer, a number or an instruction; the layers are: {names}"),
+                ));
+            }
+            Some(found)
+        }
+    };
+    if look.progress == Progress::Json {
+        return print(&why::json(&model, chosen.as_deref()));
+    }
+    let mut text = String::new();
+    for line in why::lines(&model, chosen.as_deref(), look.theme.ascii) {
+        line.write(look.theme.color, &mut text);
+    }
+    print(&text)
+}
+
+/// What is meant by the words: where the only one names no build it is a step of the newest.
+fn meant(args: &cli::Why) -> Result<(PathBuf, Option<String>), Error> {
+    let found = find(args.build.as_deref());
+    match (&args.build, &args.step) {
+        (Some(word), None) if found.is_err() && !word.contains(['/', '.']) => {
+            Ok((find(None)?, Some(word.clone())))
+        }
+        _ => Ok((found?, args.step.clone())),
+    }
+}
+
+/// The recording that is meant: a path, a name, or the newest.
+fn find(build: Option<&str>) -> Result<PathBuf, Error> {
+    let dir = recording::default_dir();
+    let recordings = dir.as_deref().and_then(|dir| recording::list(dir).ok()).unwrap_or_default();
+    let folder = dir.map_or_else(|| "the data folder".to_owned(), |dir| dir.display().to_string());
+    let Some(build) = build else {
+        let newest = recordings.iter().find(|listed| !listed.is_written()).or(recordings.first());
+        return newest.map(|listed| listed.path.clone()).ok_or_else(|| {
+            Error::unavailable(format!("there is no recording in {folder}"), "layertop build makes one")
+        });
+    };
+    if Path::new(build).is_file() {
+        return Ok(PathBuf::from(build));
+    }
+    let named = |listed: &&Listed| history::name(&listed.path).as_str() == build;
+    // Shorter words are numbers of steps.
+    let long = build.len() >= SHORTEST_NAME;
+    let begins = |listed: &&Listed| long && history::name(&listed.path).as_str().starts_with(build);
+    let found = recordings.iter().find(named).or_else(|| recordings.iter().find(begins));
+    found.map(|listed| listed.path.clone()).ok_or_else(|| {
+        Error::usage(
+            format!("there is no file and no recording `{build}`"),
+            format!("name a file, or a recording in {folder}"),
+        )
+    })
+}
+
+/// Judges a recording that does not say why its steps missed.
+fn judge(model: &mut Model, path: &Path) {
+    let started = model.started();
+    let wanted = Wanted {
+        image: started.image.clone(),
+        builder: started.builder.clone(),
+        platforms: started.platforms.clone(),
+    };
+    let dir = recording::default_dir();
+    let recordings = dir.as_deref().and_then(|dir| recording::list(dir).ok()).unwrap_or_default();
+    let own = recordings.iter().find(|listed| listed.path.file_name() == path.file_name());
+    let pasts = match (&dir, own) {
+        (Some(dir), Some(own)) => history::earlier(dir, &wanted, Some(own), &|| false),
+        // Of a file from elsewhere it is not known what came before it.
+        _ => Vec::new(),
+    };
+    let reasons = explain::judge(model, &pasts);
+    let at = model.newest();
+    model.apply(&Stamped { at, event: Event::Reasons(Box::new(Reasons { reasons })) });
+}

@@ -1,0 +1,276 @@
+//! Why steps were not cached: one reason a step, judged by `explain` and told as events, so that a replay tells the same.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Digest, Platform, Text};
+
+/// Reasons of this build's misses, those that are new or have changed. One that stands here replaces what was said of the
+/// vertex before.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Reasons {
+    /// The reasons, by vertex.
+    pub reasons: Vec<StepReason>,
+}
+
+/// The reason of one step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StepReason {
+    /// The first vertex of the step.
+    pub vertex: Digest,
+    /// Why it was not cached.
+    pub reason: Reason,
+}
+
+/// Why a step was not cached.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Reason {
+    /// Of what kind the reason is.
+    pub kind: ReasonKind,
+    /// How sure it is.
+    pub grade: ReasonGrade,
+    /// Whether it is a cause of its own; otherwise it merely follows from another step's.
+    pub root: bool,
+    /// The step that it follows from; none where it is a cause of its own, or where that is not known.
+    pub follows: Option<StepAt>,
+    /// The reason as a clause: `requirements.txt changed`.
+    pub because: Text,
+    /// What it is known by, what matters most first.
+    pub evidence: Vec<Evidence>,
+    /// What would have avoided it.
+    pub advice: Vec<Advice>,
+}
+
+/// Kinds of reasons.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ReasonKind {
+    /// No earlier build of it is known here.
+    FirstBuild,
+    /// The instruction, or what the Dockerfile sets for it, is another.
+    InstructionChanged,
+    /// Files that it takes are others.
+    FilesChanged,
+    /// A build argument has another value.
+    ArgChanged,
+    /// The base image's tag points at another image.
+    BaseMoved,
+    /// The registry's cache could not be imported, and the builder no longer has the result.
+    ImportFailed,
+    /// There is no cache in the registry, and the builder no longer has the result.
+    ManifestMissing,
+    /// The config of the registry's cache is over what `BuildKit` imports, and the builder no longer has the result.
+    ConfigTooLarge,
+    /// It was built for another platform only.
+    PlatformNotCached,
+    /// The builder had the result and has it no longer.
+    Evicted,
+    /// The build was told not to use the cache.
+    NoCache,
+    /// It was built on another builder only.
+    OtherBuilder,
+    /// A step that it is built on was rebuilt.
+    ParentMissed,
+    /// What it takes can't be compared: an address that the builder asks anew each time.
+    Uncacheable,
+    /// It can't be told.
+    #[default]
+    Unknown,
+}
+
+impl ReasonKind {
+    /// Its name in JSON.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::FirstBuild => "first_build",
+            Self::InstructionChanged => "instruction_changed",
+            Self::FilesChanged => "files_changed",
+            Self::ArgChanged => "arg_changed",
+            Self::BaseMoved => "base_moved",
+            Self::ImportFailed => "import_failed",
+            Self::ManifestMissing => "manifest_missing",
+            Self::ConfigTooLarge => "config_too_large",
+            Self::PlatformNotCached => "platform_not_cached",
+            Self::Evicted => "evicted",
+            Self::NoCache => "no_cache",
+            Self::OtherBuilder => "other_builder",
+            Self::ParentMissed => "parent_missed",
+            Self::Uncacheable => "uncacheable",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether it is about what a build is made from, so that whatever is built on the step must be rebuilt too. The
+    /// others are about caches, which hold each step by itself.
+    pub fn is_change(self) -> bool {
+        matches!(
+            self,
+            Self::InstructionChanged
+                | Self::FilesChanged
+                | Self::ArgChanged
+                | Self::BaseMoved
+                | Self::ParentMissed
+                | Self::Uncacheable
+        )
+    }
+}
+
+/// How sure a reason is.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ReasonGrade {
+    /// The evidence leaves nothing else.
+    Proven,
+    /// Nothing speaks against it.
+    Likely,
+    /// There is too little evidence, or it contradicts itself.
+    #[default]
+    Unknown,
+}
+
+impl ReasonGrade {
+    /// Its name in JSON.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Proven => "proven",
+            Self::Likely => "likely",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A step on a platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StepAt {
+    /// Its first vertex.
+    pub digest: Digest,
+    /// Its stage; none where a build has one.
+    #[serde(default)]
+    pub stage: Option<Text>,
+    /// Its number in the stage, from 1.
+    pub index: u16,
+    /// Its platform.
+    #[serde(default)]
+    pub platform: Option<Platform>,
+}
+
+/// Something that tells a reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Evidence {
+    /// In words, on one line.
+    pub text: Text,
+    /// The same for programs, where there is more to it than a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fact: Option<Fact>,
+}
+
+/// What is not as it was in the build that this one is compared with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Fact {
+    /// A file, folder or symlink.
+    File {
+        /// Its path from the context's root.
+        path: Text,
+        /// What happened to it.
+        change: FileChange,
+        /// Its path before, where it was renamed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Text>,
+        /// Its bytes before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        old_bytes: Option<u64>,
+        /// Its bytes now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bytes: Option<u64>,
+    },
+    /// A line of the Dockerfile, or what it sets.
+    Line {
+        /// What was there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        old: Option<Text>,
+        /// What is there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        new: Option<Text>,
+        /// Where it is, from 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        line: Option<u32>,
+    },
+    /// A variable of a command's environment.
+    Variable {
+        /// Its name.
+        name: Text,
+        /// Whether its values are secret; they are not told then.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        secret: bool,
+        /// Its value before; none where it had none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        old: Option<Text>,
+        /// Its value now; none where it has none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        new: Option<Text>,
+    },
+    /// A base image.
+    Base {
+        /// Its reference with the tag.
+        image: Text,
+        /// The digest before.
+        old: Digest,
+        /// The digest now.
+        new: Digest,
+    },
+}
+
+/// What happened to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FileChange {
+    /// It was not there.
+    Added,
+    /// It is gone.
+    Removed,
+    /// It has another name and is the same otherwise.
+    Renamed,
+    /// Its content is another.
+    Content,
+    /// Its permissions are others, and nothing else.
+    Mode,
+    /// Its extended attributes are others, and nothing else.
+    Xattrs,
+    /// It is something else: a folder that was a file; or it links elsewhere.
+    Kind,
+}
+
+impl FileChange {
+    /// In a word or two.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Removed => "removed",
+            Self::Renamed => "renamed",
+            Self::Content => "content",
+            Self::Mode => "mode only",
+            Self::Xattrs => "extended attributes only",
+            Self::Kind => "kind",
+        }
+    }
+}
+
+/// Something that would have avoided a miss.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Advice {
+    /// What to do, in one sentence.
+    pub text: Text,
+    /// The file that it is about.
+    pub file: Option<Text>,
+    /// The line in it, from 1.
+    pub line: Option<u32>,
+}

@@ -1,0 +1,372 @@
+//! Why a step that is what it was was not cached: what became of its result, on the builder and in the registry.
+
+use super::change::said;
+use super::earlier::Then;
+use super::judge::{Here, Judge};
+use super::past::Past;
+use crate::event::evidence::CacheRecord;
+use crate::event::reason::{Evidence, Reason, ReasonGrade, ReasonKind};
+use crate::event::registry::{CacheState, MOST_CONFIG_BYTES};
+use crate::event::{Platform, Records, Text};
+use crate::model::{Model, Phase, Transfer};
+use crate::model::{State, Step};
+
+/// How the import of the registry's cache went.
+enum Import<'a> {
+    /// None was asked for.
+    None,
+    /// It is not decided.
+    Open,
+    /// It was imported.
+    Done(&'a Text),
+    /// There is none.
+    Missing(&'a Text),
+    /// It is too large to be imported.
+    TooLarge(&'a Text, u64),
+    /// It failed.
+    Failed(&'a Text, &'a Text),
+}
+
+/// The node that a platform was built on, and the one that it is built on, where these are two.
+pub(super) fn moved_node<'a>(
+    model: &'a Model,
+    past: &'a Past,
+    here: &Here<'_>,
+) -> Option<(&'a Text, &'a Text)> {
+    let platform = here.platform.as_ref()?;
+    let now = model.builder().snapshot()?.platforms.iter().find(|place| place.platform == *platform)?;
+    let (now, (_, old)) = (now.node.as_ref()?, past.nodes.iter().find(|(known, _)| known == platform)?);
+    (now != old).then_some((old, now))
+}
+
+/// Judges by the caches. `then` is the newest build here in which the step left a result; `alike` says what could not be compared.
+pub(super) fn judge(
+    judge: &Judge<'_>,
+    here: &Here<'_>,
+    then: Option<&Then<'_>>,
+    alike: Option<String>,
+) -> Reason {
+    let transfers = judge.model.cache();
+    let import = import(judge.model, &transfers.imports);
+    let mut reason = match then {
+        Some(then) => lost(judge, here, then, &import, alike.is_some()),
+        None => never(judge, here, &import),
+    };
+    reason.root = true;
+    if let Some(what) = alike {
+        reason.evidence.push(said(format!("not compared: {what}")));
+        reason.grade = reason.grade.max(ReasonGrade::Likely);
+    }
+    reason
+}
+
+fn import<'a>(model: &'a Model, imports: &'a [Transfer]) -> Import<'a> {
+    let reference = |transfer: &'a Transfer| transfer.reference.as_ref().or(model.started().cache.as_ref());
+    for transfer in imports {
+        let (Some(at), Phase::Failed) = (reference(transfer), transfer.phase) else { continue };
+        if let Some(bytes) = too_large(model, at) {
+            return Import::TooLarge(at, bytes);
+        }
+        let Some(error) = &transfer.error else { continue };
+        // What a registry says of a tag that it does not have, in BuildKit's words (seen on the test engine).
+        return if error.as_str().ends_with(": not found") {
+            Import::Missing(at)
+        } else {
+            Import::Failed(at, error)
+        };
+    }
+    let done = imports.iter().find(|transfer| matches!(transfer.phase, Phase::Done | Phase::Cached));
+    if let Some(at) = done.and_then(reference) {
+        return too_large(model, at).map_or(Import::Done(at), |bytes| Import::TooLarge(at, bytes));
+    }
+    if imports.is_empty() { Import::None } else { Import::Open }
+}
+
+/// The size of a cache's config, where that is over what is imported.
+fn too_large(model: &Model, reference: &Text) -> Option<u64> {
+    let read = model.cache_manifests().iter().find(|manifest| manifest.reference == *reference);
+    let looked = model.registry().newest().and_then(|registry| registry.cache.as_ref());
+    let looked = looked.filter(|cache| cache.state == CacheState::TooLarge).map(|cache| cache.config_bytes);
+    read.map(|manifest| manifest.config_bytes).filter(|bytes| *bytes > MOST_CONFIG_BYTES).or(looked)
+}
+
+/// What the import has to do with it; none where it did what it should.
+fn by_import(import: &Import<'_>) -> Option<Reason> {
+    let (kind, because, evidence) = match import {
+        Import::None | Import::Open | Import::Done(_) => return None,
+        Import::Missing(at) => (
+            ReasonKind::ManifestMissing,
+            format!("there is no cache at {at}"),
+            format!("the registry has no {at}: never exported, deleted, or another name"),
+        ),
+        Import::TooLarge(at, bytes) => (
+            ReasonKind::ConfigTooLarge,
+            format!("the cache {at} is too large to be imported"),
+            format!("its config has {bytes} B, and BuildKit imports {MOST_CONFIG_BYTES} B at most"),
+        ),
+        Import::Failed(at, error) => (
+            ReasonKind::ImportFailed,
+            format!("the cache {at} could not be imported"),
+            format!("the import failed: {error}"),
+        ),
+    };
+    Some(Reason {
+        kind,
+        grade: ReasonGrade::Proven,
+        because: Text::clean(&because),
+        evidence: vec![said(evidence)],
+        ..Reason::default()
+    })
+}
+
+/// The step was built here before, and all is as it was.
+fn lost(judge: &Judge<'_>, here: &Here<'_>, then: &Then<'_>, import: &Import<'_>, partly: bool) -> Reason {
+    let (grade, mut evidence) = gone(judge.model, here, then);
+    evidence.push(said(format!("nothing that is known of it is another than in {}", then.past.title())));
+    // Where neither all of the step was compared nor the records tell, anything may be the reason.
+    if grade == ReasonGrade::Unknown || (partly && grade != ReasonGrade::Proven) {
+        return Reason {
+            kind: ReasonKind::Unknown,
+            grade: ReasonGrade::Unknown,
+            because: "it can't be told why".into(),
+            evidence,
+            ..Reason::default()
+        };
+    }
+    if let Some(mut reason) = by_import(import) {
+        // Had the builder kept the result, the import would not matter.
+        reason.grade = reason.grade.max(grade);
+        reason.evidence.extend(evidence);
+        return reason;
+    }
+    if let Import::Done(at) = import {
+        evidence.push(said(match judge.model.in_registry(here.id) {
+            None => format!("the cache at {at} was imported and does not hold it"),
+            Some(layer) => format!("the cache at {at} holds {}, and it was not used", layer.blob),
+        }));
+    }
+    let how = how_gone(judge.model, then.past);
+    let because = match &how {
+        Some((_, because)) => because.clone(),
+        None => "the builder no longer has the result: pruned, or collected as garbage".to_owned(),
+    };
+    evidence.extend(how.map(|(evidence, _)| evidence));
+    Reason { kind: ReasonKind::Evicted, grade, because: Text::clean(&because), evidence, ..Reason::default() }
+}
+
+/// Whether the result is gone, or may be: nothing says that it is still there.
+pub(super) fn is_gone(model: &Model, here: &Here<'_>, then: &Then<'_>) -> bool {
+    gone(model, here, then).0 != ReasonGrade::Unknown
+}
+
+/// Whether a step takes files of a build's context, by its text.
+pub(super) fn takes_files(here: &Here<'_>) -> bool {
+    let text = here.step.name.instruction.as_str();
+    let keyword = text.split_whitespace().next().unwrap_or_default();
+    let copies = keyword.eq_ignore_ascii_case("COPY") || keyword.eq_ignore_ascii_case("ADD");
+    copies && !text.contains("--from=") && !text.contains("<<")
+}
+
+/// Whether the builder has lost the result: how sure that is, and how it is known.
+fn gone(model: &Model, here: &Here<'_>, then: &Then<'_>) -> (ReasonGrade, Vec<Evidence>) {
+    let before = model.records_before();
+    let trouble = before.iter().find_map(|listing| listing.error.as_ref());
+    if before.is_empty() || trouble.is_some() {
+        let why = trouble.map_or("they were not listed", Text::as_str);
+        let text = format!("what the builder held before the build is not known: {why}");
+        return (ReasonGrade::Likely, vec![said(text)]);
+    }
+    if before.iter().all(is_bare) {
+        let text = "the builder had no result of any step before this build";
+        return (ReasonGrade::Proven, vec![said(text)]);
+    }
+    let whole = before.iter().all(|listing| listing.total <= listing.records.len() as u64);
+    let there = |record: &CacheRecord| {
+        before.iter().any(|listing| listing.records.iter().any(|known| known.id == record.id))
+    };
+    let own = model.results_of(here.step, then.past.records.iter());
+    let (left, lost): (Vec<&CacheRecord>, Vec<&CacheRecord>) =
+        own.into_iter().partition(|record| there(record));
+    let ids = |records: &[&CacheRecord]| {
+        records.iter().take(3).map(|record| record.id.to_string()).collect::<Vec<_>>().join(", ")
+    };
+    match (lost.is_empty(), left.is_empty()) {
+        (false, true) if whole => {
+            let text = format!("the builder had its result, the record {}, and has it no longer", ids(&lost));
+            (ReasonGrade::Proven, vec![said(text)])
+        }
+        (false, _) => {
+            let text = format!("of its records {} are gone and {} are there", ids(&lost), ids(&left));
+            (ReasonGrade::Likely, vec![said(text)])
+        }
+        (true, false) => {
+            let text = format!("the builder still has the record {} of this instruction", ids(&left));
+            (ReasonGrade::Unknown, vec![said(text)])
+        }
+        (true, true) if any_record(before, model, here.step) => {
+            let text = "the builder has a record of this instruction; whether it is its result is not known";
+            (ReasonGrade::Unknown, vec![said(text)])
+        }
+        (true, true) => {
+            let text = "the builder has no record of this instruction";
+            (if whole { ReasonGrade::Proven } else { ReasonGrade::Likely }, vec![said(text)])
+        }
+    }
+}
+
+fn any_record(before: &[Records], model: &Model, step: &Step) -> bool {
+    !model.results_of(step, before.iter().flat_map(|listing| &listing.records)).is_empty()
+}
+
+/// Whether a listing has no result of any step. Base images are none.
+fn is_bare(listing: &Records) -> bool {
+    let result = |record: &CacheRecord| {
+        let source = record.description.as_str().starts_with("pulled from ");
+        record.kind.as_str() == "regular" && !record.mutable && !source
+    };
+    listing.total <= listing.records.len() as u64 && !listing.records.iter().any(result)
+}
+
+/// What took the result away, where that can be told: the evidence, and a clause.
+fn how_gone(model: &Model, past: &Past) -> Option<(Evidence, String)> {
+    let before = model.records_before();
+    if !before.is_empty() && before.iter().all(is_bare) {
+        let text = "nothing at all is left: the builder was pruned, or made anew";
+        return Some((said(text), "the builder's cache was emptied".to_owned()));
+    }
+    let snapshot = model.builder().snapshot()?;
+    for node in &snapshot.nodes {
+        for (at, rule) in node.gc.iter().enumerate() {
+            let limit = if rule.max_used > 0 { rule.max_used } else { rule.reserved };
+            // Rules for contexts and the like take no results of steps.
+            if rule.filters.is_empty() && limit > 0 && past.record_bytes > limit {
+                let text = format!(
+                    "rule {at} of the garbage collection of {} keeps {limit} B, and there were {} B after {}",
+                    node.name,
+                    past.record_bytes,
+                    past.title()
+                );
+                return Some((said(text), "the builder's garbage collection took it".to_owned()));
+            }
+        }
+    }
+    None
+}
+
+/// The step was never built here, as far as is known.
+fn never(judge: &Judge<'_>, here: &Here<'_>, import: &Import<'_>) -> Reason {
+    let own = |past: &Past| judge.is_here(past, here);
+    let elsewhere = |past: &Past| !judge.is_here(past, here);
+    let other_platform = others(judge, here)
+        .into_iter()
+        .find_map(|platform| Some((judge.then_on(here, Some(&platform), &own)?, platform)));
+    let other_builder = judge.then(here, &elsewhere);
+    let known = other_platform.is_some() || other_builder.is_some();
+    if known && let Some(mut reason) = by_import(import) {
+        let there = other_builder.as_ref().or(other_platform.as_ref().map(|(then, _)| then));
+        reason.evidence.extend(there.map(|then| said(format!("{} had it", then.past.title()))));
+        return reason;
+    }
+    if let Some((then, platform)) = other_platform {
+        return platform_only(judge, here, &then, &platform);
+    }
+    if let Some(then) = other_builder {
+        return builder_only(judge.model, here, &then);
+    }
+    // Where no earlier build is known the cache in the registry is all that could have helped.
+    if let Import::Failed(..) | Import::TooLarge(..) = import
+        && let Some(mut reason) = by_import(import)
+    {
+        reason.grade = ReasonGrade::Likely;
+        reason.evidence.push(said("no earlier build of it is known here"));
+        return reason;
+    }
+    first(judge.model, here, import)
+}
+
+/// The platforms that the step could have been built for instead.
+fn others(judge: &Judge<'_>, here: &Here<'_>) -> Vec<Platform> {
+    let mut found: Vec<Platform> =
+        judge.pasts.iter().flat_map(|past| &past.steps).filter_map(|step| step.platform.clone()).collect();
+    found.sort();
+    found.dedup();
+    found.retain(|platform| Some(platform) != here.platform.as_ref());
+    found
+}
+
+fn platform_only(judge: &Judge<'_>, here: &Here<'_>, then: &Then<'_>, platform: &Platform) -> Reason {
+    let wanted = here.platform.as_ref().map_or("this platform", Platform::as_str);
+    let mut evidence =
+        vec![said(format!("{} was built for {platform}, and none for {wanted}", then.past.title()))];
+    // What the other platform of this very build has met says the same.
+    let model = judge.model;
+    let twin = model.stack().row_of(here.id).and_then(|row| {
+        let other = row.steps.iter().filter(|id| **id != here.id);
+        other.copied().find(|id| model.state(*id) == State::Hit)
+    });
+    if let Some(other) = twin.and_then(|id| model.platform_of(model.stack().step(id)?)) {
+        evidence.push(said(format!("{other} was cached in this build")));
+    }
+    Reason {
+        kind: ReasonKind::PlatformNotCached,
+        grade: if twin.is_some() { ReasonGrade::Proven } else { ReasonGrade::Likely },
+        because: Text::clean(&format!("only {platform} was built before")),
+        evidence,
+        ..Reason::default()
+    }
+}
+
+fn builder_only(model: &Model, here: &Here<'_>, then: &Then<'_>) -> Reason {
+    let name = |builder: &Option<Text>| {
+        builder.as_ref().map_or("the default builder".to_owned(), ToString::to_string)
+    };
+    let now = name(&model.started().builder);
+    let (because, text) = match moved_node(model, then.past, here) {
+        Some((old, new)) if then.past.builder == model.started().builder => (
+            format!("the last build ran on the node {old}, and this one on {new}"),
+            format!("{} was made on {old}", then.past.title()),
+        ),
+        _ => {
+            let old = name(&then.past.builder);
+            let text = format!("{} was made on {old}; no build of it on {now} is known", then.past.title());
+            (format!("the last build ran on {old}, and this one on {now}"), text)
+        }
+    };
+    Reason {
+        kind: ReasonKind::OtherBuilder,
+        grade: ReasonGrade::Likely,
+        because: Text::clean(&because),
+        evidence: vec![said(text)],
+        ..Reason::default()
+    }
+}
+
+fn first(model: &Model, here: &Here<'_>, import: &Import<'_>) -> Reason {
+    let before = model.records_before();
+    let listed = !before.is_empty() && before.iter().all(|listing| listing.error.is_none());
+    let mut evidence = vec![said("no earlier build of it is known here")];
+    let mut grade = ReasonGrade::Likely;
+    if listed && any_record(before, model, here.step) {
+        evidence
+            .push(said("the builder has a record of this instruction, from a build that was not recorded"));
+    } else if listed {
+        evidence.push(said("the builder had no record of this instruction"));
+        grade = ReasonGrade::Proven;
+    }
+    match import {
+        Import::Missing(at) => evidence.push(said(format!("there is no cache at {at} yet"))),
+        Import::Done(at) => {
+            evidence.push(said(format!("the cache at {at} was imported, and had nothing for it")));
+            // Somebody has built it somewhere; what was another there is not known here.
+            grade = ReasonGrade::Likely;
+        }
+        _ => {}
+    }
+    Reason {
+        kind: ReasonKind::FirstBuild,
+        grade,
+        because: "nothing like it was built here before".into(),
+        evidence,
+        ..Reason::default()
+    }
+}

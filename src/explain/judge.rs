@@ -1,0 +1,487 @@
+//! The judgement: one reason for each miss.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use super::align::Was;
+use super::change::{self, Change, Own, said};
+use super::earlier::{Then, is_usable};
+use super::past::{self, Past, PastStep, base};
+use super::{advice, cache};
+use crate::event::fingerprint::{self, StepKind};
+use crate::event::reason::{Evidence, Fact, Reason, ReasonGrade, ReasonKind, StepAt, StepReason};
+use crate::event::{Platform, Text};
+use crate::model::{Model, State, Step, StepId};
+
+/// How a build is told apart from others' in a stage.
+pub(super) type Column = (Option<Text>, Option<Platform>, usize);
+
+/// Judges every miss of a build. `pasts` are earlier builds of the same image, newest first.
+pub fn judge(model: &Model, pasts: &[Past]) -> Vec<StepReason> {
+    let mut judge = Judge::new(model, pasts);
+    let mut left: Vec<StepId> =
+        model.stack().steps().map(|(id, _)| id).filter(|id| model.missed(*id)).collect();
+    let mut order = Vec::new();
+    // What a step is built on is judged before it.
+    while !left.is_empty() {
+        let waits = |id: &StepId| judge.inputs(*id).iter().any(|input| left.contains(input));
+        let (later, ready): (Vec<_>, Vec<_>) = left.iter().copied().partition(|id| waits(id));
+        if ready.is_empty() {
+            order.extend(later);
+            break;
+        }
+        order.extend(ready);
+        left = later;
+    }
+    for id in order {
+        if let Some(here) = judge.here(id) {
+            let reason = judge.reason(&here);
+            judge.told.insert(id, reason);
+        }
+    }
+    let told =
+        |(id, reason): (StepId, Reason)| Some(StepReason { vertex: model.digest_of(id)?.clone(), reason });
+    let mut reasons: Vec<(StepId, Reason)> = judge.told.into_iter().collect();
+    reasons.sort_by_key(|(id, _)| *id);
+    reasons.into_iter().filter_map(told).collect()
+}
+
+pub(super) struct Judge<'a> {
+    pub(super) model: &'a Model,
+    pub(super) pasts: &'a [Past],
+    inputs: HashMap<StepId, Vec<StepId>>,
+    told: HashMap<StepId, Reason>,
+    pub(super) aligned: RefCell<HashMap<Column, Vec<Was>>>,
+}
+
+/// The step that is judged.
+pub(super) struct Here<'a> {
+    pub(super) id: StepId,
+    pub(super) step: &'a Step,
+    pub(super) platform: Option<Platform>,
+    pub(super) print: Option<(&'a fingerprint::Stage, &'a fingerprint::Step)>,
+}
+
+impl<'a> Judge<'a> {
+    fn new(model: &'a Model, pasts: &'a [Past]) -> Self {
+        let inputs = model.stack().steps().map(|(id, _)| (id, model.built_on(id))).collect();
+        Self { model, pasts, inputs, told: HashMap::new(), aligned: RefCell::default() }
+    }
+
+    fn inputs(&self, id: StepId) -> &[StepId] {
+        self.inputs.get(&id).map_or(&[], Vec::as_slice)
+    }
+
+    fn here(&self, id: StepId) -> Option<Here<'a>> {
+        let step = self.model.stack().step(id)?;
+        let name = &step.name;
+        let print = self.model.fingerprint().and_then(|fingerprint| {
+            fingerprint.step(name.stage.as_ref(), name.index, name.platform.as_ref())
+        });
+        Some(Here { id, step, platform: past::platform(self.model, id), print })
+    }
+
+    fn at(&self, id: StepId) -> Option<StepAt> {
+        let here = self.here(id)?;
+        Some(StepAt {
+            digest: self.model.digest_of(id)?.clone(),
+            stage: here.step.name.stage.clone(),
+            index: here.step.name.index,
+            platform: here.platform,
+        })
+    }
+
+    fn reason(&self, here: &Here<'a>) -> Reason {
+        let mut reason = self.primary(here);
+        if let Some(note) = secrets(here).filter(|_| reason.root) {
+            reason.evidence.push(note);
+        }
+        reason.advice = advice::of(self.model, here, &reason);
+        reason
+    }
+
+    fn primary(&self, here: &Here<'a>) -> Reason {
+        if here.step.name.is_from() {
+            return self.pulled(here);
+        }
+        if let Some(reason) = self.told_so(here) {
+            return reason;
+        }
+        let then = self.then(here, &|past| self.is_here(past, here));
+        let own = then.as_ref().map(|then| self.own(here, then));
+        if let Some(Own::Changed(change)) = &own {
+            let then = then.as_ref();
+            return self.upstream_of(here, change).unwrap_or_else(|| changed(change, then));
+        }
+        if let Some(reason) = self.follows(here) {
+            return reason;
+        }
+        if let Some(then) = &then {
+            if let Some(change) = self.above(here, then) {
+                return changed(&change, Some(then));
+            }
+            if let (Some(now), Some((_, new)), Some(old)) = (self.model.fingerprint(), here.print, then.print)
+                && let Some(change) = change::attributes((now, new), old)
+                && !cache::is_gone(self.model, here, then)
+            {
+                return changed(&change, Some(then));
+            }
+            if here.print.is_none() && cache::takes_files(here) && !cache::is_gone(self.model, here, then) {
+                return unseen_files(then);
+            }
+            if let Some(address) = here.print.and_then(|(_, step)| change::address(step)) {
+                return uncacheable(address);
+            }
+        }
+        let alike = match own {
+            Some(Own::Alike(what)) => Some(what),
+            _ => None,
+        };
+        self.like_its_input(here, cache::judge(self, here, then.as_ref(), alike))
+    }
+
+    /// What the build was told: to leave the cache alone.
+    fn told_so(&self, here: &Here<'a>) -> Option<Reason> {
+        let words: Vec<&str> = self.model.started().command.iter().map(Text::as_str).collect();
+        let all = words.iter().any(|word| matches!(*word, "--no-cache" | "--no-cache=true"));
+        let by_print = here.print.is_some_and(|(stage, _)| stage.no_cache);
+        let filtered = here.step.name.stage.as_ref().is_some_and(|stage| filter(&words, stage.as_str()));
+        if !all && !by_print && !filtered {
+            return None;
+        }
+        let option = if all { "--no-cache" } else { "--no-cache-filter" };
+        let reason = Reason {
+            kind: ReasonKind::NoCache,
+            grade: ReasonGrade::Proven,
+            root: true,
+            because: Text::clean(&format!("{option} was given")),
+            evidence: vec![said(format!("the build was started with {option}"))],
+            ..Reason::default()
+        };
+        Some(self.like_its_input(here, reason))
+    }
+
+    /// A base image that was fetched.
+    fn pulled(&self, here: &Here<'a>) -> Reason {
+        let then = self.then(here, &|past| self.is_here(past, here));
+        let now = base(here.step.name.instruction.as_str());
+        let root = Reason { root: true, ..Reason::default() };
+        let Some(then) = &then else { return cache::judge(self, here, None, None) };
+        if let Some(change) = self.moved(here, then) {
+            return changed(&change, Some(then));
+        }
+        let image = now.map_or("its image", |(image, _)| image);
+        match then.step.map(|step| step.state) {
+            Some(State::Miss) => Reason {
+                kind: ReasonKind::Evicted,
+                grade: ReasonGrade::Likely,
+                because: Text::clean(&format!("the builder no longer had the layers of {image}")),
+                evidence: vec![said(format!("they were fetched for {} too", then.past.title()))],
+                ..root
+            },
+            _ => Reason {
+                kind: ReasonKind::FirstBuild,
+                grade: ReasonGrade::Likely,
+                because: Text::clean(&format!("the builder had never needed the layers of {image}")),
+                evidence: vec![said(
+                    "no earlier build here has fetched them: what was built on them was cached",
+                )],
+                ..root
+            },
+        }
+    }
+
+    /// Whether the step itself is what it was.
+    fn own(&self, here: &Here<'a>, then: &Then<'a>) -> Own {
+        let name = &here.step.name;
+        let line = here.print.map(|(_, step)| step.line);
+        let Some(step) = then.step else {
+            let fact = Fact::Line { old: None, new: Some(name.instruction.clone()), line };
+            let text = Text::clean(&format!("+ {}", name.instruction));
+            return Own::Changed(Box::new(Change {
+                kind: ReasonKind::InstructionChanged,
+                grade: ReasonGrade::Proven,
+                because: "its instruction is new".to_owned(),
+                evidence: vec![Evidence { text, fact: Some(fact) }],
+                variables: Vec::new(),
+                paths: Vec::new(),
+            }));
+        };
+        let own = match (self.model.fingerprint(), here.print, then.print) {
+            (Some(now), Some((_, new)), Some((past, old))) if is_usable(now) && is_usable(past) => {
+                change::compare((now, new), (past, old))
+            }
+            _ if !then.same => {
+                Own::Changed(Box::new(change::text(&step.instruction, &name.instruction, line)))
+            }
+            _ => Own::Alike("what it was made from was not looked at".to_owned()),
+        };
+        match own {
+            Own::Changed(change) if change.kind == ReasonKind::InstructionChanged => {
+                Own::Changed(Box::new(self.substituted(here, step, *change)))
+            }
+            own if !then.removed.is_empty() && !matches!(own, Own::Changed(_)) => {
+                Own::Changed(Box::new(removed(&then.removed)))
+            }
+            own => own,
+        }
+    }
+
+    /// An instruction that is written as it was, and has other values put in.
+    fn substituted(&self, here: &Here<'a>, then: &PastStep, change: Change) -> Change {
+        let (Some(now), Some(old)) = (self.model.written(here.id), &then.written) else { return change };
+        if now != old || !now.as_str().contains('$') || here.step.name.instruction == then.instruction {
+            return change;
+        }
+        let names: Vec<Text> = names(now.as_str());
+        let known = change.evidence.iter().find(|one| matches!(one.fact, Some(Fact::Variable { .. })));
+        let because = if let Some(told) = known {
+            format!("build argument {}", told.text)
+        } else {
+            let list = names.iter().map(Text::as_str).collect::<Vec<_>>().join(" or ");
+            format!("build argument {list} changed")
+        };
+        let variables = if change.variables.is_empty() { names } else { change.variables };
+        Change { kind: ReasonKind::ArgChanged, because, variables, ..change }
+    }
+
+    /// Whether a step that changed by itself did so by the same build argument as one that it is built on.
+    fn upstream_of(&self, here: &Here<'a>, change: &Change) -> Option<Reason> {
+        if change.kind != ReasonKind::ArgChanged {
+            return None;
+        }
+        for input in self.inputs(here.id) {
+            let Some(known) = self.told.get(input) else { continue };
+            let root = known.follows.as_ref().and_then(|root| self.told_at(root)).unwrap_or(known);
+            let has = |name: &Text| {
+                root.evidence.iter().any(|evidence| {
+                    matches!(&evidence.fact, Some(Fact::Variable { name: told, .. }) if told == name)
+                })
+            };
+            if root.kind == ReasonKind::ArgChanged && change.variables.iter().all(has) {
+                let mut reason = self.follow(*input, known)?;
+                reason.evidence.extend(change.evidence.iter().cloned());
+                return Some(reason);
+            }
+        }
+        None
+    }
+
+    /// The reason of the step at a place.
+    fn told_at(&self, at: &StepAt) -> Option<&Reason> {
+        let id = self.told.keys().find(|id| self.model.digest_of(**id) == Some(&at.digest))?;
+        self.told.get(id)
+    }
+
+    /// Whether something that it is built on was rebuilt for being another.
+    fn follows(&self, here: &Here<'a>) -> Option<Reason> {
+        let inputs = self.inputs(here.id).iter();
+        let mut known: Vec<(StepId, &Reason)> =
+            inputs.filter_map(|id| Some((*id, self.told.get(id)?))).collect();
+        // What was rebuilt without need may be another now, where the step takes files of it.
+        let other_stage = |id: StepId| {
+            self.model.stack().step(id).is_some_and(|step| step.name.stage != here.step.name.stage)
+        };
+        known.retain(|(id, reason)| {
+            reason.kind.is_change() || (reason.kind == ReasonKind::NoCache && other_stage(*id))
+        });
+        known.sort_by_key(|(_, reason)| reason.grade);
+        let (input, reason) = known.first()?;
+        self.follow(*input, reason)
+    }
+
+    fn follow(&self, input: StepId, reason: &Reason) -> Option<Reason> {
+        let at = self.at(input)?;
+        let root = reason.follows.clone().unwrap_or_else(|| at.clone());
+        let step = self.model.stack().step(input)?;
+        let text = format!("step {} was rebuilt: {}", at.index, step.name.instruction);
+        Some(Reason {
+            kind: ReasonKind::ParentMissed,
+            grade: reason.grade,
+            root: false,
+            because: Text::clean(&format!("step {} was rebuilt", root.index)),
+            follows: Some(root),
+            evidence: vec![said(text)],
+            advice: Vec::new(),
+        })
+    }
+
+    /// A reason that is the same as that of what the step is built on: it is one cause, told at its first step.
+    fn like_its_input(&self, here: &Here<'a>, reason: Reason) -> Reason {
+        let alike = |id: &&StepId| self.told.get(id).is_some_and(|known| known.kind == reason.kind);
+        let from = |id: StepId| self.model.stack().step(id).is_some_and(|step| step.name.is_from());
+        let Some(input) = self.inputs(here.id).iter().filter(|id| !from(**id)).find(alike) else {
+            return reason;
+        };
+        let known = self.told.get(input).and_then(|known| known.follows.clone());
+        Reason { root: false, follows: known.or_else(|| self.at(*input)), ..reason }
+    }
+
+    /// What is another about what the step is built on, though that was cached: it had been built so before.
+    fn above(&self, here: &Here<'a>, then: &Then<'a>) -> Option<Change> {
+        let mut queue: Vec<StepId> = self.inputs(here.id).to_vec();
+        let mut seen = queue.clone();
+        while let Some(id) = (!queue.is_empty()).then(|| queue.remove(0)) {
+            let Some(input) = self.here(id) else { continue };
+            let at = self.pasts.iter().position(|past| std::ptr::eq(past, then.past))?;
+            if let Some(was) = self.find(&input, at, then.past, input.platform.as_ref()) {
+                let change = if input.step.name.is_from() {
+                    self.moved(&input, &was)
+                } else {
+                    match self.own(&input, &was) {
+                        Own::Changed(change) => Some(*change),
+                        _ => None,
+                    }
+                };
+                if let Some(mut change) = change {
+                    if !input.step.name.is_from() {
+                        let index = input.step.name.index;
+                        change.grade = change.grade.max(ReasonGrade::Likely);
+                        change.evidence.push(said(format!(
+                            "step {index} itself was cached: it had been built like this before"
+                        )));
+                    }
+                    return Some(change);
+                }
+            }
+            let more = self.inputs(id).iter().filter(|input| !seen.contains(input)).copied();
+            let more: Vec<StepId> = more.collect();
+            seen.extend(&more);
+            queue.extend(more);
+        }
+        None
+    }
+
+    /// Whether a base image is another: its name, or what its tag points at.
+    fn moved(&self, here: &Here<'a>, then: &Then<'a>) -> Option<Change> {
+        let step = then.step?;
+        let (now, new) = base(here.step.name.instruction.as_str())?;
+        let (before, old) = base(step.instruction.as_str())?;
+        if now != before {
+            let line = here.print.map(|(_, step)| step.line);
+            let change = change::text(&Text::clean(before), &Text::clean(now), line);
+            let change = Change { because: format!("the base image is {now}, it was {before}"), ..change };
+            return Some(self.substituted(here, step, change));
+        }
+        let (old, new) = (old?, new?);
+        if old == new {
+            return None;
+        }
+        let text = format!("{now} pointed at {old} and points at {new}");
+        let fact = Fact::Base { image: Text::clean(now), old, new };
+        Some(Change {
+            kind: ReasonKind::BaseMoved,
+            grade: ReasonGrade::Proven,
+            because: format!("the base image {now} moved"),
+            evidence: vec![Evidence { text: Text::clean(&text), fact: Some(fact) }],
+            variables: Vec::new(),
+            paths: Vec::new(),
+        })
+    }
+}
+
+impl Past {
+    /// How it is named in evidence.
+    pub(super) fn title(&self) -> String {
+        format!("the build {}", self.name)
+    }
+}
+
+fn changed(change: &Change, then: Option<&Then<'_>>) -> Reason {
+    let mut evidence = change.evidence.clone();
+    evidence.extend(then.map(|then| said(format!("compared with {}", then.past.title()))));
+    Reason {
+        kind: change.kind,
+        grade: change.grade,
+        root: true,
+        because: Text::clean(&change.because),
+        evidence,
+        ..Reason::default()
+    }
+}
+
+fn removed(gone: &[Text]) -> Change {
+    let fact = |text: &Text| Fact::Line { old: Some(text.clone()), new: None, line: None };
+    let told = |text: &Text| Evidence { text: Text::clean(&format!("- {text}")), fact: Some(fact(text)) };
+    Change {
+        kind: ReasonKind::InstructionChanged,
+        grade: ReasonGrade::Proven,
+        because: "an instruction before it was removed".to_owned(),
+        evidence: gone.iter().map(told).collect(),
+        variables: Vec::new(),
+        paths: Vec::new(),
+    }
+}
+
+/// A `COPY` whose files nobody has looked at.
+fn unseen_files(then: &Then<'_>) -> Reason {
+    let evidence = vec![
+        said(
+            "the builder still has its earlier result, and all else is as it was: so what it takes is another",
+        ),
+        said("which files these are is not known: the context was not looked at"),
+        said(format!("compared with {}", then.past.title())),
+    ];
+    Reason {
+        kind: ReasonKind::FilesChanged,
+        grade: ReasonGrade::Likely,
+        root: true,
+        because: "the files that it takes changed".into(),
+        evidence,
+        ..Reason::default()
+    }
+}
+
+fn uncacheable(address: &Text) -> Reason {
+    let evidence = vec![
+        said(format!("the builder asks {address} at each build, and takes what it finds there")),
+        said("what is there can't be seen from here; all else is as it was"),
+    ];
+    Reason {
+        kind: ReasonKind::Uncacheable,
+        grade: ReasonGrade::Likely,
+        root: true,
+        because: Text::clean(&format!("what {address} gives changed")),
+        evidence,
+        ..Reason::default()
+    }
+}
+
+/// Who looks for a reason in a secret is told that there is none.
+fn secrets(here: &Here<'_>) -> Option<Evidence> {
+    let (_, step) = here.print?;
+    let secret = |mount: &&fingerprint::Mount| mount.kind == fingerprint::MountKind::Secret;
+    let mount = step.mounts.iter().find(secret).filter(|_| step.kind == StepKind::Run)?;
+    let id = mount.id.as_ref().map(|id| format!(" {id}")).unwrap_or_default();
+    Some(said(format!("the value of its secret{id} is no reason: BuildKit does not look at it")))
+}
+
+/// Whether `--no-cache-filter` names a stage.
+pub(super) fn filter(words: &[&str], stage: &str) -> bool {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let list = match word.strip_prefix("--no-cache-filter") {
+            Some("") => words.next().copied(),
+            Some(rest) => rest.strip_prefix('='),
+            None => None,
+        };
+        if list.is_some_and(|list| list.split(',').any(|name| name.eq_ignore_ascii_case(stage))) {
+            return true;
+        }
+    }
+    false
+}
+
+/// The names of the variables in an instruction.
+fn names(text: &str) -> Vec<Text> {
+    let mut found = Vec::new();
+    for part in text.split('$').skip(1) {
+        let part = part.strip_prefix('{').unwrap_or(part);
+        let end = part.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(part.len());
+        let name = Text::clean(part.get(..end).unwrap_or_default());
+        if !name.is_empty() && !found.contains(&name) {
+            found.push(name);
+        }
+    }
+    found
+}

@@ -1,0 +1,148 @@
+//! An earlier build, as much of it as a later one is compared with.
+
+use std::collections::HashSet;
+
+use crate::event::evidence::CacheRecord;
+use crate::event::{Digest, Fingerprint, Platform, Text, Time};
+use crate::model::{Model, Outcome, Phase, State, StepId};
+
+/// Records of one build that are kept.
+const MOST_RECORDS: usize = 20_000;
+
+/// An earlier build.
+#[derive(Debug, Clone, Default)]
+pub struct Past {
+    /// The name of its recording.
+    pub name: Text,
+    /// When it began.
+    pub begun: Time,
+    /// The image that it made.
+    pub image: Option<Text>,
+    /// The builder that it ran on.
+    pub builder: Option<Text>,
+    /// What it was made from, where that is known.
+    pub fingerprint: Option<Fingerprint>,
+    /// Its steps.
+    pub steps: Vec<PastStep>,
+    /// The builder's records that it made or used.
+    pub records: Vec<CacheRecord>,
+    /// Bytes of all records of the builder, as far as they are known.
+    pub record_bytes: u64,
+    /// The node that each platform was built on, where that is known.
+    pub nodes: Vec<(Platform, Text)>,
+    /// Whether it exported its cache to a registry.
+    pub exported: bool,
+}
+
+/// A step of an earlier build.
+#[derive(Debug, Clone)]
+pub struct PastStep {
+    /// Its stage; none where the build has one.
+    pub stage: Option<Text>,
+    /// Its number in the stage, from 1.
+    pub index: u16,
+    /// Its platform.
+    pub platform: Option<Platform>,
+    /// Its text, as the stream has it.
+    pub instruction: Text,
+    /// Its text, as the Dockerfile has it, where that is known.
+    pub written: Option<Text>,
+    /// What became of it.
+    pub state: State,
+}
+
+impl PastStep {
+    /// Whether it left a result: it ran, or it was cached.
+    pub fn has_result(&self) -> bool {
+        matches!(self.state, State::Hit | State::Miss)
+    }
+}
+
+impl Past {
+    /// Takes from a build what others are compared with.
+    pub fn of(name: Text, model: &Model) -> Self {
+        let started = model.started();
+        let mut records: Vec<CacheRecord> = Vec::new();
+        let mut seen = HashSet::new();
+        let mut record_bytes = 0;
+        let listings = model.records_after().iter().chain(model.records_before());
+        for record in listings.flat_map(|listing| &listing.records) {
+            let regular = record.kind.as_str() == "regular" && !record.mutable;
+            if regular && records.len() < MOST_RECORDS && seen.insert(&record.id) {
+                record_bytes += record.bytes;
+                records.push(record.clone());
+            }
+        }
+        let places = model.builder().snapshot().map(|snapshot| snapshot.platforms.as_slice());
+        let nodes = places.unwrap_or_default().iter();
+        Self {
+            name,
+            begun: model.begun().unwrap_or_default(),
+            image: started.image.clone(),
+            builder: started.builder.clone(),
+            fingerprint: model.fingerprint().cloned(),
+            steps: model.stack().steps().filter_map(|(id, _)| step(model, id)).collect(),
+            records,
+            record_bytes,
+            nodes: nodes.filter_map(|place| Some((place.platform.clone(), place.node.clone()?))).collect(),
+            exported: model.outcome() == Outcome::Success
+                && model.cache().exports.iter().any(|export| export.phase == Phase::Done),
+        }
+    }
+
+    /// The step at a place of a stage.
+    pub(super) fn step(
+        &self,
+        stage: Option<&Text>,
+        index: u16,
+        platform: Option<&Platform>,
+    ) -> Option<&PastStep> {
+        let at = |step: &&PastStep| step.stage.as_ref() == stage && step.index == index;
+        let here = |step: &&PastStep| step.platform.as_ref() == platform;
+        let mut found = self.steps.iter().filter(at);
+        found.clone().find(here).or_else(|| found.find(|step| step.platform.is_none() || platform.is_none()))
+    }
+}
+
+fn step(model: &Model, id: StepId) -> Option<PastStep> {
+    let step = model.stack().step(id)?;
+    Some(PastStep {
+        stage: step.name.stage.clone(),
+        index: step.name.index,
+        platform: platform(model, id),
+        instruction: step.name.instruction.clone(),
+        written: model.written(id).cloned(),
+        state: model.state(id),
+    })
+}
+
+/// The platform of a step: its own, the only one that was asked for, or the only one that the build is known to be for.
+pub(super) fn platform(model: &Model, id: StepId) -> Option<Platform> {
+    let step = model.stack().step(id)?;
+    let only = || match model.fingerprint()?.platforms.as_slice() {
+        [only] => Some(only.clone()),
+        _ => None,
+    };
+    model.platform_of(step).or_else(only)
+}
+
+/// Whether two references name the same image, whatever their tags are.
+pub fn same_image(one: Option<&Text>, other: Option<&Text>) -> bool {
+    let name = |text: &Text| {
+        let untagged = text.as_str().split('@').next().unwrap_or_default();
+        let at = untagged.rfind(':').filter(|at| !untagged.get(*at..).is_some_and(|tag| tag.contains('/')));
+        untagged.get(..at.unwrap_or(untagged.len())).unwrap_or(untagged).to_owned()
+    };
+    one.map(name) == other.map(name)
+}
+
+/// The image that a `FROM` names, and the digest that `BuildKit` has found for it.
+pub(super) fn base(instruction: &str) -> Option<(&str, Option<Digest>)> {
+    let mut words = instruction.split_whitespace();
+    words.next().filter(|word| word.eq_ignore_ascii_case("FROM"))?;
+    let image = words.find(|word| !word.starts_with("--"))?;
+    Some(match image.split_once('@') {
+        Some((image, digest)) => (image, Some(Digest::parse(digest))),
+        None => (image, None),
+    })
+}

@@ -1,0 +1,396 @@
+//! Why steps were not cached, in words: causes with what follows from them, the evidence, and what would have avoided it.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::json::{StepSummary, summary};
+use super::styled::StyledLine;
+use super::words::{self, Role};
+use crate::event::reason::{Advice, Reason, ReasonGrade, ReasonKind};
+use crate::event::{Digest, Platform, Text};
+use crate::model::{Model, StepId};
+
+/// Causes that plain output tells; of more, how many they are.
+const MOST_TOLD: usize = 6;
+
+/// A cause, with all that it made run, over the platforms.
+#[derive(Debug, Clone)]
+pub struct Cause {
+    /// The steps that it begins at, one a platform.
+    pub roots: Vec<StepId>,
+    /// The steps that follow from these.
+    pub followers: Vec<StepId>,
+    /// The reason of the first of them.
+    pub reason: Reason,
+    /// How long all of these ran.
+    pub time: Duration,
+}
+
+/// The causes of a build's misses, those that cost most first.
+pub fn causes(model: &Model) -> Vec<Cause> {
+    let mut found: Vec<Cause> = Vec::new();
+    let steps = || model.stack().steps().filter_map(|(id, _)| Some((id, model.reason_of(id)?)));
+    let time = |id: StepId| model.run_time(id, model.newest()) + model.pull_time(id, model.newest());
+    for (id, reason) in steps().filter(|(_, reason)| reason.follows.is_none()) {
+        let same_row = |root: &StepId| model.stack().row_of(*root).is_some_and(|row| row.steps.contains(&id));
+        let same = |cause: &&mut Cause| {
+            cause.reason.kind == reason.kind
+                && (cause.reason.because == reason.because || cause.roots.iter().any(same_row))
+                && (reason.kind == ReasonKind::BaseMoved || cause.roots.iter().any(same_row))
+        };
+        match found.iter_mut().find(same) {
+            Some(cause) => {
+                cause.roots.push(id);
+                cause.time += time(id);
+            }
+            None => found.push(Cause {
+                roots: vec![id],
+                followers: Vec::new(),
+                reason: reason.clone(),
+                time: time(id),
+            }),
+        }
+    }
+    for (id, reason) in steps() {
+        let Some(root) = &reason.follows else { continue };
+        let holds =
+            |cause: &&mut Cause| cause.roots.iter().any(|id| model.digest_of(*id) == Some(&root.digest));
+        if let Some(cause) = found.iter_mut().find(holds) {
+            cause.followers.push(id);
+            cause.time += time(id);
+        }
+    }
+    found.sort_by_key(|cause| std::cmp::Reverse((cause.time, cause.followers.len())));
+    found
+}
+
+impl Cause {
+    /// `pip rebuilt because requirements.txt changed; 4 layers follow from it, 8:10 on both platforms`.
+    pub fn sentence(&self, model: &Model) -> String {
+        let what = self.roots.first().map_or_else(String::new, |id| label(model, *id));
+        let own: BTreeSet<String> = self.roots.iter().map(|id| label(model, *id)).collect();
+        let more: BTreeSet<String> =
+            self.followers.iter().map(|id| label(model, *id)).filter(|label| !own.contains(label)).collect();
+        let from =
+            self.roots.iter().any(|id| model.stack().step(*id).is_some_and(|step| step.name.is_from()));
+        let verb = match self.reason.kind {
+            _ if from => "pulled",
+            ReasonKind::FirstBuild | ReasonKind::PlatformNotCached => "built",
+            _ => "rebuilt",
+        };
+        let because = &self.reason.because;
+        let change = self.reason.kind.is_change();
+        let mut text = match more.len() {
+            0 => format!("{what} {verb} because {because}"),
+            more if change => {
+                let follow =
+                    if more == 1 { "1 layer follows".to_owned() } else { format!("{more} layers follow") };
+                format!("{what} {verb} because {because}; {follow} from it")
+            }
+            more => format!("{what} and {} {verb} because {because}", words::count(more, "more layer")),
+        };
+        // Into memory, which takes all that it is given.
+        let _ = write!(text, ", {}{}", words::duration(self.time), self.platforms(model));
+        if self.reason.grade != ReasonGrade::Proven {
+            let grade = if self.reason.grade == ReasonGrade::Likely { "likely" } else { "not known" };
+            let _ = write!(text, " ({grade})");
+        }
+        text
+    }
+
+    /// ` on both platforms`; nothing where the build has but one.
+    fn platforms(&self, model: &Model) -> String {
+        let all = model.platforms().len();
+        let steps = self.roots.iter().chain(&self.followers);
+        let on: BTreeSet<Option<Platform>> =
+            steps.filter_map(|id| model.stack().step(*id)).map(|step| model.platform_of(step)).collect();
+        match (all, on.len()) {
+            (0 | 1, _) | (_, 0) => String::new(),
+            (2, 2) => " on both platforms".to_owned(),
+            (_, 1) => {
+                on.iter().flatten().next().map_or_else(String::new, |platform| format!(" on {platform}"))
+            }
+            (_, some) => format!(" on {some} platforms"),
+        }
+    }
+}
+
+/// A step's layer, else its number and text.
+fn label(model: &Model, id: StepId) -> String {
+    let layer = model.stack().row_of(id).and_then(|row| row.layer.as_ref());
+    let step = model.stack().step(id);
+    match (layer, step) {
+        (Some(layer), _) => layer.to_string(),
+        (None, Some(step)) => {
+            format!("`{}`", words::truncate(words::instruction(step.name.instruction.as_str()).as_ref(), 40))
+        }
+        (None, None) => String::new(),
+    }
+}
+
+/// A sentence a cause.
+pub fn sentences(model: &Model, ascii: bool) -> Vec<StyledLine> {
+    let causes = causes(model);
+    let line =
+        |cause: &Cause| StyledLine::new().with("! ", Role::Warn).with(cause.sentence(model), Role::Plain);
+    let mut lines: Vec<StyledLine> = causes.iter().take(MOST_TOLD).map(line).collect();
+    if let Some(more) = causes.len().checked_sub(MOST_TOLD).filter(|more| *more > 0) {
+        let text =
+            format!("{} and {}: layertop why", words::ellipsis(ascii), words::count(more, "more cause"));
+        lines.push(StyledLine::new().with(text, Role::Dim));
+    }
+    lines
+}
+
+/// The one line of the header: the cause that cost most, and how many others there are. None where the build was told so, or is
+/// the first: that everything runs then surprises nobody.
+pub fn headline(model: &Model, ascii: bool) -> Option<StyledLine> {
+    let causes = causes(model);
+    let first = causes.first()?;
+    let dot = if ascii { " - " } else { " · " };
+    if matches!(first.reason.kind, ReasonKind::FirstBuild | ReasonKind::NoCache) {
+        return None;
+    }
+    let mut line = StyledLine::new()
+        .with("rebuilt: ", Role::Warn)
+        .with(first.reason.because.as_str(), Role::Strong)
+        .with(format!(" ({})", grade(first.reason.grade)), Role::Dim);
+    let rows: BTreeSet<String> = first.followers.iter().map(|id| label(model, *id)).collect();
+    if !rows.is_empty() {
+        let follow = if rows.len() == 1 {
+            "1 layer follows".to_owned()
+        } else {
+            format!("{} layers follow", rows.len())
+        };
+        line.push(format!("{dot}{follow}"), Role::Plain);
+    }
+    if causes.len() > 1 {
+        line.push(format!("{dot}{}", words::count(causes.len() - 1, "other cause")), Role::Plain);
+    }
+    Some(line)
+}
+
+fn grade(grade: ReasonGrade) -> &'static str {
+    match grade {
+        ReasonGrade::Proven => "proven",
+        ReasonGrade::Likely => "likely",
+        ReasonGrade::Unknown => "not known",
+    }
+}
+
+/// All that there is to say of a build, or of some of its steps: a sentence, the evidence, what would have avoided it.
+pub fn lines(model: &Model, steps: Option<&[StepId]>, ascii: bool) -> Vec<StyledLine> {
+    match steps {
+        Some(steps) => of_steps(model, steps, ascii),
+        None => of_build(model, ascii),
+    }
+}
+
+fn of_build(model: &Model, ascii: bool) -> Vec<StyledLine> {
+    let causes = causes(model);
+    if causes.is_empty() {
+        let missed = model.stack().steps().any(|(id, _)| model.missed(id));
+        let text = if missed {
+            "steps ran, and it is not known why"
+        } else {
+            "nothing was rebuilt: every step was cached"
+        };
+        return vec![StyledLine::new().with(text, Role::Plain)];
+    }
+    let mut lines = Vec::new();
+    for (at, cause) in causes.iter().enumerate() {
+        if at > 0 {
+            lines.push(StyledLine::new());
+        }
+        lines.push(StyledLine::new().with("! ", Role::Warn).with(cause.sentence(model), Role::Strong));
+        lines.extend(details(&cause.reason, ascii));
+        // What follows may have advice of its own: a command that fetches again what it had fetched.
+        let later = cause.followers.iter().filter_map(|id| model.reason_of(*id));
+        let mut said: Vec<&Advice> = Vec::new();
+        for advice in later.flat_map(|reason| &reason.advice) {
+            if !said.contains(&advice) && !cause.reason.advice.contains(advice) {
+                lines.push(advised(advice, &cause.reason, ascii));
+                said.push(advice);
+            }
+        }
+    }
+    lines
+}
+
+fn of_steps(model: &Model, steps: &[StepId], ascii: bool) -> Vec<StyledLine> {
+    let mut lines = Vec::new();
+    // The same on all platforms is said once.
+    let mut told: Vec<(String, Option<&Reason>)> = Vec::new();
+    for id in steps {
+        let Some(step) = model.stack().step(*id) else { continue };
+        let reason = model.reason_of(*id);
+        let name = super::label::of_step(model, *id, step);
+        let instruction = words::instruction(step.name.instruction.as_str()).into_owned();
+        let known = told.iter().any(|(text, known)| {
+            *text == instruction
+                && match (known, reason) {
+                    (Some(one), Some(other)) => {
+                        (one.kind, &one.because, one.grade) == (other.kind, &other.because, other.grade)
+                    }
+                    (one, other) => one.is_none() == other.is_none(),
+                }
+        });
+        if known {
+            continue;
+        }
+        if !lines.is_empty() {
+            lines.push(StyledLine::new());
+        }
+        let sign = words::Sign::of_step(model, *id);
+        let what = match reason {
+            Some(reason) => format!("{} {instruction}: rebuilt because {}", name, reason.because),
+            None => format!("{} {instruction}: {}", name, sign.word),
+        };
+        lines.push(
+            StyledLine::new().with(format!("{} ", sign.shape(ascii)), sign.role).with(what, Role::Strong),
+        );
+        if let Some(reason) = reason {
+            lines.extend(details(reason, ascii));
+            lines.extend(root_of(model, reason, ascii));
+        }
+        if let Some(origin) = model.source_of(*id) {
+            lines.push(StyledLine::new().with("  ", Role::Plain).with(origin.evidence.as_str(), Role::Plain));
+        }
+        told.push((instruction, reason));
+    }
+    lines
+}
+
+/// Why the step was rebuilt that a step follows from.
+fn root_of(model: &Model, reason: &Reason, ascii: bool) -> Vec<StyledLine> {
+    let Some(at) = &reason.follows else { return Vec::new() };
+    let found = model.stack().steps().find(|(id, _)| model.digest_of(*id) == Some(&at.digest));
+    let Some((id, step)) = found else { return Vec::new() };
+    let Some(root) = model.reason_of(id) else { return Vec::new() };
+    let text = format!(
+        "{} {} was rebuilt because {}",
+        super::label::of_step(model, id, step),
+        words::instruction(step.name.instruction.as_str()),
+        root.because
+    );
+    let mut lines = vec![StyledLine::new().with("  ", Role::Plain).with(text, Role::Strong)];
+    lines.extend(details(root, ascii));
+    lines
+}
+
+/// The grade, the evidence and the advice.
+fn details(reason: &Reason, ascii: bool) -> Vec<StyledLine> {
+    let mut lines = vec![
+        StyledLine::new()
+            .with("  ", Role::Plain)
+            .with(format!("{} ({})", reason.kind.key(), grade(reason.grade)), Role::Dim),
+    ];
+    for evidence in &reason.evidence {
+        lines.push(StyledLine::new().with("  - ", Role::Dim).with(evidence.text.as_str(), Role::Plain));
+    }
+    lines.extend(reason.advice.iter().map(|advice| advised(advice, reason, ascii)));
+    lines
+}
+
+fn advised(advice: &Advice, _reason: &Reason, ascii: bool) -> StyledLine {
+    let arrow = if ascii { "  > " } else { "  → " };
+    let place = match (&advice.file, advice.line) {
+        (Some(file), Some(line)) => format!("{file}:{line}: "),
+        (Some(file), None) => format!("{file}: "),
+        (None, Some(line)) => format!("line {line}: "),
+        (None, None) => String::new(),
+    };
+    StyledLine::new()
+        .with(arrow, Role::Good)
+        .with(place, Role::Strong)
+        .with(advice.text.as_str(), Role::Plain)
+}
+
+/// The steps that are meant by a layer's name, a number, or a part of an instruction; in this order, and all platforms.
+pub fn find(model: &Model, text: &str) -> Vec<StepId> {
+    let rows = || model.stack().groups().iter().flat_map(|group| group.rows.iter().zip(1_u32..));
+    let lower = text.to_lowercase();
+    let named = |row: &crate::model::Row| {
+        row.layer.as_ref().is_some_and(|layer| layer.as_str().to_lowercase() == lower)
+    };
+    let steps = |is_meant: &dyn Fn(&crate::model::Row, u32) -> bool| -> Vec<StepId> {
+        rows().filter(|(row, at)| is_meant(row, *at)).flat_map(|(row, _)| row.steps.clone()).collect()
+    };
+    let by_layer = steps(&|row, _| named(row));
+    if !by_layer.is_empty() {
+        return by_layer;
+    }
+    if let Ok(number) = text.parse::<u32>() {
+        return steps(&|_, at| at == number);
+    }
+    steps(&|row, _| row.instruction.as_str().to_lowercase().contains(&lower))
+}
+
+/// The names of the layers.
+pub fn names(model: &Model) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for layer in
+        model.stack().groups().iter().flat_map(|group| &group.rows).filter_map(|row| row.layer.as_ref())
+    {
+        if !names.iter().any(|known| known == layer.as_str()) {
+            names.push(layer.to_string());
+        }
+    }
+    names
+}
+
+/// What `layertop why --progress json` prints.
+#[derive(Debug, Serialize)]
+struct Why {
+    r#type: &'static str,
+    version: u64,
+    image: Option<Text>,
+    builder: Option<Text>,
+    causes: Vec<CauseSummary>,
+    steps: Vec<StepSummary>,
+}
+
+#[derive(Debug, Serialize)]
+struct CauseSummary {
+    sentence: String,
+    kind: ReasonKind,
+    grade: ReasonGrade,
+    steps: Vec<Digest>,
+    follow: Vec<Digest>,
+    run_ms: u64,
+}
+
+/// The causes, and the steps with their reasons, as one JSON object on a line.
+pub fn json(model: &Model, steps: Option<&[StepId]>) -> String {
+    let digests =
+        |ids: &[StepId]| ids.iter().filter_map(|id| model.digest_of(*id).cloned()).collect::<Vec<_>>();
+    let wanted = steps.map(digests);
+    let of = |cause: &Cause| CauseSummary {
+        sentence: cause.sentence(model),
+        kind: cause.reason.kind,
+        grade: cause.reason.grade,
+        steps: digests(&cause.roots),
+        follow: digests(&cause.followers),
+        run_ms: u64::try_from(cause.time.as_millis()).unwrap_or(u64::MAX),
+    };
+    let mut all = summary(model, model.newest()).steps;
+    all.retain(|step| match (&wanted, &step.digest) {
+        (Some(wanted), Some(digest)) => wanted.contains(digest),
+        (Some(_), None) => false,
+        (None, _) => step.reason.is_some(),
+    });
+    let why = Why {
+        r#type: "why",
+        version: super::json::VERSION,
+        image: model.started().image.clone(),
+        builder: model.started().builder.clone(),
+        causes: causes(model).iter().map(of).collect(),
+        steps: all,
+    };
+    let mut line = serde_json::to_string(&why).unwrap_or_default();
+    line.push('\n');
+    line
+}

@@ -1,0 +1,476 @@
+//! Why steps were not cached, on a real engine: each cause is made to happen, and its reason, its grade, what follows from it
+//! and where hits came from are held against what was done, on both platforms.
+//!
+//! They run where `LAYERTOP_TEST_ENGINE_UP` is set, as those of `engine.rs`; they prune its builder.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says why it is skipped, in its helpers too"
+)]
+
+#[path = "common/process.rs"]
+mod process;
+#[expect(dead_code, reason = "shared with tests that need all of the engine")]
+#[path = "common/testbed.rs"]
+mod testbed;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+
+use process::{Project, run};
+use testbed::{BUILDER, Engine, For, docker};
+
+const AMD: &str = "linux/amd64";
+const ARM: &str = "linux/arm64";
+
+/// Six steps, of which each can be made to miss by itself.
+const DOCKERFILE: &str = "FROM BASE
+WORKDIR /app/MARKER
+COPY list.txt .
+RUN echo \"pip install -r list.txt MARKER\" > /pip
+ARG FLAVOUR=plain
+RUN echo \"taste $FLAVOUR\" > /taste
+COPY src/ src/
+RUN --mount=type=secret,id=token echo compile > /out
+";
+
+/// Two stages, of which one is copied from.
+const STAGES: &str = "FROM BASE AS tools
+RUN echo tools MARKER > /tool
+FROM BASE
+WORKDIR /app/MARKER
+COPY --from=tools /tool /tool
+RUN cat /tool > /copy
+";
+
+/// What is expected of a step that was not cached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// It was cached, by the builder or by whomever.
+    Hit,
+    /// It was cached, and came from there.
+    From(&'static str),
+    /// It was not, and is a cause of its own: kind and grade.
+    Root(&'static str, &'static str),
+    /// It was not, and follows from the step of this number: kind.
+    Follows(&'static str, u64),
+    /// Whatever it is.
+    Any,
+}
+
+use Why::{Any, Follows, From, Hit, Root};
+
+/// A project of its own, built again and again.
+struct Bench<'a> {
+    engine: &'a Engine,
+    project: Project,
+}
+
+impl<'a> Bench<'a> {
+    fn new(engine: &'a Engine, dockerfile: &str) -> Self {
+        let project = engine.project(dockerfile);
+        project.write("list.txt", "numpy==1\n");
+        project.write("src/main.py", "print(1)\n");
+        project.write(".dockerignore", "**/*.log\n");
+        let bench = Self { engine, project };
+        bench.configure(BUILDER, true);
+        bench
+    }
+
+    fn configure(&self, builder: &str, cache: bool) {
+        let cache = if cache { "cache = \"cache\"\n" } else { "" };
+        let config = format!(
+            "[image]\nregistry = \"{}\"\nname = \"{}\"\nplatforms = [\"{AMD}\", \"{ARM}\"]\n\
+             [build]\nbuilder = \"{builder}\"\npush = true\n{cache}",
+            self.engine.registry,
+            self.name()
+        );
+        self.project.write("layertop.toml", &config);
+    }
+
+    fn name(&self) -> String {
+        format!("layertop-test/why-{}", self.project.marker)
+    }
+
+    /// Builds, with these words, and gives the summary.
+    fn build(&self, words: &[&str]) -> Value {
+        self.events(words).pop().unwrap()
+    }
+
+    /// All events of a build, the summary last.
+    fn events(&self, words: &[&str]) -> Vec<Value> {
+        let typed = [&["build", "--progress", "json"], words].concat();
+        let ended = run(&mut self.project.layertop(&typed));
+        assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+        ended.events()
+    }
+
+    /// What `layertop why` says of the newest build.
+    fn why(&self, words: &[&str]) -> String {
+        let typed = [&["why", "--progress", "plain"], words].concat();
+        let ended = run(&mut self.project.layertop(&typed));
+        assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+        ended.stdout
+    }
+
+    fn append(&self, file: &str, line: &str) {
+        let path = self.project.folder().join(file);
+        let before = fs::read_to_string(&path).unwrap();
+        fs::write(path, format!("{before}{line}\n")).unwrap();
+    }
+
+    /// The builder keeps nothing.
+    fn prune(&self) {
+        self.forget_images();
+        docker(&["buildx", "prune", "--builder", BUILDER, "-af"]);
+    }
+
+    /// Images hold the content of what they share with the builder's cache.
+    fn forget_images(&self) {
+        let all = docker(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
+        for image in all.lines().filter(|image| image.contains(&self.project.marker)) {
+            docker(&["image", "rm", "--force", image]);
+        }
+    }
+
+    /// Takes a tag out of the registry.
+    fn delete(&self, tag: &str) {
+        let url = format!("http://{}/v2/{}/manifests/", self.engine.registry, self.name());
+        let accept =
+            "Accept: application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
+        let head = run(Command::new("curl").args(["-fsSI", "-H", accept, &format!("{url}{tag}")]));
+        let found = head.stdout.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("docker-content-digest").then(|| value.trim().to_owned())
+        });
+        let digest = found.unwrap_or_else(|| panic!("{head:?}"));
+        let gone = run(Command::new("curl").args(["-fsS", "-X", "DELETE", &format!("{url}{digest}")]));
+        assert!(gone.status.success(), "{gone:?}");
+    }
+}
+
+/// The steps of a platform, the base image left out: whether that has to be fetched is the machine's own affair.
+fn steps(summary: &Value, platform: &str) -> Vec<Value> {
+    let steps = summary["steps"].as_array().unwrap().iter();
+    let own = steps.filter(|step| step["platform"] == platform);
+    own.filter(|step| !step["instruction"].as_str().unwrap().starts_with("FROM ")).cloned().collect()
+}
+
+/// Asserts what is said of each step, on both platforms.
+#[track_caller]
+fn expect(what: &str, summary: &Value, wanted: &[Why]) {
+    for platform in [AMD, ARM] {
+        expect_on(what, summary, platform, wanted);
+    }
+}
+
+#[track_caller]
+fn expect_on(what: &str, summary: &Value, platform: &str, wanted: &[Why]) {
+    let found = steps(summary, platform);
+    assert_eq!(found.len(), wanted.len(), "{what}: {found:#?}");
+    for (step, wanted) in found.iter().zip(wanted) {
+        let reason = &step["reason"];
+        let said = match (step["state"].as_str().unwrap(), wanted) {
+            (_, Any) => Any,
+            ("hit", From(_)) => match step["source"].as_str().unwrap() {
+                "local" => From("local"),
+                "registry" => From("registry"),
+                _ => From("unknown"),
+            },
+            ("hit", _) => Hit,
+            _ if reason.is_null() => panic!("{what}, {platform}: no reason: {step:#}"),
+            _ if reason["root"] == true => Root(leak(&reason["kind"]), leak(&reason["grade"])),
+            _ => Follows(leak(&reason["kind"]), reason["follows"]["index"].as_u64().unwrap_or(0)),
+        };
+        assert_eq!(said, *wanted, "{what}, {platform}: {step:#}");
+        if let Follows(..) = said {
+            assert_eq!(reason["follows"]["platform"], platform, "{what}: {step:#}");
+        }
+        assert_eq!(step["state"] == "hit", reason.is_null(), "{what}: {step:#}");
+    }
+}
+
+/// Words of the program, of which there are few.
+fn leak(value: &Value) -> &'static str {
+    value.as_str().unwrap().to_owned().leak()
+}
+
+/// The identities of the results that a build has made.
+fn results(events: &[Value]) -> Vec<String> {
+    let after = events.iter().find(|event| event["type"] == "records" && event["when"] == "after").unwrap();
+    let result = |record: &&Value| {
+        record["kind"] == "regular" && !record["description"].as_str().unwrap().starts_with("pulled from ")
+    };
+    let records = after["records"].as_array().unwrap().iter().filter(result);
+    records.map(|record| record["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The evidence of the first cause of a kind.
+fn evidence(summary: &Value, kind: &str) -> String {
+    let steps = summary["steps"].as_array().unwrap().iter();
+    let mut reasons = steps.map(|step| &step["reason"]).filter(|reason| reason["kind"] == kind);
+    reasons.next().unwrap_or_else(|| panic!("no {kind}: {summary:#}")).to_string()
+}
+
+const FIRST: [Why; 6] = [
+    Root("first_build", "proven"),
+    Follows("first_build", 2),
+    Follows("first_build", 2),
+    Follows("first_build", 2),
+    Follows("first_build", 2),
+    Follows("first_build", 2),
+];
+
+const HITS: [Why; 6] = [Hit; 6];
+
+#[test]
+fn what_changed_is_said() {
+    let Some(engine) = Engine::get(For::Prune) else { return };
+    let bench = Bench::new(&engine, DOCKERFILE);
+    let file = |name: &str| bench.project.folder().join(name);
+    let secret = bench.project.beside("token");
+    fs::write(&secret, "hunter2-hunter2").unwrap();
+    let given = format!("--secret=id=token,src={}", secret.display());
+
+    expect("first", &bench.build(&["--", &given]), &FIRST);
+    expect("nothing", &bench.build(&["--", &given]), &HITS);
+
+    bench.append("list.txt", "requests==2.32.0");
+    let changed = bench.build(&["--", &given]);
+    let from = Follows("parent_missed", 3);
+    expect("a file", &changed, &[Hit, Root("files_changed", "proven"), from, from, from, from]);
+    let told = evidence(&changed, "files_changed");
+    assert!(told.contains("list.txt: content, 9 B before, 26 B now"), "{told}");
+    let why = bench.why(&[]);
+    assert!(why.starts_with("! source rebuilt because list.txt changed; "), "{why}");
+    assert!(why.contains(" on both platforms\n  files_changed (proven)\n"), "{why}");
+    assert!(why.contains("Dockerfile:4: keep what `pip install` fetches"), "{why}");
+    let why = bench.why(&["4"]);
+    assert!(why.contains("rebuilt because step 3 was rebuilt"), "{why}");
+
+    fs::set_permissions(file("src/main.py"), fs::Permissions::from_mode(0o755)).unwrap();
+    let changed = bench.build(&["--", &given]);
+    let last = Follows("parent_missed", 6);
+    expect("its mode", &changed, &[Hit, Hit, Hit, Hit, Root("files_changed", "proven"), last]);
+    assert!(evidence(&changed, "files_changed").contains("from 0644 to 0755"));
+
+    let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    fs::File::options().write(true).open(file("src/main.py")).unwrap().set_modified(old).unwrap();
+    expect("its time", &bench.build(&["--", &given]), &HITS);
+
+    bench.project.write("src/x.log", "ignored\n");
+    expect("an ignored file", &bench.build(&["--", &given]), &HITS);
+
+    fs::write(&secret, "another secret value").unwrap();
+    expect("a secret's value", &bench.build(&["--", &given]), &HITS);
+
+    let changed = bench.build(&["--", &given, "--build-arg", "FLAVOUR=sweet"]);
+    let from = Follows("parent_missed", 5);
+    expect("an argument", &changed, &[Hit, Hit, Hit, Root("arg_changed", "proven"), from, from]);
+    assert!(evidence(&changed, "arg_changed").contains("FLAVOUR changed: plain → sweet"));
+
+    let hits = bench.build(&["--", &given, "--build-arg", "FLAVOUR=sweet", "--build-arg", "NOBODY=1"]);
+    expect("an argument that nobody declares", &hits, &HITS);
+
+    let text = fs::read_to_string(file("Dockerfile")).unwrap();
+    bench.project.write("Dockerfile", &text.replace("echo compile", "echo compile all"));
+    let changed = bench.build(&["--", &given, "--build-arg", "FLAVOUR=sweet"]);
+    expect("an instruction", &changed, &[Hit, Hit, Hit, Hit, Hit, Root("instruction_changed", "proven")]);
+    let told = evidence(&changed, "instruction_changed");
+    assert!(told.contains("the value of its secret token is no reason"), "{told}");
+    let all = serde_json::to_string(&changed).unwrap();
+    assert!(!all.contains("hunter2") && !all.contains("another secret"), "{all}");
+
+    let forced = bench.build(&["--", &given, "--no-cache"]);
+    let from = Follows("no_cache", 3);
+    // What a WORKDIR makes is called cached all the same.
+    expect("--no-cache", &forced, &[Hit, Root("no_cache", "proven"), from, from, from, from]);
+}
+
+#[test]
+fn an_argument_that_nobody_uses_counts_as_well() {
+    let Some(engine) = Engine::get(For::Prune) else { return };
+    let unused = DOCKERFILE.replace("taste $FLAVOUR", "taste nothing MARKER");
+    let bench = Bench::new(&engine, &unused);
+    bench.build(&[]);
+    let changed = bench.build(&["--", "--build-arg", "FLAVOUR=sweet"]);
+    let from = Follows("parent_missed", 5);
+    expect("unused", &changed, &[Hit, Hit, Hit, Root("arg_changed", "proven"), from, from]);
+    let secret = bench.build(&["--", "--build-arg", "FLAVOUR=plain", "--build-arg", "API_TOKEN=swordfish1"]);
+    expect("undeclared", &secret, &HITS);
+}
+
+#[test]
+fn a_base_image_that_moved_is_said() {
+    let Some(engine) = Engine::get(For::Prune) else { return };
+    let bench = Bench::new(&engine, DOCKERFILE);
+    let base = format!("{}/{}:base", engine.registry, bench.name());
+    let push = |what: &str| {
+        let dockerfile = format!("FROM {}\nRUN echo {what} > /base\n", engine.base());
+        let folder = bench.project.beside("base");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("Dockerfile"), dockerfile).unwrap();
+        let words = [
+            "buildx",
+            "build",
+            "--builder",
+            BUILDER,
+            "--platform",
+            "linux/amd64,linux/arm64",
+            "--push",
+            "-t",
+        ];
+        docker(&[&words[..], &[&base, folder.to_str().unwrap()]].concat());
+    };
+    push("one");
+    let text = fs::read_to_string(bench.project.folder().join("Dockerfile")).unwrap();
+    bench.project.write("Dockerfile", &text.replace(&engine.base(), &base));
+    bench.build(&[]);
+    push("two");
+    let moved = bench.build(&[]);
+    let told = evidence(&moved, "base_moved");
+    assert!(told.contains(&base) && told.contains("pin the base image by its digest"), "{told}");
+    for platform in [AMD, ARM] {
+        // The base image's own step is the cause where it was fetched, else the one that is built on it.
+        let found = steps(&moved, platform);
+        let first = &found[0]["reason"];
+        let at = if first["root"] == true { 2 } else { 1 };
+        assert!(first["kind"] == "base_moved" || first["follows"]["index"] == 1, "{first:#}");
+        for step in &found[1..] {
+            let reason = &step["reason"];
+            assert_eq!(
+                (&reason["kind"], &reason["grade"]),
+                (&"parent_missed".into(), &"proven".into()),
+                "{step:#}"
+            );
+            assert_eq!(reason["follows"]["index"], at, "{step:#}");
+        }
+    }
+}
+
+#[test]
+fn what_the_caches_lost_is_said() {
+    let Some(engine) = Engine::get(For::Prune) else { return };
+    let bench = Bench::new(&engine, DOCKERFILE);
+    let all = |kind: &'static str| {
+        let follow = Follows(kind, 2);
+        [Root(kind, "proven"), follow, follow, follow, follow, follow]
+    };
+    bench.build(&[]);
+
+    bench.prune();
+    expect("pruned, with the registry's cache", &bench.build(&[]), &[From("registry"); 6]);
+
+    bench.prune();
+    bench.delete("cache");
+    expect("pruned, and the cache deleted", &bench.build(&[]), &all("manifest_missing"));
+
+    bench.prune();
+    let down = "--cache-from=type=registry,ref=127.0.0.1:1/a:b";
+    let failed = bench.build(&["--", down]);
+    expect("pruned, and the registry down", &failed, &all("import_failed"));
+    let told = evidence(&failed, "import_failed");
+    assert!(told.contains("connection refused") && told.contains("127.0.0.1:1"), "{told}");
+
+    bench.configure(BUILDER, false);
+    expect("nothing", &bench.build(&[]), &[From("local"); 6]);
+    bench.prune();
+    let evicted = bench.build(&[]);
+    expect("pruned", &evicted, &all("evicted"));
+    let told = evidence(&evicted, "evicted");
+    assert!(told.contains("the builder's cache was emptied"), "{told}");
+
+    // What another builder has is nothing to this one: that both of them are the same engine's here is undone by a prune.
+    bench.prune();
+    let other = Other::create(&engine);
+    bench.configure(&other.name, false);
+    let elsewhere = bench.build(&[]);
+    let follow = Follows("other_builder", 2);
+    expect(
+        "another builder",
+        &elsewhere,
+        &[Root("other_builder", "likely"), follow, follow, follow, follow, follow],
+    );
+    assert!(evidence(&elsewhere, "other_builder").contains(&other.name));
+}
+
+#[test]
+fn a_collection_that_keeps_little_is_said() {
+    let Some(engine) = Engine::get(For::Prune) else { return };
+    let bench = Bench::new(&engine, DOCKERFILE);
+    bench.configure(BUILDER, false);
+    bench.prune();
+    let records = results(&bench.events(&[]));
+    // Another project's results are kept, for they were used last; whoever collects takes those that nothing is built on.
+    let other = Bench::new(&engine, DOCKERFILE);
+    other.configure(BUILDER, false);
+    other.build(&[]);
+    bench.forget_images();
+    for _ in 0..9 {
+        for record in &records {
+            docker(&["buildx", "prune", "--builder", BUILDER, "-af", "--filter", &format!("id={record}")]);
+        }
+    }
+    let found = bench.build(&[]);
+    let follow = Follows("evicted", 2);
+    expect("collected", &found, &[Root("evicted", "proven"), follow, follow, follow, follow, follow]);
+    assert!(!evidence(&found, "evicted").contains("emptied"));
+}
+
+#[test]
+fn a_platform_that_was_left_out_is_said() {
+    let Some(engine) = Engine::get(For::Prune) else { return };
+    let bench = Bench::new(&engine, DOCKERFILE);
+    bench.build(&["--platform", AMD]);
+    let both = bench.build(&[]);
+    expect_on("built before", &both, AMD, &HITS);
+    let follow = Follows("platform_not_cached", 2);
+    let first = Root("platform_not_cached", "proven");
+    expect_on("not built before", &both, ARM, &[first, follow, follow, follow, follow, follow]);
+}
+
+#[test]
+fn stages_are_followed() {
+    let Some(engine) = Engine::get(For::Prune) else { return };
+    let bench = Bench::new(&engine, STAGES);
+    bench.build(&[]);
+    let text = fs::read_to_string(bench.project.folder().join("Dockerfile")).unwrap();
+    bench.project.write("Dockerfile", &text.replace("echo tools", "echo more tools"));
+    let changed = bench.build(&[]);
+    // The final stage comes first: WORKDIR, COPY, RUN; then the tools.
+    let from = Follows("parent_missed", 2);
+    expect("a stage", &changed, &[Hit, from, from, Root("instruction_changed", "proven")]);
+    let filtered = bench.build(&["--", "--no-cache-filter", "tools"]);
+    // It makes the same again, and who copies from it finds it unchanged.
+    expect("a filter", &filtered, &[Hit, Any, Any, Root("no_cache", "proven")]);
+}
+
+/// A builder that is removed when its test ends.
+struct Other {
+    name: String,
+}
+
+impl Other {
+    fn create(engine: &Engine) -> Self {
+        let own = Self { name: format!("lt-why-{}", std::process::id()) };
+        let image = format!("image={}/testbed/buildkit-bridge:latest,network=host", engine.registry);
+        let words = ["buildx", "create", "--name", &own.name, "--driver", "docker-container"];
+        docker(
+            &[&words[..], &["--driver-opt", &image, "--platform", "linux/amd64,linux/arm64", "--bootstrap"]]
+                .concat(),
+        );
+        own
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        let _ = Command::new("docker").args(["buildx", "rm", "--force", &self.name]).output();
+    }
+}
