@@ -100,7 +100,10 @@ impl<'a> Bench<'a> {
 
     /// Builds, with these words, and gives the summary.
     fn build(&self, words: &[&str]) -> Value {
-        self.events(words).pop().unwrap()
+        let typed = [&["build", "--progress", "json"], words].concat();
+        let ended = run(&mut self.project.layertop(&typed));
+        assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+        ended.summary()
     }
 
     /// All events of a build, the summary last.

@@ -226,14 +226,7 @@ pub const TABLE: &[Binding] = &[
         Some("follow"),
         "let go of the selection, follow what runs",
     ),
-    row(
-        &[c('w')],
-        "w",
-        Action::Why,
-        Scope::Always,
-        Some("why"),
-        "why the selected step, or the build, missed",
-    ),
+    row(&[c('w')], "w", Action::Why, Scope::Always, None, "why the selected step, or the build, missed"),
     row(
         &[c('W')],
         "W",
