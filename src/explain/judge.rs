@@ -211,7 +211,8 @@ impl<'a> Judge<'a> {
             (Some(now), Some((_, new)), Some((past, old))) if is_usable(now) && is_usable(past) => {
                 change::compare((now, new), (past, old))
             }
-            _ if !then.same => {
+            // What it is found again by may be written otherwise where only one of the two builds was looked at.
+            _ if !then.same && step.instruction != name.instruction => {
                 Own::Changed(Box::new(change::text(&step.instruction, &name.instruction, line)))
             }
             _ => Own::Alike("what it was made from was not looked at".to_owned()),

@@ -162,9 +162,10 @@ impl Health {
         self
     }
 
-    fn at_least_poor(&mut self) {
+    /// It serves builds badly for a reason beside its own state, in a word or two; what is worse stays.
+    fn at_least_poor(&mut self, word: &'static str) {
         if !self.grade.is_fault() {
-            (self.grade, self.sign) = poor(self.sign.word);
+            (self.grade, self.sign) = poor(word);
         }
     }
 
@@ -289,13 +290,13 @@ fn registry(model: &Model, now: Time) -> Health {
         let (grade, fact, role) = cache_fact(cache, now);
         health = health.fact(fact, role);
         if grade.is_fault() {
-            health.at_least_poor();
+            health.at_least_poor("cache unusable");
         }
     }
     for (fact, role) in service_facts(model, registry.state) {
         health = health.fact(fact, role);
         if role == Role::Warn {
-            health.at_least_poor();
+            health.at_least_poor(service_word(model));
         }
     }
     let stale = model.registry().is_stale(now) && registry.asked != Time::default();
@@ -319,6 +320,19 @@ fn service_facts(model: &Model, state: RegistryState) -> Vec<(String, Role)> {
         facts.push((service.hint.to_string(), Role::Plain));
     }
     facts
+}
+
+/// What is the matter with the registry's Service, in two words.
+fn service_word(model: &Model) -> &'static str {
+    let service = model.cluster().snapshot().and_then(|cluster| cluster.registry.as_ref());
+    match service.map_or(ServiceVerdict::Unknown, |service| service.verdict) {
+        ServiceVerdict::Ok => "ok",
+        ServiceVerdict::Unknown => "not known",
+        ServiceVerdict::Degraded | ServiceVerdict::PodNotReady => "pod not ready",
+        ServiceVerdict::NoPods => "no pods",
+        ServiceVerdict::NoEndpoints => "no endpoints",
+        ServiceVerdict::ServiceMissing => "no Service",
+    }
 }
 
 /// `cache 195 MB, 2 min old`.
@@ -362,7 +376,7 @@ fn nodes(model: &Model, now: Time) -> Health {
     if let Some(cluster) = model.cluster().snapshot()
         && !matches!(cluster.state, ApiState::Ok | ApiState::Unknown)
     {
-        health.at_least_poor();
+        health.at_least_poor("cluster not seen");
         health = health.fact(format!("cluster: {}", cluster.reason), Role::Warn);
     }
     let (builder, cluster) = (model.builder(), model.cluster());

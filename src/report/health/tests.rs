@@ -58,7 +58,7 @@ fn a_registry_in_one_line() {
     let expected = "✗ registry down · nothing listens there · cache 195 MB, 2 min old · last answer 40 s ago";
     assert_eq!(of(down, 1000), (Grade::Ill, expected.to_owned()));
     let large = registry(RegistryState::Ok, "", CacheState::TooLarge, 1000);
-    let expected = "▲ registry ok 3 ms · cache can't be imported: config 1.3 MB, over 1 MiB";
+    let expected = "▲ registry cache unusable 3 ms · cache can't be imported: config 1.3 MB, over 1 MiB";
     assert_eq!(of(large, 1000), (Grade::Poor, expected.to_owned()));
 }
 
