@@ -32,8 +32,8 @@ const ARM: &str = "linux/arm64";
 /// Six steps, of which each can be made to miss by itself.
 const DOCKERFILE: &str = "FROM BASE
 WORKDIR /app/MARKER
-COPY list.txt .
-RUN echo \"pip install -r list.txt MARKER\" > /pip
+COPY requirements.txt .
+RUN echo \"pip install -r requirements.txt MARKER\" > /pip
 ARG FLAVOUR=plain
 RUN echo \"taste $FLAVOUR\" > /taste
 COPY src/ src/
@@ -75,7 +75,7 @@ struct Bench<'a> {
 impl<'a> Bench<'a> {
     fn new(engine: &'a Engine, dockerfile: &str) -> Self {
         let project = engine.project(dockerfile);
-        project.write("list.txt", "numpy==1\n");
+        project.write("requirements.txt", "numpy==1\n");
         project.write("src/main.py", "print(1)\n");
         project.write(".dockerignore", "**/*.log\n");
         let bench = Self { engine, project };
@@ -244,14 +244,18 @@ fn what_changed_is_said() {
     expect("first", &bench.build(&["--", &given]), &FIRST);
     expect("nothing", &bench.build(&["--", &given]), &HITS);
 
-    bench.append("list.txt", "requests==2.32.0");
+    bench.append("requirements.txt", "requests==2.32.0");
     let changed = bench.build(&["--", &given]);
     let from = Follows("parent_missed", 3);
     expect("a file", &changed, &[Hit, Root("files_changed", "proven"), from, from, from, from]);
     let told = evidence(&changed, "files_changed");
-    assert!(told.contains("list.txt: content, 9 B before, 26 B now"), "{told}");
+    assert!(told.contains("requirements.txt: content, 9 B before, 26 B now"), "{told}");
     let why = bench.why(&[]);
-    assert!(why.starts_with("! source rebuilt because list.txt changed; "), "{why}");
+    assert!(
+        why.starts_with("! ")
+            && why.contains(" rebuilt because requirements.txt changed: +requests==2.32.0; "),
+        "{why}"
+    );
     assert!(why.contains(" on both platforms\n  files_changed (proven)\n"), "{why}");
     assert!(why.contains("Dockerfile:4: keep what `pip install` fetches"), "{why}");
     let why = bench.why(&["4"]);

@@ -154,6 +154,9 @@ pub struct File {
     /// What a symlink points at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<Text>,
+    /// Of a small list of packages (`requirements.txt`, `package.json` and the like) its lines, secrets masked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<Text>,
 }
 
 /// What an entry is.

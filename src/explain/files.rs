@@ -96,7 +96,7 @@ pub(super) fn differences(
     for (path, file) in after {
         match before.remove(&path) {
             Some(was) => found.extend(change(&was, &file).map(|change| Difference {
-                lines: Vec::new(),
+                lines: lines(&was, &file),
                 path,
                 change,
                 from: None,
@@ -126,6 +126,17 @@ pub(super) fn differences(
     Some(found)
 }
 
+/// The lines that went and came, where they are known: `-numpy==1`, `+numpy==2`.
+fn lines(was: &File, is: &File) -> Vec<String> {
+    if was.lines.is_empty() || is.lines.is_empty() {
+        return Vec::new();
+    }
+    let gone = was.lines.iter().filter(|line| !is.lines.contains(line)).map(|line| ('-', line));
+    let came = is.lines.iter().filter(|line| !was.lines.contains(line)).map(|line| ('+', line));
+    let told = gone.chain(came).filter(|(_, line)| !line.as_str().trim().is_empty());
+    told.take(MOST_NAMED).map(|(sign, line)| format!("{sign}{}", line.as_str().trim())).collect()
+}
+
 /// Whether a file that is gone has come back under another name. Empty files are all alike.
 fn is_renamed(was: &File, is: &File) -> bool {
     let content = was.kind == FileKind::File && was.hash.is_some() && was.size.unwrap_or(0) > 0;
@@ -147,9 +158,13 @@ fn change(was: &File, is: &File) -> Option<FileChange> {
     }
 }
 
-/// The differences as evidence, the first ones by name.
+/// The differences as evidence, the first ones by name, with the lines of lists.
 pub(super) fn evidence(differences: &[Difference]) -> Vec<Evidence> {
-    let mut lines: Vec<Evidence> = differences.iter().take(MOST_NAMED).map(Difference::evidence).collect();
+    let told = |one: &Difference| {
+        let line = |line: &String| Evidence { text: Text::clean(&format!("  {line}")), fact: None };
+        std::iter::once(one.evidence()).chain(one.lines.iter().map(line)).collect::<Vec<_>>()
+    };
+    let mut lines: Vec<Evidence> = differences.iter().take(MOST_NAMED).flat_map(told).collect();
     if let Some(more) = differences.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
         lines.push(Evidence { text: Text::clean(&format!("and {more} more")), fact: None });
     }

@@ -306,6 +306,19 @@ fn what_changed_is_the_cause_and_the_rest_follows() {
     );
     assert_eq!(reasons[1].as_ref().unwrap().because.as_str(), "list.txt changed");
 
+    let with = |lines: [&str; 2]| {
+        let mut model = changed.model();
+        let mut print = changed.fingerprint();
+        print.contexts[0].files[0].lines = lines.map(Text::clean).to_vec();
+        model.apply(&Stamped { at: Time::from_micros(9), event: Event::Fingerprint(Box::new(print)) });
+        model
+    };
+    let mut before = build().past("one");
+    let print = before.fingerprint.as_mut().unwrap();
+    print.contexts[0].files[0].lines = vec!["a".into(), "numpy==1".into()];
+    let reasons = judge(&with(["a", "numpy==2"]), &[before]);
+    assert_eq!(reasons[0].reason.because.as_str(), "list.txt changed: -numpy==1, +numpy==2");
+
     let mut mode = build().kept();
     mode.files = vec![("list.txt", 1, 0o755)];
     let reasons = mode.reasons(&past);

@@ -19,6 +19,7 @@
 mod content;
 mod glob;
 mod ignore;
+mod lists;
 mod platform;
 pub mod request;
 mod select;
@@ -112,7 +113,12 @@ pub fn fingerprint(request: &Request, cancel: &AtomicBool, clock: Clock) -> Fing
         maker.platform(Some(platform));
     }
     let Maker { sets, variables, stages, keyed, .. } = maker;
-    let (contexts, sets, unread, unread_total, work) = sets.finish(&secrets.mask);
+    let (mut contexts, sets, unread, unread_total, work) = sets.finish(&secrets.mask);
+    for (context, place) in contexts.iter_mut().zip(places(request)) {
+        if let Some(folder) = &place.folder {
+            lists::read(context, folder, &secrets.mask);
+        }
+    }
     let complete = sets.iter().all(|set| set.complete) && unread_total == 0;
     let cancelled = cancel.load(Ordering::Relaxed);
     let (state, reason) = match (cancelled, complete) {

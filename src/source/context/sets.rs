@@ -253,6 +253,7 @@ fn table(tree: &mut Tree<'_>, ids: &BTreeSet<Id>, mask: &Mask, place: &mut HashM
             hash,
             xattrs,
             link: node.link.as_ref().map(|link| mask.text(&shown(link))),
+            lines: Vec::new(),
         });
         if node.kind == FileKind::Dir {
             let children = tree.children(id);
