@@ -92,8 +92,11 @@ mod tests {
             ..Context::default()
         };
         read(&mut context, folder.path(), &Mask::new(["hunter2-hunter2".to_owned()]));
-        let lines: Vec<Vec<&str>> =
-            context.files.iter().map(|file| file.lines.iter().map(|line| line.as_str()).collect()).collect();
+        let lines: Vec<Vec<&str>> = context
+            .files
+            .iter()
+            .map(|file| file.lines.iter().map(crate::event::Text::as_str).collect())
+            .collect();
         let list = vec!["--index-url https://***@host/", "numpy==1", "***"];
         assert_eq!(lines, [vec![], vec![], vec!["{}"], vec![], list, vec![]]);
     }
