@@ -78,9 +78,10 @@ impl<'a> Bench<'a> {
 
     /// Neither the builder nor the engine keeps anything: what hits now is the registry's.
     fn prune(&self) {
-        // Images hold the content of what they share with the cache.
+        // Images hold the content of what they share with the cache, those of other tests that of the base image.
         let all = docker(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
-        for image in all.lines().filter(|image| image.contains(&self.project.marker)) {
+        let tests = |image: &&str| !image.contains("/testbed/") && image.starts_with(&self.engine.registry);
+        for image in all.lines().filter(tests) {
             docker(&["image", "rm", "--force", image]);
         }
         docker(&["buildx", "prune", "--builder", BUILDER, "-af"]);
