@@ -44,6 +44,7 @@ slow:
 bench:
     cargo bench --bench decode --bench frame --bench context
     bash benches/startup.sh
+    bash benches/health.sh
     bash benches/versus-buildx.sh
     bash benches/build-time.sh
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs a command in a pseudo-terminal and says, as one JSON object, what it cost.
 
-    in_pty.py [--size 120x40] [--frame TEXT] [--idle SECONDS] [--keys TEXT] -- COMMAND…
+    in_pty.py [--size 120x40] [--frame TEXT] [--settle SECONDS] [--idle SECONDS] [--keys TEXT] -- COMMAND…
 
 bytes       that the command wrote to the terminal
 wall_ms     from its start to its end
@@ -12,8 +12,9 @@ exit        exit code, 128 + n by signal n
 
 --frame TEXT   stop the clock at the end of the first frame that shows TEXT: first_frame_ms, and resident_kb of the command
                itself at that moment
---idle S       once nothing was written for a second, watch for S seconds: idle_bytes, idle_cpu_ms (all threads)
---keys TEXT    typed after that, so that a screen that stays can be left
+--settle S     watch for S seconds before anything else is measured
+--idle S       once nothing was written for a second (or after 10), watch for S seconds: idle_bytes, idle_cpu_ms (all threads)
+--keys TEXT    typed after that, so that a screen that stays can be left: quit_ms, from there to the end of the command
 
 Only the standard library is used. (This file must not be called pty.py: it would hide the module of that name.)
 """
@@ -84,7 +85,8 @@ def first_frame(screen, text, start):
 
 
 def idle(screen, pid, seconds):
-    while screen.open and screen.read(1):
+    settled = time.monotonic() + 10
+    while screen.open and time.monotonic() < settled and screen.read(1):
         pass
     bytes_before, cpu_before = screen.bytes, cpu_ms(pid)
     until = time.monotonic() + seconds
@@ -97,6 +99,7 @@ def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--size", default="120x40")
     parser.add_argument("--frame")
+    parser.add_argument("--settle", type=float)
     parser.add_argument("--idle", type=float)
     parser.add_argument("--keys")
     parser.add_argument("command", nargs="+")
@@ -122,13 +125,20 @@ def main():
     if args.frame:
         said["first_frame_ms"] = round(first_frame(screen, args.frame.encode(), start), 1)
         said["resident_kb"] = resident_kb(pid)
+    if args.settle:
+        until = time.monotonic() + args.settle
+        while screen.open and time.monotonic() < until:
+            screen.read(until - time.monotonic())
     if args.idle:
         said |= idle(screen, pid, args.idle)
+    typed = time.monotonic()
     if args.keys:
         os.write(fd, args.keys.encode())
     while screen.open:
         screen.read(60)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    if args.keys:
+        said["quit_ms"] = round(1e3 * (time.monotonic() - typed), 1)
     own = own_ms(pid)
     _, status, usage = os.wait4(pid, 0)
     said |= {

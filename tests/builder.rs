@@ -9,6 +9,9 @@
     reason = "a test fails by panicking and says why it is skipped, in its helpers too"
 )]
 
+#[path = "builder/restart.rs"]
+mod restart;
+
 use std::collections::BTreeMap;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;

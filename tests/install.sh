@@ -7,7 +7,7 @@ say() { printf '%s\n' "install: $*" >&2; }
 missing=()
 
 # command → Debian package
-need=(cc:gcc curl:curl git:git ps:procps stty:coreutils)
+need=(cc:gcc curl:curl git:git ip:iproute2 openssl:openssl ps:procps skopeo:skopeo stty:coreutils unshare:util-linux)
 packages=()
 for pair in "${need[@]}"; do command -v "${pair%%:*}" >/dev/null || packages+=("${pair##*:}"); done
 # A C compiler without its headers compiles nothing.

@@ -13,6 +13,8 @@
 mod content;
 #[path = "registry/server.rs"]
 mod server;
+#[path = "registry/skopeo.rs"]
+mod skopeo;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -10,13 +10,20 @@
     reason = "a test fails by panicking and says why it is skipped, in its helpers too"
 )]
 
+#[expect(dead_code, reason = "shared with the tests of the cluster's watch")]
+#[path = "kubernetes/cluster.rs"]
+mod cluster;
 #[path = "registry/content.rs"]
 mod content;
+#[path = "status/in_cluster.rs"]
+mod in_cluster;
 #[expect(dead_code, reason = "shared with tests of builds that run")]
 #[path = "common/live.rs"]
 mod live;
 #[path = "common/process.rs"]
 mod process;
+#[path = "status/quitting.rs"]
+mod quitting;
 #[expect(dead_code, reason = "shared with the tests of the registry's watch")]
 #[path = "registry/server.rs"]
 mod server;
@@ -27,7 +34,6 @@ mod support;
 #[path = "common/testbed.rs"]
 mod testbed;
 
-use std::net::TcpListener;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -324,43 +330,4 @@ fn a_build_tells_of_what_is_around_it_and_its_recording_too() {
     terminal.keys("q");
     assert_eq!(terminal.finish().exit_code(), Some(0));
     assert!(testbed::recording(&project.beside("data")).ends_with(path), "no other was written");
-}
-
-/// An address that takes calls and never says anything.
-fn silent() -> (TcpListener, String) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    (listener, address)
-}
-
-/// The first word of a part that hangs takes seconds. Who quits before that, quits while all of them hang.
-#[test]
-fn quitting_waits_for_nobody() {
-    let (_silence, registry) = silent();
-    let (_hush, engine) = silent();
-    let project = project(&registry, "default", "");
-    let start = |words: &[&str]| {
-        let setup = Setup::layertop(words).cwd(project.folder());
-        setup.env("DOCKER_HOST", format!("tcp://{engine}")).env("DOCKER_CONFIG", project.beside("docker"))
-    };
-    let mut terminal = start(&[]).start();
-    terminal.wait_for("not built yet");
-    terminal.keys("q");
-    let finished = terminal.finish();
-    assert_eq!(finished.exit_code(), Some(0));
-    let raw = String::from_utf8_lossy(&finished.raw).into_owned();
-    assert!(!raw.contains("silent") && !raw.contains("engine down"), "it waited: {raw}");
-    finished.assert_given_back();
-
-    let (asked, registry) = silent();
-    let project = self::project(&registry, "default", "");
-    let mut command = project.layertop(&["status", "--watch"]);
-    command.env("DOCKER_HOST", format!("tcp://{engine}")).env("DOCKER_CONFIG", project.beside("docker"));
-    let watch = Live::start(&mut command);
-    // Somebody is asked.
-    drop(asked.accept().unwrap());
-    watch.send(Signal::SIGTERM);
-    let ended = watch.end();
-    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended.status), Some(Signal::SIGTERM as i32));
-    assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", ""));
 }
