@@ -17,16 +17,17 @@ cd "$work/montage-ai"
 export REGISTRY TAG=my-feature XDG_DATA_HOME=$work/data
 
 # Nothing in the builder and nothing in the registry: a first build.
+docker image ls --format '{{.Repository}}:{{.Tag}}' | grep "^$REGISTRY/" | grep -v /testbed/ | xargs -r docker image rm --force >/dev/null
 docker buildx --builder multiarch-builder prune -af >/dev/null
 digest=$(curl -fsSI -H 'Accept: application/vnd.oci.image.manifest.v1+json' \
   "http://$REGISTRY/v2/montage-ai/manifests/buildcache" 2>/dev/null | tr -d '\r' | awk 'tolower($1) == "docker-content-digest:" {print $2}') || true
 [ -z "${digest:-}" ] || curl -fsS -X DELETE "http://$REGISTRY/v2/montage-ai/manifests/$digest"
 
+# Each build is compared with those before it, so their recordings stay.
 build() { # NAME
-  rm -rf "$XDG_DATA_HOME"
   "$layertop" build --progress quiet -- -f Dockerfile.testbed --build-arg REGISTRY="$REGISTRY"
   mkdir -p "$top/assets/demo"
-  install -m 644 "$XDG_DATA_HOME"/layertop/recordings/*.jsonl.zst "$top/assets/demo/$1.jsonl.zst"
+  install -m 644 "$(ls -t "$XDG_DATA_HOME"/layertop/recordings/*.jsonl.zst | head -n 1)" "$top/assets/demo/$1.jsonl.zst"
   echo "assets/demo/$1.jsonl.zst"
 }
 
