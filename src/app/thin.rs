@@ -18,18 +18,34 @@ pub(super) struct Thin {
     registry: Option<(Time, Registry)>,
     builder: Option<(Time, BuilderSnapshot)>,
     cluster: Option<(Time, ClusterSnapshot)>,
+    /// What was left out since of each part: of the newest it is not known yet whether it is the last.
+    held: [Option<Stamped>; 3],
     ended: bool,
 }
 
 impl Thin {
     /// What did not change is told `apart`.
     pub(super) fn every(apart: Duration) -> Self {
-        Self { apart, registry: None, builder: None, cluster: None, ended: false }
+        let held = [const { None }; 3];
+        Self { apart, registry: None, builder: None, cluster: None, held, ended: false }
     }
 
-    /// Those of the events that are to be recorded.
+    /// Those of the events that are to be recorded. How things stood at the end is, so that a replay ends as the build did.
     pub(super) fn of(&mut self, events: &[Stamped]) -> Vec<Stamped> {
-        events.iter().filter(|event| self.keeps(event)).map(told).collect()
+        let mut kept = Vec::with_capacity(events.len());
+        for event in events {
+            let keeps = self.keeps(event);
+            if let Some(part) = part(&event.event) {
+                self.held[part] = (!keeps && !self.ended).then(|| event.clone());
+            }
+            if matches!(event.event, Event::Ended(_)) {
+                kept.extend(self.held.iter_mut().filter_map(Option::take));
+            }
+            if keeps {
+                kept.push(told(event));
+            }
+        }
+        kept
     }
 
     fn keeps(&mut self, Stamped { at, event }: &Stamped) -> bool {
@@ -46,6 +62,16 @@ impl Thin {
                 true
             }
         }
+    }
+}
+
+/// Which part an event tells of.
+fn part(event: &Event) -> Option<usize> {
+    match event {
+        Event::Registry(_) => Some(0),
+        Event::Builder(_) => Some(1),
+        Event::Cluster(_) => Some(2),
+        _ => None,
     }
 }
 
@@ -163,6 +189,17 @@ mod tests {
         assert_eq!(kept(&polls), [0, 30]);
         let stopped = [builder(0, Health::Ok, 1), builder(1, Health::Stopped, 1)];
         assert_eq!(kept(&stopped), [0, 1]);
+    }
+
+    #[test]
+    fn how_things_stood_at_the_end_is_kept() {
+        let ended = at(9, Event::Ended(Ended { exit_code: Some(0) }));
+        let mut polls: Vec<_> = (0..9).map(|s| registry(s, RegistryState::Ok)).collect();
+        polls.push(ended.clone());
+        let kept = Thin::every(APART).of(&polls);
+        assert_eq!(kept, [polls[0].clone(), polls[8].clone(), ended.clone()]);
+        // What is written down already is not written twice.
+        assert_eq!(Thin::every(APART).of(&[polls[0].clone(), ended.clone()]), [polls[0].clone(), ended]);
     }
 
     #[test]
