@@ -137,7 +137,15 @@ fn replays(built: &Built, project: &Project) {
     let words = ["replay", built.recording.to_str().unwrap(), "--speed", "max", "--progress", "json"];
     let replayed = run(&mut project.layertop(&words));
     assert_eq!(replayed.code(), Some(0), "{}", replayed.stderr);
-    assert_eq!(replayed.summary(), built.summary);
+    assert_eq!(without_rates(replayed.summary()), without_rates(built.summary.clone()));
+}
+
+/// How busy a node's CPUs are is told by two readings, and of readings without news a recording keeps some only.
+fn without_rates(mut summary: Value) -> Value {
+    for node in summary["health"]["nodes"].as_array_mut().into_iter().flatten() {
+        node["cpu"]["used"] = Value::Null;
+    }
+    summary
 }
 
 /// Asserts the state of every layer on both platforms: `misses` says which instructions ran, by their place in the stack.
