@@ -23,6 +23,9 @@ pub struct Cell {
     pub bytes: u64,
 }
 
+/// Makes the cell of a layer's rows on a platform.
+pub(super) type MakeCell<'a> = &'a dyn Fn(&[Row], Option<&Platform>) -> Option<Cell>;
+
 /// Consecutive steps of one layer; a step of no layer has a row of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerRow {
@@ -70,7 +73,7 @@ impl Table {
     }
 
     /// A table of the same rows, with other cells.
-    pub(super) fn with(model: &Model, cell: &dyn Fn(&[Row], Option<&Platform>) -> Option<Cell>) -> Self {
+    pub(super) fn with(model: &Model, cell: MakeCell<'_>) -> Self {
         let columns = model.platforms();
         let groups: Vec<&Group> = shown_groups(model);
         let many = groups.len() > 1;
@@ -136,11 +139,7 @@ fn group_title(group: &Group) -> String {
     group.target.as_ref().map_or(stage.clone(), |target| format!("{stage} of target {target}"))
 }
 
-fn layer_row(
-    rows: &[Row],
-    columns: &[Option<Platform>],
-    cell: &dyn Fn(&[Row], Option<&Platform>) -> Option<Cell>,
-) -> LayerRow {
+fn layer_row(rows: &[Row], columns: &[Option<Platform>], cell: MakeCell<'_>) -> LayerRow {
     let first = rows.first();
     let label = first.map(|row| match &row.layer {
         Some(layer) => layer.to_string(),

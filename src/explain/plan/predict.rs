@@ -171,24 +171,18 @@ impl<'a> Predictor<'_, 'a> {
             let why = "what it takes files from would be rebuilt";
             return Told { changed: true, ..Told::new(Prediction::Miss, ReasonGrade::Likely, why) };
         }
+        if then.is_none() {
+            return self.never(here);
+        }
         let mut inputs = below.into_iter().filter(|_| !linked).chain(taken);
         if let Some(unknown) = inputs.find(|input| input.predicted == Prediction::Unknown && input.from) {
             return Told::unknown(unknown.why.clone());
         }
-        match then {
-            Some(_) if !self.judge.pasts.iter().any(|past| past.fingerprint.is_some()) => {
-                Told::unknown("no earlier build says what it was made from")
-            }
-            Some(_) => Told {
-                changed: true,
-                ..Told::new(
-                    Prediction::Miss,
-                    ReasonGrade::Likely,
-                    "it was never built on what it is built on now",
-                )
-            },
-            None => self.never(here),
+        if !self.judge.pasts.iter().any(|past| past.fingerprint.is_some()) {
+            return Told::unknown("no earlier build says what it was made from");
         }
+        let why = "it was never built on what it is built on now";
+        Told { changed: true, ..Told::new(Prediction::Miss, ReasonGrade::Likely, why) }
     }
 
     /// A step that some earlier build here has made of the same: whether its result is still to be had.
@@ -256,7 +250,7 @@ impl<'a> Predictor<'_, 'a> {
         }
         let (grade, evidence) = cache::gone(model, here, then);
         let why = evidence.first().map(|one| one.text.to_string()).unwrap_or_default();
-        let no_cache = model.cache_manifests().iter().all(|manifest| missing(manifest));
+        let no_cache = model.cache_manifests().iter().all(missing);
         match grade {
             ReasonGrade::Unknown => Told::hit(ReasonGrade::Likely, Source::Local, why),
             _ if before.iter().all(cache::is_bare) && no_cache => {
@@ -269,7 +263,7 @@ impl<'a> Predictor<'_, 'a> {
     /// What the caches in registries have to do with a step that was built before; none where they hold nothing.
     fn registry(&self, at: usize, here: &Here<'a>) -> Option<Told> {
         let model = self.judge.model;
-        if model.cache_manifests().iter().all(|manifest| missing(manifest)) {
+        if model.cache_manifests().iter().all(missing) {
             return None;
         }
         // What the newest export here has put there: somebody else may have overwritten it.
@@ -306,7 +300,7 @@ impl<'a> Predictor<'_, 'a> {
             return Told::unknown("it was never built here, and what the builder holds is not known");
         }
         let own = model.results_of(here.step, before.iter().flat_map(|listing| &listing.records));
-        if !own.is_empty() {
+        if own.len() > self.results(here) {
             return Told::unknown(
                 "the builder has a record of this instruction, from a build that is not known here",
             );
@@ -315,6 +309,26 @@ impl<'a> Predictor<'_, 'a> {
         let grade = if nothing { ReasonGrade::Proven } else { ReasonGrade::Likely };
         let told = Told::new(Prediction::Miss, grade, "it was never built here");
         Told { changed: true, ..told }
+    }
+
+    /// How many results of a step the known builds here have made, over all platforms: a record often does not say which it is for.
+    fn results(&self, here: &Here<'a>) -> usize {
+        let name = &here.step.name;
+        let mut found = Vec::new();
+        for past in self.judge.pasts.iter().filter(|past| self.judge.is_here(past, here)) {
+            let alike = past.steps.iter().filter(|step| {
+                step.stage == name.stage && step.instruction == name.instruction && step.has_result()
+            });
+            for step in alike {
+                let print = past.fingerprint.as_ref().and_then(|print| {
+                    Some(print.step(step.stage.as_ref(), step.index, step.platform.as_ref())?.1.hash)
+                });
+                found.push((step.platform.clone(), print));
+            }
+        }
+        found.sort();
+        found.dedup();
+        found.len()
     }
 
     /// Whether nothing is there that could be the step's result by chance: of its instruction the builder has no more records than the
@@ -405,9 +419,8 @@ impl<'a> Predictor<'_, 'a> {
             bases.find_map(|step| base(step.instruction.as_str()).filter(|(known, _)| *known == image));
         match (known, digest) {
             (None, _) if image == "scratch" => Chain::Same,
-            (None, _) => Chain::Other,
             (Some((_, Some(old))), Some(new)) if old == new => Chain::Same,
-            (Some((_, Some(_))), Some(_)) => Chain::Other,
+            (None, _) | (Some((_, Some(_))), Some(_)) => Chain::Other,
             (Some(_), _) => Chain::Alike,
         }
     }
