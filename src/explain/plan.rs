@@ -103,7 +103,8 @@ pub fn plan(known: &[Stamped], pasts: &[Past], bases: &BTreeMap<Text, Digest>) -
         let reason = match told.predicted {
             Prediction::Hit => None,
             Prediction::Miss => {
-                told.reason.or_else(|| reasons.get(digest).cloned()).or_else(|| Some(unknown(&told.why)))
+                let judged = || reasons.get(digest).cloned().map(to_come);
+                told.reason.or_else(judged).or_else(|| Some(unknown(&told.why)))
             }
             Prediction::Unknown => Some(unknown(&told.why)),
         };
@@ -125,6 +126,19 @@ pub fn plan(known: &[Stamped], pasts: &[Past], bases: &BTreeMap<Text, Digest>) -
         });
     }
     (model, Plan { steps })
+}
+
+/// What follows has not happened yet.
+fn to_come(reason: Reason) -> Reason {
+    if reason.kind != ReasonKind::ParentMissed {
+        return reason;
+    }
+    let told = |text: &Text| Text::clean(&text.as_str().replacen(" was rebuilt", " would be rebuilt", 1));
+    let mut evidence = reason.evidence;
+    if let Some(first) = evidence.first_mut() {
+        first.text = told(&first.text);
+    }
+    Reason { because: told(&reason.because), evidence, ..reason }
 }
 
 fn unknown(why: &str) -> Reason {
