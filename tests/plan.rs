@@ -152,6 +152,21 @@ impl<'a> Bench<'a> {
         fs::write(path, format!("{before}{line}\n")).unwrap();
     }
 
+    /// Takes a tag out of the registry.
+    fn delete(&self, tag: &str) {
+        let url = format!("http://{}/v2/{}/manifests/", self.engine.registry, self.name());
+        let accept =
+            "Accept: application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
+        let head = run(Command::new("curl").args(["-fsSI", "-H", accept, &format!("{url}{tag}")]));
+        let found = head.stdout.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("docker-content-digest").then(|| value.trim().to_owned())
+        });
+        let digest = found.unwrap_or_else(|| panic!("{head:?}"));
+        let gone = run(Command::new("curl").args(["-fsS", "-X", "DELETE", &format!("{url}{digest}")]));
+        assert!(gone.status.success(), "{gone:?}");
+    }
+
     /// The builder keeps nothing. Images hold the content of what they share with its cache.
     fn prune(&self) {
         let all = docker(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
@@ -279,6 +294,14 @@ fn what_caches_lost_goes_as_planned() {
     let plan = bench.check("pruned, with the registry's cache", &[]);
     assert_eq!(planned(&plan, ARM, "source"), ["registry"; 6], "{plan:#}");
     bench.check("nothing", &[]);
+    bench.prune();
+    bench.delete("cache");
+    let plan = bench.check("pruned, and the cache deleted", &[]);
+    assert!(plan.to_string().contains("manifest_missing"), "{plan:#}");
+    bench.prune();
+    let plan = bench
+        .check("pruned, and the registry down", &["--", "--cache-from=type=registry,ref=127.0.0.1:1/a:b"]);
+    assert!(plan.to_string().contains("import_failed"), "{plan:#}");
     bench.configure(BUILDER, false);
     bench.prune();
     let plan = bench.check("pruned", &[]);
