@@ -315,6 +315,35 @@ fn what_caches_lost_goes_as_planned() {
 }
 
 #[test]
+fn a_collection_that_keeps_little_goes_as_planned() {
+    let Some(engine) = Engine::get(For::Prune) else { return };
+    let bench = Bench::new(&engine, DOCKERFILE);
+    bench.configure(BUILDER, false);
+    bench.prune();
+    bench.check("first", &[]);
+    let list = || docker(&["buildx", "du", "--builder", BUILDER, "--verbose"]);
+    let ids: Vec<String> =
+        list().lines().filter_map(|line| line.strip_prefix("ID:").map(|id| id.trim().to_owned())).collect();
+    // Another project's results are kept.
+    let other = Bench::new(&engine, DOCKERFILE);
+    other.configure(BUILDER, false);
+    other.check("another project", &[]);
+    let images = docker(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
+    for image in images.lines().filter(|image| image.contains(&bench.project.marker)) {
+        docker(&["image", "rm", "--force", image]);
+    }
+    // Whoever collects takes those that nothing is built on.
+    for _ in 0..9 {
+        for id in &ids {
+            docker(&["buildx", "prune", "--builder", BUILDER, "-af", "--filter", &format!("id={id}")]);
+        }
+    }
+    let plan = bench.check("collected", &[]);
+    assert!(plan.to_string().contains("evicted"), "{plan:#}");
+    bench.share("a collection");
+}
+
+#[test]
 fn a_platform_that_was_left_out_goes_as_planned() {
     let Some(engine) = Engine::get(For::Builds) else { return };
     let bench = Bench::new(&engine, DOCKERFILE);
