@@ -8,6 +8,7 @@ mod inputs;
 mod lines;
 mod logs;
 mod look;
+mod plan;
 mod replay;
 mod screen;
 mod session;
@@ -60,6 +61,7 @@ async fn command(cli: Cli) -> Result<(), Error> {
         Command::Replay(args) => replay(&cli, args, &around).await,
         Command::Demo(args) => demo(&cli, args, &around).await,
         Command::Status(args) => status(&cli, args, &around).await,
+        Command::Plan(args) => plan::run(&cli, args, &around).await,
         Command::Why(args) => why::run(&cli, args, &around),
         Command::Config(what) => configuration::run(*what, &cli.global, &around),
         Command::Completions { shell } => {

@@ -25,6 +25,7 @@ Examples:
   layertop build                         build what layertop.toml says, layer by layer on the screen
   TAG=my-feature layertop build          the same under another tag
   layertop build --dry-run               print the docker command and run nothing
+  layertop plan                          what a build would rebuild now, without building
   layertop status                        how registry, nodes and builder are
   layertop build --progress plain        lines for a CI log; the default where there is no terminal
   layertop build -- --no-cache .         what follows -- goes to docker buildx build
@@ -33,7 +34,8 @@ Examples:
 Exit codes:
   0        success
   2        the command line or the configuration is wrong
-  3        layertop status, or no command without a terminal: something is wrong
+  3        layertop status, or no command without a terminal: something is wrong;
+           layertop plan: a layer of --fail-on-rebuild would be rebuilt
   4        no engine, builder or registry is to be found
   128 + n  ended by signal n
   others   those of docker buildx: 1 the build failed, 130 it was cancelled, …";
@@ -140,6 +142,8 @@ pub enum Command {
     Status(Status),
     /// Say why a build's steps were not cached, and what would have avoided it
     Why(Why),
+    /// What a build would rebuild now, and why; builds nothing
+    Plan(Plan),
     /// Show, check or describe the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -274,6 +278,65 @@ pub struct Demo {
     /// How fast: 8x, 0.5x, or max for no waiting at all
     #[arg(long, value_name = "SPEED", default_value = "1x")]
     pub speed: Speed,
+}
+
+const PLAN_HELP: &str = "\
+Say what a build would do now, and build nothing.
+
+It is predicted from the files and instructions as they are, the recorded builds, the builder's cache, and the cache and the base \
+images in their registries. Exit code 3: a layer of --fail-on-rebuild would be rebuilt, or that can't be told.";
+
+const PLAN_EXAMPLES: &str = "\
+Examples:
+  layertop plan
+  layertop plan --fail-on-rebuild pip,conda
+  layertop plan --progress json | jq '.steps[] | select(.predicted == \"miss\")'
+  layertop plan -- --build-arg VERSION=2";
+
+/// `layertop plan`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(long_about = PLAN_HELP, after_help = PLAN_EXAMPLES)]
+pub struct Plan {
+    /// End with 3 where one of these layers would be rebuilt, or where that can't be told
+    #[arg(long, value_name = "LAYER,…", value_delimiter = ',')]
+    pub fail_on_rebuild: Vec<String>,
+    /// Tag of the image: what stands after its colon
+    #[arg(long, short, value_name = "TAG")]
+    pub tag: Option<String>,
+    /// Platforms to build for, separated by commas
+    #[arg(long, value_name = "OS/ARCH,…")]
+    pub platform: Option<String>,
+    /// Registry of the image and of its cache
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub registry: Option<String>,
+    /// Stage to build [default: the last one]
+    #[arg(long, value_name = "STAGE")]
+    pub target: Option<String>,
+    /// buildx builder [default: buildx's current one]
+    #[arg(long, value_name = "NAME")]
+    pub builder: Option<String>,
+    /// Dockerfile [default: the one in the context]
+    #[arg(long, short, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub file: Option<String>,
+    /// Options and context that docker buildx build would be given
+    #[arg(last = true, value_name = "BUILDX ARGS")]
+    pub buildx: Vec<String>,
+}
+
+impl Plan {
+    /// The build that is planned.
+    pub fn build(&self) -> Build {
+        Build {
+            tag: self.tag.clone(),
+            platform: self.platform.clone(),
+            registry: self.registry.clone(),
+            target: self.target.clone(),
+            builder: self.builder.clone(),
+            file: self.file.clone(),
+            buildx: self.buildx.clone(),
+            ..Build::default()
+        }
+    }
 }
 
 const WHY_EXAMPLES: &str = "\

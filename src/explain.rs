@@ -16,9 +16,11 @@ mod earlier;
 mod files;
 mod judge;
 mod past;
+mod plan;
 
 pub use judge::judge;
 pub use past::{Past, PastStep, same_image};
+pub use plan::{Plan, Predicted, Prediction, plan};
 
 #[cfg(test)]
 mod tests;

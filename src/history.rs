@@ -28,6 +28,8 @@ pub struct Wanted {
     pub builder: Option<Text>,
     /// The platforms.
     pub platforms: Vec<Platform>,
+    /// Whether more is wanted than what covers each step once: what an older build has made may be made again.
+    pub many: bool,
 }
 
 /// The earlier builds of an image in a folder of recordings, newest first: those that a build can be compared with. Reading stops
@@ -47,7 +49,7 @@ pub fn earlier(
     };
     let named = recordings.iter().filter(before).filter(|listed| listed.is_of(image));
     for listed in named.filter(|listed| listed.bytes <= LARGEST && !listed.is_written()).take(MOST_OPENED) {
-        if is_enough() || found.len() >= MOST_PASTS || is_covered(wanted, &found) {
+        if is_enough() || found.len() >= MOST_PASTS || (!wanted.many && is_covered(wanted, &found)) {
             break;
         }
         let same = |model: &Model| same_image(model.started().image.as_ref(), wanted.image.as_ref());

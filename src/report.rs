@@ -10,6 +10,7 @@ pub mod health;
 pub mod json;
 pub mod label;
 pub mod plain;
+pub mod plan;
 pub mod status;
 pub mod styled;
 pub mod table;

@@ -356,6 +356,7 @@ fn the_documents_examples_are_lines() {
         "notice",
         "outline",
         "output",
+        "plan",
         "reasons",
         "records",
         "registry",

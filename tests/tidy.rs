@@ -32,7 +32,8 @@ const ROOMS: &[(&str, Uses)] = &[
     ("recording", Uses::Only(&["event", "clock", "source::rawjson"])),
     // A fingerprint says what the Dockerfile's steps are made from.
     ("source", Uses::Only(&["event", "config", "error", "clock", "recording", "dockerfile"])),
-    ("report", Uses::Only(&["model", "event"])),
+    // A plan is no build yet: what is predicted is told beside the model.
+    ("report", Uses::Only(&["model", "event", "explain"])),
     ("ui", Uses::Only(&["model", "event", "report::words", "report::health"])),
     // The screen and the plain output sum a build up in the same lines.
     (

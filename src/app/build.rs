@@ -197,6 +197,23 @@ async fn drive(
     end
 }
 
+/// What is asked about the builder and the caches of a build.
+pub(super) fn evidence_of(
+    command: &BuildCommand,
+    config: &Config,
+    around: &Surroundings,
+) -> evidence::Settings {
+    evidence::Settings {
+        builder: command.builder.clone(),
+        caches: command.imports(),
+        image: command.images.first().cloned(),
+        env: around.env.clone(),
+        mask: Mask::new(command.secrets.iter().cloned()),
+        insecure: *config.registry.insecure,
+        ca: config.registry.ca.as_deref().map(PathBuf::from),
+    }
+}
+
 /// Finds out beside the build what it is made from, and where its hits come from.
 struct Witness {
     news: mpsc::Receiver<Vec<Stamped>>,
@@ -206,15 +223,7 @@ struct Witness {
 
 impl Witness {
     fn call(command: &BuildCommand, config: &Config, around: &Surroundings, clock: Clock) -> Self {
-        let settings = evidence::Settings {
-            builder: command.builder.clone(),
-            caches: command.imports(),
-            image: command.images.first().cloned(),
-            env: around.env.clone(),
-            mask: Mask::new(command.secrets.iter().cloned()),
-            insecure: *config.registry.insecure,
-            ca: config.registry.ca.as_deref().map(PathBuf::from),
-        };
+        let settings = evidence_of(command, config, around);
         let (tx, news) = mpsc::channel(AHEAD);
         let (over, is_over) = watch::channel(false);
         let request = context::Request::of(command, around);

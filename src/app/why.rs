@@ -53,7 +53,12 @@ impl Explainer {
     /// Looks for earlier builds on a thread of its own: the build waits for nothing.
     pub(super) fn start(command: &BuildCommand, clock: Clock) -> Self {
         let started = command.started();
-        let wanted = Wanted { image: started.image, builder: started.builder, platforms: started.platforms };
+        let wanted = Wanted {
+            image: started.image,
+            builder: started.builder,
+            platforms: started.platforms,
+            many: false,
+        };
         let (tx, pasts) = mpsc::sync_channel(1);
         let begun = clock.now();
         // Where there is no thread nothing is known of earlier builds, and the judgement says so.
@@ -184,6 +189,7 @@ fn judge(model: &mut Model, path: &Path) {
         image: started.image.clone(),
         builder: started.builder.clone(),
         platforms: started.platforms.clone(),
+        many: false,
     };
     let dir = recording::default_dir();
     let recordings = dir.as_deref().and_then(|dir| recording::list(dir).ok()).unwrap_or_default();

@@ -168,7 +168,7 @@ pub(super) fn takes_files(here: &Here<'_>) -> bool {
 }
 
 /// Whether the builder has lost the result: how sure that is, and how it is known.
-fn gone(model: &Model, here: &Here<'_>, then: &Then<'_>) -> (ReasonGrade, Vec<Evidence>) {
+pub(super) fn gone(model: &Model, here: &Here<'_>, then: &Then<'_>) -> (ReasonGrade, Vec<Evidence>) {
     let before = model.records_before();
     let trouble = before.iter().find_map(|listing| listing.error.as_ref());
     if before.is_empty() || trouble.is_some() {
@@ -219,7 +219,7 @@ fn any_record(before: &[Records], model: &Model, step: &Step) -> bool {
 }
 
 /// Whether a listing has no result of any step. Base images are none.
-fn is_bare(listing: &Records) -> bool {
+pub(super) fn is_bare(listing: &Records) -> bool {
     let result = |record: &CacheRecord| {
         let source = record.description.as_str().starts_with("pulled from ");
         record.kind.as_str() == "regular" && !record.mutable && !source

@@ -63,7 +63,7 @@ pub(super) struct Here<'a> {
 }
 
 impl<'a> Judge<'a> {
-    fn new(model: &'a Model, pasts: &'a [Past]) -> Self {
+    pub(super) fn new(model: &'a Model, pasts: &'a [Past]) -> Self {
         let inputs = model.stack().steps().map(|(id, _)| (id, model.built_on(id))).collect();
         Self { model, pasts, inputs, told: HashMap::new(), aligned: RefCell::default() }
     }
@@ -72,7 +72,7 @@ impl<'a> Judge<'a> {
         self.inputs.get(&id).map_or(&[], Vec::as_slice)
     }
 
-    fn here(&self, id: StepId) -> Option<Here<'a>> {
+    pub(super) fn here(&self, id: StepId) -> Option<Here<'a>> {
         let step = self.model.stack().step(id)?;
         let name = &step.name;
         let print = self.model.fingerprint().and_then(|fingerprint| {
@@ -192,7 +192,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Whether the step itself is what it was.
-    fn own(&self, here: &Here<'a>, then: &Then<'a>) -> Own {
+    pub(super) fn own(&self, here: &Here<'a>, then: &Then<'a>) -> Own {
         let name = &here.step.name;
         let line = here.print.map(|(_, step)| step.line);
         let Some(step) = then.step else {
@@ -354,7 +354,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Whether a base image is another: its name, or what its tag points at.
-    fn moved(&self, here: &Here<'a>, then: &Then<'a>) -> Option<Change> {
+    pub(super) fn moved(&self, here: &Here<'a>, then: &Then<'a>) -> Option<Change> {
         let step = then.step?;
         let (now, new) = base(here.step.name.instruction.as_str())?;
         let (before, old) = base(step.instruction.as_str())?;
@@ -388,7 +388,7 @@ impl Past {
     }
 }
 
-fn changed(change: &Change, then: Option<&Then<'_>>) -> Reason {
+pub(super) fn changed(change: &Change, then: Option<&Then<'_>>) -> Reason {
     let mut evidence = change.evidence.clone();
     evidence.extend(then.map(|then| said(format!("compared with {}", then.past.title()))));
     Reason {

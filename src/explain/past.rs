@@ -1,6 +1,7 @@
 //! An earlier build, as much of it as a later one is compared with.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use crate::event::evidence::CacheRecord;
 use crate::event::{Digest, Fingerprint, Platform, Text, Time};
@@ -49,6 +50,8 @@ pub struct PastStep {
     pub written: Option<Text>,
     /// What became of it.
     pub state: State,
+    /// How long it ran; none where it did not, or not to its end.
+    pub ran: Option<Duration>,
 }
 
 impl PastStep {
@@ -113,6 +116,7 @@ fn step(model: &Model, id: StepId) -> Option<PastStep> {
         instruction: step.name.instruction.clone(),
         written: model.written(id).cloned(),
         state: model.state(id),
+        ran: (model.state(id) == State::Miss).then(|| model.run_time(id, model.newest())),
     })
 }
 

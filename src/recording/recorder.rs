@@ -192,13 +192,17 @@ fn write(
     dropped: &AtomicU64,
 ) -> io::Result<()> {
     let mut writer = Writer::begin(&created.file, clock.now())?;
-    let (mut told, mut due) = (0, None::<Time>);
+    let (mut told, mut due, mut begun) = (0, None::<Time>, false);
     loop {
         let wait = due.map_or(Duration::MAX, |due| due.since(clock.now()));
         match inbox.recv_timeout(wait) {
             Ok(events) => {
                 for event in &events {
                     writer.event(event)?;
+                }
+                // What is built is known at once, also where the disk takes nothing more.
+                if !std::mem::replace(&mut begun, true) {
+                    writer.flush()?;
                 }
                 tell_dropped(&mut writer, dropped, &mut told, clock.now())?;
             }

@@ -4,10 +4,12 @@
 //! model, when the build has ended. `docs/json.md` explains all of it, `docs/json.schema.json` is its [`schema`].
 
 mod parts;
+mod plan;
 mod schema;
 mod summary;
 
 pub use parts::{Parts, Status};
+pub use plan::{PlanStep, PlanSummary, PlanType};
 pub use schema::schema;
 pub use summary::{
     BuildResult, Error, Layers, StepSummary, Summary, SummaryType, Vertices, WarningSummary, line, summary,

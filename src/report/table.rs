@@ -23,6 +23,9 @@ pub struct Cell {
     pub bytes: u64,
 }
 
+/// Makes the cell of a layer's rows on a platform.
+pub(super) type MakeCell<'a> = &'a dyn Fn(&[Row], Option<&Platform>) -> Option<Cell>;
+
 /// Consecutive steps of one layer; a step of no layer has a row of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerRow {
@@ -66,6 +69,11 @@ pub struct Table {
 impl Table {
     /// The table as it stands at `now`.
     pub fn of(model: &Model, now: Time) -> Self {
+        Self::with(model, &|rows, column| cell(model, rows, column, now))
+    }
+
+    /// A table of the same rows, with other cells.
+    pub(super) fn with(model: &Model, cell: MakeCell<'_>) -> Self {
         let columns = model.platforms();
         let groups: Vec<&Group> = shown_groups(model);
         let many = groups.len() > 1;
@@ -74,7 +82,7 @@ impl Table {
             rows: group
                 .rows
                 .chunk_by(|a, b| a.layer.is_some() && a.layer == b.layer)
-                .map(|rows| layer_row(model, rows, &columns, now))
+                .map(|rows| layer_row(rows, &columns, cell))
                 // A step that neither the Dockerfile nor the stream has told of: there is nothing to say about it.
                 .filter(|row| !row.label.is_empty())
                 .collect(),
@@ -131,7 +139,7 @@ fn group_title(group: &Group) -> String {
     group.target.as_ref().map_or(stage.clone(), |target| format!("{stage} of target {target}"))
 }
 
-fn layer_row(model: &Model, rows: &[Row], columns: &[Option<Platform>], now: Time) -> LayerRow {
+fn layer_row(rows: &[Row], columns: &[Option<Platform>], cell: MakeCell<'_>) -> LayerRow {
     let first = rows.first();
     let label = first.map(|row| match &row.layer {
         Some(layer) => layer.to_string(),
@@ -139,7 +147,7 @@ fn layer_row(model: &Model, rows: &[Row], columns: &[Option<Platform>], now: Tim
     });
     LayerRow {
         label: label.unwrap_or_default(),
-        cells: columns.iter().map(|column| cell(model, rows, column.as_ref(), now)).collect(),
+        cells: columns.iter().map(|column| cell(rows, column.as_ref())).collect(),
     }
 }
 

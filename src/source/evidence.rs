@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::event::evidence::{CacheRecord, MOST_RECORDS, Records, When};
-use crate::event::{CacheManifest, Event, Mask, Platform, Stamped, Text};
+use crate::event::{CacheManifest, Digest, Event, Mask, Platform, Stamped, Text};
 
 use super::builder;
 use super::buildkit::{Dial, Lister};
@@ -81,6 +81,40 @@ pub async fn run(
         () = async { while tasks.join_next().await.is_some() {} } => {}
         () = tx.closed() => {}
     }
+}
+
+/// What base images' tags point at now, by their references: of those whose registry tells. Each registry is asked once an image, as the
+/// build itself would ask it.
+pub async fn bases(settings: &Settings, images: &[Text], clock: Clock) -> BTreeMap<Text, Digest> {
+    let own = settings.image.as_deref().and_then(Reference::parse).map(|image| image.registry);
+    let mut tasks = JoinSet::new();
+    for image in images {
+        if let Some((_, digest)) = image.as_str().split_once('@') {
+            let known = (image.clone(), Some(Digest::parse(digest)));
+            tasks.spawn(async move { known });
+            continue;
+        }
+        let Some(Reference { registry, repository, tag }) = Reference::parse(image.as_str()) else {
+            continue;
+        };
+        // What is said of the own registry says nothing of others.
+        let is_own = own.as_ref() == Some(&registry);
+        let asked = registry::Settings {
+            insecure: is_own && settings.insecure,
+            ca: settings.ca.clone().filter(|_| is_own),
+            env: settings.env.clone(),
+            ..registry::Settings::new(registry, repository)
+        };
+        let image = image.clone();
+        tasks.spawn(async move { (image, registry::evidence::digest(&asked, &tag, clock).await) });
+    }
+    let mut found = BTreeMap::new();
+    while let Some(told) = tasks.join_next().await {
+        if let Ok((image, Some(digest))) = told {
+            found.insert(image, digest);
+        }
+    }
+    found
 }
 
 fn stamped(clock: Clock, event: Event) -> Stamped {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 use serde_json::Value;
 
-use super::{Status, Summary};
+use super::{PlanSummary, Status, Summary};
 use crate::event::{Digest, Line, Span, Stamped, Text, Time};
 
 /// A line of `--progress json`, or of a recording.
@@ -17,6 +17,7 @@ enum AnyLine {
     Event(Box<Stamped>),
     Summary(Box<Summary>),
     Status(Box<Status>),
+    Plan(Box<PlanSummary>),
 }
 
 /// The first line.

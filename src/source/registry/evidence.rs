@@ -95,6 +95,21 @@ pub(in crate::source) async fn read(settings: &Settings, mask: &Mask, clock: Clo
     CacheManifest { reference, read: clock.now(), ..found }
 }
 
+/// What a tag points at now: the digest that the registry tells, of an index where it is one. None where it does not tell.
+pub(in crate::source) async fn digest(settings: &Settings, tag: &str, clock: Clock) -> Option<Digest> {
+    let asking = async {
+        let mut session = Session::new(settings, clock)?;
+        session.ping().await?;
+        let url = session.at(&format!("{}/manifests/{tag}", settings.repository))?;
+        // A question for the head alone is no pull, and does not count against anybody's limit.
+        let question = Question { method: hyper::Method::HEAD, ..Question::get(url, MOST_BYTES) };
+        good(session.get(question, ACCEPT).await?)
+    };
+    let answer = timeout(PATIENCE, asking).await.ok()?.ok()?;
+    let told = answer.headers.get("docker-content-digest")?.to_str().ok()?;
+    super::manifest::is_digest(told).then(|| Digest::parse(told))
+}
+
 fn failed(why: Text) -> CacheManifest {
     CacheManifest { error: Some(why), ..CacheManifest::default() }
 }

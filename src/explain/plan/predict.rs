@@ -1,0 +1,481 @@
+//! The prediction of each step.
+
+use std::collections::HashMap;
+
+use super::Prediction;
+use super::stream::Draft;
+use crate::event::evidence::CacheManifest;
+use crate::event::fingerprint::{Fingerprint, StepKind};
+use crate::event::reason::{Reason, ReasonGrade};
+use crate::event::registry::MOST_CONFIG_BYTES;
+use crate::event::{Digest, Records};
+use crate::explain::cache;
+use crate::explain::change::{self, Own};
+use crate::explain::earlier::{Then, is_usable};
+use crate::explain::judge::{self, Here, Judge};
+use crate::explain::past::{Past, base};
+use crate::model::{Source, StepId};
+
+/// What is predicted of a step.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Told {
+    pub(super) predicted: Prediction,
+    pub(super) grade: ReasonGrade,
+    pub(super) source: Option<Source>,
+    /// How that is known.
+    pub(super) why: String,
+    /// A reason that the judgement of a build can't give.
+    pub(super) reason: Option<Reason>,
+    /// Whether it is another than any earlier build has made, so that what is built on it is another too.
+    pub(super) changed: bool,
+    /// Whether the build was told to run it.
+    forced: bool,
+    /// Whether it is a `FROM`.
+    pub(super) from: bool,
+}
+
+impl Told {
+    fn new(predicted: Prediction, grade: ReasonGrade, why: impl Into<String>) -> Self {
+        Self { predicted, grade, why: why.into(), ..Self::default() }
+    }
+
+    fn unknown(why: impl Into<String>) -> Self {
+        Self::new(Prediction::Unknown, ReasonGrade::Unknown, why)
+    }
+
+    fn hit(grade: ReasonGrade, source: Source, why: impl Into<String>) -> Self {
+        Self { source: Some(source), ..Self::new(Prediction::Hit, grade, why) }
+    }
+
+    fn at_most(mut self, grade: ReasonGrade) -> Self {
+        self.grade = self.grade.max(grade);
+        self
+    }
+}
+
+/// How a step, with all that it is made from, compares with an earlier build.
+enum Chain {
+    Same,
+    /// As far as is known.
+    Alike,
+    Other,
+}
+
+struct Predictor<'j, 'a> {
+    judge: &'j Judge<'a>,
+    print: &'j Fingerprint,
+    drafts: &'j [Draft],
+    told: Vec<Told>,
+}
+
+/// Predicts all steps, in the order of the drafts.
+pub(super) fn all(
+    judge: &Judge<'_>,
+    print: &Fingerprint,
+    drafts: &[Draft],
+    ids: &HashMap<Digest, StepId>,
+) -> Vec<Told> {
+    let mut predictor = Predictor { judge, print, drafts, told: Vec::new() };
+    for (at, draft) in drafts.iter().enumerate() {
+        let here = ids.get(&draft.update.digest).and_then(|id| judge.here(*id));
+        let told = match here {
+            Some(here) if here.step.name.is_from() => predictor.base(&here),
+            Some(here) => predictor.step(at, draft, &here),
+            None => Told::unknown("its step is not known"),
+        };
+        predictor.told.push(told);
+    }
+    predictor.settle();
+    predictor.told
+}
+
+impl<'a> Predictor<'_, 'a> {
+    /// A `FROM`. Whether its layers are fetched is up to what else the builder holds: nothing about it is proven.
+    fn base(&self, here: &Here<'a>) -> Told {
+        let told = self.base_image(here);
+        Told { from: true, ..told }
+    }
+
+    fn base_image(&self, here: &Here<'a>) -> Told {
+        let Some((image, digest)) = base(here.step.name.instruction.as_str()) else {
+            return Told::unknown("its base image can't be read");
+        };
+        if image == "scratch" {
+            return Told::hit(ReasonGrade::Likely, Source::Local, "there is nothing to fetch");
+        }
+        if let Some(then) = self.judge.then(here, &|past| self.judge.is_here(past, here))
+            && let Some(change) = self.judge.moved(here, &then)
+        {
+            let told = Told::new(Prediction::Miss, ReasonGrade::Likely, change.because.clone());
+            return Told { changed: true, reason: Some(judge::changed(&change, Some(&then))), ..told };
+        }
+        let Some(digest) = digest else {
+            return Told::unknown(format!("what {image} points at now is not known"));
+        };
+        let digest = digest.to_string();
+        let records = self.judge.model.records_before().iter().flat_map(|listing| &listing.records);
+        let mut pulled = records.filter(|record| record.description.as_str().contains(&digest));
+        if pulled.next().is_some() {
+            return Told::hit(ReasonGrade::Likely, Source::Local, format!("the builder has {image}"));
+        }
+        let known = self
+            .judge
+            .pasts
+            .iter()
+            .any(|past| self.judge.is_here(past, here) && has_base(past, image, &digest));
+        if known {
+            let text = format!("{image} points at what it pointed at");
+            return Told::hit(ReasonGrade::Likely, Source::Unknown, text);
+        }
+        Told::unknown(format!("the builder is not known to have {image}"))
+    }
+
+    fn step(&self, at: usize, draft: &Draft, here: &Here<'a>) -> Told {
+        let Some((stage, step)) =
+            self.print.stages.get(draft.stage).and_then(|stage| Some((stage, stage.steps.get(draft.place)?)))
+        else {
+            return Told::unknown("its fingerprint is not known");
+        };
+        // What a WORKDIR makes is called cached all the same (seen on the test engine).
+        if stage.no_cache && step.kind != StepKind::Workdir {
+            let told =
+                Told::new(Prediction::Miss, ReasonGrade::Proven, "the build is told not to use the cache");
+            return Told { forced: true, ..told };
+        }
+        let told = self.by_inputs(at, draft, here);
+        let forced_above = draft.inputs().any(|input| self.told.get(input).is_some_and(|told| told.forced));
+        if stage.no_cache || forced_above { told.at_most(ReasonGrade::Likely) } else { told }
+    }
+
+    fn by_inputs(&self, at: usize, draft: &Draft, here: &Here<'a>) -> Told {
+        let linked = is_linked(draft, self.print);
+        if let Some(then) = self.built(at, here) {
+            return then;
+        }
+        let then = self.judge.then(here, &|past| self.judge.is_here(past, here));
+        if let Some(then) = &then
+            && let Own::Changed(change) = self.judge.own(here, then)
+        {
+            let sure = change.grade == ReasonGrade::Proven && self.is_accounted(here);
+            let grade = if sure { ReasonGrade::Proven } else { ReasonGrade::Likely };
+            return Told { changed: true, ..Told::new(Prediction::Miss, grade, change.because) };
+        }
+        let below = draft.below.and_then(|below| self.told.get(below));
+        if let Some(below) = below.filter(|below| below.changed && !linked) {
+            let told = Told::new(Prediction::Miss, below.grade, "what it is built on would be rebuilt");
+            return Told { changed: true, ..told };
+        }
+        let taken = draft.taken.iter().filter_map(|input| self.told.get(*input));
+        if taken.clone().any(|input| input.changed) {
+            // Files are known by their content, which may come out the same.
+            let why = "what it takes files from would be rebuilt";
+            return Told { changed: true, ..Told::new(Prediction::Miss, ReasonGrade::Likely, why) };
+        }
+        if then.is_none() {
+            return self.never(here);
+        }
+        let mut inputs = below.into_iter().filter(|_| !linked).chain(taken);
+        if let Some(unknown) = inputs.find(|input| input.predicted == Prediction::Unknown && input.from) {
+            return Told::unknown(unknown.why.clone());
+        }
+        if !self.judge.pasts.iter().any(|past| past.fingerprint.is_some()) {
+            return Told::unknown("no earlier build says what it was made from");
+        }
+        let why = "it was never built on what it is built on now";
+        Told { changed: true, ..Told::new(Prediction::Miss, ReasonGrade::Likely, why) }
+    }
+
+    /// A step that some earlier build here has made of the same: whether its result is still to be had.
+    fn built(&self, at: usize, here: &Here<'a>) -> Option<Told> {
+        let mut pasts = self.judge.pasts.iter().filter(|past| self.judge.is_here(past, here));
+        let name = &here.step.name;
+        let platform = here.platform.as_ref();
+        let (past, step, chain) = pasts.find_map(|past| {
+            let step =
+                past.step(name.stage.as_ref(), name.index, platform).filter(|step| step.has_result())?;
+            match self.chain(at, past) {
+                Chain::Other => None,
+                chain => Some((past, step, chain)),
+            }
+        })?;
+        if here.print.is_some_and(|(_, step)| change::address(step).is_some()) {
+            return Some(Told::unknown("what an address gives is seen by the builder only"));
+        }
+        let print = past.fingerprint.as_ref().and_then(|print| {
+            Some((print, print.step(name.stage.as_ref(), name.index, step.platform.as_ref())?.1))
+        });
+        let then = Then { past, step: Some(step), print, same: true, removed: Vec::new() };
+        let attributes = match (self.judge.model.fingerprint(), here.print, print) {
+            (Some(now), Some((_, new)), Some(old)) => change::attributes((now, new), old).is_some(),
+            _ => true,
+        };
+        let told = self.had(at, here, &then);
+        let sure = matches!(chain, Chain::Same) && !attributes;
+        Some(if sure { told } else { told.at_most(ReasonGrade::Likely) })
+    }
+
+    fn had(&self, at: usize, here: &Here<'a>, then: &Then<'a>) -> Told {
+        let model = self.judge.model;
+        let before = model.records_before();
+        let title = then.past.title();
+        let listed = !before.is_empty() && before.iter().all(|listing| listing.error.is_none());
+        let there = |id: &crate::event::Text| {
+            before.iter().any(|listing| listing.records.iter().any(|known| known.id == *id))
+        };
+        if listed {
+            let own = model.results_of(here.step, then.past.records.iter());
+            let left = own.iter().filter(|record| there(&record.id)).count();
+            let text = format!("the builder has the record of it that {title} made or used");
+            // Of a build that imported nothing the result is among those that are described by the instruction.
+            let imported = then.past.records.iter().any(|record| record.imported.is_some());
+            if left > 0 && left == own.len() && !imported && before.iter().all(is_whole) {
+                return Told::hit(ReasonGrade::Proven, Source::Local, text);
+            }
+            if left > 0 {
+                return Told::hit(ReasonGrade::Likely, Source::Local, text);
+            }
+            let kept =
+                |record: &crate::event::evidence::CacheRecord| record.imported.is_some() && there(&record.id);
+            if then.past.records.iter().any(kept) {
+                let text = format!("the builder has the records that {title} imported");
+                return Told::hit(ReasonGrade::Likely, Source::Local, text);
+            }
+        }
+        let held = self.registry(at, here);
+        if let Some(told) = held {
+            return told;
+        }
+        if !listed {
+            return Told::unknown("what the builder holds is not known");
+        }
+        let (grade, evidence) = cache::gone(model, here, then);
+        let why = evidence.first().map(|one| one.text.to_string()).unwrap_or_default();
+        let no_cache = model.cache_manifests().iter().all(missing);
+        match grade {
+            ReasonGrade::Unknown => Told::hit(ReasonGrade::Likely, Source::Local, why),
+            _ if before.iter().all(cache::is_bare) && no_cache => {
+                Told::new(Prediction::Miss, ReasonGrade::Proven, why)
+            }
+            _ => Told::new(Prediction::Miss, ReasonGrade::Likely, why),
+        }
+    }
+
+    /// What the caches in registries have to do with a step that was built before; none where they hold nothing.
+    fn registry(&self, at: usize, here: &Here<'a>) -> Option<Told> {
+        let model = self.judge.model;
+        if model.cache_manifests().iter().all(missing) {
+            return None;
+        }
+        // What the newest export here has put there: somebody else may have overwritten it.
+        let exported = self.judge.pasts.iter().find(|past| past.exported);
+        let same = exported.is_some_and(|past| !matches!(self.chain(at, past), Chain::Other));
+        Some(match model.in_registry(here.id) {
+            Some(layer) if same => {
+                let text = format!("{} holds {} for this platform", layer.reference, layer.blob);
+                Told::hit(ReasonGrade::Likely, Source::Registry, text)
+            }
+            Some(layer) => Told {
+                source: Some(Source::Registry),
+                ..Told::unknown(format!(
+                    "{} holds a layer of this instruction for this platform; what that was made from is not known",
+                    layer.reference
+                ))
+            },
+            None => Told::unknown("whether the registry's cache holds it can't be told"),
+        })
+    }
+
+    /// A step that no earlier build here has made.
+    fn never(&self, here: &Here<'a>) -> Told {
+        let model = self.judge.model;
+        if let Some(layer) = model.in_registry(here.id) {
+            let told = Told::unknown(format!(
+                "{} holds a layer of this instruction for this platform; what that was made from is not known",
+                layer.reference
+            ));
+            return Told { source: Some(Source::Registry), ..told };
+        }
+        let before = model.records_before();
+        if before.is_empty() || before.iter().any(|listing| listing.error.is_some()) {
+            return Told::unknown("it was never built here, and what the builder holds is not known");
+        }
+        let own = model.results_of(here.step, before.iter().flat_map(|listing| &listing.records));
+        if own.len() > self.results(here) {
+            return Told::unknown(
+                "the builder has a record of this instruction, from a build that is not known here",
+            );
+        }
+        let nothing = before.iter().all(cache::is_bare) && model.cache_manifests().iter().all(missing);
+        let grade = if nothing { ReasonGrade::Proven } else { ReasonGrade::Likely };
+        let told = Told::new(Prediction::Miss, grade, "it was never built here");
+        Told { changed: true, ..told }
+    }
+
+    /// How many results of a step the known builds here have made, over all platforms: a record often does not say which it is for.
+    fn results(&self, here: &Here<'a>) -> usize {
+        let name = &here.step.name;
+        let mut found = Vec::new();
+        for past in self.judge.pasts.iter().filter(|past| self.judge.is_here(past, here)) {
+            let alike = past.steps.iter().filter(|step| {
+                step.stage == name.stage && step.instruction == name.instruction && step.has_result()
+            });
+            for step in alike {
+                let print = past.fingerprint.as_ref().and_then(|print| {
+                    Some(print.step(step.stage.as_ref(), step.index, step.platform.as_ref())?.1.hash)
+                });
+                found.push((step.platform.clone(), print));
+            }
+        }
+        found.sort();
+        found.dedup();
+        found.len()
+    }
+
+    /// Whether nothing is there that could be the step's result by chance: of its instruction the builder has no more records than the
+    /// known builds have made, and no cache holds a layer that was not made here.
+    fn is_accounted(&self, here: &Here<'a>) -> bool {
+        let model = self.judge.model;
+        let before = model.records_before();
+        if before.is_empty() || !before.iter().all(is_whole) {
+            return false;
+        }
+        let own = model.results_of(here.step, before.iter().flat_map(|listing| &listing.records));
+        let name = &here.step.name;
+        let mut hashes: Vec<_> = self
+            .judge
+            .pasts
+            .iter()
+            .filter_map(|past| {
+                let print = past.fingerprint.as_ref()?;
+                Some(print.step(name.stage.as_ref(), name.index, here.platform.as_ref())?.1.hash)
+            })
+            .collect();
+        hashes.sort();
+        hashes.dedup();
+        if own.len() > hashes.len() {
+            return false;
+        }
+        let records = || self.judge.pasts.iter().flat_map(|past| &past.records);
+        model.cache_manifests().iter().all(|manifest| {
+            missing(manifest)
+                || model.in_registry(here.id).is_some_and(|layer| {
+                    layer.created.is_some() && records().any(|record| Some(record.created) == layer.created)
+                })
+        })
+    }
+
+    /// Compares a step and all that it is made from with an earlier build.
+    fn chain(&self, at: usize, past: &Past) -> Chain {
+        let Some(print) = past.fingerprint.as_ref().filter(|print| is_usable(print)) else {
+            return Chain::Other;
+        };
+        let mut queue = vec![at];
+        let mut seen = queue.clone();
+        let mut alike = false;
+        while let Some(at) = queue.pop() {
+            let Some(draft) = self.drafts.get(at) else { return Chain::Other };
+            let (Some(stage), Some(step)) = (self.print.stages.get(draft.stage), draft.step(self.print))
+            else {
+                return Chain::Other;
+            };
+            if step.kind == StepKind::From {
+                match self.same_base(draft, past) {
+                    Chain::Other => return Chain::Other,
+                    Chain::Alike => alike = true,
+                    Chain::Same => {}
+                }
+            } else {
+                let index = u16::try_from(draft.place + 1).unwrap_or(u16::MAX);
+                let platform = step.platform.as_ref().or(stage.target.as_ref());
+                let Some((_, old)) = print.step(stage.name.as_ref(), index, platform) else {
+                    return Chain::Other;
+                };
+                match change::compare((self.print, step), (print, old)) {
+                    Own::Same => {}
+                    Own::Alike(_) => alike = true,
+                    Own::Changed(_) => return Chain::Other,
+                }
+            }
+            let below = draft.below.filter(|_| !is_linked(draft, self.print));
+            for input in below.into_iter().chain(draft.taken.iter().copied()) {
+                if !seen.contains(&input) {
+                    seen.push(input);
+                    queue.push(input);
+                }
+            }
+        }
+        if alike { Chain::Alike } else { Chain::Same }
+    }
+
+    fn same_base(&self, draft: &Draft, past: &Past) -> Chain {
+        let text = draft.update.name.as_str();
+        let instruction = text.split_once("] ").map_or(text, |(_, instruction)| instruction);
+        let Some((image, digest)) = base(instruction) else { return Chain::Alike };
+        let Some(step) = draft.step(self.print) else { return Chain::Alike };
+        let mut bases = past.steps.iter().filter(|known| {
+            known.platform.is_none() || step.platform.is_none() || known.platform == step.platform
+        });
+        let known =
+            bases.find_map(|step| base(step.instruction.as_str()).filter(|(known, _)| *known == image));
+        match (known, digest) {
+            (None, _) if image == "scratch" => Chain::Same,
+            (Some((_, Some(old))), Some(new)) if old == new => Chain::Same,
+            (None, _) | (Some((_, Some(_))), Some(_)) => Chain::Other,
+            (Some(_), _) => Chain::Alike,
+        }
+    }
+
+    /// What is built on a step and hits makes the step itself one that is called cached.
+    fn settle(&mut self) {
+        for at in (0..self.drafts.len()).rev() {
+            let users = || {
+                let uses = |(_, draft): &(usize, &Draft)| draft.inputs().any(|input| input == at);
+                self.drafts.iter().enumerate().filter(uses).filter_map(|(user, _)| self.told.get(user))
+            };
+            let Some(told) = self.told.get(at) else { continue };
+            if told.from || told.forced || told.changed || told.predicted == Prediction::Hit {
+                continue;
+            }
+            let Some(user) = users().next().filter(|_| users().all(|user| user.predicted == Prediction::Hit))
+            else {
+                continue;
+            };
+            let told = Told::hit(
+                ReasonGrade::Likely,
+                user.source.unwrap_or(Source::Unknown),
+                "what is built on it would be cached",
+            );
+            if let Some(place) = self.told.get_mut(at) {
+                *place = told;
+            }
+        }
+    }
+}
+
+fn has_base(past: &Past, image: &str, digest: &str) -> bool {
+    past.steps
+        .iter()
+        .filter_map(|step| base(step.instruction.as_str()))
+        .any(|(known, of)| known == image && of.is_some_and(|of| of.to_string() == digest))
+}
+
+fn is_linked(draft: &Draft, print: &Fingerprint) -> bool {
+    let step = draft.step(print);
+    step.is_some_and(|step| {
+        matches!(step.kind, StepKind::Copy | StepKind::Add)
+            && step
+                .instruction
+                .as_str()
+                .split_whitespace()
+                .any(|word| matches!(word, "--link" | "--link=true"))
+    })
+}
+
+fn is_whole(listing: &Records) -> bool {
+    listing.error.is_none() && listing.total <= listing.records.len() as u64
+}
+
+/// Whether a cache gives nothing: it is not there, or it is too large to be imported.
+fn missing(manifest: &CacheManifest) -> bool {
+    manifest.error.is_some() || manifest.config_bytes > MOST_CONFIG_BYTES
+}

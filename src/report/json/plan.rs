@@ -1,0 +1,100 @@
+//! What `layertop plan --progress json` prints.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{StepSummary, VERSION, summary};
+use crate::event::reason::ReasonGrade;
+use crate::event::{Platform, Text};
+use crate::explain::{Plan, Predicted, Prediction};
+use crate::model::{Model, State};
+
+/// What a build would do.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct PlanSummary {
+    /// `plan`.
+    pub r#type: PlanType,
+    /// Version of the plan. A field that is only added is no new version.
+    pub version: u64,
+    /// The plan in one sentence.
+    pub sentence: String,
+    /// Reference of the image, with its tag.
+    pub image: Option<Text>,
+    /// Name of the buildx builder.
+    pub builder: Option<Text>,
+    /// The platforms asked for, else those of the steps.
+    pub platforms: Vec<Platform>,
+    /// Every step on every platform, as in a summary.
+    pub steps: Vec<PlanStep>,
+}
+
+/// The type of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PlanType {
+    /// The only one.
+    Plan,
+}
+
+/// A step on one platform: as in a summary, but that `state` is `waiting`, `digest` is a name within the plan alone, and `source` and
+/// `reason` are what they would be.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct PlanStep {
+    /// The step.
+    #[serde(flatten)]
+    pub step: StepSummary,
+    /// What it would do.
+    pub predicted: Prediction,
+    /// How sure that is.
+    pub grade: ReasonGrade,
+    /// How long it would run, the median of the recorded builds in which it did, in ms; null where none is known.
+    pub expected_ms: Option<u64>,
+}
+
+impl PlanSummary {
+    /// The plan of a model.
+    pub fn of(model: &Model, plan: &Plan) -> Self {
+        let told = |step: StepSummary| {
+            let digest = step.digest.clone()?;
+            let found = plan.steps.iter().find(|known| model.digest_of(known.step) == Some(&digest))?;
+            Some(PlanStep::of(step, found))
+        };
+        Self {
+            r#type: PlanType::Plan,
+            version: VERSION,
+            sentence: crate::report::plan::sentence(model, plan, false),
+            image: model.started().image.clone(),
+            builder: model.started().builder.clone(),
+            platforms: model.platforms().into_iter().flatten().collect(),
+            steps: summary(model, model.newest()).steps.into_iter().filter_map(told).collect(),
+        }
+    }
+
+    /// The line, with its end.
+    pub fn line(&self) -> String {
+        let mut line = serde_json::to_string(self).unwrap_or_default();
+        line.push('\n');
+        line
+    }
+}
+
+impl PlanStep {
+    fn of(step: StepSummary, told: &Predicted) -> Self {
+        let evidence = Some(told.evidence.clone()).filter(|text| !text.is_empty());
+        let source_evidence = evidence.filter(|_| told.source.is_some());
+        Self {
+            step: StepSummary {
+                platform: told.platform.clone(),
+                state: State::Waiting,
+                source: told.source,
+                source_evidence,
+                source_ref: None,
+                reason: told.reason.clone(),
+                ..step
+            },
+            predicted: told.predicted,
+            grade: told.grade,
+            expected_ms: told.expected.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+}
