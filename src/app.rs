@@ -60,7 +60,7 @@ async fn command(cli: Cli) -> Result<(), Error> {
         Command::Build(args) => build(&cli, args, &around).await,
         Command::Replay(args) => replay(&cli, args, &around).await,
         Command::Demo(args) => demo(&cli, args, &around).await,
-        Command::Status(args) => status(&cli, args, &around).await,
+        Command::Status(args) => Box::pin(status(&cli, args, &around)).await,
         Command::Plan(args) => plan::run(&cli, args, &around).await,
         Command::Why(args) => why::run(&cli, args, &around),
         Command::Config(what) => configuration::run(*what, &cli.global, &around),
