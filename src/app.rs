@@ -75,7 +75,7 @@ async fn command(cli: Cli) -> Result<(), Error> {
 
 async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<(), Error> {
     let clock = Clock::live();
-    let config = Config::load(&cli.global, Some(args), around)?;
+    let config = Config::load(&cli.global, Some(&args.overrides), around)?;
     let found = Program::find(std::env::var_os("PATH").as_deref());
     // What would be run can be told where it can't be run.
     let program = if args.dry_run { found.unwrap_or_default() } else { found? };
@@ -129,10 +129,10 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
 }
 
 async fn status(cli: &Cli, args: &cli::Status, around: &Surroundings) -> Result<(), Error> {
-    let typed = cli::Build {
+    let typed = cli::Overrides {
         registry: args.registry.clone(),
         builder: args.builder.clone(),
-        ..cli::Build::default()
+        ..cli::Overrides::default()
     };
     let config = Config::load(&cli.global, Some(&typed), around)?;
     let look = Look::of(&config, around);

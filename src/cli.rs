@@ -189,6 +189,17 @@ pub struct Build {
     /// Keep the screen when the build has ended, until q
     #[arg(long)]
     pub stay: bool,
+    /// What overrides the file and the environment.
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// Options and context for docker buildx build
+    #[arg(last = true, value_name = "BUILDX ARGS")]
+    pub buildx: Vec<String>,
+}
+
+/// What a build's options say of it, over `layertop.toml` and the environment.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Overrides {
     /// Tag of the image: what stands after its colon
     #[arg(long, short, value_name = "TAG")]
     pub tag: Option<String>,
@@ -207,9 +218,6 @@ pub struct Build {
     /// Dockerfile [default: the one in the context]
     #[arg(long, short, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub file: Option<String>,
-    /// Options and context for docker buildx build
-    #[arg(last = true, value_name = "BUILDX ARGS")]
-    pub buildx: Vec<String>,
 }
 
 const REPLAY_EXAMPLES: &str = "\
@@ -300,43 +308,12 @@ pub struct Plan {
     /// End with 3 where one of these layers would be rebuilt, or where that can't be told
     #[arg(long, value_name = "LAYER,…", value_delimiter = ',')]
     pub fail_on_rebuild: Vec<String>,
-    /// Tag of the image: what stands after its colon
-    #[arg(long, short, value_name = "TAG")]
-    pub tag: Option<String>,
-    /// Platforms to build for, separated by commas
-    #[arg(long, value_name = "OS/ARCH,…")]
-    pub platform: Option<String>,
-    /// Registry of the image and of its cache
-    #[arg(long, value_name = "HOST[:PORT]")]
-    pub registry: Option<String>,
-    /// Stage to build [default: the last one]
-    #[arg(long, value_name = "STAGE")]
-    pub target: Option<String>,
-    /// buildx builder [default: buildx's current one]
-    #[arg(long, value_name = "NAME")]
-    pub builder: Option<String>,
-    /// Dockerfile [default: the one in the context]
-    #[arg(long, short, value_name = "PATH", value_hint = ValueHint::FilePath)]
-    pub file: Option<String>,
+    /// What overrides the file and the environment.
+    #[command(flatten)]
+    pub overrides: Overrides,
     /// Options and context that docker buildx build would be given
     #[arg(last = true, value_name = "BUILDX ARGS")]
     pub buildx: Vec<String>,
-}
-
-impl Plan {
-    /// The build that is planned.
-    pub fn build(&self) -> Build {
-        Build {
-            tag: self.tag.clone(),
-            platform: self.platform.clone(),
-            registry: self.registry.clone(),
-            target: self.target.clone(),
-            builder: self.builder.clone(),
-            file: self.file.clone(),
-            buildx: self.buildx.clone(),
-            ..Build::default()
-        }
-    }
 }
 
 const WHY_EXAMPLES: &str = "\
@@ -401,7 +378,7 @@ mod tests {
         let cli = parse("layertop build -t x --progress plain -- -t a/b:c --progress=plain -- .").unwrap();
         assert_eq!(cli.global.progress, Some(Progress::Plain));
         let Some(Command::Build(build)) = cli.command else { panic!("{cli:?}") };
-        assert_eq!(build.tag.as_deref(), Some("x"));
+        assert_eq!(build.overrides.tag.as_deref(), Some("x"));
         assert_eq!(build.buildx, ["-t", "a/b:c", "--progress=plain", "--", "."]);
     }
 

@@ -183,7 +183,7 @@ impl Config {
     /// value can't be.
     pub fn load(
         global: &cli::Global,
-        build: Option<&cli::Build>,
+        overrides: Option<&cli::Overrides>,
         around: &Surroundings,
     ) -> Result<Self, Error> {
         let project = match &global.config {
@@ -198,8 +198,8 @@ impl Config {
             return Err(Error::Config(problems));
         }
         let folder = project.as_deref().and_then(Path::parent).unwrap_or(&around.cwd);
-        let none = cli::Build::default();
-        let typed = build.unwrap_or(&none);
+        let none = cli::Overrides::default();
+        let typed = overrides.unwrap_or(&none);
         resolve::Resolver { docs, around, global, typed, has_project: project.is_some(), folder }.resolve()
     }
 

@@ -37,7 +37,7 @@ fn try_command(toml: &str, line: &str, env: &[(&str, &str)]) -> Result<(BuildCom
     let words = shlex::split(line).unwrap();
     let cli = Cli::try_parse_from(words).unwrap();
     let Some(Command::Build(build)) = &cli.command else { panic!("{cli:?}") };
-    let config = Config::load(&cli.global, Some(build), &around)?;
+    let config = Config::load(&cli.global, Some(&build.overrides), &around)?;
     let read = &buildx::secrets::read_file;
     Ok((BuildCommand::new(&config, &build.buildx, Program::Docker, &around, read)?, dir))
 }

@@ -70,11 +70,11 @@ impl Project {
 
 fn load(line: &str, around: &Surroundings) -> Result<Config, Error> {
     let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
-    let build = match &cli.command {
-        Some(Command::Build(build)) => Some(build),
+    let overrides = match &cli.command {
+        Some(Command::Build(build)) => Some(&build.overrides),
         _ => None,
     };
-    Config::load(&cli.global, build, around)
+    Config::load(&cli.global, overrides, around)
 }
 
 /// The message of a file that won't do, in a folder of its own.

@@ -34,7 +34,7 @@ const REBUILT: u8 = 3;
 
 /// Says what a build would do.
 pub(super) async fn run(cli: &Cli, args: &cli::Plan, around: &Surroundings) -> Result<(), Error> {
-    let config = Config::load(&cli.global, Some(&args.build()), around)?;
+    let config = Config::load(&cli.global, Some(&args.overrides), around)?;
     let look = Look::of(&config, around);
     let command = BuildCommand::new(&config, &args.buildx, Program::default(), around, &secrets::read_file)?;
     let mut signals = Signals::listen()?;

@@ -92,25 +92,25 @@ impl Session {
         }
         self.model.apply_all(&tail);
         events.extend(tail);
-        if let Some(recorder) = &mut self.recorder {
+        if self.recorder.is_some() {
             self.held.extend(self.thin.of(&events));
-            if self.held.len() >= MANY {
-                recorder.record(std::mem::take(&mut self.held));
-            }
-            if let Some(problem) = recorder.new_problem() {
-                let notice = Notice { level: Level::Warn, text: Text::clean(&problem) };
-                let notice = Stamped { at: self.clock.now(), event: Event::Notice(notice) };
-                self.model.apply(&notice);
-                events.push(notice);
-                self.warned = true;
-            }
+        }
+        if self.held.len() >= MANY {
+            self.keep();
+        }
+        if let Some(problem) = self.recorder.as_mut().and_then(Recorder::new_problem) {
+            let notice = Notice { level: Level::Warn, text: Text::clean(&problem) };
+            let notice = Stamped { at: self.clock.now(), event: Event::Notice(notice) };
+            self.model.apply(&notice);
+            events.push(notice);
+            self.warned = true;
         }
         events
     }
 
     /// Hands what was taken to the recorder.
     pub(super) fn keep(&mut self) {
-        if let Some(recorder) = &mut self.recorder
+        if let Some(recorder) = &self.recorder
             && !self.held.is_empty()
         {
             recorder.record(std::mem::take(&mut self.held));

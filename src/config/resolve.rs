@@ -5,7 +5,7 @@ use std::path::Path;
 
 use toml::Spanned;
 
-use crate::cli::{Build as Typed, Global};
+use crate::cli::{Global, Overrides};
 use crate::error::{Error, Problem};
 
 use super::file::File;
@@ -22,7 +22,7 @@ pub(super) struct Resolver<'a> {
     pub(super) docs: Vec<Doc>,
     pub(super) around: &'a Surroundings,
     pub(super) global: &'a Global,
-    pub(super) typed: &'a Typed,
+    pub(super) typed: &'a Overrides,
     /// Whether the first file is the project's.
     pub(super) has_project: bool,
     /// What relative paths of the files are relative to.
