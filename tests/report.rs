@@ -349,6 +349,7 @@ fn the_documents_examples_are_lines() {
         "cancelling",
         "cluster",
         "ended",
+        "expected",
         "fingerprint",
         "header",
         "health",
