@@ -10,6 +10,7 @@ pub mod builder;
 pub mod cluster;
 pub mod digest;
 pub mod evidence;
+pub mod expected;
 pub mod fingerprint;
 pub mod mask;
 pub mod platform;
@@ -27,6 +28,7 @@ pub use builder::BuilderSnapshot;
 pub use cluster::ClusterSnapshot;
 pub use digest::Digest;
 pub use evidence::{CacheManifest, Records};
+pub use expected::Expected;
 pub use fingerprint::Fingerprint;
 pub use mask::Mask;
 pub use platform::Platform;
@@ -88,6 +90,8 @@ pub enum Event {
     Reasons(Box<Reasons>),
     /// The commit that is checked out where the build is made from.
     Commit(Commit),
+    /// How long what it does took in earlier builds.
+    Expected(Box<Expected>),
 }
 
 /// What is built, with what. All of it is known before the first vertex.

@@ -3,6 +3,9 @@
 
 pub mod builder;
 pub mod cluster;
+pub mod estimate;
+pub mod expected;
+pub mod graph;
 pub mod layers;
 pub mod log;
 pub mod name;
@@ -25,6 +28,7 @@ use crate::event::{
 };
 pub use builder::Builder;
 pub use cluster::Cluster;
+pub use expected::{Basis, Expectation};
 pub use log::{Log, LogLine};
 pub use name::{Kind, StepName};
 pub use outcome::{Cache, Failure, Outcome, Transfer};
@@ -32,7 +36,7 @@ pub use registry::RegistryHealth;
 pub use source::{CachedLayer, Grade, Origin, Source};
 pub use stack::{Group, Row, Stack, Step, StepId};
 pub use state::{Activity, Counts, State};
-pub use vertex::{Phase, Vertex, VertexId};
+pub use vertex::{Phase, Run, Vertex, VertexId};
 
 /// Memory that the output of all vertices together may take.
 const MOST_LOG_BYTES: usize = 4 << 20;
@@ -67,6 +71,7 @@ pub struct Model {
     fingerprint: Option<Box<Fingerprint>>,
     commit: Option<Commit>,
     reasons: DigestMap<Reason>,
+    expected: Box<expected::Known>,
     evidence: source::Evidence,
     /// Whether something has changed that tells where hits came from.
     unjudged: bool,
@@ -114,6 +119,7 @@ impl Model {
             Event::Fingerprint(fingerprint) => return self.fingerprint = Some(fingerprint.clone()),
             Event::Reasons(news) => return self.take_reasons(news),
             Event::Commit(commit) => return self.commit = Some(commit.clone()),
+            Event::Expected(expected) => return self.expected.take(expected),
             Event::Records(records) => {
                 self.unjudged = true;
                 return self.evidence.records(records);
@@ -156,6 +162,7 @@ impl Model {
             | Event::Cluster(_)
             | Event::Reasons(_)
             | Event::Commit(_)
+            | Event::Expected(_)
             | Event::Fingerprint(_) => {}
         }
     }

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::scenario;
+use crate::event::expected::TransferKind;
 use crate::event::{Platform, Reason, Text, Time};
 use crate::explain::{Past, PastStep};
-use crate::model::{Kind, Model, Outcome, Source, State, StepId};
+use crate::model::{Model, Outcome, Source, State, StepId};
 
 /// A build with its steps, to be kept.
 #[derive(Debug, Clone)]
@@ -49,10 +50,8 @@ pub struct Build {
     pub hits: usize,
     /// Those that were not.
     pub misses: usize,
-    /// How long caches were imported.
-    pub import: Duration,
-    /// How long caches were exported.
-    pub export: Duration,
+    /// How long context, cache and image were on their way, of what came to its end.
+    pub transfers: Vec<(TransferKind, Duration)>,
     /// Bytes that were fetched.
     pub bytes_pulled: u64,
     /// Its steps: stage by stage, in the Dockerfile's order.
@@ -91,10 +90,6 @@ impl Build {
         let steps = steps(model, begun, now);
         let counts = model.counts();
         let succeeded = model.outcome() == Outcome::Success;
-        let spent = |of: &dyn Fn(&Kind) -> bool| -> Duration {
-            let vertices = model.vertices().filter(|(_, vertex)| of(&vertex.kind));
-            vertices.map(|(_, vertex)| vertex.run_time(now)).sum()
-        };
         Self {
             recording,
             image: started.image.clone(),
@@ -109,13 +104,12 @@ impl Build {
             exit_code: model.exit_code(),
             started: begun,
             wall: model.wall(now),
-            no_cache: None,
+            no_cache: model.no_cache(),
             scenario: succeeded.then(|| scenario::of(&steps)).flatten(),
             total: counts.total,
             hits: counts.of(State::Hit),
             misses: counts.of(State::Miss),
-            import: spent(&|kind| matches!(kind, Kind::CacheImport(_))),
-            export: spent(&|kind| matches!(kind, Kind::CacheExport)),
+            transfers: model.transfers(),
             bytes_pulled: steps.iter().map(|step| step.bytes).sum(),
             past: Past { steps: Vec::new(), ..Past::of(name.clone(), model) },
             steps,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::build::{Build, Step};
 use super::store::Store;
 use crate::event::evidence::CacheRecord;
+use crate::event::expected::TransferKind;
 use crate::event::{Fingerprint, Platform, Text, fingerprint};
 use crate::explain::{Past, repository};
 
@@ -41,6 +42,7 @@ impl Store {
         let change = Transaction::new(&mut self.connection, TransactionBehavior::Immediate)?;
         let Some(id) = insert_build(&change, build)? else { return Ok(None) };
         insert_steps(&change, id, &build.steps)?;
+        insert_transfers(&change, id, &build.transfers)?;
         insert_past(&change, id, &build.past)?;
         forget_pasts(&change, build)?;
         change.commit()?;
@@ -59,8 +61,8 @@ fn insert_build(change: &Transaction<'_>, build: &Build) -> rusqlite::Result<Opt
     let command = serde_json::to_string(&build.command).unwrap_or_default();
     let inserted = change.execute(
         "INSERT INTO builds (name, recording, image, tag, builder, platforms, commit_id, dirty, host, command, target, result, \
-         exit_code, started_us, wall_ms, no_cache_ms, scenario, steps, hits, misses, import_ms, export_ms, bytes_pulled) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23) \
+         exit_code, started_us, wall_ms, no_cache_ms, scenario, steps, hits, misses, bytes_pulled) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21) \
          ON CONFLICT (name) DO NOTHING",
         params![
             build.name.as_str(),
@@ -83,8 +85,6 @@ fn insert_build(change: &Transaction<'_>, build: &Build) -> rusqlite::Result<Opt
             number(build.total as u64),
             number(build.hits as u64),
             number(build.misses as u64),
-            millis(build.import),
-            millis(build.export),
             number(build.bytes_pulled),
         ],
     )?;
@@ -94,7 +94,7 @@ fn insert_build(change: &Transaction<'_>, build: &Build) -> rusqlite::Result<Opt
 fn insert_steps(change: &Transaction<'_>, id: i64, steps: &[Step]) -> rusqlite::Result<()> {
     let mut add = change.prepare(
         "INSERT INTO steps (build, number, stage, idx, platform, instruction, written, layer, state, reason, grade, root, because, \
-         source, started_ms, ran_ms, pulled_ms, bytes) \
+         source, started_us, ran_us, pulled_us, bytes) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
     )?;
     for (at, step) in steps.iter().enumerate() {
@@ -117,11 +117,23 @@ fn insert_steps(change: &Transaction<'_>, id: i64, steps: &[Step]) -> rusqlite::
             reason.map(|reason| reason.root),
             reason.map(|reason| reason.because.as_str()),
             step.source.map(crate::model::Source::key),
-            step.started.map(millis),
-            millis(step.ran),
-            millis(step.pulled),
+            step.started.map(micros),
+            micros(step.ran),
+            micros(step.pulled),
             number(step.bytes),
         ])?;
+    }
+    Ok(())
+}
+
+fn insert_transfers(
+    change: &Transaction<'_>,
+    id: i64,
+    transfers: &[(TransferKind, Duration)],
+) -> rusqlite::Result<()> {
+    let mut add = change.prepare("INSERT INTO transfers (build, kind, took_us) VALUES (?1, ?2, ?3)")?;
+    for (kind, took) in transfers {
+        add.execute(params![id, kind.key(), micros(*took)])?;
     }
     Ok(())
 }
@@ -204,6 +216,10 @@ fn text(text: Option<&Text>) -> Option<&str> {
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// `SQLite` has signed numbers only.

@@ -5,11 +5,13 @@ use std::time::Duration;
 use rusqlite::types::FromSql;
 use rusqlite::{Row, params};
 
-use super::rows::{BuildRow, Run};
+use super::rows::BuildRow;
 use super::store::Store;
+use crate::event::expected::TransferKind;
 use crate::event::{Platform, Text, Time};
 use crate::explain::repository;
 use crate::model::Outcome;
+use crate::model::expected::{PastBuild, PastRun};
 
 /// The columns of a [`BuildRow`], in the order in which [`build`] reads them.
 const BUILD: &str = "id, name, recording, image, tag, builder, platforms, commit_id, dirty, host, result, scenario, started_us, \
@@ -36,19 +38,49 @@ impl Store {
         self.connection.query_row("SELECT count(*) FROM builds", [], |row| natural(row, 0))
     }
 
-    /// The steps that ran to their end in the newest builds of an image, newest first: what tells how long they take.
+    /// The newest builds of an image on a builder, newest first: what tells how long the next one takes.
     ///
     /// # Errors
     /// Where the store can't be read.
-    pub fn runs(&self, image: Option<&str>, builds: usize) -> rusqlite::Result<Vec<Run>> {
+    pub fn past_builds(
+        &self,
+        image: Option<&str>,
+        builder: Option<&str>,
+        most: usize,
+    ) -> rusqlite::Result<Vec<PastBuild>> {
         let image = image.map(|image| repository(image).0);
-        let mut query = self.connection.prepare(
-            "SELECT b.id, b.started_us, b.builder, s.platform, s.stage, s.idx, t.text, s.layer, s.ran_ms, s.pulled_ms \
-             FROM (SELECT id, started_us, builder FROM builds WHERE image IS ?1 ORDER BY started_us DESC, id DESC LIMIT ?2) AS b \
-             JOIN steps AS s ON s.build = b.id JOIN texts AS t ON t.id = s.instruction \
-             WHERE s.state = 'miss' ORDER BY b.started_us DESC, b.id DESC, s.number",
+        let mut builds = self.connection.prepare(
+            "SELECT id, result FROM builds WHERE image IS ?1 AND builder IS ?2 ORDER BY started_us DESC, id DESC LIMIT ?3",
         )?;
-        query.query_map(params![image, limit(builds)], run)?.collect()
+        let mut steps = self.connection.prepare(
+            "SELECT s.stage, s.idx, s.platform, t.text, s.layer, s.ran_us, s.pulled_us FROM steps AS s \
+             JOIN texts AS t ON t.id = s.instruction WHERE s.build = ?1 AND s.state = 'miss' ORDER BY s.number",
+        )?;
+        let mut transfers =
+            self.connection.prepare("SELECT kind, took_us FROM transfers WHERE build = ?1")?;
+        let mut found = Vec::new();
+        let mut rows = builds.query(params![image, builder, limit(most)])?;
+        while let Some(row) = rows.next()? {
+            let id: i64 = row.get(0)?;
+            let whole = row.get_ref(1)?.as_str()? == Outcome::Success.key();
+            let runs = steps.query_map([id], run)?.collect::<rusqlite::Result<Vec<PastRun>>>()?;
+            let mut build = PastBuild {
+                ran: u32::try_from(runs.len()).unwrap_or(u32::MAX),
+                steps: runs,
+                ..PastBuild::default()
+            };
+            if whole {
+                let told = transfers.query_map([id], |row| {
+                    Ok((TransferKind::parse(row.get_ref(0)?.as_str()?), micros(row, 1)?))
+                })?;
+                for transfer in told {
+                    let (kind, took) = transfer?;
+                    build.transfers.extend(kind.map(|kind| (kind, took)));
+                }
+            }
+            found.push(build);
+        }
+        Ok(found)
     }
 }
 
@@ -75,19 +107,22 @@ fn build(row: &Row<'_>) -> rusqlite::Result<BuildRow> {
     })
 }
 
-fn run(row: &Row<'_>) -> rusqlite::Result<Run> {
-    Ok(Run {
-        build: row.get(0)?,
-        begun: Time::from_micros(row.get(1)?),
-        builder: text(row, 2)?,
-        platform: platform(row, 3)?,
-        stage: text(row, 4)?,
-        index: row.get(5)?,
-        instruction: text(row, 6)?.unwrap_or_default(),
-        layer: text(row, 7)?,
-        ran: millis(row, 8)?,
-        pulled: millis(row, 9)?,
+fn run(row: &Row<'_>) -> rusqlite::Result<PastRun> {
+    let instruction = text(row, 3)?.unwrap_or_default();
+    // What a base image takes is its pull.
+    let pulls = if is_from(instruction.as_str()) { micros(row, 6)? } else { Duration::ZERO };
+    Ok(PastRun {
+        stage: text(row, 0)?,
+        index: row.get(1)?,
+        platform: platform(row, 2)?,
+        layer: text(row, 4)?,
+        took: micros(row, 5)? + pulls,
+        instruction,
     })
+}
+
+fn is_from(instruction: &str) -> bool {
+    instruction.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("FROM"))
 }
 
 /// A text, which is foreign as that of a recording is: it is sanitised again.
@@ -105,6 +140,10 @@ pub(super) fn millis(row: &Row<'_>, at: usize) -> rusqlite::Result<Duration> {
 
 pub(super) fn duration(millis: i64) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+}
+
+pub(super) fn micros(row: &Row<'_>, at: usize) -> rusqlite::Result<Duration> {
+    Ok(Duration::from_micros(natural(row, at)?))
 }
 
 pub(super) fn natural(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {

@@ -45,28 +45,3 @@ pub struct BuildRow {
     /// Those that were not.
     pub misses: u64,
 }
-
-/// A step that ran.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
-    /// The build, by its number.
-    pub build: i64,
-    /// When that began.
-    pub begun: Time,
-    /// The builder that it ran on.
-    pub builder: Option<Text>,
-    /// The step's platform.
-    pub platform: Option<Platform>,
-    /// Its stage; none where a build has one.
-    pub stage: Option<Text>,
-    /// Its number in the stage, from 1.
-    pub index: u16,
-    /// Its instruction, as the stream had it.
-    pub instruction: Text,
-    /// Its layer.
-    pub layer: Option<Text>,
-    /// How long it was at work, pulls left out.
-    pub ran: Duration,
-    /// How long blobs were fetched for it.
-    pub pulled: Duration,
-}

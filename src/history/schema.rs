@@ -33,8 +33,6 @@ CREATE TABLE builds (
     steps INTEGER NOT NULL,
     hits INTEGER NOT NULL,
     misses INTEGER NOT NULL,
-    import_ms INTEGER NOT NULL,
-    export_ms INTEGER NOT NULL,
     bytes_pulled INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX builds_by_time ON builds (started_us);
@@ -60,13 +58,20 @@ CREATE TABLE steps (
     root INTEGER,
     because TEXT,
     source TEXT,
-    started_ms INTEGER,
-    ran_ms INTEGER NOT NULL,
-    pulled_ms INTEGER NOT NULL,
+    started_us INTEGER,
+    ran_us INTEGER NOT NULL,
+    pulled_us INTEGER NOT NULL,
     bytes INTEGER NOT NULL,
     PRIMARY KEY (build, number)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX steps_by_instruction ON steps (instruction, platform, build);
+
+CREATE TABLE transfers (
+    build INTEGER NOT NULL REFERENCES builds (id) ON DELETE CASCADE,
+    kind TEXT NOT NULL,
+    took_us INTEGER NOT NULL,
+    PRIMARY KEY (build, kind)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE prints (
     id INTEGER PRIMARY KEY,

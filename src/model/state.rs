@@ -115,7 +115,7 @@ impl Model {
         states.max_by_key(|state| state.weight()).unwrap_or(State::Waiting)
     }
 
-    fn state_of(&self, vertex: &Vertex) -> State {
+    pub(super) fn state_of(&self, vertex: &Vertex) -> State {
         let ended = self.ended.is_some();
         let from = matches!(&vertex.kind, Kind::Step(step) if step.is_from());
         match vertex.phase() {
