@@ -17,6 +17,7 @@ mod shared;
 pub mod source;
 pub mod stack;
 pub mod state;
+pub mod timeline;
 pub mod vertex;
 
 use std::collections::VecDeque;
@@ -36,6 +37,7 @@ pub use registry::RegistryHealth;
 pub use source::{CachedLayer, Grade, Origin, Source};
 pub use stack::{Group, Row, Stack, Step, StepId};
 pub use state::{Activity, Counts, State};
+pub use timeline::Timeline;
 pub use vertex::{Phase, Run, Vertex, VertexId};
 
 /// Memory that the output of all vertices together may take.

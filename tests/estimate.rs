@@ -75,3 +75,48 @@ fn a_build_without_hits_took_what_it_took() {
     let model = model("no-cache");
     assert_eq!(model.no_cache(), Some(wall(&model)));
 }
+
+/// All recordings of builds in the stream's own form.
+fn recordings() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings");
+    let files =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> =
+        files.filter_map(|file| file.strip_suffix(".jsonl").map(str::to_owned)).collect();
+    names.sort();
+    assert!(names.len() > 20, "{names:?}");
+    names
+}
+
+#[test]
+fn a_timeline_holds_together_at_any_moment_of_any_build() {
+    for name in recordings() {
+        let mut model = Model::default();
+        for batch in events(&name).chunks(25) {
+            model.apply_all(batch);
+            let now = model.newest();
+            let timeline = model.timeline(now);
+            let steps: usize = timeline.lanes.iter().filter(|lane| lane.step.is_some()).count();
+            assert_eq!(steps, model.stack().steps().count(), "{name}: each step has a lane");
+            for lane in &timeline.lanes {
+                let pairs = lane.bars.windows(2);
+                assert!(
+                    lane.bars.iter().all(|bar| bar.start <= bar.end && bar.start >= timeline.begin),
+                    "{name}"
+                );
+                assert!({ pairs }.all(|pair| pair[0].start <= pair[1].start), "{name}: in the order of time");
+            }
+            let mut reached = timeline.begin;
+            for on in &timeline.path {
+                let lane = &timeline.lanes[on.lane];
+                let (start, end) = lane.span().unwrap();
+                assert!(lane.critical && end >= reached, "{name}: the path goes forward");
+                reached = reached.max(start);
+                assert!(on.gain.is_none_or(|gain| gain <= timeline.length()), "{name}: {on:?}");
+            }
+            if model.ended().is_none() && model.vertices().any(|(_, vertex)| vertex.started().is_some()) {
+                assert!(!timeline.path.is_empty(), "{name}");
+            }
+        }
+    }
+}
