@@ -359,6 +359,7 @@ fn the_documents_examples_are_lines() {
         "outline",
         "output",
         "plan",
+        "planned",
         "reasons",
         "records",
         "registry",

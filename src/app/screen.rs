@@ -10,7 +10,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::inputs::Inputs;
 use super::logs::Asking;
-use super::session::{Feed, Session, Steer, Update};
+use super::session::{Feed, Reset, Session, Steer, Update};
 use super::signals::{Number, Signals};
 use crate::error::Error;
 use crate::model::Outcome;
@@ -111,6 +111,9 @@ impl Watch<'_> {
                     dirty = true;
                 }
                 events = self.feed.around.next() => {
+                    if let Steer::Board(board) = &mut self.feed.steer {
+                        board.hear(&events);
+                    }
                     self.news(Some(Update::news(events)));
                     dirty = true;
                 }
@@ -145,7 +148,7 @@ impl Watch<'_> {
     fn news(&mut self, update: Option<Update>) {
         let (mut next, mut taken) = (update, 0);
         while let Some(update) = next {
-            if update.reset {
+            if update.reset == Reset::All {
                 self.ui.reset();
             }
             self.session.take(update);
@@ -203,6 +206,11 @@ impl Watch<'_> {
             }
             Effect::Replay(action) => self.control(action),
             Effect::Logs(of) => self.asking.ask(of),
+            Effect::Turn => {
+                if let Steer::Board(board) = &self.feed.steer {
+                    board.turn();
+                }
+            }
         }
         Ok(None)
     }

@@ -22,6 +22,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Kind, Model, Phase, State, Step, StepId, Vertex};
+pub use crate::event::evidence::Source;
 use crate::event::evidence::{CacheRecord, When};
 use crate::event::{CacheManifest, Digest, Platform, Records, Text};
 
@@ -29,29 +30,6 @@ use fit::{Fit, Instruction};
 use world::World;
 
 pub use layers::CachedLayer;
-
-/// Where a hit came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Source {
-    /// From the builder's own cache.
-    Local,
-    /// From a cache in a registry.
-    Registry,
-    /// It can't be told.
-    Unknown,
-}
-
-impl Source {
-    /// Its name in JSON.
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::Local => "local",
-            Self::Registry => "registry",
-            Self::Unknown => "unknown",
-        }
-    }
-}
 
 /// How sure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]

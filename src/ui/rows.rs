@@ -56,7 +56,10 @@ fn holds(model: &Model, group: &Group, row: &Row, wanted: &str) -> bool {
     let has = |text: &str| text.to_lowercase().contains(wanted);
     has(row.instruction.as_str())
         || row.layer.as_ref().or(group.stage.as_ref()).is_some_and(|text| has(text.as_str()))
-        || row.steps.iter().any(|id| model.state(*id).key() == wanted)
+        || row.steps.iter().any(|id| match model.planned(*id) {
+            Some(planned) => planned.predicted.key() == wanted,
+            None => model.state(*id).key() == wanted,
+        })
 }
 
 /// The row that a movement leads to.

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::Prediction;
 use super::stream::Draft;
 use crate::event::evidence::CacheManifest;
 use crate::event::fingerprint::{Fingerprint, StepKind};
+use crate::event::plan::Prediction;
 use crate::event::reason::{Reason, ReasonGrade};
 use crate::event::registry::MOST_CONFIG_BYTES;
 use crate::event::{Digest, Records};

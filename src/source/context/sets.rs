@@ -149,6 +149,12 @@ impl<'a> Sets<'a> {
         self.known.get(index as usize).map(|known| (&known.set, known.gap))
     }
 
+    /// The folders that were listed, of all contexts.
+    pub(super) fn folders(&self) -> Vec<PathBuf> {
+        let trees = self.contexts.iter().filter_map(|entry| entry.tree.as_ref());
+        trees.flat_map(Tree::folders).collect()
+    }
+
     /// What the fingerprint lists.
     pub(super) fn finish(mut self, mask: &Mask) -> (Vec<Context>, Vec<FileSet>, Vec<Unread>, u64, Work) {
         let mut room = Room { files: MOST_FILES, bytes: MOST_NAME_BYTES };
