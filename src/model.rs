@@ -35,7 +35,7 @@ pub use log::{Log, LogLine};
 pub use name::{Kind, StepName};
 pub use outcome::{Cache, Failure, Outcome, Transfer};
 pub use registry::RegistryHealth;
-pub use source::{CachedLayer, Grade, Origin, Source};
+pub use source::{CachedLayer, Grade, Origin, RecordIndex, Source};
 pub use stack::{Group, Row, Stack, Step, StepId};
 pub use state::{Activity, Counts, State};
 pub use timeline::Timeline;
