@@ -163,6 +163,8 @@ impl Ui {
         if model.outcome() != Outcome::Running || !self.followed.is_some_and(runs) {
             self.followed = model.followed();
         }
+        // The stack is built anew when names come, and a place in it may be no more.
+        self.cursor = self.cursor.filter(|id| rows::row(model, *id).is_some());
     }
 
     /// The last words of a part have come. Who has looked elsewhere meanwhile is not called back.

@@ -13,7 +13,6 @@ use super::logs::Asking;
 use super::session::{Feed, Reset, Session, Steer, Update};
 use super::signals::{Number, Signals};
 use crate::error::Error;
-use crate::model::Outcome;
 use crate::source::buildx::Cancel;
 use crate::source::replay::{Control, LEAP};
 use crate::terminal::{Display, Who};
@@ -98,7 +97,8 @@ impl Watch<'_> {
                 _ = beat.tick(), if moves => {
                     dirty = !self.draw()?;
                 }
-                _ = ages.tick(), if !moves && view::ages(&self.session.model) => {
+                // In a replay nothing has an age but the recording's, whose clock stands when it has ended.
+                _ = ages.tick(), if !moves && self.session.replay.is_none() && view::ages(&self.session.model) => {
                     dirty = true;
                 }
                 (of, answer) = self.asking.next() => {
@@ -140,9 +140,8 @@ impl Watch<'_> {
 
     /// Whether a build has ended and nobody looks at it any more.
     fn is_over(&self, open: bool) -> bool {
-        let ended = !open || self.session.model.outcome() != Outcome::Running;
         let wanted = self.display.is_some() && (self.stay || self.ui.holds());
-        ended && matches!(self.feed.steer, Steer::Build(_)) && !open && (!wanted || self.leaving)
+        matches!(self.feed.steer, Steer::Build(_)) && !open && (!wanted || self.leaving)
     }
 
     fn news(&mut self, update: Option<Update>) {

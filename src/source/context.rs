@@ -43,6 +43,7 @@ use crate::event::fingerprint::{Completeness, ContextKind, Fingerprint, RULES};
 use crate::event::{Event, Mask, Stamped, Text};
 
 pub use request::{NoCache, Request};
+pub use sets::read_small;
 use sets::{Place, Sets};
 use steps::Maker;
 use sum::Secrets;

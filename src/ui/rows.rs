@@ -3,7 +3,7 @@
 use super::keys::Action;
 use crate::model::{Group, Model, Row, StepId};
 
-/// A row by its place: stages are only ever added, rows keep their number.
+/// A row by its place, which may be another's, or nobody's, when the stack is built anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowId {
     group: usize,
