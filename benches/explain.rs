@@ -2,7 +2,7 @@
 //!
 //! 80 steps over two platforms have all missed. A judgement is made in the thread that draws, so that it has to be short: 50 ms is the
 //! bound, of which whoever looks at the screen sees nothing.
-#![expect(clippy::print_stdout, reason = "a measurement prints its figures")]
+#![expect(clippy::print_stdout, clippy::expect_used, reason = "a measurement prints its figures or breaks")]
 
 #[expect(dead_code, reason = "other measurements use the rest of it")]
 mod measure;
