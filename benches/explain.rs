@@ -8,6 +8,7 @@
 mod measure;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use layertop::event::evidence::{CacheRecord, Records};
 use layertop::event::{Digest, Event, Platform, Stamped, Started, Text, Time, VertexUpdate};
@@ -23,20 +24,23 @@ fn main() {
     if !measure::asked() {
         return;
     }
-    let clock = measure::busy;
     let mut model = Model::default();
-    let begun = clock();
+    let begun = measure::busy();
     model.apply_all(&build());
-    println!("taking {RECORDS} records up: {:.1?}", clock() - begun);
-    let begun = clock();
+    println!("taking {RECORDS} records up: {:.1?}", since(begun));
+    let begun = measure::busy();
     let pasts: Vec<Past> = (0..PASTS).map(|n| Past::of(Text::clean(&format!("past {n}")), &model)).collect();
-    println!("making {PASTS} earlier builds: {:.1?}", clock() - begun);
-    let begun = clock();
+    println!("making {PASTS} earlier builds: {:.1?}", since(begun));
+    let begun = measure::busy();
     let reasons = explain::judge(&model, &pasts);
-    println!("judging {} misses: {:.1?}", reasons.len(), clock() - begun);
-    let begun = clock();
+    println!("judging {} misses: {:.1?}", reasons.len(), since(begun));
+    let begun = measure::busy();
     let planned = explain::plan(&build(), &pasts, &BTreeMap::new());
-    println!("planning without a fingerprint ({} events): {:.1?}", planned.len(), clock() - begun);
+    println!("planning without a fingerprint ({} events): {:.1?}", planned.len(), since(begun));
+}
+
+fn since(begun: Duration) -> Duration {
+    measure::busy().saturating_sub(begun)
 }
 
 fn instruction(step: usize) -> String {

@@ -57,7 +57,7 @@ impl Explainer {
             image: started.image,
             builder: started.builder,
             platforms: started.platforms,
-            many: false,
+            many: true,
         };
         let (tx, pasts) = mpsc::sync_channel(1);
         let begun = clock.now();
@@ -189,7 +189,7 @@ fn judge(model: &mut Model, path: &Path) {
         image: started.image.clone(),
         builder: started.builder.clone(),
         platforms: started.platforms.clone(),
-        many: false,
+        many: true,
     };
     let dir = recording::default_dir();
     let recordings = dir.as_deref().and_then(|dir| recording::list(dir).ok()).unwrap_or_default();

@@ -52,6 +52,8 @@ pub(super) struct Judge<'a> {
     inputs: HashMap<StepId, Vec<StepId>>,
     told: HashMap<StepId, Reason>,
     pub(super) aligned: RefCell<HashMap<Column, Vec<Was>>>,
+    /// Whether a step is what it was in the earlier build of this number.
+    same: RefCell<HashMap<(StepId, usize), bool>>,
 }
 
 /// The step that is judged.
@@ -65,7 +67,8 @@ pub(super) struct Here<'a> {
 impl<'a> Judge<'a> {
     pub(super) fn new(model: &'a Model, pasts: &'a [Past]) -> Self {
         let inputs = model.stack().steps().map(|(id, _)| (id, model.built_on(id))).collect();
-        Self { model, pasts, inputs, told: HashMap::new(), aligned: RefCell::default() }
+        let (told, aligned, same) = (HashMap::new(), RefCell::default(), RefCell::default());
+        Self { model, pasts, inputs, told, aligned, same }
     }
 
     fn inputs(&self, id: StepId) -> &[StepId] {
@@ -109,6 +112,9 @@ impl<'a> Judge<'a> {
         }
         let then = self.then(here, &|past| self.is_here(past, here));
         let own = then.as_ref().map(|then| self.own(here, then));
+        if let Some(reason) = self.made_before(here, then.as_ref()) {
+            return self.like_its_input(here, reason);
+        }
         if let Some(Own::Changed(change)) = &own {
             let then = then.as_ref();
             return self.upstream_of(here, change).unwrap_or_else(|| changed(change, then));
@@ -316,6 +322,53 @@ impl<'a> Judge<'a> {
         };
         let known = self.told.get(input).and_then(|known| known.follows.clone());
         Reason { root: false, follows: known.or_else(|| self.at(*input)), ..reason }
+    }
+
+    /// A step that is not what it was last and is again what it was once: had its result of then not been lost, it would have
+    /// been cached.
+    fn made_before(&self, here: &Here<'a>, last: Option<&Then<'a>>) -> Option<Reason> {
+        let last = last?;
+        let mut pasts = self.pasts.iter().enumerate().filter(|(_, past)| self.is_here(past, here));
+        let (at, past) = pasts.find(|(at, past)| self.is_same(here.id, *at, past))?;
+        if std::ptr::eq(past, last.past) {
+            return None;
+        }
+        let then = self.find(here, at, past, here.platform.as_ref())?;
+        if !cache::is_gone(self.model, here, &then) {
+            return None;
+        }
+        let alike = match self.own(here, &then) {
+            Own::Alike(what) => Some(what),
+            _ => None,
+        };
+        let mut reason = cache::judge(self, here, Some(&then), alike);
+        let text = format!(
+            "{} was made of something else, and this one of what {} was",
+            last.past.title(),
+            past.title()
+        );
+        reason.evidence.push(said(text));
+        (reason.kind != ReasonKind::Unknown).then_some(reason)
+    }
+
+    /// Whether a step, with all that it is built on, is what it was in an earlier build.
+    fn is_same(&self, id: StepId, at: usize, past: &'a Past) -> bool {
+        if let Some(known) = self.same.borrow().get(&(id, at)) {
+            return *known;
+        }
+        // Whoever asks for it meanwhile goes in a circle.
+        self.same.borrow_mut().insert((id, at), false);
+        let is_same = self.here(id).is_some_and(|here| {
+            let Some(was) = self.find(&here, at, past, here.platform.as_ref()) else { return false };
+            let own = if here.step.name.is_from() {
+                self.moved(&here, &was).is_none()
+            } else {
+                was.print.is_some() && !matches!(self.own(&here, &was), Own::Changed(_))
+            };
+            own && self.inputs(id).iter().all(|input| self.is_same(*input, at, past))
+        });
+        self.same.borrow_mut().insert((id, at), is_same);
+        is_same
     }
 
     /// What is another about what the step is built on, though that was cached: it had been built so before.

@@ -489,3 +489,26 @@ fn the_newest_build_in_which_the_step_had_a_result_counts() {
     let all = text(reasons[2].as_ref());
     assert!(all.contains("step 2 itself was cached") && all.contains("the build good"), "{all}");
 }
+
+#[test]
+fn what_is_again_what_it_was_once_was_lost() {
+    let one = build();
+    let mut two = build();
+    two.files = vec![("list.txt", 2, 0o644)];
+    let pasts = [two.past("two"), one.past("one")];
+    // The builder has something else, and nothing of what it had then.
+    let mut again = build();
+    again.before = Some(vec!["[2/3] COPY other ."]);
+    let reasons = again.reasons(&pasts);
+    assert_eq!(told(&reasons), [None, Some((Evicted, Proven, None)), Some((Evicted, Proven, Some(2)))]);
+    let evidence = text(reasons[1].as_ref());
+    assert!(evidence.contains("the build two was made of something else"), "{evidence}");
+    // Where the records are still there it was not lost.
+    let reasons = build().kept().reasons(&pasts);
+    assert_eq!(short(reasons[1].as_ref()).map(|told| told.0), Some(FilesChanged));
+    // Another content than both is a change.
+    let mut three = build();
+    three.files = vec![("list.txt", 3, 0o644)];
+    three.before = Some(vec!["[2/3] COPY other ."]);
+    assert_eq!(short(three.reasons(&pasts)[1].as_ref()), Some((FilesChanged, Proven, None)));
+}
