@@ -14,6 +14,8 @@
 mod bench;
 #[path = "common/process.rs"]
 mod process;
+#[path = "common/second.rs"]
+mod second;
 #[expect(dead_code, reason = "shared with tests that need all of the engine")]
 #[path = "common/testbed.rs"]
 mod testbed;
@@ -25,6 +27,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 
 use bench::{AMD, ARM, Bench, Built, DOCKERFILE, Other, STAGES, planned};
+use second::Second;
 use testbed::{BUILDER, Engine, For, docker};
 
 /// What is expected of a step that was not cached.
@@ -351,4 +354,73 @@ fn stages_are_followed() {
     // It makes the same again, and who copies from it finds it unchanged.
     expect("a filter", &filtered, &[Hit, Any, Any, Root("no_cache", "proven")]);
     bench.share("stages");
+}
+
+#[test]
+fn another_engine_is_said() {
+    let Some(engine) = Engine::get(For::Builds) else { return };
+    let Some(second) = Second::start(&engine) else { return };
+    let bench = Bench::new(&engine, DOCKERFILE);
+    // The second engine has no network for what it runs.
+    let words = ["--", "--network", "none"];
+    bench.configure(BUILDER, false);
+    bench.build(&words);
+    bench.on(second.host());
+    bench.configure(second::BUILDER, false);
+    let elsewhere = bench.build(&words);
+    let follow = Follows("other_builder", 2);
+    let first = Root("other_builder", "likely");
+    expect("another engine", &elsewhere, &[first, follow, follow, follow, follow, follow]);
+    assert!(evidence(&elsewhere, "other_builder").contains(BUILDER), "{:#}", elsewhere.summary);
+    expect("nothing", &bench.build(&words), &[From("local"); 6]);
+
+    bench.share("another engine");
+}
+
+#[test]
+fn a_cache_that_is_too_large_is_said() {
+    let Some(engine) = Engine::get(For::Prune) else { return };
+    let bench = Bench::new(&engine, DOCKERFILE);
+    bench.build(&[]);
+    bench.pad_cache("cache");
+    bench.prune();
+    let found = bench.build(&[]);
+    let follow = Follows("config_too_large", 2);
+    let first = Root("config_too_large", "proven");
+    expect("too large", &found, &[first, follow, follow, follow, follow, follow]);
+    assert!(evidence(&found, "config_too_large").contains("BuildKit imports 1048576 B at most"));
+    bench.share("a cache that is too large");
+}
+
+/// Forms of instructions that take files in other ways: a layer of its own, what is mounted, and a base image's triggers.
+const FORMS: &str = "FROM BASE AS tools
+RUN echo tools MARKER > /tool
+FROM BASE
+WORKDIR /app/MARKER
+RUN --mount=type=bind,source=requirements.txt,target=/list cat /list > /a
+RUN --mount=type=bind,from=tools,source=/tool,target=/tool cat /tool > /b
+COPY --link src/ src/
+RUN echo after > /after
+";
+
+#[test]
+fn other_ways_to_take_files_are_said() {
+    let Some(engine) = Engine::get(For::Prune) else { return };
+    let bench = Bench::new(&engine, FORMS);
+    bench.build(&[]);
+    expect("nothing", &bench.build(&[]), &[Hit; 6]);
+    bench.append("requirements.txt", "requests");
+    let from = |index| Follows("parent_missed", index);
+    let mounted = Root("files_changed", "proven");
+    let changed = bench.build(&[]);
+    expect("a mount from the context", &changed, &[Hit, mounted, from(3), from(3), from(3), Hit]);
+    bench.replace("echo tools", "echo more tools");
+    let other = Root("instruction_changed", "proven");
+    // What is copied in a layer of its own is laid anew upon what is another.
+    expect("a mount from a stage", &bench.build(&[]), &[Hit, Hit, from(2), from(2), from(2), other]);
+    bench.project.write("src/main.py", "print(2)\n");
+    expect("a layer of its own", &bench.build(&[]), &[Hit, Hit, Hit, mounted, from(5), Hit]);
+    let filtered = bench.build(&["--", "--no-cache-filter", "tools"]);
+    expect("a filter", &filtered, &[Hit, Any, Any, Any, Any, Root("no_cache", "proven")]);
+    bench.share("forms");
 }

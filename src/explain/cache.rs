@@ -237,15 +237,22 @@ fn how_gone(model: &Model, past: &Past) -> Option<(Evidence, String)> {
         for (at, rule) in node.gc.iter().enumerate() {
             let limit = if rule.max_used > 0 { rule.max_used } else { rule.reserved };
             // Rules for contexts and the like take no results of steps.
-            if rule.filters.is_empty() && limit > 0 && past.record_bytes > limit {
-                let text = format!(
-                    "rule {at} of the garbage collection of {} keeps {limit} B, and there were {} B after {}",
-                    node.name,
-                    past.record_bytes,
-                    past.title()
-                );
-                return Some((said(text), "the builder's garbage collection took it".to_owned()));
+            if limit == 0 || rule.filters.iter().any(|filter| !filter.is_empty()) {
+                continue;
             }
+            let listed = before.iter().filter(|listing| listing.node == node.name);
+            let now: u64 = listed.flat_map(|listing| &listing.records).map(|record| record.bytes).sum();
+            let told = if past.record_bytes > limit {
+                format!("there were {} B after {}", past.record_bytes, past.title())
+            } else if now >= limit / 10 * 9 {
+                // Whoever collects stops where the limit is.
+                format!("there were {now} B before this one")
+            } else {
+                continue;
+            };
+            let text =
+                format!("rule {at} of the garbage collection of {} keeps {limit} B, and {told}", node.name);
+            return Some((said(text), "the builder's garbage collection took it".to_owned()));
         }
     }
     None

@@ -122,11 +122,13 @@ impl Past {
 }
 
 /// The records that can tell what became of this build's results: those that it made or used, those that are described as one of its
-/// steps, and those that were imported, which are not described. With them go the bytes of all that there were.
+/// steps, and where it is not known which it used, those that were imported, which are not described. With them go the bytes of all that there were.
 fn records(model: &Model) -> (Vec<CacheRecord>, u64) {
     let (mut records, mut bytes) = (Vec::new(), 0);
     let mut seen = HashSet::new();
     let fits = model.fits_some_step();
+    // Whoever is built on imported records uses them: where the uses are known, others' imports are told apart by that.
+    let untold = model.records_after().iter().all(|listing| listing.error.is_some());
     let after =
         model.records_after().iter().flat_map(|listing| &listing.records).map(|record| (record, true));
     let before =
@@ -137,7 +139,8 @@ fn records(model: &Model) -> (Vec<CacheRecord>, u64) {
             continue;
         }
         bytes += record.bytes;
-        if records.len() < MOST_RECORDS && (touched || record.imported.is_some() || fits(record)) {
+        if records.len() < MOST_RECORDS && (touched || (record.imported.is_some() && untold) || fits(record))
+        {
             records.push(CacheRecord {
                 id: record.id.clone(),
                 kind: record.kind.clone(),

@@ -1,7 +1,7 @@
 //! A project that is planned and built again and again, on a real engine: before each build it is asked what it would do, and
 //! the plan is held against what the build then did, step by step on both platforms.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::process::Command;
 
@@ -39,6 +39,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) project: Project,
     /// Steps that were compared, and those of which the plan said what then happened.
     compared: Cell<(u32, u32)>,
+    /// The engine that it is built on; none: the one that all tests share.
+    host: RefCell<Option<String>>,
 }
 
 /// A plan, and what became of it.
@@ -54,7 +56,7 @@ impl<'a> Bench<'a> {
         project.write("requirements.txt", "numpy==1\n");
         project.write("src/main.py", "print(1)\n");
         project.write(".dockerignore", "**/*.log\n");
-        let bench = Self { engine, project, compared: Cell::default() };
+        let bench = Self { engine, project, compared: Cell::default(), host: RefCell::default() };
         bench.configure(BUILDER, true);
         bench
     }
@@ -71,12 +73,21 @@ impl<'a> Bench<'a> {
         self.project.write("layertop.toml", &config);
     }
 
+    /// From now on it is built on another engine.
+    pub(crate) fn on(&self, host: String) {
+        *self.host.borrow_mut() = Some(host);
+    }
+
     pub(crate) fn name(&self) -> String {
         format!("layertop-test/{}", self.project.marker)
     }
 
     pub(crate) fn layertop(&self, command: &[&str], words: &[&str]) -> Ended {
-        run(&mut self.project.layertop(&[command, words].concat()))
+        let mut command = self.project.layertop(&[command, words].concat());
+        if let Some(host) = self.host.borrow().as_ref() {
+            command.env("DOCKER_HOST", host);
+        }
+        run(&mut command)
     }
 
     /// What a build with these words would do.
@@ -91,7 +102,8 @@ impl<'a> Bench<'a> {
     pub(crate) fn build(&self, words: &[&str]) -> Built {
         let plan = self.plan(words);
         let ended = self.layertop(&["build", "--progress", "json"], words);
-        assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+        let tail: Vec<&str> = ended.stdout.lines().rev().take(6).collect();
+        assert_eq!(ended.code(), Some(0), "{tail:#?}{}", ended.stderr);
         let built = Built { plan, summary: ended.summary(), events: ended.events() };
         self.compare(&built);
         built
@@ -122,11 +134,13 @@ impl<'a> Bench<'a> {
                 right += u32::from(agrees);
                 if !agrees {
                     println!(
-                        "{} {}: planned {}, {}: {}; {}",
+                        "{} {}: planned {}, {}, {} {}: {}; {}",
                         step["platform"],
                         step["instruction"],
                         told["predicted"],
                         told["grade"],
+                        told["source"],
+                        told["source_evidence"],
                         told["reason"],
                         step["state"]
                     );
@@ -177,6 +191,41 @@ impl<'a> Bench<'a> {
         for image in all.lines().filter(|image| image.contains(&self.project.marker)) {
             docker(&["image", "rm", "--force", image]);
         }
+    }
+
+    /// Makes the config of a cache in the registry so large that `BuildKit` does not import it.
+    pub(crate) fn pad_cache(&self, tag: &str) {
+        let url = format!("http://{}/v2/{}", self.engine.registry, self.name());
+        let curl = |words: &[&str]| {
+            let ended = run(Command::new("curl").args(["-fsS"]).args(words));
+            assert!(ended.status.success(), "{words:?}: {ended:?}");
+            ended.stdout
+        };
+        let kind = "application/vnd.oci.image.manifest.v1+json";
+        let manifest = format!("{url}/manifests/{tag}");
+        let mut cache: Value =
+            serde_json::from_str(&curl(&["-H", &format!("Accept: {kind}"), &manifest])).unwrap();
+        let digest = cache["config"]["digest"].as_str().unwrap().to_owned();
+        let config = curl(&[&format!("{url}/blobs/{digest}")]) + &" ".repeat(1 << 20);
+        let file = self.project.beside("config");
+        fs::write(&file, &config).unwrap();
+        let sum = run(Command::new("sha256sum").arg(&file)).stdout;
+        let digest = format!("sha256:{}", sum.split(' ').next().unwrap());
+        let head = curl(&["-X", "POST", "-i", &format!("{url}/blobs/uploads/")]);
+        let place = head.lines().find_map(|line| line.strip_prefix("Location: ")).unwrap().trim();
+        let data = format!("@{}", file.display());
+        curl(&[
+            "-X",
+            "PUT",
+            "-H",
+            "Content-Type: application/octet-stream",
+            "--data-binary",
+            &data,
+            &format!("{place}&digest={digest}"),
+        ]);
+        (cache["config"]["digest"], cache["config"]["size"]) = (digest.into(), config.len().into());
+        fs::write(&file, cache.to_string()).unwrap();
+        curl(&["-X", "PUT", "-H", &format!("Content-Type: {kind}"), "--data-binary", &data, &manifest]);
     }
 
     /// Takes a tag out of the registry.

@@ -14,10 +14,14 @@ use crate::explain::change::{self, Own};
 use crate::explain::earlier::{Then, is_usable};
 use crate::explain::judge::{self, Here, Judge};
 use crate::explain::past::{Past, base};
-use crate::model::{Source, StepId};
+use crate::model::{Source, State, StepId};
 
 /// What is predicted of a step.
 #[derive(Debug, Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each of them is a question of its own, and any of them may hold with any other"
+)]
 pub(super) struct Told {
     pub(super) predicted: Prediction,
     pub(super) grade: ReasonGrade,
@@ -32,6 +36,8 @@ pub(super) struct Told {
     forced: bool,
     /// Whether it is a `FROM`.
     pub(super) from: bool,
+    /// Whether it depends on what an address gives, which only the builder sees.
+    asks: bool,
 }
 
 impl Told {
@@ -148,7 +154,6 @@ impl<'a> Predictor<'_, 'a> {
     }
 
     fn by_inputs(&self, at: usize, draft: &Draft, here: &Here<'a>) -> Told {
-        let linked = is_linked(draft, self.print);
         if let Some(then) = self.built(at, here) {
             return then;
         }
@@ -161,7 +166,7 @@ impl<'a> Predictor<'_, 'a> {
             return Told { changed: true, ..Told::new(Prediction::Miss, grade, change.because) };
         }
         let below = draft.below.and_then(|below| self.told.get(below));
-        if let Some(below) = below.filter(|below| below.changed && !linked) {
+        if let Some(below) = below.filter(|below| below.changed) {
             let told = Told::new(Prediction::Miss, below.grade, "what it is built on would be rebuilt");
             return Told { changed: true, ..told };
         }
@@ -174,7 +179,7 @@ impl<'a> Predictor<'_, 'a> {
         if then.is_none() {
             return self.never(here);
         }
-        let mut inputs = below.into_iter().filter(|_| !linked).chain(taken);
+        let mut inputs = below.into_iter().chain(taken);
         if let Some(unknown) = inputs.find(|input| input.predicted == Prediction::Unknown && input.from) {
             return Told::unknown(unknown.why.clone());
         }
@@ -198,8 +203,11 @@ impl<'a> Predictor<'_, 'a> {
                 chain => Some((past, step, chain)),
             }
         })?;
-        if here.print.is_some_and(|(_, step)| change::address(step).is_some()) {
-            return Some(Told::unknown("what an address gives is seen by the builder only"));
+        let draft = self.drafts.get(at)?;
+        let asks = here.print.is_some_and(|(_, step)| change::address(step).is_some());
+        if asks || draft.inputs().any(|input| self.told.get(input).is_some_and(|told| told.asks)) {
+            let told = Told::unknown("what an address gives is seen by the builder only");
+            return Some(Told { asks: true, ..told });
         }
         let print = past.fingerprint.as_ref().and_then(|print| {
             Some((print, print.step(name.stage.as_ref(), name.index, step.platform.as_ref())?.1))
@@ -228,13 +236,20 @@ impl<'a> Predictor<'_, 'a> {
             if left > 0 && left == own.len() && !imported && before.iter().all(is_whole) {
                 return Told::hit(ReasonGrade::Proven, Source::Local, text);
             }
-            if left > 0 {
+            if left > 0 && left == own.len() {
                 return Told::hit(ReasonGrade::Likely, Source::Local, text);
+            }
+            if left > 0 {
+                return Told::unknown(format!(
+                    "of the records of it that {title} made or used some are gone"
+                ));
             }
             let kept = |record: &crate::event::evidence::CacheRecord| {
                 record.imported.is_some() && model.had_before(&record.id)
             };
-            if then.past.records.iter().any(kept) {
+            // What ran there has a record that is described as the step.
+            let ran = then.step.is_some_and(|step| step.state == State::Miss);
+            if !ran && then.past.records.iter().any(kept) {
                 let text = format!("the builder has the records that {title} imported");
                 return Told::hit(ReasonGrade::Likely, Source::Local, text);
             }
@@ -394,8 +409,7 @@ impl<'a> Predictor<'_, 'a> {
                     Own::Changed(_) => return Chain::Other,
                 }
             }
-            let below = draft.below.filter(|_| !is_linked(draft, self.print));
-            for input in below.into_iter().chain(draft.taken.iter().copied()) {
+            for input in draft.below.into_iter().chain(draft.taken.iter().copied()) {
                 if !seen.contains(&input) {
                     seen.push(input);
                     queue.push(input);
@@ -431,7 +445,7 @@ impl<'a> Predictor<'_, 'a> {
                 self.drafts.iter().enumerate().filter(uses).filter_map(|(user, _)| self.told.get(user))
             };
             let Some(told) = self.told.get(at) else { continue };
-            if told.from || told.forced || told.changed || told.predicted == Prediction::Hit {
+            if told.from || told.forced || told.changed || told.asks || told.predicted == Prediction::Hit {
                 continue;
             }
             let Some(user) = users().next().filter(|_| users().all(|user| user.predicted == Prediction::Hit))
@@ -455,18 +469,6 @@ fn has_base(past: &Past, image: &str, digest: &str) -> bool {
         .iter()
         .filter_map(|step| base(step.instruction.as_str()))
         .any(|(known, of)| known == image && of.is_some_and(|of| of.to_string() == digest))
-}
-
-fn is_linked(draft: &Draft, print: &Fingerprint) -> bool {
-    let step = draft.step(print);
-    step.is_some_and(|step| {
-        matches!(step.kind, StepKind::Copy | StepKind::Add)
-            && step
-                .instruction
-                .as_str()
-                .split_whitespace()
-                .any(|word| matches!(word, "--link" | "--link=true"))
-    })
 }
 
 fn is_whole(listing: &Records) -> bool {
