@@ -5,6 +5,7 @@
 
 pub mod cache;
 pub mod end;
+pub mod estimate;
 pub mod failure;
 pub mod health;
 pub mod json;

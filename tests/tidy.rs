@@ -46,6 +46,7 @@ const ROOMS: &[(&str, Uses)] = &[
             "report::styled",
             "report::why",
             "report::end",
+            "report::estimate",
             "report::failure",
             "report::health",
         ]),

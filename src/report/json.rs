@@ -12,7 +12,8 @@ pub use parts::{Parts, Status};
 pub use plan::{PlanStep, PlanSummary, PlanType};
 pub use schema::schema;
 pub use summary::{
-    BuildResult, Error, Layers, StepSummary, Summary, SummaryType, Vertices, WarningSummary, line, summary,
+    BuildResult, Error, ExpectedBy, Layers, StepSummary, Summary, SummaryType, Vertices, WarningSummary,
+    line, summary,
 };
 
 /// Version of the summary; a field that is only added is no new one.

@@ -264,8 +264,9 @@ impl Model {
         Left { time: work + export + tail, at_least }
     }
 
-    /// How long a step takes that runs or will run; none where it has no history.
-    fn step_estimate(&self, id: StepId, now: Time) -> Option<StepEstimate> {
+    /// How long a step takes that runs, or will run, or how long it took against what was to be expected; none where it has
+    /// no history.
+    pub fn step_estimate(&self, id: StepId, now: Time) -> Option<StepEstimate> {
         let told = self.expected(id)?;
         let took = self.run_time(id, now);
         let factor = took.as_secs_f64() / told.median.as_secs_f64().max(f64::MIN_POSITIVE);
