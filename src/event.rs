@@ -88,6 +88,8 @@ pub enum Event {
     CacheManifest(Box<CacheManifest>),
     /// Why steps were not cached.
     Reasons(Box<Reasons>),
+    /// The commit that is checked out where the build is made from.
+    Commit(Commit),
     /// How long what it does took in earlier builds.
     Expected(Box<Expected>),
 }
@@ -108,6 +110,21 @@ pub struct Started {
     pub cache: Option<Text>,
     /// A name for what this build shows; the demo's scenarios have one.
     pub title: Option<Text>,
+    /// The stage that is built, where one is named.
+    pub target: Option<Text>,
+    /// The machine that the build was started on.
+    pub host: Option<Text>,
+}
+
+/// What is checked out in the build's context.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Commit {
+    /// The commit's hash, in hexadecimal digits.
+    pub id: Text,
+    /// Whether there is anything in the working tree that is not committed, files that Git does not know among it; none
+    /// where that took too long to find out.
+    pub dirty: Option<bool>,
 }
 
 /// The Dockerfile before it is built: its stages' steps, named by layer.

@@ -24,7 +24,7 @@ use std::collections::VecDeque;
 
 use crate::event::digest::{DigestMap, DigestSet};
 use crate::event::{
-    Digest, Event, Fingerprint, Level, LogChunk, Notice, Output, Platform, Reason, Stamped, Started,
+    Commit, Digest, Event, Fingerprint, Level, LogChunk, Notice, Output, Platform, Reason, Stamped, Started,
     StatusUpdate, Text, Time, VertexUpdate, Warning, Watching,
 };
 pub use builder::Builder;
@@ -72,6 +72,7 @@ pub struct Model {
     builder: Builder,
     cluster: Cluster,
     fingerprint: Option<Box<Fingerprint>>,
+    commit: Option<Commit>,
     reasons: DigestMap<Reason>,
     expected: Box<expected::Known>,
     evidence: source::Evidence,
@@ -120,6 +121,7 @@ impl Model {
             Event::Cluster(snapshot) => return self.cluster.apply(*at, snapshot),
             Event::Fingerprint(fingerprint) => return self.fingerprint = Some(fingerprint.clone()),
             Event::Reasons(news) => return self.take_reasons(news),
+            Event::Commit(commit) => return self.commit = Some(commit.clone()),
             Event::Expected(expected) => return self.expected.take(expected),
             Event::Records(records) => {
                 self.unjudged = true;
@@ -162,6 +164,7 @@ impl Model {
             | Event::CacheManifest(_)
             | Event::Cluster(_)
             | Event::Reasons(_)
+            | Event::Commit(_)
             | Event::Expected(_)
             | Event::Fingerprint(_) => {}
         }
@@ -338,6 +341,11 @@ impl Model {
     /// What the build is made from, once that is known.
     pub fn fingerprint(&self) -> Option<&Fingerprint> {
         self.fingerprint.as_deref()
+    }
+
+    /// What is checked out where the build is made from, where that is known.
+    pub fn commit(&self) -> Option<&Commit> {
+        self.commit.as_ref()
     }
 
     /// Arrival of the first event.

@@ -8,6 +8,7 @@ pub mod buildx;
 pub mod context;
 pub mod docker;
 pub mod evidence;
+pub mod git;
 pub mod kubernetes;
 pub mod rawjson;
 pub mod registry;

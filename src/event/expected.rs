@@ -70,6 +70,26 @@ pub enum TransferKind {
     CacheExport,
 }
 
+impl TransferKind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Context, Self::CacheImport, Self::ImageExport, Self::CacheExport];
+
+    /// The kind of this name.
+    pub fn parse(key: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.key() == key)
+    }
+
+    /// Its name in JSON.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Context => "context",
+            Self::CacheImport => "cache_import",
+            Self::ImageExport => "image_export",
+            Self::CacheExport => "cache_export",
+        }
+    }
+}
+
 /// How long something took in one build.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]

@@ -47,6 +47,11 @@ impl State {
         }
     }
 
+    /// The state of this name.
+    pub fn parse(key: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.key() == key)
+    }
+
     /// Its name in JSON.
     pub fn key(self) -> &'static str {
         match self {
