@@ -4,6 +4,7 @@ mod around;
 mod build;
 mod configuration;
 mod dashboard;
+mod expected;
 mod history;
 mod inputs;
 mod lines;
@@ -90,7 +91,9 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     let mut session = Session::new(clock, recorder);
     let mut signals = Signals::listen()?;
     session.explainer = Some(why::Explainer::start(&command, clock));
-    session.historian = Some(history::Historian::start(clock));
+    let historian = history::Historian::start(clock);
+    session.forecaster = Some(expected::Forecaster::start(&command.started(), &historian));
+    session.historian = Some(historian);
     let targets = Targets::of(&config, &command, around);
     let asking = Asking::of(&targets);
     let running = build::start(command, &config, around, targets, clock);

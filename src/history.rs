@@ -5,6 +5,7 @@
 
 mod build;
 mod clerk;
+mod expected;
 mod fill;
 mod query;
 mod recorded;

@@ -5,6 +5,7 @@ pub mod log;
 pub mod parts;
 pub mod rows;
 pub mod theme;
+pub mod timeline;
 
 use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyEventKind};
 use tui_input::backend::crossterm::EventHandler as _;
@@ -12,11 +13,12 @@ use tui_input::backend::crossterm::EventHandler as _;
 use crate::event::{Line, Platform, Text};
 use crate::model::{Kind, Model, Outcome, StepId, VertexId};
 use crate::report::health::Part;
-use keys::Action;
+use keys::{Action, Situation};
 use log::LogView;
 use parts::{Logs, LogsOf, PartsView};
 use rows::RowId;
 use theme::Theme;
+use timeline::TimelineView;
 
 /// The panes that take keys.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub enum Overlay {
     Why(usize),
     /// All warnings, scrolled down by so many lines.
     Warnings(usize),
+    /// The build over time.
+    Timeline(TimelineView),
     /// The last words of a part.
     Logs(Logs),
     /// "A build is running: quit?"
@@ -104,6 +108,12 @@ pub struct Pages {
     pub part: usize,
     /// How many lines that pane has in all.
     pub part_all: usize,
+    /// Lanes of the timeline.
+    pub lanes: usize,
+    /// How many lanes it has in all.
+    pub lanes_all: usize,
+    /// The first that is shown.
+    pub lanes_first: usize,
 }
 
 /// What the user is looking at.
@@ -145,6 +155,15 @@ impl Ui {
     pub fn reset(&mut self) {
         let (theme, replay) = (self.theme, self.replay.take());
         *self = Self { replay, theme, ..Self::default() };
+    }
+
+    /// What decides which keys hold.
+    pub fn situation(&self) -> Situation {
+        Situation {
+            replay: self.replay.is_some(),
+            scenes: self.replay.as_ref().is_some_and(|replay| replay.scene.is_some()),
+            timeline: matches!(self.overlay, Overlay::Timeline(_)),
+        }
     }
 
     /// Whether the user holds on to something that must not vanish by itself.
@@ -214,8 +233,7 @@ impl Ui {
     }
 
     fn key(&mut self, key: &KeyEvent, input: &Input, model: &Model, pages: Pages) -> Option<Effect> {
-        let scenes = self.replay.as_ref().is_some_and(|replay| replay.scene.is_some());
-        let action = keys::action(key, self.replay.is_some(), scenes);
+        let action = keys::action(key, self.situation());
         if matches!(action, Some(Action::Interrupt | Action::Suspend)) {
             return self.act(action?, model, pages);
         }
@@ -279,6 +297,22 @@ impl Ui {
                 }
                 None => None,
             },
+            Overlay::Timeline(view) => {
+                let all = model.wall(model.newest());
+                let ended = model.ended().is_some();
+                match action? {
+                    Action::Timeline | Action::Back => self.overlay = Overlay::None,
+                    action
+                        if view.act(
+                            action,
+                            all,
+                            ended,
+                            (pages.lanes_first, pages.lanes_all, pages.lanes),
+                        ) => {}
+                    action => return self.act(action, model, pages),
+                }
+                None
+            }
             Overlay::None => self.act(action?, model, pages),
         }
     }
@@ -352,6 +386,7 @@ impl Ui {
             Action::Help => self.overlay = Overlay::Help(0),
             Action::Why => self.overlay = Overlay::Why(0),
             Action::Warnings => self.overlay = Overlay::Warnings(0),
+            Action::Timeline => self.overlay = Overlay::Timeline(TimelineView::default()),
             Action::Search => {
                 self.overlay = Overlay::Search(tui_input::Input::default());
                 self.leave_parts(Focus::Log, model);
@@ -371,6 +406,8 @@ impl Ui {
             Action::Follow => self.follow(),
             Action::Back => self.back(),
             Action::Copy => return self.copy(model),
+            // They are the timeline's own.
+            Action::ZoomIn | Action::ZoomOut | Action::ZoomAll => {}
             Action::NextMatch | Action::PreviousMatch => {
                 let log = self.shown(model).and_then(|id| model.vertex(id)).map(|vertex| &vertex.log);
                 self.log.next_match(log, action == Action::NextMatch, pages.log);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 
 use crate::clock::Clock;
-use crate::event::Text;
+use crate::event::{Expected, Started, Text};
 use crate::history::{self, Build, Clerk, Kept};
 use crate::model::Model;
 use crate::recording;
@@ -30,6 +30,16 @@ impl Historian {
         let unrecorded = || Text::clean(&recording::name_of(model.begun().unwrap_or_default(), image));
         let name = recording.as_deref().map_or_else(unrecorded, history::name);
         self.kept = Some(self.clerk.keep(Build::of(model, name, recording)));
+    }
+
+    /// Asks how long what a build may do took in earlier builds.
+    pub(super) fn expected(&self, started: &Started) -> Receiver<Expected> {
+        let (image, builder) = (started.image.clone(), started.builder.clone());
+        self.clerk.ask(move |store| {
+            let (image, builder) = (image.as_ref().map(Text::as_str), builder.as_ref().map(Text::as_str));
+            // What can't be read is told when the build is to be written.
+            store.and_then(|store| store.expected(image, builder).ok()).unwrap_or_default()
+        })
     }
 
     /// What there is to tell since this was asked last.

@@ -5,6 +5,7 @@ use std::path::Path;
 use tokio::sync::mpsc;
 
 use super::around::Around;
+use super::expected::Forecaster;
 use super::history::Historian;
 use super::thin::{self, Thin};
 use super::why::Explainer;
@@ -63,6 +64,8 @@ pub(super) struct Session {
     pub(super) explainer: Option<Explainer>,
     /// Writes a live build down.
     pub(super) historian: Option<Historian>,
+    /// Says how long steps mostly take, in a live build.
+    pub(super) forecaster: Option<Forecaster>,
     thin: Thin,
     /// For the recorder, which is another thread: waking it for each message costs more than the message.
     held: Vec<Stamped>,
@@ -73,8 +76,19 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(clock: Clock, recorder: Option<Recorder>) -> Self {
         let (model, thin, held) = (Model::default(), Thin::every(thin::APART), Vec::new());
-        let (explainer, historian) = (None, None);
-        Self { model, replay: None, clock, recorder, thin, held, explainer, historian, warned: false }
+        let (explainer, forecaster, historian) = (None, None, None);
+        Self {
+            model,
+            replay: None,
+            clock,
+            recorder,
+            thin,
+            held,
+            explainer,
+            forecaster,
+            historian,
+            warned: false,
+        }
     }
 
     /// Takes news; gives the events back, with layertop's own among them. They are recorded with the next [`Session::keep`].
@@ -88,6 +102,16 @@ impl Session {
         let end = events.iter().position(|event| matches!(event.event, Event::Ended(_)));
         let tail = events.split_off(end.unwrap_or(events.len()));
         self.model.apply_all(&events);
+        // A build begins by saying what it is of.
+        if self.model.begun().is_some()
+            && let Some(forecaster) = &mut self.forecaster
+            && let Some(told) = forecaster.look(!tail.is_empty())
+        {
+            let at = tail.first().map_or_else(|| self.clock.now(), |end| end.at);
+            let told = Stamped { at, event: Event::Expected(Box::new(told)) };
+            self.model.apply(&told);
+            events.push(told);
+        }
         if let Some(explainer) = &mut self.explainer
             && let Some(news) = explainer.look(&self.model, !tail.is_empty())
         {

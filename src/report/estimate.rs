@@ -165,6 +165,7 @@ mod tests {
         let told = |left| StepEstimate {
             expected: Duration::from_secs(10),
             left: Duration::from_secs(left),
+            ends_in: Duration::from_secs(left),
             slower: None,
             basis: Basis::Step,
         };

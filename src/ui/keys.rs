@@ -56,6 +56,14 @@ pub enum Action {
     Why,
     /// Show all build check warnings.
     Warnings,
+    /// Show or hide the build over time.
+    Timeline,
+    /// See less of the time, and more closely.
+    ZoomIn,
+    /// See more of the time.
+    ZoomOut,
+    /// See all of the time.
+    ZoomAll,
     /// Copy the selected step or log.
     Copy,
     /// Draw everything again.
@@ -91,6 +99,19 @@ pub enum Scope {
     Replay,
     /// While several recordings play in turn.
     Scenes,
+    /// While the build is seen over time; there its keys go before all others.
+    Timeline,
+}
+
+/// What decides which keys hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Situation {
+    /// Whether a recording plays.
+    pub replay: bool,
+    /// Whether several play in turn.
+    pub scenes: bool,
+    /// Whether the build is seen over time.
+    pub timeline: bool,
 }
 
 /// One row of the table.
@@ -235,6 +256,26 @@ pub const TABLE: &[Binding] = &[
         Some("warnings"),
         "all warnings of the build checks",
     ),
+    row(
+        &[c('t')],
+        "t",
+        Action::Timeline,
+        Scope::Always,
+        Some("timeline"),
+        "the build over time; what held it up, what hits would save",
+    ),
+    row(&[c('+'), c('=')], "+", Action::ZoomIn, Scope::Timeline, Some("zoom + -"), "closer"),
+    row(&[c('-')], "-", Action::ZoomOut, Scope::Timeline, None, "from further away"),
+    row(&[c('0')], "0", Action::ZoomAll, Scope::Timeline, Some("all"), "all of the build"),
+    row(
+        &[c('h'), k(KeyCode::Left)],
+        "h ←",
+        Action::Left,
+        Scope::Timeline,
+        Some("pan h l"),
+        "what was before",
+    ),
+    row(&[c('l'), k(KeyCode::Right)], "l →", Action::Right, Scope::Timeline, None, "what came after"),
     row(&[c('y')], "y", Action::Copy, Scope::Always, Some("copy"), "copy the selected step and its log"),
     row(&[c('.')], ".", Action::StepReplay, Scope::Replay, None, "one event on, while paused"),
     row(&[c(',')], ",", Action::SeekBack, Scope::Replay, None, "five seconds back"),
@@ -255,19 +296,28 @@ pub const TABLE: &[Binding] = &[
 ];
 
 /// The bindings that hold now.
-pub fn active(replay: bool, scenes: bool) -> impl Iterator<Item = &'static Binding> {
+pub fn active(now: Situation) -> impl Iterator<Item = &'static Binding> {
     TABLE.iter().filter(move |binding| match binding.scope {
+        _ if now.timeline && binding.is_covered() => false,
         Scope::Always | Scope::Panes => true,
-        Scope::Replay => replay,
-        Scope::Scenes => scenes,
+        Scope::Replay => now.replay,
+        Scope::Scenes => now.scenes,
+        Scope::Timeline => now.timeline,
     })
 }
 
 /// What a key asks for, where it asks for anything.
-pub fn action(event: &KeyEvent, replay: bool, scenes: bool) -> Option<Action> {
-    active(replay, scenes)
-        .find(|binding| binding.keys.iter().any(|key| key.is(event)))
-        .map(|binding| binding.action)
+pub fn action(event: &KeyEvent, now: Situation) -> Option<Action> {
+    active(now).find(|binding| binding.keys.iter().any(|key| key.is(event))).map(|binding| binding.action)
+}
+
+impl Binding {
+    /// Whether the timeline has another use for its keys.
+    fn is_covered(&self) -> bool {
+        let own = TABLE.iter().filter(|binding| binding.scope == Scope::Timeline);
+        self.scope != Scope::Timeline
+            && own.flat_map(|binding| binding.keys).any(|key| self.keys.contains(key))
+    }
 }
 
 #[cfg(test)]
@@ -276,21 +326,25 @@ mod tests {
 
     #[test]
     fn no_key_means_two_things() {
-        let mut keys: Vec<Key> = TABLE.iter().flat_map(|binding| binding.keys).copied().collect();
-        let all = keys.len();
-        keys.dedup();
-        for (i, key) in keys.iter().enumerate() {
-            assert!(!keys[i + 1..].contains(key), "{key:?}");
+        for timeline in [false, true] {
+            let now = Situation { replay: true, scenes: true, timeline };
+            let keys: Vec<Key> = active(now).flat_map(|binding| binding.keys).copied().collect();
+            assert!(keys.len() > 20);
+            for (i, key) in keys.iter().enumerate() {
+                assert!(!keys[i + 1..].contains(key), "{key:?}");
+            }
         }
-        assert_eq!(keys.len(), all);
     }
 
     #[test]
     fn replay_keys_hold_in_a_replay_only() {
         let space = KeyEvent::new(KeyCode::Char(' '), KeyModifiers::NONE);
-        assert_eq!(action(&space, false, false), None);
-        assert_eq!(action(&space, true, false), Some(Action::PauseReplay));
+        assert_eq!(action(&space, Situation::default()), None);
+        assert_eq!(
+            action(&space, Situation { replay: true, ..Situation::default() }),
+            Some(Action::PauseReplay)
+        );
         let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-        assert_eq!(action(&interrupt, false, false), Some(Action::Interrupt));
+        assert_eq!(action(&interrupt, Situation::default()), Some(Action::Interrupt));
     }
 }

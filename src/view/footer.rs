@@ -28,10 +28,8 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
         .render(area, buf);
         return;
     }
-    let replay = screen.ui.replay.is_some();
-    let scenes = screen.ui.replay.as_ref().is_some_and(|replay| replay.scene.is_some());
     let mut x = area.x + 1;
-    for binding in keys::active(replay, scenes) {
+    for binding in keys::active(screen.ui.situation()) {
         let Some(hint) = binding.hint else { continue };
         if !is_of_use(screen, binding.action) {
             continue;
@@ -57,6 +55,12 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
 /// A hint is of use only where its key does something.
 fn is_of_use(screen: &Screen<'_>, action: Action) -> bool {
     let in_part = matches!(screen.ui.focus, Focus::Part(_));
+    if screen.ui.situation().timeline {
+        return !matches!(
+            action,
+            Action::NextPane | Action::Search | Action::Filter | Action::Copy | Action::Open | Action::Logs
+        );
+    }
     match action {
         Action::Warnings => !screen.model.warnings().is_empty(),
         Action::Open => in_part && !screen.ui.parts.open,

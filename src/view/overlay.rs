@@ -31,7 +31,7 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
             ];
             window(screen, " Quit? ", lines, 0, area, buf);
         }
-        Overlay::None | Overlay::Search(_) | Overlay::Filter(_) => {}
+        Overlay::None | Overlay::Timeline(_) | Overlay::Search(_) | Overlay::Filter(_) => {}
     }
 }
 
@@ -73,9 +73,7 @@ fn framed(screen: &Screen<'_>, title: &str, place: Rect, buf: &mut Buffer) -> Re
 
 fn help(screen: &Screen<'_>, top: usize, area: Rect, buf: &mut Buffer) {
     let theme = screen.ui.theme;
-    let replay = screen.ui.replay.is_some();
-    let scenes = screen.ui.replay.as_ref().is_some_and(|replay| replay.scene.is_some());
-    let cells: Vec<(String, &str)> = keys::active(replay, scenes)
+    let cells: Vec<(String, &str)> = keys::active(screen.ui.situation())
         .map(|b| (if theme.ascii { ascii(b.label) } else { b.label.to_owned() }, b.help))
         .collect();
     // Two columns where they fit, so that all keys are seen at once; else one that scrolls.

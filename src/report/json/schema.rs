@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 use serde_json::Value;
 
-use super::{PlanSummary, Status, Summary};
+use super::{EstimateLine, PlanSummary, Status, Summary};
 use crate::event::{Digest, Line, Span, Stamped, Text, Time};
 
 /// A line of `--progress json`, or of a recording.
@@ -18,6 +18,7 @@ enum AnyLine {
     Summary(Box<Summary>),
     Status(Box<Status>),
     Plan(Box<PlanSummary>),
+    Estimate(Box<EstimateLine>),
 }
 
 /// The first line.
