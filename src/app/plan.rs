@@ -11,6 +11,7 @@ use super::configuration::{complain, print};
 use super::die_by;
 use super::look::Look;
 use super::signals::Signals;
+use super::why;
 use crate::cli::{self, Cli, Progress};
 use crate::clock::Clock;
 use crate::config::{Config, Surroundings};
@@ -18,9 +19,7 @@ use crate::error::Error;
 use crate::event::fingerprint::{Fingerprint, Input};
 use crate::event::{Event, Level, Notice, Stamped, Text};
 use crate::explain::{self, Plan};
-use crate::history::{self, Wanted};
 use crate::model::Model;
-use crate::recording;
 use crate::report::{json, plan};
 use crate::source::buildx::{BuildCommand, Program, secrets};
 use crate::source::{context, evidence};
@@ -99,11 +98,8 @@ async fn make(command: &BuildCommand, config: &Config, around: &Surroundings) ->
         };
         tokio::join!(print, evidence::run(asked, clock, is_over, tx));
     });
-    let wanted = wanted(command);
-    let pasts = spawn_blocking(move || {
-        let dir = recording::default_dir();
-        dir.map(|dir| history::earlier(&dir, &wanted, None, &|| false)).unwrap_or_default()
-    });
+    let wanted = why::wanted(&command.started(), true);
+    let pasts = spawn_blocking(move || why::earlier(&wanted, None));
     let listening = async {
         while let Some(events) = news.recv().await {
             known.extend(events);
@@ -118,11 +114,6 @@ async fn make(command: &BuildCommand, config: &Config, around: &Surroundings) ->
     }
     let bases = evidence::bases(&settings, &images(&known), clock).await;
     explain::plan(&known, &pasts.await.unwrap_or_default(), &bases)
-}
-
-fn wanted(command: &BuildCommand) -> Wanted {
-    let started = command.started();
-    Wanted { image: started.image, builder: started.builder, platforms: started.platforms, many: true }
 }
 
 /// The base images of a build.

@@ -88,6 +88,14 @@ impl Session {
         let end = events.iter().position(|event| matches!(event.event, Event::Ended(_)));
         let tail = events.split_off(end.unwrap_or(events.len()));
         self.model.apply_all(&events);
+        if let Some(historian) = &mut self.historian
+            && let Some(expected) = historian.expected(!tail.is_empty())
+        {
+            let at = tail.first().map_or_else(|| self.clock.now(), |end| end.at);
+            let told = Stamped { at, event: Event::Expected(Box::new(expected)) };
+            self.model.apply(&told);
+            events.push(told);
+        }
         if let Some(explainer) = &mut self.explainer
             && let Some(news) = explainer.look(&self.model, !tail.is_empty())
         {
