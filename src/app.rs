@@ -167,7 +167,7 @@ async fn dashboard(cli: &Cli, around: &Surroundings) -> Result<(), Error> {
     let mut session = Session::new(clock, None);
     let mut signals = Signals::listen()?;
     let asking = Asking::of(&targets);
-    let feed = dashboard::feed(&command, &config, targets, clock);
+    let feed = dashboard::feed(command, config, around, targets, clock);
     let mut stage = Stage::take(look)?;
     stage.ui.dashboard = true;
     let left = Watch { asking, ..stage.watch(&mut session, feed, &mut signals) }.run().await?;

@@ -16,7 +16,7 @@ const STYLES: Styles = Styles::styled()
     .placeholder(AnsiColor::Yellow.on_default());
 
 const EXAMPLES: &str = "\
-Without a command: the dashboard of the project around you, with the last build and how registry, nodes and
+Without a command: the dashboard of the project around you, with what a build would do and how registry, nodes and
 builder are. It starts nothing; where there is no terminal it prints what layertop status prints.
 
 Examples:

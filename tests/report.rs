@@ -360,6 +360,7 @@ fn the_documents_examples_are_lines() {
         "outline",
         "output",
         "plan",
+        "planned",
         "reasons",
         "records",
         "registry",

@@ -5,6 +5,7 @@ use std::path::Path;
 use tokio::sync::mpsc;
 
 use super::around::Around;
+use super::dashboard::Board;
 use super::history::Historian;
 use super::thin::{self, Thin};
 use super::why::Explainer;
@@ -20,18 +21,29 @@ const MANY: usize = 512;
 
 /// News for a front end.
 pub(super) struct Update {
-    /// Forget everything first.
-    pub(super) reset: bool,
+    /// What is to be forgotten first.
+    pub(super) reset: Reset,
     /// What happened.
     pub(super) events: Vec<Stamped>,
     /// How the replay stands, in a replay.
     pub(super) replay: Option<replay::State>,
 }
 
+/// What an update makes forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reset {
+    /// Nothing: it goes on.
+    No,
+    /// The build, for another one; what is around it goes on.
+    Build,
+    /// Everything.
+    All,
+}
+
 impl Update {
     /// What happened, and nothing else.
     pub(super) fn news(events: Vec<Stamped>) -> Self {
-        Self { reset: false, events, replay: None }
+        Self { reset: Reset::No, events, replay: None }
     }
 }
 
@@ -49,6 +61,8 @@ pub(super) enum Steer {
     Build(mpsc::Sender<Cancel>),
     /// A replay can be paused, sought, sped up.
     Replay(mpsc::Sender<replay::Control>),
+    /// The dashboard can show the plan or the last build, and wants to know what goes on on the builder.
+    Board(Board),
     /// It goes its own way.
     None,
 }
@@ -79,8 +93,10 @@ impl Session {
 
     /// Takes news; gives the events back, with layertop's own among them. They are recorded with the next [`Session::keep`].
     pub(super) fn take(&mut self, update: Update) -> Vec<Stamped> {
-        if update.reset {
-            self.model = Model::default();
+        match update.reset {
+            Reset::No => {}
+            Reset::Build => self.model.forget_build(),
+            Reset::All => self.model = Model::default(),
         }
         self.replay = update.replay.or(self.replay);
         let mut events = update.events;

@@ -143,11 +143,11 @@ impl Store {
                 }),
                 builder: text(row, 4)?,
                 fingerprint,
-                steps: Vec::new(),
                 records: rest.records,
                 record_bytes: rest.record_bytes,
                 nodes: rest.nodes,
                 exported: rest.exported,
+                ..Past::default()
             })
         });
         let Some(past) = past.optional()? else { return Ok(None) };
