@@ -4,7 +4,6 @@ mod around;
 mod build;
 mod configuration;
 mod dashboard;
-mod expected;
 mod history;
 mod inputs;
 mod lines;
@@ -15,6 +14,7 @@ mod replay;
 mod screen;
 mod session;
 mod signals;
+mod stats;
 mod status;
 mod thin;
 mod why;
@@ -65,6 +65,8 @@ async fn command(cli: Cli) -> Result<(), Error> {
         Command::Status(args) => Box::pin(status(&cli, args, &around)).await,
         Command::Plan(args) => plan::run(&cli, args, &around).await,
         Command::Why(args) => why::run(&cli, args, &around),
+        Command::History(args) => history::run(&cli, args, &around),
+        Command::Stats(args) => stats::run(&cli, args, &around),
         Command::Config(what) => configuration::run(*what, &cli.global, &around),
         Command::Completions { shell } => {
             // Into memory first: the generator panics where its writer fails, and a reader may be gone.
@@ -90,9 +92,8 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     let recorder = recorded.then(|| Recorder::start(recording(&config, &command), clock));
     let mut session = Session::new(clock, recorder);
     let mut signals = Signals::listen()?;
-    session.explainer = Some(why::Explainer::start(&command, clock));
-    let historian = history::Historian::start(clock);
-    session.forecaster = Some(expected::Forecaster::start(&command.started(), &historian));
+    let historian = history::Historian::start(&command, &config, clock);
+    session.explainer = Some(why::Explainer::start(&command, historian.clerk(), clock));
     session.historian = Some(historian);
     let targets = Targets::of(&config, &command, around);
     let asking = Asking::of(&targets);
@@ -166,7 +167,7 @@ async fn dashboard(cli: &Cli, around: &Surroundings) -> Result<(), Error> {
     let mut session = Session::new(clock, None);
     let mut signals = Signals::listen()?;
     let asking = Asking::of(&targets);
-    let feed = dashboard::feed(&command, &config, targets, clock);
+    let feed = dashboard::feed(command, config, around, targets, clock);
     let mut stage = Stage::take(look)?;
     stage.ui.dashboard = true;
     let left = Watch { asking, ..stage.watch(&mut session, feed, &mut signals) }.run().await?;

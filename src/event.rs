@@ -13,6 +13,7 @@ pub mod evidence;
 pub mod expected;
 pub mod fingerprint;
 pub mod mask;
+pub mod plan;
 pub mod platform;
 pub mod reason;
 pub mod registry;
@@ -31,6 +32,7 @@ pub use evidence::{CacheManifest, Records};
 pub use expected::Expected;
 pub use fingerprint::Fingerprint;
 pub use mask::Mask;
+pub use plan::Planned;
 pub use platform::Platform;
 pub use reason::{Reason, Reasons};
 pub use registry::Registry;
@@ -88,6 +90,8 @@ pub enum Event {
     CacheManifest(Box<CacheManifest>),
     /// Why steps were not cached.
     Reasons(Box<Reasons>),
+    /// What a build would do now.
+    Planned(Box<Planned>),
     /// The commit that is checked out where the build is made from.
     Commit(Commit),
     /// How long what it does took in earlier builds.

@@ -4,14 +4,17 @@
 //! others wrote comes out of the model sanitised.
 
 pub mod cache;
+pub mod columns;
 pub mod end;
 pub mod estimate;
 pub mod failure;
 pub mod health;
+pub mod history;
 pub mod json;
 pub mod label;
 pub mod plain;
 pub mod plan;
+pub mod stats;
 pub mod status;
 pub mod styled;
 pub mod table;

@@ -13,7 +13,7 @@ use tui_input::backend::crossterm::EventHandler as _;
 use crate::event::{Line, Platform, Text};
 use crate::model::{Kind, Model, Outcome, StepId, VertexId};
 use crate::report::health::Part;
-use keys::{Action, Situation};
+use keys::Action;
 use log::LogView;
 use parts::{Logs, LogsOf, PartsView};
 use rows::RowId;
@@ -71,6 +71,8 @@ pub enum Effect {
     Redraw,
     /// Tell the replay.
     Replay(Action),
+    /// Show the last build instead of the plan, or the other way round.
+    Turn,
     /// Ask for the last words of a part, and hand them to [`Ui::logs_came`].
     Logs(LogsOf),
 }
@@ -157,15 +159,6 @@ impl Ui {
         *self = Self { replay, theme, ..Self::default() };
     }
 
-    /// What decides which keys hold.
-    pub fn situation(&self) -> Situation {
-        Situation {
-            replay: self.replay.is_some(),
-            scenes: self.replay.as_ref().is_some_and(|replay| replay.scene.is_some()),
-            timeline: matches!(self.overlay, Overlay::Timeline(_)),
-        }
-    }
-
     /// Whether the user holds on to something that must not vanish by itself.
     pub fn holds(&self) -> bool {
         let looking = self.cursor.is_some() || self.log.top.is_some() || self.parts.open;
@@ -180,6 +173,8 @@ impl Ui {
         if model.outcome() != Outcome::Running || !self.followed.is_some_and(runs) {
             self.followed = model.followed();
         }
+        // The stack is built anew when names come, and a place in it may be no more.
+        self.cursor = self.cursor.filter(|id| rows::row(model, *id).is_some());
     }
 
     /// The last words of a part have come. Who has looked elsewhere meanwhile is not called back.
@@ -232,8 +227,15 @@ impl Ui {
         }
     }
 
+    /// What is looked at, as far as keys are concerned.
+    pub fn place(&self) -> keys::Place {
+        let scenes = self.replay.as_ref().is_some_and(|replay| replay.scene.is_some());
+        let timeline = matches!(self.overlay, Overlay::Timeline(_));
+        keys::Place { replay: self.replay.is_some(), scenes, dashboard: self.dashboard, timeline }
+    }
+
     fn key(&mut self, key: &KeyEvent, input: &Input, model: &Model, pages: Pages) -> Option<Effect> {
-        let action = keys::action(key, self.situation());
+        let action = keys::action(key, self.place());
         if matches!(action, Some(Action::Interrupt | Action::Suspend)) {
             return self.act(action?, model, pages);
         }
@@ -300,15 +302,10 @@ impl Ui {
             Overlay::Timeline(view) => {
                 let all = model.wall(model.newest());
                 let ended = model.ended().is_some();
+                let pages_of = (pages.lanes_first, pages.lanes_all, pages.lanes);
                 match action? {
                     Action::Timeline | Action::Back => self.overlay = Overlay::None,
-                    action
-                        if view.act(
-                            action,
-                            all,
-                            ended,
-                            (pages.lanes_first, pages.lanes_all, pages.lanes),
-                        ) => {}
+                    action if view.act(action, all, ended, pages_of) => {}
                     action => return self.act(action, model, pages),
                 }
                 None
@@ -403,6 +400,7 @@ impl Ui {
                 Focus::Stack | Focus::Log => self.look(Focus::Log, model),
             },
             Action::Logs => return self.logs(model),
+            Action::Turn => return Some(Effect::Turn),
             Action::Follow => self.follow(),
             Action::Back => self.back(),
             Action::Copy => return self.copy(model),

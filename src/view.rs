@@ -22,6 +22,7 @@ mod header;
 mod log;
 mod overlay;
 mod parts;
+mod plan;
 mod stack;
 mod summary;
 mod text;
@@ -124,7 +125,7 @@ impl Screen<'_> {
 
 impl Widget for &Screen<'_> {
     fn render(self, area: Rect, buf: &mut Buffer) {
-        if is_small(area) && self.ui.situation().timeline {
+        if is_small(area) && self.ui.place().timeline {
             timeline::render(self, area, buf);
         } else if is_small(area) {
             header::small(self, area, buf);
@@ -142,7 +143,7 @@ impl Screen<'_> {
         let areas = self.areas(area);
         let form = Form::of(self, area);
         header::render(self, areas.header, buf);
-        if self.ui.situation().timeline {
+        if self.ui.place().timeline {
             timeline::render(self, areas.below_header(), buf);
         } else if let (true, Focus::Part(part)) = (self.ui.parts.open, self.ui.focus) {
             parts::full(self, part, areas.below_header(), buf);
@@ -165,6 +166,7 @@ impl Screen<'_> {
             }
             Some(failure) if !looking_elsewhere => failure::render(self, &failure, areas.log, buf),
             None if !looking_elsewhere && self.is_over() => summary::render(self, areas.log, buf),
+            _ if self.model.is_plan() => plan::render(self, areas.log, buf),
             _ => log::render(self, areas.log, buf),
         }
     }
@@ -181,6 +183,10 @@ pub fn ticks(model: &Model) -> bool {
 
 /// Whether there is something whose age is seen: it grows while nothing is heard, and that is when it matters.
 pub fn ages(model: &Model) -> bool {
+    // In a plan: that of the last build.
+    if model.last_build().is_some() {
+        return true;
+    }
     let (registry, builder) = (model.registry().newest(), model.builder().snapshot());
     registry.is_some() || builder.is_some() || model.cluster().snapshot().is_some()
 }

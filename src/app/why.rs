@@ -1,7 +1,7 @@
 //! Why steps miss: the judgement beside a build, and `layertop why`.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use super::configuration::print;
@@ -11,9 +11,9 @@ use crate::clock::Clock;
 use crate::config::Surroundings;
 use crate::error::Error;
 use crate::event::reason::{Reasons, StepReason};
-use crate::event::{Digest, Event, Reason, Stamped};
+use crate::event::{Digest, Event, Reason, Stamped, Started};
 use crate::explain::{self, Past};
-use crate::history::{self, Wanted};
+use crate::history::{self, Clerk, Store, Wanted};
 use crate::model::Model;
 use crate::recording::{self, Listed};
 use crate::report::why;
@@ -50,24 +50,20 @@ struct Seen {
 }
 
 impl Explainer {
-    /// Looks for earlier builds on a thread of its own: the build waits for nothing.
-    pub(super) fn start(command: &BuildCommand, clock: Clock) -> Self {
-        let started = command.started();
-        let wanted = Wanted {
-            image: started.image,
-            builder: started.builder,
-            platforms: started.platforms,
-            many: false,
-        };
-        let (tx, pasts) = mpsc::sync_channel(1);
+    /// Has earlier builds looked for: the build waits for nothing. Where nobody looks nothing is known of them, and the judgement says
+    /// so.
+    pub(super) fn start(command: &BuildCommand, clerk: &Clerk, clock: Clock) -> Self {
+        let wanted = wanted(&command.started(), false);
         let begun = clock.now();
-        // Where there is no thread nothing is known of earlier builds, and the judgement says so.
-        let _ = std::thread::Builder::new().name("earlier builds".to_owned()).spawn(move || {
+        let pasts = clerk.ask(move |store| {
             let is_enough = || clock.now().since(begun) > LONGEST_LOOK;
-            let dir = recording::default_dir();
-            let found = dir.map(|dir| history::earlier(&dir, &wanted, None, &is_enough));
-            // A build that is over does not listen any more.
-            let _ = tx.send(found.unwrap_or_default());
+            history::earlier(
+                store.map(|store| &*store),
+                recording::default_dir().as_deref(),
+                &wanted,
+                None,
+                &is_enough,
+            )
         });
         Self { pasts, known: None, seen: Seen::default(), told: std::collections::HashMap::new() }
     }
@@ -94,6 +90,20 @@ impl Explainer {
         self.told.extend(reasons.iter().map(|one| (one.vertex.clone(), one.reason.clone())));
         (!reasons.is_empty()).then_some(Reasons { reasons })
     }
+}
+
+/// What to compare a build with.
+pub(super) fn wanted(started: &Started, many: bool) -> Wanted {
+    let Started { image, builder, platforms, .. } = started.clone();
+    Wanted { image, builder, platforms, many }
+}
+
+/// Earlier builds, for who has no [`Clerk`] and waits for them.
+pub(super) fn earlier(wanted: &Wanted, older_than: Option<&Listed>) -> Vec<Past> {
+    // Where the store can't be opened the recordings tell as much.
+    let opened = history::default_path().map(|path| Store::open_to_read(&path, Clock::live().now()));
+    let store = opened.and_then(Result::ok).flatten().map(|opened| opened.store);
+    history::earlier(store.as_ref(), recording::default_dir().as_deref(), wanted, older_than, &|| false)
 }
 
 fn seen(model: &Model) -> Seen {
@@ -184,21 +194,12 @@ fn find(build: Option<&str>) -> Result<PathBuf, Error> {
 
 /// Judges a recording that does not say why its steps missed.
 fn judge(model: &mut Model, path: &Path) {
-    let started = model.started();
-    let wanted = Wanted {
-        image: started.image.clone(),
-        builder: started.builder.clone(),
-        platforms: started.platforms.clone(),
-        many: false,
-    };
+    let wanted = wanted(model.started(), false);
     let dir = recording::default_dir();
     let recordings = dir.as_deref().and_then(|dir| recording::list(dir).ok()).unwrap_or_default();
     let own = recordings.iter().find(|listed| listed.path.file_name() == path.file_name());
-    let pasts = match (&dir, own) {
-        (Some(dir), Some(own)) => history::earlier(dir, &wanted, Some(own), &|| false),
-        // Of a file from elsewhere it is not known what came before it.
-        _ => Vec::new(),
-    };
+    // Of a file from elsewhere it is not known what came before it.
+    let pasts = own.map(|own| earlier(&wanted, Some(own))).unwrap_or_default();
     let reasons = explain::judge(model, &pasts);
     let at = model.newest();
     model.apply(&Stamped { at, event: Event::Reasons(Box::new(Reasons { reasons })) });

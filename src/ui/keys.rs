@@ -86,6 +86,8 @@ pub enum Action {
     NextScene,
     /// The recording before.
     PreviousScene,
+    /// The last build instead of the plan, or the other way round.
+    Turn,
 }
 
 /// Where a binding holds.
@@ -99,19 +101,10 @@ pub enum Scope {
     Replay,
     /// While several recordings play in turn.
     Scenes,
+    /// On the dashboard.
+    Dashboard,
     /// While the build is seen over time; there its keys go before all others.
     Timeline,
-}
-
-/// What decides which keys hold.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Situation {
-    /// Whether a recording plays.
-    pub replay: bool,
-    /// Whether several play in turn.
-    pub scenes: bool,
-    /// Whether the build is seen over time.
-    pub timeline: bool,
 }
 
 /// One row of the table.
@@ -247,6 +240,14 @@ pub const TABLE: &[Binding] = &[
         Some("follow"),
         "let go of the selection, follow what runs",
     ),
+    row(
+        &[c('b')],
+        "b",
+        Action::Turn,
+        Scope::Dashboard,
+        Some("last build"),
+        "the last build instead of the plan, or back",
+    ),
     row(&[c('w')], "w", Action::Why, Scope::Always, None, "why the selected step, or the build, missed"),
     row(
         &[c('W')],
@@ -262,7 +263,7 @@ pub const TABLE: &[Binding] = &[
         Action::Timeline,
         Scope::Always,
         Some("timeline"),
-        "the build over time; what held it up, what hits would save",
+        "the build over time, and what held it up",
     ),
     row(&[c('+'), c('=')], "+", Action::ZoomIn, Scope::Timeline, Some("zoom + -"), "closer"),
     row(&[c('-')], "-", Action::ZoomOut, Scope::Timeline, None, "from further away"),
@@ -295,20 +296,35 @@ pub const TABLE: &[Binding] = &[
     row(&[Key::Ctrl('z')], "^Z", Action::Suspend, Scope::Always, None, "suspend; the build goes on"),
 ];
 
-/// The bindings that hold now.
-pub fn active(now: Situation) -> impl Iterator<Item = &'static Binding> {
+/// What is looked at; some keys are of use there only.
+#[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "any of them may go with any other")]
+pub struct Place {
+    /// A recording that plays.
+    pub replay: bool,
+    /// One of several.
+    pub scenes: bool,
+    /// The dashboard.
+    pub dashboard: bool,
+    /// The build over time.
+    pub timeline: bool,
+}
+
+/// The bindings that hold there.
+pub fn active(place: Place) -> impl Iterator<Item = &'static Binding> {
     TABLE.iter().filter(move |binding| match binding.scope {
-        _ if now.timeline && binding.is_covered() => false,
+        _ if place.timeline && binding.is_covered() => false,
+        Scope::Timeline => place.timeline,
         Scope::Always | Scope::Panes => true,
-        Scope::Replay => now.replay,
-        Scope::Scenes => now.scenes,
-        Scope::Timeline => now.timeline,
+        Scope::Replay => place.replay,
+        Scope::Scenes => place.scenes,
+        Scope::Dashboard => place.dashboard,
     })
 }
 
 /// What a key asks for, where it asks for anything.
-pub fn action(event: &KeyEvent, now: Situation) -> Option<Action> {
-    active(now).find(|binding| binding.keys.iter().any(|key| key.is(event))).map(|binding| binding.action)
+pub fn action(event: &KeyEvent, place: Place) -> Option<Action> {
+    active(place).find(|binding| binding.keys.iter().any(|key| key.is(event))).map(|binding| binding.action)
 }
 
 impl Binding {
@@ -327,8 +343,8 @@ mod tests {
     #[test]
     fn no_key_means_two_things() {
         for timeline in [false, true] {
-            let now = Situation { replay: true, scenes: true, timeline };
-            let keys: Vec<Key> = active(now).flat_map(|binding| binding.keys).copied().collect();
+            let place = Place { replay: true, scenes: true, dashboard: true, timeline };
+            let keys: Vec<Key> = active(place).flat_map(|binding| binding.keys).copied().collect();
             assert!(keys.len() > 20);
             for (i, key) in keys.iter().enumerate() {
                 assert!(!keys[i + 1..].contains(key), "{key:?}");
@@ -339,12 +355,10 @@ mod tests {
     #[test]
     fn replay_keys_hold_in_a_replay_only() {
         let space = KeyEvent::new(KeyCode::Char(' '), KeyModifiers::NONE);
-        assert_eq!(action(&space, Situation::default()), None);
-        assert_eq!(
-            action(&space, Situation { replay: true, ..Situation::default() }),
-            Some(Action::PauseReplay)
-        );
+        assert_eq!(action(&space, Place::default()), None);
+        let replay = Place { replay: true, ..Place::default() };
+        assert_eq!(action(&space, replay), Some(Action::PauseReplay));
         let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-        assert_eq!(action(&interrupt, Situation::default()), Some(Action::Interrupt));
+        assert_eq!(action(&interrupt, Place::default()), Some(Action::Interrupt));
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
         return;
     }
     let mut x = area.x + 1;
-    for binding in keys::active(screen.ui.situation()) {
+    for binding in keys::active(screen.ui.place()) {
         let Some(hint) = binding.hint else { continue };
         if !is_of_use(screen, binding.action) {
             continue;
@@ -55,7 +55,7 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
 /// A hint is of use only where its key does something.
 fn is_of_use(screen: &Screen<'_>, action: Action) -> bool {
     let in_part = matches!(screen.ui.focus, Focus::Part(_));
-    if screen.ui.situation().timeline {
+    if screen.ui.place().timeline {
         return !matches!(
             action,
             Action::NextPane | Action::Search | Action::Filter | Action::Copy | Action::Open | Action::Logs

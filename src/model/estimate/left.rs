@@ -111,7 +111,9 @@ impl Model {
         let usual = self.left(&graph, &ends(&rests), &rests, tail, &|_| true);
         let pace = self.pace(usual.time, will_run, now);
         tail = tail.mul_f64(pace);
-        rests.iter_mut().for_each(|rest| rest.time = rest.time.mul_f64(pace));
+        for rest in &mut rests {
+            rest.time = rest.time.mul_f64(pace);
+        }
         let ends = ends(&rests);
         let whole = self.left(&graph, &ends, &rests, tail, &|_| true);
         // Nothing runs and nothing is known to: nothing is said of what may all be cached.

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use super::{EstimateLine, PlanSummary, Status, Summary};
 use crate::event::{Digest, Line, Span, Stamped, Text, Time};
+use crate::report::history::HistoryList;
+use crate::report::stats::Stats;
 
 /// A line of `--progress json`, or of a recording.
 #[derive(JsonSchema)]
@@ -19,6 +21,8 @@ enum AnyLine {
     Status(Box<Status>),
     Plan(Box<PlanSummary>),
     Estimate(Box<EstimateLine>),
+    History(HistoryList),
+    Stats(Stats),
 }
 
 /// The first line.

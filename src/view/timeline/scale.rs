@@ -88,7 +88,7 @@ fn label(micros: u64, step: u64) -> String {
         format!("{:.1} ms", time.as_secs_f64() * 1e3)
     } else if step < 100_000 {
         format!("{:.2} s", time.as_secs_f64())
-    } else if step < 1_000_000 || (micros < 60_000_000 && step % 1_000_000 != 0) {
+    } else if step < 1_000_000 || (micros < 60_000_000 && !step.is_multiple_of(1_000_000)) {
         format!("{:.1} s", time.as_secs_f64())
     } else if micros < 60_000_000 {
         format!("{} s", time.as_secs())
