@@ -55,17 +55,14 @@ fn main() {
         let wall = build.model.wall(build.model.newest());
         print!("{:<34} {:>6.1} s {:>4} ", build.name, wall.as_secs_f64(), build.model.ran_count());
         for (place, share) in MOMENTS.iter().enumerate() {
-            match judge(build, &told, *share) {
-                Some((left, error)) => {
-                    print!(" {}{error:>5.0} %", if left.at_least { '≥' } else { ' ' });
-                    if let Some(errors) = errors.get_mut(place) {
-                        errors.push(error.abs());
-                    }
+            if let Some((left, error)) = judge(build, &told, *share) {
+                print!(" {}{error:>5.0} %", if left.at_least { '≥' } else { ' ' });
+                if let Some(errors) = errors.get_mut(place) {
+                    errors.push(error.abs());
                 }
-                None => {
-                    silent += 1;
-                    print!("      – ");
-                }
+            } else {
+                silent += 1;
+                print!("      – ");
             }
         }
         println!("   {}", without_cache(build, &told));
