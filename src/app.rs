@@ -2,8 +2,11 @@
 
 mod around;
 mod build;
+mod builds;
 mod configuration;
 mod dashboard;
+mod export;
+mod gates;
 mod inputs;
 mod lines;
 mod logs;
@@ -15,6 +18,7 @@ mod session;
 mod signals;
 mod status;
 mod thin;
+mod whole;
 mod why;
 
 use clap::CommandFactory;
@@ -63,6 +67,7 @@ async fn command(cli: Cli) -> Result<(), Error> {
         Command::Status(args) => Box::pin(status(&cli, args, &around)).await,
         Command::Plan(args) => plan::run(&cli, args, &around).await,
         Command::Why(args) => why::run(&cli, args, &around),
+        Command::Export(args) => export::run(args, &around).await,
         Command::Config(what) => configuration::run(*what, &cli.global, &around),
         Command::Completions { shell } => {
             // Into memory first: the generator panics where its writer fails, and a reader may be gone.
@@ -80,6 +85,7 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     // What would be run can be told where it can't be run.
     let program = if args.dry_run { found.unwrap_or_default() } else { found? };
     let command = BuildCommand::new(&config, &args.buildx, program, around, &secrets::read_file)?;
+    gates::check(&args.fail_on, &command, &config, clock)?;
     if args.dry_run {
         return configuration::print(&format!("{}\n", command.shell()));
     }
@@ -88,6 +94,7 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     let recorder = recorded.then(|| Recorder::start(recording(&config, &command), clock));
     let mut session = Session::new(clock, recorder);
     let mut signals = Signals::listen()?;
+    session.gates.clone_from(&args.fail_on);
     session.explainer = Some(why::Explainer::start(&command, clock));
     let targets = Targets::of(&config, &command, around);
     let asking = Asking::of(&targets);
@@ -108,6 +115,11 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     if let Some(problem) = closed.and_then(|closed| closed.problem) {
         configuration::complain(&format!("warning: {problem}\n"));
     }
+    if let Some(path) = &args.metrics_file
+        && let Err(error) = export::write_metrics(&session.model, session.now(), path)
+    {
+        configuration::complain(&format!("warning: {error}\n"));
+    }
     if let Some(number) = ended_by {
         return Err(die_by(number));
     }
@@ -123,7 +135,9 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
         None => {
             look.errors(&session);
             let code = u8::try_from(exit_code).unwrap_or(1);
-            if code == 0 { told } else { Err(Error::Exit(code)) }
+            // The build's own code comes first.
+            let gates = gates::tell(&session.model);
+            if code == 0 { told.and(gates) } else { Err(Error::Exit(code)) }
         }
     }
 }
@@ -202,9 +216,12 @@ async fn replay(cli: &Cli, args: &cli::Replay, around: &Surroundings) -> Result<
     }
     look.farewell(&session, None)?;
     look.errors(&session);
+    if !args.exit_code {
+        return Ok(());
+    }
     match session.model.exit_code() {
-        Some(code) if args.exit_code && code != 0 => Err(Error::Exit(u8::try_from(code).unwrap_or(1))),
-        _ => Ok(()),
+        Some(code) if code != 0 => Err(Error::Exit(u8::try_from(code).unwrap_or(1))),
+        _ => gates::tell(&session.model),
     }
 }
 

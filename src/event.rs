@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod digest;
 pub mod evidence;
 pub mod fingerprint;
+pub mod gate;
 pub mod mask;
 pub mod platform;
 pub mod reason;
@@ -28,6 +29,7 @@ pub use cluster::ClusterSnapshot;
 pub use digest::Digest;
 pub use evidence::{CacheManifest, Records};
 pub use fingerprint::Fingerprint;
+pub use gate::Gates;
 pub use mask::Mask;
 pub use platform::Platform;
 pub use reason::{Reason, Reasons};
@@ -86,6 +88,8 @@ pub enum Event {
     CacheManifest(Box<CacheManifest>),
     /// Why steps were not cached.
     Reasons(Box<Reasons>),
+    /// What became of the gates of the build.
+    Gates(Gates),
 }
 
 /// What is built, with what. All of it is known before the first vertex.

@@ -20,7 +20,7 @@ use std::collections::VecDeque;
 
 use crate::event::digest::{DigestMap, DigestSet};
 use crate::event::{
-    Digest, Event, Fingerprint, Level, LogChunk, Notice, Output, Platform, Reason, Stamped, Started,
+    Digest, Event, Fingerprint, Gates, Level, LogChunk, Notice, Output, Platform, Reason, Stamped, Started,
     StatusUpdate, Text, Time, VertexUpdate, Warning, Watching,
 };
 pub use builder::Builder;
@@ -66,6 +66,7 @@ pub struct Model {
     cluster: Cluster,
     fingerprint: Option<Box<Fingerprint>>,
     reasons: DigestMap<Reason>,
+    gates: Gates,
     evidence: source::Evidence,
     /// Whether something has changed that tells where hits came from.
     unjudged: bool,
@@ -112,6 +113,7 @@ impl Model {
             Event::Cluster(snapshot) => return self.cluster.apply(*at, snapshot),
             Event::Fingerprint(fingerprint) => return self.fingerprint = Some(fingerprint.clone()),
             Event::Reasons(news) => return self.take_reasons(news),
+            Event::Gates(gates) => return self.gates = gates.clone(),
             Event::Records(records) => {
                 self.unjudged = true;
                 return self.evidence.records(records);
@@ -153,6 +155,7 @@ impl Model {
             | Event::CacheManifest(_)
             | Event::Cluster(_)
             | Event::Reasons(_)
+            | Event::Gates(_)
             | Event::Fingerprint(_) => {}
         }
     }
@@ -328,6 +331,11 @@ impl Model {
     /// What the build is made from, once that is known.
     pub fn fingerprint(&self) -> Option<&Fingerprint> {
         self.fingerprint.as_deref()
+    }
+
+    /// What became of the gates; none where none were asked for, or the build has not ended.
+    pub fn gates(&self) -> &Gates {
+        &self.gates
     }
 
     /// Arrival of the first event.

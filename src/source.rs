@@ -3,6 +3,7 @@
 pub mod builder;
 pub mod buildkit;
 pub mod buildx;
+pub mod collector;
 pub mod context;
 pub mod docker;
 pub mod evidence;

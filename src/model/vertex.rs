@@ -159,6 +159,11 @@ impl Vertex {
         }
     }
 
+    /// Its runs in their order: the start, the end once there is one, and whether the run was called cached.
+    pub fn runs(&self) -> impl Iterator<Item = (Time, Option<Time>, bool)> {
+        self.runs.iter().map(|run| (run.start, run.end, run.cached))
+    }
+
     /// Its first start.
     pub fn started(&self) -> Option<Time> {
         self.runs.first().map(|run| run.start)

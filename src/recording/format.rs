@@ -11,7 +11,7 @@ use crate::event::{Stamped, Text, Time};
 pub const VERSION: u64 = 1;
 
 /// Types of the events that this version knows; a line of another type is of a newer one.
-const EVENT_TYPES: [&str; 18] = [
+const EVENT_TYPES: [&str; 19] = [
     "started",
     "outline",
     "vertex",
@@ -30,6 +30,7 @@ const EVENT_TYPES: [&str; 18] = [
     "records",
     "cache_manifest",
     "reasons",
+    "gates",
 ];
 
 /// What a recording says about itself in its first line.
@@ -187,6 +188,7 @@ mod tests {
             Event::Records(Box::default()),
             Event::CacheManifest(Box::default()),
             Event::Reasons(Box::default()),
+            Event::Gates(crate::event::Gates::default()),
         ]
     }
 
@@ -211,6 +213,7 @@ mod tests {
             Event::Records(_) => "records",
             Event::CacheManifest(_) => "cache_manifest",
             Event::Reasons(_) => "reasons",
+            Event::Gates(_) => "gates",
         }
     }
 
