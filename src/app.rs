@@ -7,6 +7,7 @@ mod configuration;
 mod dashboard;
 mod export;
 mod gates;
+mod history;
 mod inputs;
 mod lines;
 mod logs;
@@ -59,7 +60,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
 
 async fn command(cli: Cli) -> Result<(), Error> {
     let around = Surroundings::of_process()?;
-    let Some(command) = &cli.command else { return dashboard(&cli, &around).await };
+    let Some(command) = &cli.command else { return Box::pin(dashboard(&cli, &around)).await };
     match command {
         Command::Build(args) => build(&cli, args, &around).await,
         Command::Replay(args) => replay(&cli, args, &around).await,
@@ -96,6 +97,7 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     let mut signals = Signals::listen()?;
     session.gates.clone_from(&args.fail_on);
     session.explainer = Some(why::Explainer::start(&command, clock));
+    session.historian = Some(history::Historian::start(clock));
     let targets = Targets::of(&config, &command, around);
     let asking = Asking::of(&targets);
     let running = build::start(command, &config, around, targets, clock);
@@ -112,7 +114,7 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     let closed = session.close();
     // Where the terminal has gone nothing can be told, and the build's end is still what counts.
     let told = look.farewell(&session, closed.as_ref().and_then(|closed| closed.path.as_deref()));
-    if let Some(problem) = closed.and_then(|closed| closed.problem) {
+    for problem in closed.and_then(|closed| closed.problem).into_iter().chain(session.unkept()) {
         configuration::complain(&format!("warning: {problem}\n"));
     }
     if let Some(path) = &args.metrics_file

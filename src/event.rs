@@ -10,6 +10,7 @@ pub mod builder;
 pub mod cluster;
 pub mod digest;
 pub mod evidence;
+pub mod expected;
 pub mod fingerprint;
 pub mod gate;
 pub mod mask;
@@ -28,6 +29,7 @@ pub use builder::BuilderSnapshot;
 pub use cluster::ClusterSnapshot;
 pub use digest::Digest;
 pub use evidence::{CacheManifest, Records};
+pub use expected::Expected;
 pub use fingerprint::Fingerprint;
 pub use gate::Gates;
 pub use mask::Mask;
@@ -90,6 +92,10 @@ pub enum Event {
     Reasons(Box<Reasons>),
     /// What became of the gates of the build.
     Gates(Gates),
+    /// The commit that is checked out where the build is made from.
+    Commit(Commit),
+    /// How long what it does took in earlier builds.
+    Expected(Box<Expected>),
 }
 
 /// What is built, with what. All of it is known before the first vertex.
@@ -108,6 +114,21 @@ pub struct Started {
     pub cache: Option<Text>,
     /// A name for what this build shows; the demo's scenarios have one.
     pub title: Option<Text>,
+    /// The stage that is built, where one is named.
+    pub target: Option<Text>,
+    /// The machine that the build was started on.
+    pub host: Option<Text>,
+}
+
+/// What is checked out in the build's context.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Commit {
+    /// The commit's hash, in hexadecimal digits.
+    pub id: Text,
+    /// Whether there is anything in the working tree that is not committed, files that Git does not know among it; none
+    /// where that took too long to find out.
+    pub dirty: Option<bool>,
 }
 
 /// The Dockerfile before it is built: its stages' steps, named by layer.

@@ -19,7 +19,7 @@ mod past;
 mod plan;
 
 pub use judge::judge;
-pub use past::{Past, PastStep, same_image};
+pub use past::{Past, PastStep, repository, same_image};
 pub use plan::{Plan, Predicted, Prediction, plan};
 
 #[cfg(test)]

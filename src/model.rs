@@ -3,6 +3,9 @@
 
 pub mod builder;
 pub mod cluster;
+pub mod estimate;
+pub mod expected;
+pub mod graph;
 pub mod layers;
 pub mod log;
 pub mod name;
@@ -14,17 +17,19 @@ mod shared;
 pub mod source;
 pub mod stack;
 pub mod state;
+pub mod timeline;
 pub mod vertex;
 
 use std::collections::VecDeque;
 
 use crate::event::digest::{DigestMap, DigestSet};
 use crate::event::{
-    Digest, Event, Fingerprint, Gates, Level, LogChunk, Notice, Output, Platform, Reason, Stamped, Started,
-    StatusUpdate, Text, Time, VertexUpdate, Warning, Watching,
+    Commit, Digest, Event, Fingerprint, Gates, Level, LogChunk, Notice, Output, Platform, Reason, Stamped,
+    Started, StatusUpdate, Text, Time, VertexUpdate, Warning, Watching,
 };
 pub use builder::Builder;
 pub use cluster::Cluster;
+pub use expected::{Basis, Expectation};
 pub use log::{Log, LogLine};
 pub use name::{Kind, StepName};
 pub use outcome::{Cache, Failure, Outcome, Transfer};
@@ -32,7 +37,8 @@ pub use registry::RegistryHealth;
 pub use source::{CachedLayer, Grade, Origin, Source};
 pub use stack::{Group, Row, Stack, Step, StepId};
 pub use state::{Activity, Counts, State};
-pub use vertex::{Phase, Vertex, VertexId};
+pub use timeline::Timeline;
+pub use vertex::{Phase, Run, Vertex, VertexId};
 
 /// Memory that the output of all vertices together may take.
 const MOST_LOG_BYTES: usize = 4 << 20;
@@ -65,8 +71,10 @@ pub struct Model {
     builder: Builder,
     cluster: Cluster,
     fingerprint: Option<Box<Fingerprint>>,
+    commit: Option<Commit>,
     reasons: DigestMap<Reason>,
     gates: Gates,
+    expected: Box<expected::Known>,
     evidence: source::Evidence,
     /// Whether something has changed that tells where hits came from.
     unjudged: bool,
@@ -114,6 +122,8 @@ impl Model {
             Event::Fingerprint(fingerprint) => return self.fingerprint = Some(fingerprint.clone()),
             Event::Reasons(news) => return self.take_reasons(news),
             Event::Gates(gates) => return self.gates = gates.clone(),
+            Event::Commit(commit) => return self.commit = Some(commit.clone()),
+            Event::Expected(expected) => return self.expected.take(expected),
             Event::Records(records) => {
                 self.unjudged = true;
                 return self.evidence.records(records);
@@ -156,6 +166,8 @@ impl Model {
             | Event::Cluster(_)
             | Event::Reasons(_)
             | Event::Gates(_)
+            | Event::Commit(_)
+            | Event::Expected(_)
             | Event::Fingerprint(_) => {}
         }
     }
@@ -336,6 +348,11 @@ impl Model {
     /// What became of the gates; none where none were asked for, or the build has not ended.
     pub fn gates(&self) -> &Gates {
         &self.gates
+    }
+
+    /// What is checked out where the build is made from, where that is known.
+    pub fn commit(&self) -> Option<&Commit> {
+        self.commit.as_ref()
     }
 
     /// Arrival of the first event.

@@ -11,20 +11,16 @@
 
 #[path = "builder/restart.rs"]
 mod restart;
+#[path = "common/watch.rs"]
+mod watch;
 
 use std::collections::BTreeMap;
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 
 use layertop::clock::Clock;
 use layertop::event::builder::{ActiveBuild, BuilderNode, Execution, Health};
-use layertop::event::{BuilderSnapshot, Platform, Stamped};
-use layertop::model::Model;
+use layertop::event::{BuilderSnapshot, Platform};
 use layertop::source::builder::{self, Settings};
-use tokio::sync::mpsc;
-
-/// Nothing here takes as long, unless it is broken.
-const LONG: Duration = Duration::from_secs(60);
 
 /// A builder that is removed when its test ends.
 struct Own {
@@ -78,48 +74,23 @@ impl Own {
 
 fn settings(name: &str, platforms: &str) -> Settings {
     let env: BTreeMap<String, String> = std::env::vars().collect();
-    Settings { builder: Some(name.to_owned()), platforms: Platform::parse_list(platforms), env }
+    Settings {
+        builder: Some(name.to_owned()),
+        platforms: Platform::parse_list(platforms),
+        env,
+        ..Settings::default()
+    }
 }
 
-/// What a builder's actor sends, and the model of it.
-struct Watch {
-    news: mpsc::Receiver<Vec<Stamped>>,
-    model: Model,
-    task: tokio::task::JoinHandle<()>,
+type Watch = watch::Watch<BuilderSnapshot>;
+
+fn watched(settings: Settings) -> Watch {
+    Watch::start(|tx| builder::run(settings, Clock::live(), tx), |model| model.builder().snapshot())
 }
 
 impl Watch {
-    fn new(settings: Settings) -> Self {
-        let (tx, news) = mpsc::channel(4);
-        let task = tokio::spawn(builder::run(settings, Clock::live(), tx));
-        Self { news, model: Model::default(), task }
-    }
-
-    /// Waits for a snapshot that is as asked for.
-    async fn until(&mut self, what: &str, wanted: impl Fn(&BuilderSnapshot) -> bool) -> BuilderSnapshot {
-        let found = tokio::time::timeout(LONG, async {
-            loop {
-                let events = self.news.recv().await.expect("the actor has ended");
-                self.model.apply_all(&events);
-                let newest = self.model.builder().snapshot().unwrap();
-                if wanted(newest) {
-                    return newest.clone();
-                }
-            }
-        });
-        let found = found.await.ok();
-        assert!(found.is_some(), "not {what}: {:#?}", self.model.builder().snapshot());
-        found.unwrap()
-    }
-
     async fn state(&mut self, state: Health) -> BuilderSnapshot {
         self.until(&format!("{state:?}"), |snapshot| snapshot.state == state).await
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 
@@ -132,7 +103,7 @@ fn says(snapshot: &BuilderSnapshot, reason: &str, hint: &str) {
 async fn a_builder_is_seen_through_its_life() {
     let Some(registry) = registry() else { return };
     let own = Own::create(&registry, "life", &[]);
-    let mut watch = Watch::new(own.settings("linux/amd64,linux/arm64"));
+    let mut watch = watched(own.settings("linux/amd64,linux/arm64"));
     let bootstrap = format!("docker buildx inspect {} --bootstrap", own.name);
 
     let found = watch.state(Health::Gone).await;
@@ -170,7 +141,7 @@ async fn a_builder_is_seen_through_its_life() {
 async fn facts_are_those_of_docker_and_buildx() {
     let Some(registry) = registry() else { return };
     let own = Own::create(&registry, "facts", &["--driver-opt", "memory=512m", "--bootstrap"]);
-    let mut watch = Watch::new(own.settings("linux/amd64,linux/arm64"));
+    let mut watch = watched(own.settings("linux/amd64,linux/arm64"));
     let whole = |node: &BuilderNode| {
         let counters = node.container.as_ref().and_then(|container| container.counters.as_ref());
         node.usage.is_some() && node.active.is_some() && counters.is_some()
@@ -306,7 +277,7 @@ fn size(bytes: u64) -> String {
 async fn a_build_by_somebody_else_is_seen_while_it_runs() {
     let Some(registry) = registry() else { return };
     let own = Own::create(&registry, "active", &["--bootstrap"]);
-    let mut watch = Watch::new(own.settings(""));
+    let mut watch = watched(own.settings(""));
     let folder = tempfile::tempdir().unwrap();
     let marker = format!("layertop-active-{}", std::process::id());
     // It waits for a connection that never comes, so it runs until it is ended.
@@ -356,7 +327,7 @@ async fn one_dead_node_delays_no_other() {
     let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
     let endpoint = format!("unix://{}", path.display());
     add_node(&own.name, &endpoint);
-    let mut watch = Watch::new(own.settings("linux/amd64"));
+    let mut watch = watched(own.settings("linux/amd64"));
     let found =
         watch.until("one of two", |found| found.nodes.first().is_some_and(|n| n.state == Health::Ok)).await;
     assert!(!found.nodes[1].state.is_up());

@@ -13,10 +13,11 @@
 mod cluster;
 #[path = "kubernetes/proxy.rs"]
 mod proxy;
+#[path = "common/watch.rs"]
+mod watch;
 
 use std::collections::BTreeMap;
 use std::process::Command;
-use std::time::Duration;
 
 use cluster::Cluster;
 use futures_util::future::join_all;
@@ -35,40 +36,13 @@ use proxy::Proxy;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-/// Nothing here takes as long, unless it is broken.
-const LONG: Duration = Duration::from_secs(90);
+type Watch = watch::Watch<ClusterSnapshot>;
 
-/// What a cluster's actor sends, and the model of it.
-struct Watch {
-    news: mpsc::Receiver<Vec<Stamped>>,
-    model: Model,
-    task: tokio::task::JoinHandle<()>,
+fn watched(settings: Settings) -> Watch {
+    Watch::start(|tx| kubernetes::run(settings, Clock::live(), tx), |model| model.cluster().snapshot())
 }
 
 impl Watch {
-    fn new(settings: Settings) -> Self {
-        let (tx, news) = mpsc::channel(4);
-        let task = tokio::spawn(kubernetes::run(settings, Clock::live(), tx));
-        Self { news, model: Model::default(), task }
-    }
-
-    /// Waits for a snapshot that is as asked for.
-    async fn until(&mut self, what: &str, wanted: impl Fn(&ClusterSnapshot) -> bool) -> ClusterSnapshot {
-        let found = tokio::time::timeout(LONG, async {
-            loop {
-                let events = self.news.recv().await.expect("the actor has ended");
-                self.model.apply_all(&events);
-                let newest = self.model.cluster().snapshot().unwrap();
-                if wanted(newest) {
-                    return newest.clone();
-                }
-            }
-        });
-        let found = found.await.ok();
-        assert!(found.is_some(), "not {what}: {:#?}", self.model.cluster().snapshot());
-        found.unwrap()
-    }
-
     async fn state(&mut self, state: ApiState) -> ClusterSnapshot {
         self.until(&format!("{state:?}"), |snapshot| snapshot.state == state).await
     }
@@ -84,12 +58,6 @@ impl Watch {
             snapshot.registry.as_ref().is_some_and(|registry| registry.verdict == verdict)
         };
         self.until(&format!("{verdict:?}"), is).await
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 
@@ -173,7 +141,7 @@ async fn a_node_is_lost_and_comes_back() {
     let Some(cluster) = Cluster::shared().await else { return };
     let name = format!("lt-flip-{}", std::process::id());
     cluster.node(&name).await;
-    let mut watch = Watch::new(cluster.settings());
+    let mut watch = watched(cluster.settings());
     watch.node(&name, NodeState::Ready).await;
     cluster.ready(&name, "False", "container runtime is down").await;
     let node = watch.node(&name, NodeState::NotReady).await;
@@ -209,7 +177,7 @@ async fn what_is_wrong_with_the_registry_is_told_apart() {
     let path = format!("/api/v1/namespaces/{namespace}");
     let builder = BuilderPods { namespace: Some(namespace.clone()), deployments: vec!["kube0".into()] };
     let settings = Settings { builder: Some(builder), ..cluster.settings_in(&namespace) };
-    let mut watch = Watch::new(settings);
+    let mut watch = watched(settings);
     let registry = "montage-ai-registry";
     let found = watch.verdict(ServiceVerdict::ServiceMissing).await;
     let found = found.registry.unwrap();
@@ -262,7 +230,7 @@ async fn what_is_forbidden_costs_its_part_only() {
     let Some(cluster) = Cluster::shared().await else { return };
     cluster.seed();
     let settings = Settings { context: Some("testbed-nobody".into()), ..cluster.settings() };
-    let mut watch = Watch::new(settings.clone());
+    let mut watch = watched(settings.clone());
     let found = watch.state(ApiState::Forbidden).await;
     assert!(
         found.reason.as_str().contains(r#"nodes: forbidden: User "nobody" cannot list resource "nodes""#),
@@ -359,7 +327,8 @@ async fn a_builder_in_pods_is_seen_through_its_life() {
     let ended = Command::new("docker").arg("buildx").args(words).envs(&env).output().unwrap();
     assert!(ended.status.success(), "{ended:?}");
     let platforms = Platform::parse_list("linux/amd64,linux/arm64");
-    let wanted = builder::Settings { builder: Some("kube".into()), platforms, env };
+    let wanted =
+        builder::Settings { builder: Some("kube".into()), platforms, env, ..builder::Settings::default() };
     let pods = builder::in_cluster(&wanted).unwrap();
     assert_eq!(pods, BuilderPods { namespace: Some(namespace.clone()), deployments: vec!["kube0".into()] });
 
@@ -367,7 +336,7 @@ async fn a_builder_in_pods_is_seen_through_its_life() {
     let task = tokio::spawn(builder::run(wanted, Clock::live(), tx));
     let mut model = Model::default();
     let mut state = async |health: Health| {
-        let found = tokio::time::timeout(LONG, async {
+        let found = tokio::time::timeout(watch::LONG, async {
             while model.builder().snapshot().is_none_or(|snapshot| snapshot.state != health) {
                 model.apply_all(&news.recv().await.expect("the actor has ended"));
             }
@@ -448,7 +417,7 @@ async fn a_builder_in_pods_is_seen_through_its_life() {
 #[tokio::test]
 async fn an_api_server_stops_hangs_and_comes_back() {
     let Some(cluster) = Cluster::own().await else { return };
-    let mut watch = Watch::new(cluster.settings());
+    let mut watch = watched(cluster.settings());
     watch.node("amd-1", NodeState::Ready).await;
 
     cluster.signal(Signal::SIGSTOP);
@@ -457,13 +426,13 @@ async fn an_api_server_stops_hangs_and_comes_back() {
     assert_eq!(found.nodes.len(), 3, "what was seen stays");
     assert!(watch.model.cluster().is_stale(Clock::live().now()));
     // Nobody has to wait for it who wants to leave.
-    let other = Watch::new(cluster.settings());
+    let other = watched(cluster.settings());
     let (task, news) = (&other.task, &other.news);
     assert!(!task.is_finished() && !news.is_closed());
     let mut other = other;
     other.news.close();
     while other.news.recv().await.is_some() {}
-    assert!(tokio::time::timeout(LONG, &mut other.task).await.is_ok());
+    assert!(tokio::time::timeout(watch::LONG, &mut other.task).await.is_ok());
     cluster.signal(Signal::SIGCONT);
     watch.state(ApiState::Ok).await;
     cluster.ready("amd-1", "False", "after the pause").await;
@@ -487,7 +456,7 @@ async fn what_happens_while_the_way_is_cut_is_seen_afterwards() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("config");
     proxy.kubeconfig(&cluster.config, port, &config);
-    let mut watch = Watch::new(Settings { kubeconfig: Some(config), ..cluster.settings() });
+    let mut watch = watched(Settings { kubeconfig: Some(config), ..cluster.settings() });
     watch.node("arm-1", NodeState::NotReady).await;
     let list = cluster.get("/api/v1/nodes").await;
     let version = list["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
@@ -536,7 +505,7 @@ async fn five_hundred_nodes_and_five_thousand_pods() {
         });
         join_all(pods).await;
     }
-    let mut watch = Watch::new(cluster.settings_in(&namespace));
+    let mut watch = watched(cluster.settings_in(&namespace));
     let counted = |node: &ClusterNode| node.pod_count.is_some();
     let found = watch.until("all nodes with their pods", |snapshot| {
         snapshot.nodes.len() == 500 && snapshot.nodes.iter().all(counted)

@@ -8,16 +8,17 @@
     reason = "a test fails by panicking and says why it is skipped, in its helpers too"
 )]
 
+#[path = "common/watch.rs"]
+mod watch;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
 
 use layertop::clock::Clock;
 use layertop::event::builder::{BuilderNode, Execution, Health};
-use layertop::event::{BuilderSnapshot, Platform, Stamped};
-use layertop::model::Model;
+use layertop::event::{BuilderSnapshot, Platform};
 use layertop::source::builder::{self, Settings};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -26,12 +27,8 @@ use rustls::{RootCertStore, ServerConfig};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
-
-/// Nothing here takes as long, unless it is broken.
-const LONG: Duration = Duration::from_secs(60);
 
 /// The engine's socket; none where there is no engine, which is said.
 fn engine() -> Option<PathBuf> {
@@ -181,42 +178,15 @@ impl Remote {
             builder: Some("far".into()),
             platforms: Platform::parse_list("linux/amd64,linux/arm64"),
             env,
+            ..Settings::default()
         }
     }
 }
 
-struct Watch {
-    news: mpsc::Receiver<Vec<Stamped>>,
-    model: Model,
-    task: tokio::task::JoinHandle<()>,
-}
+type Watch = watch::Watch<BuilderSnapshot>;
 
-impl Watch {
-    fn new(settings: Settings) -> Self {
-        let (tx, news) = mpsc::channel(4);
-        Self { news, model: Model::default(), task: tokio::spawn(builder::run(settings, Clock::live(), tx)) }
-    }
-
-    async fn until(&mut self, what: &str, wanted: impl Fn(&BuilderSnapshot) -> bool) -> BuilderSnapshot {
-        let found = tokio::time::timeout(LONG, async {
-            loop {
-                self.model.apply_all(&self.news.recv().await.expect("the actor has ended"));
-                let newest = self.model.builder().snapshot().unwrap();
-                if wanted(newest) {
-                    return newest.clone();
-                }
-            }
-        });
-        let found = found.await.ok();
-        assert!(found.is_some(), "not {what}: {:#?}", self.model.builder().snapshot());
-        found.unwrap()
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+fn watched(settings: Settings) -> Watch {
+    Watch::start(|tx| builder::run(settings, Clock::live(), tx), |model| model.builder().snapshot())
 }
 
 fn well(node: &BuilderNode) -> bool {
@@ -242,7 +212,7 @@ async fn a_dead_node_beside_living_ones_costs_itself_only() {
     // The last, as buildx waits for 20 s for it whenever another one is added.
     remote.node("silent", &silent_at, &[]).await;
 
-    let mut watch = Watch::new(remote.settings());
+    let mut watch = watched(remote.settings());
     let found = watch
         .until("two of four", |snapshot| snapshot.nodes.iter().filter(|node| well(node)).count() == 2)
         .await;

@@ -70,7 +70,7 @@ fn named(name: &str) -> Vec<Stamped> {
         platforms: Platform::parse_list(if name == "code" { "linux/amd64,linux/arm64" } else { "" }),
         command: texts(&["docker", "buildx", "build", "--push", "."]),
         cache: Some("registry:5000/app:buildcache".into()),
-        title: None,
+        ..Started::default()
     });
     events
 }
@@ -348,7 +348,9 @@ fn the_documents_examples_are_lines() {
         "cache_manifest",
         "cancelling",
         "cluster",
+        "commit",
         "ended",
+        "expected",
         "fingerprint",
         "header",
         "health",

@@ -27,7 +27,7 @@ const ROOMS: &[(&str, Uses)] = &[
     ("dockerfile", Uses::Only(&["event", "model::layers"])),
     ("model", Uses::Only(&["event"])),
     ("explain", Uses::Only(&["event", "model"])),
-    ("history", Uses::Only(&["event", "model", "explain", "recording"])),
+    ("history", Uses::Only(&["event", "clock", "model", "explain", "recording"])),
     // A progress stream is one of the files that can be replayed: the reader decodes it with the live decoder.
     ("recording", Uses::Only(&["event", "clock", "source::rawjson"])),
     // A fingerprint says what the Dockerfile's steps are made from.
@@ -76,7 +76,9 @@ const SYSTEM: &[(&str, &[&str])] = &[
     ("bollard_buildkit_proto", &["source"]),
     ("tonic", &["source"]),
     ("kube", &["source"]),
-    ("nix", &["source", "app", "terminal", "recording"]),
+    // A store that is opened is locked, so that one process sets a bad file aside.
+    ("nix", &["source", "app", "terminal", "recording", "history"]),
+    ("rusqlite", &["history"]),
     ("signal_hook", &["source", "app", "terminal", "recording"]),
 ];
 
@@ -373,6 +375,7 @@ fn every_rule_can_fail() {
         (system, "view.rs", "fn a(b: bollard::Docker) {}"),
         (system, "app.rs", "use hyper::Request;"),
         (system, "app.rs", "use rustls::ClientConfig;"),
+        (system, "app/why.rs", "use rusqlite::Connection;"),
         (system, "clock.rs", "use signal_hook::consts::SIGINT;"),
         (system, "recording/files.rs", "use bollard::Docker;"),
         (time, "source/replay.rs", "let a = Instant::now();"),

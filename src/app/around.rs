@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::config::{Config, Surroundings};
-use crate::event::{Event, Mask, Stamped, Watched, Watching};
+use crate::event::{Mask, Stamped, Watched, Watching};
 use crate::source::buildx::BuildCommand;
 use crate::source::{builder, kubernetes, registry};
 
@@ -21,8 +21,6 @@ pub(super) struct Targets {
     pub(super) registry: Option<registry::Settings>,
     pub(super) cluster: Option<kubernetes::Settings>,
     pub(super) builder: builder::Settings,
-    /// What must not be told: the builder names the steps of builds that run with what was put into them.
-    pub(super) mask: Mask,
 }
 
 impl Targets {
@@ -32,10 +30,10 @@ impl Targets {
             builder: command.builder.clone(),
             platforms: command.platforms.clone(),
             env: around.env.clone(),
+            mask: Mask::new(command.secrets.iter().cloned()),
         };
         let registry = image_of(command).map(|image| settings(config, image, around));
-        let mask = Mask::new(command.secrets.iter().cloned());
-        Self { registry, cluster: cluster(config, &builder, around), builder, mask }
+        Self { registry, cluster: cluster(config, &builder, around), builder }
     }
 
     /// What whoever shows it is told of first.
@@ -128,14 +126,13 @@ fn cluster(
 /// The watchers of all parts. Dropped, it ends them, whatever they wait for.
 pub(super) struct Around {
     heard: mpsc::Receiver<Vec<Stamped>>,
-    mask: Mask,
     _watchers: JoinSet<()>,
 }
 
 impl Around {
     /// Nothing is watched.
     pub(super) fn nothing() -> Self {
-        Self { heard: mpsc::channel(1).1, mask: Mask::default(), _watchers: JoinSet::new() }
+        Self { heard: mpsc::channel(1).1, _watchers: JoinSet::new() }
     }
 
     /// Begins to watch.
@@ -149,20 +146,13 @@ impl Around {
             watchers.spawn(kubernetes::run(settings, clock, tx.clone()));
         }
         watchers.spawn(builder::run(targets.builder, clock, tx));
-        Self { heard, mask: targets.mask, _watchers: watchers }
+        Self { heard, _watchers: watchers }
     }
 
     /// What is new. Where nothing is watched that is never.
     pub(super) async fn next(&mut self) -> Vec<Stamped> {
         match self.heard.recv().await {
-            Some(mut events) => {
-                for event in &mut events {
-                    if let Event::Builder(snapshot) = &mut event.event {
-                        snapshot.mask(&self.mask);
-                    }
-                }
-                events
-            }
+            Some(events) => events,
             None => std::future::pending().await,
         }
     }

@@ -13,14 +13,14 @@ use crate::config::{Config, Surroundings};
 use crate::dockerfile;
 use crate::error::Error;
 use crate::event::{
-    Cancelling, Ended, Event, Level, Line, Mask, Notice, Outline, Output, Sanitizer, Stamped, Stream, Text,
-    Time, Watching,
+    Cancelling, Ended, Event, Level, Line, Mask, Notice, Outline, Output, Sanitizer, Stamped, Started,
+    Stream, Text, Time, Watching,
 };
 use crate::model::name::{self, Kind};
 use crate::source::buildx::{self, BuildCommand, Cancel, Chunk, Exit};
 use crate::source::docker::{self, Diagnosis};
 use crate::source::rawjson::Decoder;
-use crate::source::{context, evidence};
+use crate::source::{context, evidence, git};
 
 /// Chunks on their way from the child, and batches on their way to the front end.
 const AHEAD: usize = 64;
@@ -69,7 +69,9 @@ pub(super) fn start(
 
 /// What is known before the first vertex: what is built, what the Dockerfile says, what is wrong with the configuration.
 pub(super) fn before(command: &BuildCommand, config: &Config, clock: Clock) -> Vec<Stamped> {
-    let mut events = vec![Event::Started(command.started())];
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let host = Some(Text::clean(&host)).filter(|host| !host.is_empty());
+    let mut events = vec![Event::Started(Started { host, ..command.started() })];
     match command.dockerfile.as_deref().map(|path| outline(path, command, config)) {
         Some(Ok(outline)) => events.push(Event::Outline(outline)),
         Some(Err(trouble)) => {
@@ -227,14 +229,20 @@ impl Witness {
         let (tx, news) = mpsc::channel(AHEAD);
         let (over, is_over) = watch::channel(false);
         let request = context::Request::of(command, around);
+        let folder = command.context.clone();
         let task = tokio::spawn(async move {
             let print = async {
                 if let Some(request) = request {
                     context::start(request, clock, tx.clone()).await;
                 }
             };
-            let records = evidence::run(settings, clock, is_over, tx.clone());
-            tokio::join!(print, records);
+            let commit = async {
+                let folder = folder.as_deref()?;
+                let commit = git::commit(folder, is_over.clone()).await?;
+                tx.send(vec![Stamped { at: clock.now(), event: Event::Commit(commit) }]).await.ok()
+            };
+            let records = evidence::run(settings, clock, is_over.clone(), tx.clone());
+            tokio::join!(print, commit, records);
         });
         Self { news, over, task }
     }

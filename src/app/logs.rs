@@ -37,7 +37,8 @@ impl Asking {
         let sources = self.sources.clone();
         self.tasks.spawn(async move {
             let answer = last_words(&of, &sources).await;
-            (of, answer)
+            let mask = sources.builder.map(|settings| settings.mask).unwrap_or_default();
+            (of, answer.map(|lines| lines.into_iter().map(|line| mask.line(line)).collect()))
         });
     }
 

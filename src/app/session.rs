@@ -1,8 +1,11 @@
 //! What every front end holds: the model, the clock that it is on, the recording.
 
+use std::path::Path;
+
 use tokio::sync::mpsc;
 
 use super::around::Around;
+use super::history::Historian;
 use super::thin::{self, Thin};
 use super::why::Explainer;
 use crate::clock::{Clock, Speed};
@@ -62,6 +65,8 @@ pub(super) struct Session {
     pub(super) explainer: Option<Explainer>,
     /// What the build must not do.
     pub(super) gates: Vec<Gate>,
+    /// Writes a live build down.
+    pub(super) historian: Option<Historian>,
     thin: Thin,
     /// For the recorder, which is another thread: waking it for each message costs more than the message.
     held: Vec<Stamped>,
@@ -72,17 +77,8 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(clock: Clock, recorder: Option<Recorder>) -> Self {
         let (model, thin, held) = (Model::default(), Thin::every(thin::APART), Vec::new());
-        Self {
-            model,
-            replay: None,
-            clock,
-            recorder,
-            thin,
-            held,
-            explainer: None,
-            gates: Vec::new(),
-            warned: false,
-        }
+        let (explainer, historian, gates) = (None, None, Vec::new());
+        Self { model, replay: None, clock, recorder, thin, held, explainer, historian, gates, warned: false }
     }
 
     /// Takes news; gives the events back, with layertop's own among them. They are recorded with the next [`Session::keep`].
@@ -119,12 +115,19 @@ impl Session {
         if self.held.len() >= MANY {
             self.keep();
         }
-        if let Some(problem) = self.recorder.as_mut().and_then(Recorder::new_problem) {
-            let notice = Notice { level: Level::Warn, text: Text::clean(&problem) };
+        if let Some(historian) = &mut self.historian {
+            let written = self.recorder.as_ref().and_then(Recorder::path).filter(|path| path.exists());
+            historian.look(&self.model, written.map(Path::to_owned));
+        }
+        let problem = self.recorder.as_mut().and_then(Recorder::new_problem);
+        self.warned |= problem.is_some();
+        let of_history = self.historian.as_ref().map(Historian::news).unwrap_or_default();
+        for text in problem.into_iter().chain(of_history) {
+            let notice = Notice { level: Level::Warn, text: Text::clean(&text) };
             let notice = Stamped { at: self.clock.now(), event: Event::Notice(notice) };
             self.model.apply(&notice);
+            self.held.extend(self.recorder.is_some().then(|| notice.clone()));
             events.push(notice);
-            self.warned = true;
         }
         events
     }
@@ -158,6 +161,11 @@ impl Session {
     /// The replay's speed.
     pub(super) fn speed(&self) -> Option<Speed> {
         self.replay.as_ref().map(|replay| replay.clock.speed())
+    }
+
+    /// Waits until the build is in the history; gives what nobody has heard of yet.
+    pub(super) fn unkept(&mut self) -> Vec<String> {
+        self.historian.take().map(Historian::close).unwrap_or_default()
     }
 
     /// Ends the recording. Its problem is one that nobody has heard of: that a disk is full may be found by the last write

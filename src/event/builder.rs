@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Mask, Platform, Text, Time};
+use super::{Platform, Text, Time};
 
 /// How a builder or one of its nodes is. The order is from well to ill.
 #[derive(
@@ -61,23 +61,6 @@ pub struct BuilderSnapshot {
     pub nodes: Vec<BuilderNode>,
     /// Each platform that the build wants: who builds it, and how.
     pub platforms: Vec<PlatformPlace>,
-}
-
-impl BuilderSnapshot {
-    /// Masks what must not be told in the words of others' builds and of the builder's records. `BuildKit` puts the values
-    /// of arguments into the names of steps.
-    pub fn mask(&mut self, mask: &Mask) {
-        let masked = |text: &mut Text| *text = mask.text(text.as_str());
-        for node in &mut self.nodes {
-            for build in node.active.iter_mut().flatten() {
-                masked(&mut build.name);
-                masked(&mut build.running);
-            }
-            for record in node.usage.iter_mut().flat_map(|usage| &mut usage.largest) {
-                masked(&mut record.description);
-            }
-        }
-    }
 }
 
 /// One node of a builder.

@@ -8,7 +8,7 @@ use crate::event::{Digest, Fingerprint, Platform, Text, Time};
 use crate::model::{Model, Outcome, Phase, State, StepId};
 
 /// Records of one build that are kept.
-const MOST_RECORDS: usize = 20_000;
+const MOST_RECORDS: usize = 2_000;
 
 /// An earlier build.
 #[derive(Debug, Clone, Default)]
@@ -25,7 +25,7 @@ pub struct Past {
     pub fingerprint: Option<Fingerprint>,
     /// Its steps.
     pub steps: Vec<PastStep>,
-    /// The builder's records that it made or used.
+    /// The builder's records that it made or used, or that can be results of its steps; of each what tells it apart.
     pub records: Vec<CacheRecord>,
     /// Bytes of all records of the builder, as far as they are known.
     pub record_bytes: u64,
@@ -59,23 +59,27 @@ impl PastStep {
     pub fn has_result(&self) -> bool {
         matches!(self.state, State::Hit | State::Miss)
     }
+
+    /// Takes from a build what others compare a step with.
+    pub fn of(model: &Model, id: StepId) -> Option<Self> {
+        let step = model.stack().step(id)?;
+        Some(Self {
+            stage: step.name.stage.clone(),
+            index: step.name.index,
+            platform: platform(model, id),
+            instruction: step.name.instruction.clone(),
+            written: model.written(id).cloned(),
+            state: model.state(id),
+            ran: (model.state(id) == State::Miss).then(|| model.run_time(id, model.newest())),
+        })
+    }
 }
 
 impl Past {
     /// Takes from a build what others are compared with.
     pub fn of(name: Text, model: &Model) -> Self {
         let started = model.started();
-        let mut records: Vec<CacheRecord> = Vec::new();
-        let mut seen = HashSet::new();
-        let mut record_bytes = 0;
-        let listings = model.records_after().iter().chain(model.records_before());
-        for record in listings.flat_map(|listing| &listing.records) {
-            let regular = record.kind.as_str() == "regular" && !record.mutable;
-            if regular && records.len() < MOST_RECORDS && seen.insert(&record.id) {
-                record_bytes += record.bytes;
-                records.push(record.clone());
-            }
-        }
+        let (records, record_bytes) = records(model);
         let places = model.builder().snapshot().map(|snapshot| snapshot.platforms.as_slice());
         let nodes = places.unwrap_or_default().iter();
         Self {
@@ -84,7 +88,7 @@ impl Past {
             image: started.image.clone(),
             builder: started.builder.clone(),
             fingerprint: model.fingerprint().cloned(),
-            steps: model.stack().steps().filter_map(|(id, _)| step(model, id)).collect(),
+            steps: model.stack().steps().filter_map(|(id, _)| PastStep::of(model, id)).collect(),
             records,
             record_bytes,
             nodes: nodes.filter_map(|place| Some((place.platform.clone(), place.node.clone()?))).collect(),
@@ -107,17 +111,34 @@ impl Past {
     }
 }
 
-fn step(model: &Model, id: StepId) -> Option<PastStep> {
-    let step = model.stack().step(id)?;
-    Some(PastStep {
-        stage: step.name.stage.clone(),
-        index: step.name.index,
-        platform: platform(model, id),
-        instruction: step.name.instruction.clone(),
-        written: model.written(id).cloned(),
-        state: model.state(id),
-        ran: (model.state(id) == State::Miss).then(|| model.run_time(id, model.newest())),
-    })
+/// The records that can tell what became of this build's results: those that it made or used, those that are described as one of its
+/// steps, and those that were imported, which are not described. With them go the bytes of all that there were.
+fn records(model: &Model) -> (Vec<CacheRecord>, u64) {
+    let (mut records, mut bytes) = (Vec::new(), 0);
+    let mut seen = HashSet::new();
+    let fits = model.fits_some_step();
+    let after =
+        model.records_after().iter().flat_map(|listing| &listing.records).map(|record| (record, true));
+    let before =
+        model.records_before().iter().flat_map(|listing| &listing.records).map(|record| (record, false));
+    for (record, touched) in after.chain(before) {
+        let regular = record.kind.as_str() == "regular" && !record.mutable;
+        if !regular || !seen.insert(&record.id) {
+            continue;
+        }
+        bytes += record.bytes;
+        if records.len() < MOST_RECORDS && (touched || record.imported.is_some() || fits(record)) {
+            records.push(CacheRecord {
+                id: record.id.clone(),
+                kind: record.kind.clone(),
+                description: record.description.clone(),
+                imported: record.imported.clone(),
+                created: record.created,
+                ..CacheRecord::default()
+            });
+        }
+    }
+    (records, bytes)
 }
 
 /// The platform of a step: its own, the only one that was asked for, or the only one that the build is known to be for.
@@ -132,12 +153,18 @@ pub(super) fn platform(model: &Model, id: StepId) -> Option<Platform> {
 
 /// Whether two references name the same image, whatever their tags are.
 pub fn same_image(one: Option<&Text>, other: Option<&Text>) -> bool {
-    let name = |text: &Text| {
-        let untagged = text.as_str().split('@').next().unwrap_or_default();
-        let at = untagged.rfind(':').filter(|at| !untagged.get(*at..).is_some_and(|tag| tag.contains('/')));
-        untagged.get(..at.unwrap_or(untagged.len())).unwrap_or(untagged).to_owned()
-    };
+    let name = |text: &'_ Text| repository(text.as_str()).0.to_owned();
     one.map(name) == other.map(name)
+}
+
+/// A reference without its tag and digest, and its tag.
+pub fn repository(reference: &str) -> (&str, Option<&str>) {
+    let untagged = reference.split('@').next().unwrap_or_default();
+    match untagged.rsplit_once(':') {
+        // What stands before a port is no name.
+        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+        _ => (untagged, None),
+    }
 }
 
 /// The image that a `FROM` names, and the digest that `BuildKit` has found for it.

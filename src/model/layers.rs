@@ -18,6 +18,27 @@ pub struct Namer {
     rules: Vec<(Text, Regex)>,
 }
 
+/// What a `COPY` or `ADD` of the build's own files takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// Nothing but lists of packages: `requirements.txt`, `package.json`, …
+    Packages,
+    /// Sources.
+    Sources,
+}
+
+/// What an instruction takes from the build's context; none where it takes nothing, or something else.
+pub fn taken(instruction: &str) -> Option<Taken> {
+    let keyword = instruction.split_whitespace().next()?;
+    match guess(instruction) {
+        _ if !keyword.eq_ignore_ascii_case("COPY") && !keyword.eq_ignore_ascii_case("ADD") => None,
+        Guess::Manifest(Tool::System | Tool::Build) => None,
+        Guess::Manifest(_) => Some(Taken::Packages),
+        Guess::Installs(Tool::Source) => Some(Taken::Sources),
+        _ => None,
+    }
+}
+
 /// What a step is, before its neighbours are looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Guess {

@@ -22,6 +22,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The outcome of this name.
+    pub fn parse(key: &str) -> Option<Self> {
+        let all = [Self::Running, Self::Success, Self::Failed, Self::Cancelled, Self::Lost];
+        all.into_iter().find(|outcome| outcome.key() == key)
+    }
+
     /// Its name in JSON.
     pub fn key(self) -> &'static str {
         match self {

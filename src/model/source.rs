@@ -138,6 +138,14 @@ impl Model {
         records.filter(|record| instruction.of_record(record) == Fit::Yes).collect()
     }
 
+    /// Whether a record is described as the result of some step; to be asked of many records.
+    pub fn fits_some_step(&self) -> impl Fn(&CacheRecord) -> bool + '_ {
+        let steps = self.stack.steps();
+        let known: Vec<Instruction<'_>> =
+            steps.map(|(_, step)| Instruction::new(&step.name, self.stack.written(step))).collect();
+        move |record| known.iter().any(|instruction| instruction.of_record(record) == Fit::Yes)
+    }
+
     /// The caches in registries as they stood before the build.
     pub fn cache_manifests(&self) -> &[CacheManifest] {
         &self.evidence.manifests

@@ -47,6 +47,11 @@ impl State {
         }
     }
 
+    /// The state of this name.
+    pub fn parse(key: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.key() == key)
+    }
+
     /// Its name in JSON.
     pub fn key(self) -> &'static str {
         match self {
@@ -110,7 +115,7 @@ impl Model {
         states.max_by_key(|state| state.weight()).unwrap_or(State::Waiting)
     }
 
-    fn state_of(&self, vertex: &Vertex) -> State {
+    pub(super) fn state_of(&self, vertex: &Vertex) -> State {
         let ended = self.ended.is_some();
         let from = matches!(&vertex.kind, Kind::Step(step) if step.is_from());
         match vertex.phase() {

@@ -39,10 +39,13 @@ pub struct Vertex {
 
 /// One run of a vertex; a vertex may start and complete several times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Run {
-    start: Time,
-    end: Option<Time>,
-    cached: bool,
+pub struct Run {
+    /// When it began.
+    pub start: Time,
+    /// When it ended; none while it is open.
+    pub end: Option<Time>,
+    /// Whether it was said to be cached: nothing was computed.
+    pub cached: bool,
 }
 
 /// Where a vertex stands.
@@ -159,11 +162,6 @@ impl Vertex {
         }
     }
 
-    /// Its runs in their order: the start, the end once there is one, and whether the run was called cached.
-    pub fn runs(&self) -> impl Iterator<Item = (Time, Option<Time>, bool)> {
-        self.runs.iter().map(|run| (run.start, run.end, run.cached))
-    }
-
     /// Its first start.
     pub fn started(&self) -> Option<Time> {
         self.runs.first().map(|run| run.start)
@@ -191,6 +189,16 @@ impl Vertex {
             return self.busy(now, |run| !run.cached);
         }
         blobs
+    }
+
+    /// Its runs, ordered by their start.
+    pub fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    /// Time that anything of it was open, overlapping runs counted once; open runs end at `now`.
+    pub fn at_work(&self, now: Time) -> Duration {
+        self.busy(now, |_| true)
     }
 
     fn busy(&self, now: Time, which: impl Fn(&Run) -> bool) -> Duration {

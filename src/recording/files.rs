@@ -58,6 +58,12 @@ pub(super) fn slug(image: &str) -> String {
     }
 }
 
+/// What a build of this process that was begun at `created` would be called, were it recorded: for one that is not.
+pub fn name_of(created: Time, image: &str) -> String {
+    let name = name(created, &slug(image), std::process::id());
+    name.strip_suffix(SUFFIX).unwrap_or(&name).to_owned()
+}
+
 /// The name of a recording that was begun at `created`.
 fn name(created: Time, slug: &str, number: u32) -> String {
     let stamp =

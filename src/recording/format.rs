@@ -11,7 +11,7 @@ use crate::event::{Stamped, Text, Time};
 pub const VERSION: u64 = 1;
 
 /// Types of the events that this version knows; a line of another type is of a newer one.
-const EVENT_TYPES: [&str; 19] = [
+const EVENT_TYPES: [&str; 21] = [
     "started",
     "outline",
     "vertex",
@@ -31,6 +31,8 @@ const EVENT_TYPES: [&str; 19] = [
     "cache_manifest",
     "reasons",
     "gates",
+    "commit",
+    "expected",
 ];
 
 /// What a recording says about itself in its first line.
@@ -189,6 +191,8 @@ mod tests {
             Event::CacheManifest(Box::default()),
             Event::Reasons(Box::default()),
             Event::Gates(crate::event::Gates::default()),
+            Event::Commit(crate::event::Commit::default()),
+            Event::Expected(Box::default()),
         ]
     }
 
@@ -214,6 +218,8 @@ mod tests {
             Event::CacheManifest(_) => "cache_manifest",
             Event::Reasons(_) => "reasons",
             Event::Gates(_) => "gates",
+            Event::Commit(_) => "commit",
+            Event::Expected(_) => "expected",
         }
     }
 

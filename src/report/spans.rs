@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::json::{StepSummary, Summary};
 use crate::event::{Digest, Platform, Text, Time};
-use crate::model::{Kind, Model, Phase, Vertex, VertexId};
+use crate::model::{Kind, Model, Phase, Run, Vertex, VertexId};
 
 /// What a stretch of time was spent on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -135,7 +135,7 @@ fn of(vertices: &[&Vertex], now: Time) -> Option<Span> {
         *span = Some(span.map_or((start, end), |(from, to)| (from.min(start), to.max(end))));
     };
     for vertex in vertices {
-        for (start, end, cached) in vertex.runs() {
+        for &Run { start, end, cached } in vertex.runs() {
             let end = end.unwrap_or(now).max(start);
             let span = if cached || vertex.cached && end == start { &mut hit } else { &mut worked };
             join(span, start, end);

@@ -17,10 +17,11 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, sleep};
 
 use crate::clock::Clock;
-use crate::event::{BuilderSnapshot, Event, Line, Platform, Stamped, Text};
+use crate::event::{BuilderSnapshot, Event, Line, Mask, Platform, Stamped, Text};
 
 use super::buildkit::{self, Dial};
 use super::kubernetes::BuilderPods;
+use super::retry::pause;
 use instance::{Definition, Driver, Host, Missing};
 use judge::Known;
 
@@ -30,8 +31,6 @@ const POLL: Duration = Duration::from_secs(2);
 const SELDOM: u64 = 5;
 /// Snapshots are not sent more often.
 const APART: Duration = Duration::from_millis(250);
-/// The longest pause between two attempts.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long [`once`] waits for those that do not answer.
 const ONCE: Duration = Duration::from_secs(8);
 
@@ -44,6 +43,8 @@ pub struct Settings {
     pub platforms: Vec<Platform>,
     /// The environment that docker and buildx are configured by; children get it on top of ours.
     pub env: BTreeMap<String, String>,
+    /// What must not be told: `BuildKit` puts the values of arguments into the names of steps.
+    pub mask: Mask,
 }
 
 /// Follows the builder. Ends when nobody listens any more.
@@ -127,14 +128,6 @@ pub fn in_cluster(settings: &Settings) -> Option<BuilderPods> {
         namespace: places.first()?.namespace.clone(),
         deployments: places.iter().map(|place| place.deployment.clone()).collect(),
     })
-}
-
-/// The time before the next attempt after so many failures: half a second, growing by 1.6 up to 30 s, a fifth more or less so that
-/// not all try at once.
-pub(super) fn pause(failures: u32, clock: &Clock) -> Duration {
-    let grown = 0.5 * 1.6_f64.powi(i32::try_from(failures.saturating_sub(1).min(32)).unwrap_or(32));
-    let jitter = 0.8 + clock.now().micros().rem_euclid(401) as f64 / 1000.0;
-    Duration::from_secs_f64(grown.min(LONGEST_PAUSE.as_secs_f64() / 1.2) * jitter)
 }
 
 /// The nodes of a builder, each with the platforms that it was given and the way to its `BuildKit`; in words, why there is none.
@@ -257,7 +250,7 @@ fn spawn(
     });
     let (kit, mut kits) = mpsc::channel(4);
     let report = report.clone();
-    tasks.spawn(buildkit::follow(dial, allowed, clock, kit));
+    tasks.spawn(buildkit::follow(dial, allowed, settings.mask.clone(), clock, kit));
     tasks.spawn(async move {
         while let Some(reading) = kits.recv().await {
             if report.send((i, Part::Kit(Box::new(reading)))).await.is_err() {
@@ -271,6 +264,14 @@ fn spawn(
 fn dial(definition: &Definition, node: &instance::Node, settings: &Settings) -> Dial {
     if let Some(listener) = &node.listener {
         return Dial::Direct(listener.clone());
+    }
+    let reachable = node.host.as_ref().filter(|host| !matches!(host, Host::ByCommand(_)));
+    match (&definition.driver, reachable) {
+        (Driver::Container, Some(host)) => {
+            return Dial::Container { host: host.clone(), name: node.container() };
+        }
+        (Driver::Docker, Some(host)) => return Dial::Own(host.clone()),
+        _ => {}
     }
     let mut argv: Vec<String> = Vec::new();
     let mut say = |words: &[&str]| argv.extend(words.iter().map(|word| (*word).to_owned()));

@@ -1,15 +1,18 @@
-//! `BuildKit`'s own interface: gRPC over the standard streams of a child process that knows the way to it.
+//! `BuildKit`'s own interface: gRPC, by the way that leads to it.
 //!
-//! A node in a container is reached by `docker … exec -i CONTAINER buildctl dial-stdio`, as buildx does it itself: that asks
-//! no other node and starts nothing. One that listens by itself is connected to. Anything else is reached by `docker buildx
+//! A node in a container is reached through its engine, by `buildctl dial-stdio` in the container, as buildx does it itself: that asks
+//! no other node and starts nothing. Where only the docker command knows the way to the engine (ssh, TLS) it is `docker … exec -i`.
+//! One that listens by itself is connected to, and an engine's own is asked for. Anything else is reached by `docker buildx
 //! dial-stdio`, which goes to any builder with the user's own configuration, but boots a builder that does not run; so it must
 //! not be used for a container, nor for a pod that is not ready.
 
 mod active;
 mod child;
 mod direct;
+mod engine;
 mod records;
 mod usage;
+mod words;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -18,18 +21,21 @@ use std::time::Duration;
 use bollard_buildkit_proto::moby::buildkit::v1::control_client::ControlClient;
 use bollard_buildkit_proto::moby::buildkit::v1::types::{GcPolicy, WorkerRecord};
 use bollard_buildkit_proto::moby::buildkit::v1::{DiskUsageRequest, InfoRequest, ListWorkersRequest};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 
 use crate::clock::Clock;
 use crate::event::builder::{ActiveBuild, GcRule, Usage};
-use crate::event::{Platform, Text};
+use crate::event::{Mask, Platform, Text};
 
-use super::builder::instance::Listener;
+use super::builder::instance::{Host, Listener};
 use active::Active;
 use child::Child;
 pub(in crate::source) use records::{Lister, cut};
+use words::Words;
 
 /// How often a `BuildKit` is asked whether it is well.
 const POLL: Duration = Duration::from_secs(2);
@@ -54,6 +60,34 @@ pub(in crate::source) enum Dial {
     },
     /// By a connection.
     Direct(Listener),
+    /// Through an engine, into one of its containers.
+    Container {
+        /// The engine.
+        host: Host,
+        /// The container's name.
+        name: String,
+    },
+    /// The engine's own.
+    Own(Host),
+}
+
+/// What carries a connection. Dropped, a child is ended.
+enum Carrier {
+    Child(Child),
+    /// A process in a container, of which what it said is known.
+    Exec(Words),
+    Nothing,
+}
+
+impl Carrier {
+    /// Why a connection was lost, where what carried it says so.
+    async fn last_words(&mut self) -> Option<String> {
+        match self {
+            Self::Child(child) => child.last_words().await,
+            Self::Exec(words) => words.last_line(),
+            Self::Nothing => None,
+        }
+    }
 }
 
 /// What a `BuildKit` says of itself. Parts that were not heard yet are none.
@@ -74,6 +108,7 @@ pub(in crate::source) struct Reading {
 pub(in crate::source) async fn follow(
     dial: Dial,
     mut may: watch::Receiver<bool>,
+    mask: Mask,
     clock: Clock,
     out: mpsc::Sender<Reading>,
 ) {
@@ -81,7 +116,7 @@ pub(in crate::source) async fn follow(
     let mut failures = 0;
     while may.wait_for(|may| *may).await.is_ok() {
         let error = tokio::select! {
-            Err(error) = session(&dial, &mut known, &clock, &out) => Some(error),
+            Err(error) = session(&dial, &mut known, &mask, &clock, &out) => Some(error),
             gone = may.wait_for(|may| !*may) => match gone {
                 Ok(_) => None,
                 Err(_) => return,
@@ -103,44 +138,61 @@ pub(in crate::source) async fn follow(
             return;
         }
         // When it may not be dialled any more there is no use in waiting for the next attempt.
-        let _ = tokio::time::timeout(super::builder::pause(failures, &clock), may.changed()).await;
+        let _ = tokio::time::timeout(super::retry::pause(failures, &clock), may.changed()).await;
     }
 }
 
-/// Goes the way to a daemon; where a child carries the connection it is there too.
-async fn connect(dial: &Dial) -> Result<(Option<Child>, Channel), String> {
+/// Goes the way to a daemon.
+async fn connect(dial: &Dial) -> Result<(Carrier, Channel), String> {
     match dial {
         Dial::Command { argv, env } => {
             let (child, channel) = Child::dial(argv, env).await?;
-            Ok((Some(child), channel))
+            Ok((Carrier::Child(child), channel))
         }
-        Dial::Direct(listener) => Ok((None, direct::dial(listener).await?)),
+        Dial::Container { host, name } => {
+            let (words, channel) = engine::into_container(host, name).await?;
+            Ok((Carrier::Exec(words), channel))
+        }
+        Dial::Direct(listener) => Ok((Carrier::Nothing, direct::dial(listener).await?)),
+        Dial::Own(host) => Ok((Carrier::Nothing, engine::own(host).await?)),
     }
+}
+
+/// Speaks HTTP/2 over a stream. When it is lost the channel fails for good, and whoever holds it connects anew.
+async fn speak<S>(stream: S) -> Result<Channel, String>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let mut stream = Some(TokioIo::new(stream));
+    let connect = tower::service_fn(move |_| {
+        let stream = stream.take().ok_or_else(|| std::io::Error::other("the connection is lost"));
+        std::future::ready(stream)
+    });
+    let connected = Endpoint::from_static("http://buildkit").connect_with_connector(connect).await;
+    connected.map_err(|error| innermost(&error))
 }
 
 /// One connection, up to its end.
 async fn session(
     dial: &Dial,
     known: &mut Reading,
+    mask: &Mask,
     clock: &Clock,
     out: &mpsc::Sender<Reading>,
 ) -> Result<Infallible, String> {
-    let (mut child, channel) = connect(dial).await?;
-    let status = match talk(channel, known, clock, out).await {
+    let (mut carrier, channel) = connect(dial).await?;
+    let status = match talk(channel, known, mask, clock, out).await {
         Ok(never) => match never {},
         Err(status) => status,
     };
-    // The child's own words say more than that the stream has ended.
-    let words = match &mut child {
-        Some(child) => child.last_words().await,
-        None => None,
-    };
-    Err(words.unwrap_or(status))
+    // The words of what carried it say more than that the stream has ended.
+    Err(carrier.last_words().await.unwrap_or(status))
 }
 
 async fn talk(
     channel: Channel,
     known: &mut Reading,
+    mask: &Mask,
     clock: &Clock,
     out: &mpsc::Sender<Reading>,
 ) -> Result<Infallible, String> {
@@ -155,12 +207,12 @@ async fn talk(
                 poll(&mut client, known, clock).await?;
                 if polls == 0 {
                     let _ = out.send(known.clone()).await;
-                    active = Active::listen(&mut client).await?;
+                    active = Active::listen(&mut client, mask).await?;
                 }
                 known.active = active.builds();
                 if polls % USAGE_POLLS == 0 {
                     let request = client.disk_usage(DiskUsageRequest::default());
-                    known.usage = Some(usage::sum_up(&within(USAGE_PATIENCE, request).await?.record));
+                    known.usage = Some(usage::sum_up(&within(USAGE_PATIENCE, request).await?.record, mask));
                 }
                 polls += 1;
             }

@@ -54,6 +54,7 @@ pub async fn run(
         builder: settings.builder.clone(),
         platforms: Vec::new(),
         env: settings.env.clone(),
+        mask: settings.mask.clone(),
     });
     match found {
         Ok(ways) => {

@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::event::cluster::{ApiState, ClusterSnapshot, Part, Pod};
 use crate::event::{Event, Line, Stamped, Text};
 
-use super::builder::pause;
+use super::retry::pause;
 use access::Access;
 use fault::Fault;
 use follow::{Gate, Query, Sink, follow};

@@ -28,6 +28,8 @@ use fault::Fault;
 use look::Looker;
 use session::Session;
 
+use super::retry::about;
+
 /// The first wait after a failure, by how much each following one is longer, and the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGER: f64 = 1.6;
@@ -159,7 +161,7 @@ async fn ping_on(settings: &Settings, clock: Clock, say: mpsc::Sender<News>, up:
         let mut pause = settings.every;
         let mut answers = true;
         if let News::Ping { outcome: Err(_), next, .. } = &mut news {
-            pause = jittered(wait, clock);
+            pause = about(wait, &clock);
             (*next, answers) = (pause, false);
         }
         wait = if answers { FIRST_WAIT } else { wait.mul_f64(LONGER).min(LONGEST_WAIT) };
@@ -189,7 +191,7 @@ async fn look_on(
         let news = look(&mut looker).await;
         let failed =
             matches!(&news, News::Look(look) if look.fault.as_ref().is_some_and(|f| !f.state().is_well()));
-        let pause = if failed { jittered(wait, clock) } else { settings.look_every };
+        let pause = if failed { about(wait, &clock) } else { settings.look_every };
         wait = if failed { wait.mul_f64(LONGER).min(LONGEST_WAIT) } else { FIRST_WAIT };
         if say.send(news).await.is_err() {
             return;
@@ -226,12 +228,6 @@ async fn tell_on(
             return;
         }
     }
-}
-
-/// Waits that are alike bring all who wait back at the same moment.
-fn jittered(wait: Duration, clock: Clock) -> Duration {
-    let chance = clock.now().micros().rem_euclid(1000) as f64 / 1000.0;
-    wait.mul_f64(0.8 + 0.4 * chance)
 }
 
 async fn ping(session: &mut Result<Session, Fault>, clock: Clock, next: Duration) -> News {
@@ -427,7 +423,7 @@ mod tests {
     fn waits_are_spread_by_a_fifth() {
         let clock = Clock::live();
         for _ in 0..1000 {
-            let wait = jittered(Duration::from_secs(1), clock);
+            let wait = about(Duration::from_secs(1), &clock);
             assert!((Duration::from_millis(800)..=Duration::from_millis(1200)).contains(&wait), "{wait:?}");
         }
     }

@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::{Watch, registry, says, settings};
+use crate::{registry, says, settings, watched};
 
 /// The test engine's program, beside the docker that is on the path; none where it is not ours to start, which is said.
 fn program() -> Option<PathBuf> {
@@ -156,8 +156,8 @@ async fn an_engine_that_restarts_is_seen_without_a_restart_of_ours() {
     let made = engine.docker(&[&words[..], &["--driver-opt", &image]].concat());
     assert!(made.status.success(), "{made:?}");
     // One whose BuildKit is the engine's own, and one in a container, which the engine starts again with itself.
-    let mut inside = Watch::new(engine.settings("default"));
-    let mut container = Watch::new(engine.settings("own"));
+    let mut inside = watched(engine.settings("default"));
+    let mut container = watched(engine.settings("own"));
     let before = inside.until("whole", is_whole).await;
     let started = |found: &BuilderSnapshot| found.nodes[0].container.as_ref().and_then(|one| one.started);
     let first = started(&container.until("whole", is_whole).await);

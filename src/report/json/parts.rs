@@ -6,10 +6,8 @@ use serde::Serialize;
 use super::VERSION;
 use crate::event::builder::{self, ActiveBuild, BuilderNode, Container, Execution, GcRule, KindAmount};
 use crate::event::cluster::{ApiState, Gauge, Missing, NodeState, Pod, ServiceVerdict, Shortage};
-use crate::event::registry::{
-    Auth, CacheKind, CachePlatform, CacheState, CacheTag, Change, RegistryState, Tag,
-};
-use crate::event::{Digest, Platform, Text, Time, Watched};
+use crate::event::registry::{Auth, CacheTag, Change, RegistryState, Tag};
+use crate::event::{Platform, Text, Time, Watched};
 use crate::model::nodes::{NodeRow, NodeSource, PlatformRow, nodes};
 use crate::model::{Builder, Model};
 use crate::report::health::{Health, Part};
@@ -127,30 +125,9 @@ pub struct RegistryPart {
 /// The registry's cache tag.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct CachePart {
-    /// Its name.
-    pub tag: Text,
-    /// Whether it is there, and can be used.
-    pub state: CacheState,
-    /// Why it can't be used; empty where it can.
-    pub reason: Text,
-    /// The shape of its manifest.
-    pub kind: Option<CacheKind>,
-    /// What it points at.
-    pub digest: Option<Digest>,
-    /// How many blobs its manifest lists.
-    pub blobs: u32,
-    /// Bytes of these blobs.
-    pub bytes: u64,
-    /// Bytes of its config; `BuildKit` imports 1 MiB at most.
-    pub config_bytes: u64,
-    /// The oldest `buildkit/createdat` of its blobs.
-    pub oldest: Option<Time>,
-    /// The newest one.
-    pub newest: Option<Time>,
-    /// The tag whose image it holds most of.
-    pub image: Option<Text>,
-    /// For each platform of that image: how many of its layers it holds.
-    pub platforms: Vec<CachePlatform>,
+    /// What is known of it.
+    #[serde(flatten)]
+    pub tag: CacheTag,
     /// How long ago it was looked at.
     pub age_ms: u64,
 }
@@ -410,21 +387,7 @@ fn registry(model: &Model, now: Time) -> RegistryPart {
 }
 
 fn cache(tag: &CacheTag, now: Time) -> CachePart {
-    CachePart {
-        tag: tag.name.clone(),
-        state: tag.state,
-        reason: tag.reason.clone(),
-        kind: tag.kind,
-        digest: tag.digest.clone(),
-        blobs: tag.blobs,
-        bytes: tag.bytes,
-        config_bytes: tag.config_bytes,
-        oldest: tag.oldest,
-        newest: tag.newest,
-        image: tag.image.clone(),
-        platforms: tag.platforms.clone(),
-        age_ms: millis(now.since(tag.looked)),
-    }
+    CachePart { tag: tag.clone(), age_ms: millis(now.since(tag.looked)) }
 }
 
 fn cluster(model: &Model, now: Time) -> ClusterPart {

@@ -71,7 +71,7 @@ pub(super) async fn look(
 }
 
 /// The engine of a host; none where only the docker command knows the way.
-fn connect(host: &Host) -> Result<Option<Docker>, String> {
+pub(in crate::source) fn connect(host: &Host) -> Result<Option<Docker>, String> {
     // Longer than ours, which has the better words.
     let seconds = 2 * PATIENCE.as_secs();
     let docker = match host {
@@ -80,6 +80,14 @@ fn connect(host: &Host) -> Result<Option<Docker>, String> {
         Host::ByCommand(_) => return Ok(None),
     };
     docker.map(Some).map_err(|error| error.to_string())
+}
+
+/// An engine's refusal in its own words.
+pub(in crate::source) fn words(error: bollard::errors::Error) -> String {
+    match error {
+        bollard::errors::Error::DockerResponseServerError { message, .. } => message,
+        other => other.to_string(),
+    }
 }
 
 async fn ask(

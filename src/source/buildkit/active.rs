@@ -12,10 +12,10 @@ use tokio::task::JoinSet;
 use tonic::transport::Channel;
 use tonic::{Code, Streaming};
 
-use crate::event::Text;
 use crate::event::builder::ActiveBuild;
+use crate::event::{Mask, Text};
 
-use super::{PATIENCE, usage, words};
+use super::{PATIENCE, cut, usage, words};
 
 /// Builds whose progress is followed; of more only name and reference are told.
 const FOLLOWED: usize = 8;
@@ -25,6 +25,7 @@ const FOLLOWED: usize = 8;
 pub(super) struct Active {
     builds: BTreeMap<String, ActiveBuild>,
     listening: Option<Listening>,
+    mask: Mask,
 }
 
 struct Listening {
@@ -45,7 +46,7 @@ struct Progress {
 
 impl Active {
     /// Begins to listen.
-    pub(super) async fn listen(client: &mut ControlClient<Channel>) -> Result<Self, String> {
+    pub(super) async fn listen(client: &mut ControlClient<Channel>, mask: &Mask) -> Result<Self, String> {
         // First those that run already, a list with an end: without it nobody could tell when it is whole.
         let mut request =
             BuildHistoryRequest { active_only: true, early_exit: true, ..BuildHistoryRequest::default() };
@@ -70,7 +71,7 @@ impl Active {
         let (report, news) = mpsc::channel(16);
         let listening =
             Listening { client: client.clone(), history, followers: JoinSet::new(), news, report };
-        let mut active = Self { builds: BTreeMap::new(), listening: Some(listening) };
+        let mut active = Self { builds: BTreeMap::new(), listening: Some(listening), mask: mask.clone() };
         for event in already {
             active.take(event);
         }
@@ -124,17 +125,18 @@ impl Active {
         }
         if listening.followers.len() < FOLLOWED {
             let (client, report) = (listening.client.clone(), listening.report.clone());
-            listening.followers.spawn(follow(client, record.r#ref.clone(), report));
+            let mask = self.mask.clone();
+            listening.followers.spawn(follow(client, record.r#ref.clone(), mask, report));
         }
-        self.builds.insert(record.r#ref.clone(), begun(&record));
+        self.builds.insert(record.r#ref.clone(), begun(&record, &self.mask));
         false
     }
 }
 
-fn begun(record: &BuildHistoryRecord) -> ActiveBuild {
+fn begun(record: &BuildHistoryRecord, mask: &Mask) -> ActiveBuild {
     ActiveBuild {
         reference: Text::clean(&record.r#ref),
-        name: Text::clean(&name(record)),
+        name: cut(mask, &name(record)),
         started: record.created_at.as_ref().map(usage::time),
         ..ActiveBuild::default()
     }
@@ -157,6 +159,7 @@ fn name(record: &BuildHistoryRecord) -> String {
 async fn follow(
     mut client: ControlClient<Channel>,
     reference: String,
+    mask: Mask,
     report: mpsc::Sender<(String, Progress)>,
 ) -> String {
     let request = StatusRequest { r#ref: reference.clone() };
@@ -164,7 +167,7 @@ async fn follow(
     let mut stream = stream.into_inner();
     let mut count = Count::default();
     while let Ok(Some(response)) = stream.message().await {
-        if count.take(response) && report.send((reference.clone(), count.progress())).await.is_err() {
+        if count.take(response) && report.send((reference.clone(), count.progress(&mask))).await.is_err() {
             break;
         }
     }
@@ -205,7 +208,7 @@ impl Count {
         any
     }
 
-    fn progress(&self) -> Progress {
+    fn progress(&self, mask: &Mask) -> Progress {
         let count = |which: fn(&&Seen) -> bool| self.vertices.values().filter(which).count() as u64;
         let running = self.vertices.values().filter(|seen| !seen.done && seen.begun.is_some());
         Progress {
@@ -214,7 +217,7 @@ impl Count {
             cached: count(|seen| seen.done && seen.cached),
             running: running
                 .max_by_key(|seen| seen.begun)
-                .map(|seen| Text::clean(&seen.name))
+                .map(|seen| cut(mask, &seen.name))
                 .unwrap_or_default(),
         }
     }

@@ -2,28 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{ChildStderr, Command};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
+
+use super::{Words, speak};
 
 /// How long setting up a connection may take.
 const DIAL_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a child that has lost its stream may take to say why.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// As much of its standard error is kept.
-const KEPT: usize = 4096;
 
 /// The process; killed with its children when dropped.
 pub(super) struct Child {
     process: tokio::process::Child,
     group: Option<Pid>,
-    words: Arc<Mutex<Vec<u8>>>,
+    words: Words,
     reader: tokio::task::JoinHandle<()>,
 }
 
@@ -45,22 +43,12 @@ impl Child {
             return Err("docker was started without its streams".to_owned());
         };
         let group = process.id().and_then(|id| i32::try_from(id).ok()).filter(|id| *id > 1);
-        let words = Arc::default();
-        let reader = tokio::spawn(keep(stderr, Arc::clone(&words)));
-        let child = Self { process, group: group.map(Pid::from_raw), words, reader };
-        // There is one stream. When it is lost there is no other, and the channel fails for good.
-        let mut stream = Some(TokioIo::new(tokio::io::join(output, input)));
-        let connect = tower::service_fn(move |_| {
-            let stream = stream.take().ok_or_else(|| std::io::Error::other("the connection is lost"));
-            std::future::ready(stream)
-        });
-        let endpoint = Endpoint::from_static("http://buildkit");
-        match tokio::time::timeout(DIAL_PATIENCE, endpoint.connect_with_connector(connect)).await {
+        let words = Words::default();
+        let reader = tokio::spawn(keep(stderr, words.clone()));
+        let mut child = Self { process, group: group.map(Pid::from_raw), words, reader };
+        match tokio::time::timeout(DIAL_PATIENCE, speak(tokio::io::join(output, input))).await {
             Ok(Ok(channel)) => Ok((child, channel)),
-            Ok(Err(error)) => {
-                let mut child = child;
-                Err(child.last_words().await.unwrap_or_else(|| error.to_string()))
-            }
+            Ok(Err(error)) => Err(child.last_words().await.unwrap_or(error)),
             Err(_) => Err(format!("no connection in {} s", DIAL_PATIENCE.as_secs())),
         }
     }
@@ -73,10 +61,7 @@ impl Child {
             let _ = (&mut self.reader).await;
         };
         tokio::time::timeout(LAST_WORDS, ended).await.ok()?;
-        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = String::from_utf8_lossy(&words);
-        let line = text.lines().rfind(|line| !line.trim().is_empty())?.trim();
-        Some(line.strip_prefix("ERROR: ").unwrap_or(line).to_owned())
+        self.words.last_line()
     }
 }
 
@@ -91,15 +76,12 @@ impl Drop for Child {
 }
 
 /// Keeps the end of what a child says.
-async fn keep(mut stderr: ChildStderr, words: Arc<Mutex<Vec<u8>>>) {
+async fn keep(mut stderr: ChildStderr, words: Words) {
     let mut chunk = [0; 1024];
     while let Ok(read) = stderr.read(&mut chunk).await {
         if read == 0 {
             return;
         }
-        let mut words = words.lock().unwrap_or_else(PoisonError::into_inner);
-        words.extend_from_slice(&chunk[..read]);
-        let excess = words.len().saturating_sub(KEPT);
-        words.drain(..excess);
+        words.hear(&chunk[..read]);
     }
 }

@@ -6,17 +6,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 use super::super::builder::instance::{Listener, TlsFiles};
+use super::speak;
 
 /// How long a connection may take to come about.
 const DIAL: Duration = Duration::from_secs(10);
@@ -53,17 +52,6 @@ fn lost(error: &std::io::Error, at: &str) -> String {
     }
 }
 
-async fn speak<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(stream: S) -> Result<Channel, String> {
-    // When it is lost the channel fails for good, and whoever holds it connects anew.
-    let mut stream = Some(TokioIo::new(stream));
-    let connect = tower::service_fn(move |_| {
-        let stream = stream.take().ok_or_else(|| std::io::Error::other("the connection is lost"));
-        std::future::ready(stream)
-    });
-    let connected = Endpoint::from_static("http://buildkit").connect_with_connector(connect).await;
-    connected.map_err(|error| super::innermost(&error))
-}
-
 async fn secure(
     stream: TcpStream,
     files: &TlsFiles,
@@ -77,17 +65,16 @@ async fn secure(
 }
 
 fn config(files: &TlsFiles) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::empty();
-    match &files.authority {
+    let roots = match &files.authority {
         Some(path) => {
+            let mut roots = RootCertStore::empty();
             for certificate in certificates(path)? {
                 roots.add(certificate).map_err(|error| unusable(path, &error))?;
             }
+            roots
         }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
+        None => RootCertStore::clone(&super::super::AUTHORITIES),
+    };
     let config = ClientConfig::builder().with_root_certificates(roots);
     let mut config = match (&files.certificate, &files.key) {
         (Some(certificate), Some(key)) => {

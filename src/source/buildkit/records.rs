@@ -7,24 +7,23 @@ use tonic::transport::Channel;
 use crate::event::evidence::CacheRecord;
 use crate::event::{Digest, Mask, Text};
 
-use super::child::Child;
-use super::{Dial, LARGEST, PATIENCE, connect, usage, within};
+use super::{Carrier, Dial, LARGEST, PATIENCE, connect, usage, within};
 
 /// A description can be a whole script; as many characters of it are kept.
 const LONGEST: usize = 400;
 
-/// A connection for listings. Dropped, it ends the child.
+/// A connection for listings. Dropped, it ends what carries it.
 pub(in crate::source) struct Lister {
-    _child: Option<Child>,
+    _carrier: Carrier,
     client: ControlClient<Channel>,
 }
 
 impl Lister {
     /// Goes the way to a daemon.
     pub(in crate::source) async fn dial(dial: &Dial) -> Result<Self, String> {
-        let (child, channel) = connect(dial).await?;
+        let (carrier, channel) = connect(dial).await?;
         let client = ControlClient::new(channel).max_decoding_message_size(LARGEST);
-        Ok(Self { _child: child, client })
+        Ok(Self { _carrier: carrier, client })
     }
 
     /// All records. What secrets stand in their descriptions is masked.

@@ -6,13 +6,15 @@ use bollard_buildkit_proto::google::protobuf::Timestamp;
 use bollard_buildkit_proto::moby::buildkit::v1::UsageRecord as Record;
 
 use crate::event::builder::{Amount, KindAmount, Usage, UsageKind, UsageRecord};
-use crate::event::{Text, Time};
+use crate::event::{Mask, Text, Time};
+
+use super::cut;
 
 /// Records that are told one by one.
 const LARGEST: usize = 20;
 
 /// Sums records up.
-pub(super) fn sum_up(records: &[Record]) -> Usage {
+pub(super) fn sum_up(records: &[Record], mask: &Mask) -> Usage {
     let mut usage = Usage::default();
     let mut kinds: BTreeMap<UsageKind, Amount> = BTreeMap::new();
     for record in records {
@@ -32,7 +34,7 @@ pub(super) fn sum_up(records: &[Record]) -> Usage {
         largest.truncate(LARGEST);
     }
     largest.sort_by_key(order);
-    usage.largest = largest.into_iter().map(told).collect();
+    usage.largest = largest.into_iter().map(|record| told(record, mask)).collect();
     usage
 }
 
@@ -58,12 +60,12 @@ fn kind(record: &Record) -> UsageKind {
     }
 }
 
-fn told(record: &Record) -> UsageRecord {
+fn told(record: &Record, mask: &Mask) -> UsageRecord {
     UsageRecord {
         id: Text::clean(&record.id),
         kind: kind(record),
         bytes: bytes(record),
-        description: Text::clean(&record.description),
+        description: cut(mask, &record.description),
         in_use: record.in_use,
         last_used: record.last_used_at.as_ref().map(time),
     }
@@ -90,7 +92,7 @@ mod tests {
             ..Record::default()
         };
         let records: Vec<Record> = (0..20_000).map(record).collect();
-        let usage = sum_up(&records);
+        let usage = sum_up(&records, &Mask::default());
         assert_eq!(usage.total, Amount { records: 20_000, bytes: 199_990_000 });
         assert_eq!(usage.in_use.bytes + usage.reclaimable.bytes, usage.total.bytes);
         assert_eq!(usage.by_kind.iter().map(|kind| kind.amount.bytes).sum::<u64>(), usage.total.bytes);
@@ -102,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_size_that_is_not_known_counts_as_nothing() {
-        let usage = sum_up(&[Record { size: -1, ..Record::default() }]);
+        let usage = sum_up(&[Record { size: -1, ..Record::default() }], &Mask::default());
         assert_eq!(usage.total, Amount { records: 1, bytes: 0 });
     }
 }

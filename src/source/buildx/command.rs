@@ -99,6 +99,8 @@ impl BuildCommand {
             command: self.display.clone(),
             cache: self.cache.as_deref().map(Text::clean),
             title: None,
+            target: self.target.as_deref().map(Text::clean),
+            host: None,
         }
     }
 

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::clock::Clock;
 use crate::event::cluster::Part;
-use crate::source::builder::pause;
+use crate::source::retry::pause;
 
 use super::access::{Access, PATIENCE};
 use super::fault::Fault;

@@ -356,8 +356,7 @@ fn insecure(error: &io::Error, at: &str) -> Fault {
 
 /// How to be sure whom one speaks with: by the system's authorities and the one in `ca`.
 pub(in crate::source) fn tls(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Fault> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let mut roots = RootCertStore::clone(&super::super::AUTHORITIES);
     if let Some(path) = ca {
         let bad =
             |why: String| Fault::Settings(format!("the authority's file {} (`ca`): {why}", path.display()));

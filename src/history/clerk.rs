@@ -1,0 +1,178 @@
+//! Works on the store, on a thread of its own: whoever asks goes on, and hears the answer when it is there.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use super::build::Build;
+use super::store::{self, Store, Trouble, default_path};
+use crate::clock::Clock;
+
+/// Jobs that wait at most; there is a handful in a build.
+const JOBS: usize = 16;
+/// How long the end of the program waits for a disk that does not answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+type Job = Box<dyn FnOnce(&mut Desk) + Send>;
+
+/// A thread that works on the store. Dropping it waits for what it was given as [`Clerk::close`] does.
+#[derive(Debug)]
+pub struct Clerk {
+    jobs: Option<SyncSender<Job>>,
+    done: Receiver<()>,
+    told: Arc<Mutex<Vec<String>>>,
+}
+
+/// How it went to keep a build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// It is kept under this number.
+    Yes(i64),
+    /// One of its name was there.
+    Known,
+    /// It could not be kept; the clerk has said why.
+    No,
+}
+
+/// What the thread has.
+struct Desk {
+    path: Option<PathBuf>,
+    clock: Clock,
+    store: Option<Store>,
+    told: Arc<Mutex<Vec<String>>>,
+}
+
+impl Clerk {
+    /// Opens the store at `path`, or where it usually is. This does not wait for the disk and can't fail: see [`Clerk::news`].
+    pub fn start(path: Option<PathBuf>, clock: Clock) -> Self {
+        let (jobs, inbox) = mpsc::sync_channel::<Job>(JOBS);
+        let (finished, done) = mpsc::sync_channel(1);
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let path = path.or_else(default_path);
+        let mut desk = Desk { path, clock, store: None, told: Arc::clone(&told) };
+        let thread = thread::Builder::new().name("history".to_owned()).spawn(move || {
+            desk.open();
+            for job in inbox {
+                job(&mut desk);
+            }
+            // The store is closed before anybody hears that it is.
+            drop(desk);
+            let _ = finished.send(());
+        });
+        if let Err(error) = thread {
+            tell(&told, format!("the history is not kept: {error}; the build goes on"));
+        }
+        Self { jobs: Some(jobs), done, told }
+    }
+
+    /// Asks something of the store, which there may not be. The answer comes when what was asked before is done; where it can't come
+    /// the channel is closed.
+    pub fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(Option<&mut Store>) -> T + Send + 'static,
+    ) -> Receiver<T> {
+        let (tx, answer) = mpsc::sync_channel(1);
+        let job = Box::new(move |desk: &mut Desk| {
+            // Who has asked may be gone.
+            let _ = tx.send(question(desk.store.as_mut()));
+        });
+        // Where the thread is busy with that many questions this one is not answered.
+        let _ = self.jobs.as_ref().map(|jobs| jobs.try_send(job));
+        answer
+    }
+
+    /// Writes a build down.
+    pub fn keep(&self, build: Build) -> Receiver<Kept> {
+        let (tx, answer) = mpsc::sync_channel(1);
+        let job = Box::new(move |desk: &mut Desk| {
+            let _ = tx.send(desk.keep(&build));
+        });
+        let _ = self.jobs.as_ref().map(|jobs| jobs.try_send(job));
+        answer
+    }
+
+    /// What there is to tell since this was asked last, each in one sentence: that a file was set aside, that a build is not kept.
+    pub fn news(&self) -> Vec<String> {
+        std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until all is done, ten seconds at most, and gives what there is to tell.
+    pub fn close(mut self) -> Vec<String> {
+        self.end();
+        self.news()
+    }
+
+    fn end(&mut self) {
+        if self.jobs.take().is_some() && self.done.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            let text = format!(
+                "this build may not be in the history: the disk did not answer for {} s",
+                PATIENCE.as_secs()
+            );
+            tell(&self.told, text);
+        }
+    }
+}
+
+impl Drop for Clerk {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Desk {
+    fn open(&mut self) {
+        let Some(path) = &self.path else {
+            let text = "the history is not kept: there is no home directory; set XDG_DATA_HOME to a directory that can be written";
+            tell(&self.told, text.to_owned());
+            return;
+        };
+        match Store::open(path, self.clock.now()) {
+            Ok(opened) => {
+                for note in opened.notes {
+                    tell(&self.told, note);
+                }
+                self.store = Some(opened.store);
+            }
+            Err(trouble) => {
+                tell(&self.told, format!("the history is not kept: {trouble}; the build goes on"));
+            }
+        }
+    }
+
+    fn keep(&mut self, build: &Build) -> Kept {
+        let Some(path) = self.path.clone() else { return Kept::No };
+        let written = match self.store.as_mut().map(|store| store.keep(build)) {
+            None => return Kept::No,
+            Some(Err(error)) if store::is_damage(&error) => self.anew(&path, &error.to_string(), build),
+            Some(written) => written,
+        };
+        match written {
+            Ok(Some(id)) => Kept::Yes(id),
+            Ok(None) => Kept::Known,
+            Err(error) => {
+                let trouble = Trouble::sql(&path, &error);
+                tell(&self.told, format!("this build is not in the history: {trouble}"));
+                Kept::No
+            }
+        }
+    }
+
+    /// Damage that is found by writing: the file is set aside, and the build goes into a new one.
+    fn anew(&mut self, path: &Path, why: &str, build: &Build) -> rusqlite::Result<Option<i64>> {
+        if let Some(store) = self.store.take()
+            && let Ok(note) = store.give_up(path, why, self.clock.now())
+        {
+            if let Some(note) = note {
+                tell(&self.told, note);
+            }
+            self.open();
+        }
+        self.store.as_mut().map_or(Ok(None), |store| store.keep(build))
+    }
+}
+
+fn tell(told: &Mutex<Vec<String>>, text: String) {
+    told.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+}

@@ -1,0 +1,159 @@
+//! What is asked of the store.
+
+use std::time::Duration;
+
+use rusqlite::types::FromSql;
+use rusqlite::{Row, params};
+
+use super::rows::BuildRow;
+use super::store::Store;
+use crate::event::expected::TransferKind;
+use crate::event::{Platform, Text, Time};
+use crate::explain::repository;
+use crate::model::Outcome;
+use crate::model::expected::{PastBuild, PastRun};
+
+/// The columns of a [`BuildRow`], in the order in which [`build`] reads them.
+const BUILD: &str = "id, name, recording, image, tag, builder, platforms, commit_id, dirty, host, result, scenario, started_us, \
+                     wall_ms, no_cache_ms, steps, hits, misses";
+
+impl Store {
+    /// The newest builds, newest first; of an image, whatever its tag is, where one is given.
+    ///
+    /// # Errors
+    /// Where the store can't be read.
+    pub fn builds(&self, image: Option<&str>, most: usize) -> rusqlite::Result<Vec<BuildRow>> {
+        let image = image.map(|image| repository(image).0);
+        let only = if image.is_some() { "WHERE image = ?1" } else { "WHERE ?1 IS NULL" };
+        let sql = format!("SELECT {BUILD} FROM builds {only} ORDER BY started_us DESC, id DESC LIMIT ?2");
+        let mut query = self.connection.prepare(&sql)?;
+        query.query_map(params![image, limit(most)], build)?.collect()
+    }
+
+    /// How many builds there are.
+    ///
+    /// # Errors
+    /// Where the store can't be read.
+    pub fn count(&self) -> rusqlite::Result<u64> {
+        self.connection.query_row("SELECT count(*) FROM builds", [], |row| natural(row, 0))
+    }
+
+    /// The newest builds of an image on a builder, newest first: what tells how long the next one takes.
+    ///
+    /// # Errors
+    /// Where the store can't be read.
+    pub fn past_builds(
+        &self,
+        image: Option<&str>,
+        builder: Option<&str>,
+        most: usize,
+    ) -> rusqlite::Result<Vec<PastBuild>> {
+        let image = image.map(|image| repository(image).0);
+        let mut builds = self.connection.prepare(
+            "SELECT id, result FROM builds WHERE image IS ?1 AND builder IS ?2 ORDER BY started_us DESC, id DESC LIMIT ?3",
+        )?;
+        let mut steps = self.connection.prepare(
+            "SELECT s.stage, s.idx, s.platform, t.text, s.layer, s.ran_us, s.pulled_us FROM steps AS s \
+             JOIN texts AS t ON t.id = s.instruction WHERE s.build = ?1 AND s.state = 'miss' ORDER BY s.number",
+        )?;
+        let mut transfers =
+            self.connection.prepare("SELECT kind, took_us FROM transfers WHERE build = ?1")?;
+        let mut found = Vec::new();
+        let mut rows = builds.query(params![image, builder, limit(most)])?;
+        while let Some(row) = rows.next()? {
+            let id: i64 = row.get(0)?;
+            let whole = row.get_ref(1)?.as_str()? == Outcome::Success.key();
+            let runs = steps.query_map([id], run)?.collect::<rusqlite::Result<Vec<PastRun>>>()?;
+            let mut build = PastBuild {
+                ran: u32::try_from(runs.len()).unwrap_or(u32::MAX),
+                steps: runs,
+                ..PastBuild::default()
+            };
+            if whole {
+                let told = transfers.query_map([id], |row| {
+                    Ok((TransferKind::parse(row.get_ref(0)?.as_str()?), micros(row, 1)?))
+                })?;
+                for transfer in told {
+                    let (kind, took) = transfer?;
+                    build.transfers.extend(kind.map(|kind| (kind, took)));
+                }
+            }
+            found.push(build);
+        }
+        Ok(found)
+    }
+}
+
+fn build(row: &Row<'_>) -> rusqlite::Result<BuildRow> {
+    Ok(BuildRow {
+        id: row.get(0)?,
+        name: text(row, 1)?.unwrap_or_default(),
+        recording: text(row, 2)?,
+        image: text(row, 3)?,
+        tag: text(row, 4)?,
+        builder: text(row, 5)?,
+        platforms: Platform::parse_list(row.get_ref(6)?.as_str()?),
+        commit: text(row, 7)?,
+        dirty: row.get(8)?,
+        host: text(row, 9)?,
+        result: Outcome::parse(row.get_ref(10)?.as_str()?).unwrap_or(Outcome::Lost),
+        scenario: text(row, 11)?,
+        started: Time::from_micros(row.get(12)?),
+        wall: millis(row, 13)?,
+        no_cache: optional(row, 14)?.map(duration),
+        steps: natural(row, 15)?,
+        hits: natural(row, 16)?,
+        misses: natural(row, 17)?,
+    })
+}
+
+fn run(row: &Row<'_>) -> rusqlite::Result<PastRun> {
+    let instruction = text(row, 3)?.unwrap_or_default();
+    // What a base image takes is its pull.
+    let pulls = if is_from(instruction.as_str()) { micros(row, 6)? } else { Duration::ZERO };
+    Ok(PastRun {
+        stage: text(row, 0)?,
+        index: row.get(1)?,
+        platform: platform(row, 2)?,
+        layer: text(row, 4)?,
+        took: micros(row, 5)? + pulls,
+        instruction,
+    })
+}
+
+fn is_from(instruction: &str) -> bool {
+    instruction.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("FROM"))
+}
+
+/// A text, which is foreign as that of a recording is: it is sanitised again.
+pub(super) fn text(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Text>> {
+    Ok(row.get_ref(at)?.as_str_or_null()?.map(Text::clean))
+}
+
+pub(super) fn platform(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Platform>> {
+    Ok(row.get_ref(at)?.as_str_or_null()?.and_then(Platform::parse))
+}
+
+pub(super) fn millis(row: &Row<'_>, at: usize) -> rusqlite::Result<Duration> {
+    Ok(duration(row.get(at)?))
+}
+
+pub(super) fn duration(millis: i64) -> Duration {
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+}
+
+pub(super) fn micros(row: &Row<'_>, at: usize) -> rusqlite::Result<Duration> {
+    Ok(Duration::from_micros(natural(row, at)?))
+}
+
+pub(super) fn natural(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
+    Ok(u64::try_from(row.get::<_, i64>(at)?).unwrap_or(0))
+}
+
+pub(super) fn optional<T: FromSql>(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<T>> {
+    row.get(at)
+}
+
+pub(super) fn limit(most: usize) -> i64 {
+    i64::try_from(most).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,202 @@
+//! How long steps and exports took in earlier builds, as it was told, ready to be looked up.
+
+mod past;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::{Kind, Model, State, Step, StepId};
+use crate::event::expected::{Expected, ExpectedStep, TransferKind, TransferSample};
+use crate::event::{Platform, Text};
+
+pub use past::{PastBuild, PastRun, expected};
+
+/// Samples that are compared of a transfer: those of the builds most like this one.
+const NEIGHBOURS: usize = 3;
+
+/// What an expectation rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Basis {
+    /// Runs of another instruction of the same layer: less sure.
+    Layer,
+    /// Runs of the same instruction.
+    Step,
+}
+
+/// How long a step is expected to take when it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expectation {
+    /// How many runs it is taken from, at most ten.
+    pub runs: u32,
+    /// The median of their lengths.
+    pub median: Duration,
+    /// The length that 95 of 100 stay below.
+    pub p95: Duration,
+    /// The length of the newest.
+    pub last: Duration,
+    /// What it rests on.
+    pub basis: Basis,
+}
+
+/// How long a transfer takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ToldTransfer {
+    pub(super) took: Duration,
+    /// By how many steps the build most like this one differs.
+    pub(super) away: u64,
+}
+
+/// What was told of earlier builds.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    said: Box<Expected>,
+    by_text: HashMap<(Option<Platform>, String), usize>,
+    by_layer: HashMap<(Option<Platform>, Text, String), usize>,
+}
+
+impl Known {
+    /// Takes what was told; it replaces what was told before.
+    pub(super) fn take(&mut self, told: &Expected) {
+        self.by_text.clear();
+        self.by_layer.clear();
+        for (at, step) in told.steps.iter().enumerate() {
+            let text = compared(step.instruction.as_str());
+            if let Some(layer) = &step.layer {
+                let key = (step.platform.clone(), layer.clone(), keyword(&text).to_owned());
+                // Of several the longest: it is what the layer is about.
+                let longest = self.by_layer.entry(key).or_insert(at);
+                if told.steps.get(*longest).is_some_and(|known| known.median_us < step.median_us) {
+                    *longest = at;
+                }
+            }
+            self.by_text.entry((step.platform.clone(), text)).or_insert(at);
+        }
+        *self.said = told.clone();
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.said.builds == 0
+    }
+
+    fn step(
+        &self,
+        platform: Option<&Platform>,
+        instruction: &Text,
+        layer: Option<&Text>,
+    ) -> Option<Expectation> {
+        let text = compared(instruction.as_str());
+        let keyword = keyword(&text).to_owned();
+        let told = |at: &usize, basis| self.said.steps.get(*at).map(|step| expectation(step, basis));
+        if let Some(at) = self.by_text.get(&(platform.cloned(), text)) {
+            return told(at, Basis::Step);
+        }
+        // Of a base image that has never been pulled nothing else tells how large it is.
+        if keyword.eq_ignore_ascii_case("FROM") {
+            return None;
+        }
+        let at = self.by_layer.get(&(platform.cloned(), layer?.clone(), keyword))?;
+        told(at, Basis::Layer)
+    }
+
+    /// How long a transfer took in the builds in which about as many steps ran as here: the median of the three that are most
+    /// alike, of equals the newest.
+    pub(super) fn transfer(&self, kind: TransferKind, ran: usize) -> Option<ToldTransfer> {
+        let samples = &self.said.transfers.iter().find(|transfer| transfer.kind == kind)?.samples;
+        let mut alike: Vec<&TransferSample> = samples.iter().collect();
+        alike.sort_by_key(|sample| u64::from(sample.ran).abs_diff(ran as u64));
+        let nearest = alike.first()?;
+        let distance = |sample: &&TransferSample| u64::from(sample.ran).abs_diff(ran as u64);
+        // Builds that are far from this one do not speak where one is near.
+        let limit = distance(nearest) + (ran as u64 / 10);
+        let mut times: Vec<u64> = alike
+            .iter()
+            .filter(|sample| distance(sample) <= limit)
+            .take(NEIGHBOURS)
+            .map(|sample| sample.us)
+            .collect();
+        times.sort_unstable();
+        let took = times.get(times.len() / 2).copied().map(Duration::from_micros)?;
+        Some(ToldTransfer { took, away: distance(nearest) })
+    }
+}
+
+fn expectation(step: &ExpectedStep, basis: Basis) -> Expectation {
+    Expectation {
+        runs: step.runs,
+        median: Duration::from_micros(step.median_us),
+        p95: Duration::from_micros(step.p95_us.max(step.median_us)),
+        last: Duration::from_micros(step.last_us),
+        basis,
+    }
+}
+
+/// An instruction as it is compared: a base image's tag may point at another digest from build to build.
+fn compared(instruction: &str) -> String {
+    let from = keyword(instruction).eq_ignore_ascii_case("FROM");
+    let text = if from { instruction.split('@').next().unwrap_or(instruction) } else { instruction };
+    text.to_owned()
+}
+
+fn keyword(instruction: &str) -> &str {
+    instruction.split_whitespace().next().unwrap_or_default()
+}
+
+impl Model {
+    /// How long a step is expected to take when it runs, going by earlier builds on the same builder; none where they do not
+    /// tell.
+    pub fn expected(&self, id: StepId) -> Option<Expectation> {
+        let step = self.stack.step(id)?;
+        let layer = self.stack.row_of(id).and_then(|row| row.layer.as_ref());
+        self.expected.step(self.platform_of(step).as_ref(), &step.name.instruction, layer)
+    }
+
+    /// Whether anything was told of earlier builds.
+    pub fn has_expected(&self) -> bool {
+        !self.expected.is_empty()
+    }
+
+    /// What a later build is told of a step: how long it ran, a base image's pull included; none where it did not run to its
+    /// end.
+    pub fn ran(&self, id: StepId) -> Option<Duration> {
+        if self.state(id) != State::Miss {
+            return None;
+        }
+        let is_from = self.stack.step(id).is_some_and(|step: &Step| step.name.is_from());
+        let pulls = if is_from { self.pull_time(id, self.newest) } else { Duration::ZERO };
+        Some(self.run_time(id, self.newest) + pulls)
+    }
+
+    /// What a later build is told of the transfers of this one: those that came to an end without an error. Of several of a
+    /// kind the sum: they follow each other.
+    pub fn transfers(&self) -> Vec<(TransferKind, Duration)> {
+        let mut found: Vec<(TransferKind, Duration)> = Vec::new();
+        for vertex in self.vertices.iter().filter(|vertex| vertex.error.is_none()) {
+            let Some(kind) = transfer_kind(&vertex.kind, &vertex.name) else { continue };
+            if vertex.completed().is_none() {
+                continue;
+            }
+            let took = vertex.at_work(self.newest);
+            match found.iter_mut().find(|(known, _)| *known == kind) {
+                Some((_, time)) => *time += took,
+                None => found.push((kind, took)),
+            }
+        }
+        found
+    }
+
+    /// How many steps ran to their end, over the platforms: what an export's length goes by.
+    pub fn ran_count(&self) -> usize {
+        self.stack.steps().filter(|(id, _)| self.state(*id) == State::Miss).count()
+    }
+}
+
+/// What kind of transfer a vertex is.
+pub(super) fn transfer_kind(kind: &Kind, name: &Text) -> Option<TransferKind> {
+    match kind {
+        Kind::CacheImport(_) => Some(TransferKind::CacheImport),
+        Kind::CacheExport => Some(TransferKind::CacheExport),
+        Kind::Export => Some(TransferKind::ImageExport),
+        Kind::Internal if name.as_str().contains("load build context") => Some(TransferKind::Context),
+        _ => None,
+    }
+}

@@ -1,0 +1,153 @@
+//! From builds to what is expected of the next: the last ten runs of each step, the last transfers.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::event::expected::{
+    Expected, ExpectedStep, ExpectedTransfer, MOST_STEPS, TransferKind, TransferSample,
+};
+use crate::event::{Platform, Text};
+use crate::model::{Model, Outcome};
+
+/// Runs of a step that count.
+const MOST_RUNS: usize = 10;
+
+/// Samples of a transfer that are told.
+const MOST_SAMPLES: usize = 30;
+
+/// An earlier build, as much of it as tells how long things take.
+#[derive(Debug, Clone, Default)]
+pub struct PastBuild {
+    /// The steps that ran to their end.
+    pub steps: Vec<PastRun>,
+    /// What took its time besides; empty of a build that did not make what was asked for.
+    pub transfers: Vec<(TransferKind, Duration)>,
+    /// How many steps ran, over the platforms.
+    pub ran: u32,
+}
+
+/// A step that ran.
+#[derive(Debug, Clone)]
+pub struct PastRun {
+    /// Its stage.
+    pub stage: Option<Text>,
+    /// Its number in the stage, from 1.
+    pub index: u16,
+    /// Its platform.
+    pub platform: Option<Platform>,
+    /// Its text, as the stream has it.
+    pub instruction: Text,
+    /// Its layer.
+    pub layer: Option<Text>,
+    /// How long it ran.
+    pub took: Duration,
+}
+
+impl PastBuild {
+    /// What a build tells later ones.
+    pub fn of(model: &Model) -> Self {
+        let run = |(id, step): (_, &crate::model::Step)| {
+            Some(PastRun {
+                stage: step.name.stage.clone(),
+                index: step.name.index,
+                platform: model.platform_of(step),
+                instruction: step.name.instruction.clone(),
+                layer: model.stack().row_of(id).and_then(|row| row.layer.clone()),
+                took: model.ran(id)?,
+            })
+        };
+        let whole = model.outcome() == Outcome::Success;
+        Self {
+            steps: model.stack().steps().filter_map(run).collect(),
+            transfers: if whole { model.transfers() } else { Vec::new() },
+            ran: u32::try_from(model.ran_count()).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+/// What earlier builds of an image on a builder, newest first, say of the next.
+pub fn expected<'a>(builds: impl IntoIterator<Item = &'a PastBuild>) -> Expected {
+    let mut told = Expected::default();
+    let mut places: HashMap<(Option<Platform>, String), usize> = HashMap::new();
+    let mut lengths: Vec<Vec<u64>> = Vec::new();
+    for build in builds {
+        told.builds = told.builds.saturating_add(1);
+        for run in &build.steps {
+            let key = (run.platform.clone(), super::compared(run.instruction.as_str()));
+            let at = *places.entry(key).or_insert(told.steps.len());
+            if at == told.steps.len() {
+                if at == MOST_STEPS {
+                    continue;
+                }
+                told.steps.push(step(run));
+                lengths.push(Vec::new());
+            }
+            if let Some(known) = lengths.get_mut(at).filter(|known| known.len() < MOST_RUNS) {
+                known.push(micros(run.took));
+            }
+        }
+        for (kind, took) in &build.transfers {
+            sample(&mut told, *kind, TransferSample { ran: build.ran, us: micros(*took) });
+        }
+    }
+    for (step, mut lengths) in told.steps.iter_mut().zip(lengths) {
+        step.runs = lengths.len() as u32;
+        step.last_us = lengths.first().copied().unwrap_or_default();
+        lengths.sort_unstable();
+        step.median_us = quantile(&lengths, 0.5);
+        step.p95_us = quantile(&lengths, 0.95);
+    }
+    told
+}
+
+fn step(run: &PastRun) -> ExpectedStep {
+    ExpectedStep {
+        stage: run.stage.clone(),
+        index: run.index,
+        platform: run.platform.clone(),
+        instruction: run.instruction.clone(),
+        layer: run.layer.clone(),
+        ..ExpectedStep::default()
+    }
+}
+
+fn sample(told: &mut Expected, kind: TransferKind, sample: TransferSample) {
+    let at = told.transfers.iter().position(|transfer| transfer.kind == kind).unwrap_or_else(|| {
+        told.transfers.push(ExpectedTransfer { kind, samples: Vec::new() });
+        told.transfers.len() - 1
+    });
+    let Some(ExpectedTransfer { samples, .. }) = told.transfers.get_mut(at) else { return };
+    if samples.len() < MOST_SAMPLES {
+        samples.push(sample);
+    }
+}
+
+fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The value below which a share of them lies, between two of them in proportion; 0 of none.
+fn quantile(sorted: &[u64], share: f64) -> u64 {
+    let place = share * sorted.len().saturating_sub(1) as f64;
+    let (below, above) = (sorted.get(place.floor() as usize), sorted.get(place.ceil() as usize));
+    match (below, above) {
+        (Some(below), Some(above)) => {
+            below + ((above - below) as f64 * (place - place.floor())).round() as u64
+        }
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles() {
+        assert_eq!((quantile(&[], 0.5), quantile(&[7], 0.95)), (0, 7));
+        assert_eq!(quantile(&[1, 3], 0.5), 2);
+        assert_eq!(quantile(&[1, 2, 9], 0.5), 2);
+        let ten: Vec<u64> = (1..=10).map(|n| n * 100).collect();
+        assert_eq!((quantile(&ten, 0.5), quantile(&ten, 0.95)), (550, 955));
+    }
+}

@@ -1,0 +1,112 @@
+//! The chain of what held the end of a build up, and what each of it would have saved as a hit.
+
+use std::time::Duration;
+
+use super::{Lane, OnPath, Timeline};
+use crate::event::Time;
+use crate::model::graph::{Graph, Ran, Span};
+use crate::model::{Model, State};
+
+impl Model {
+    /// Marks the lanes and bars that held the end up.
+    pub(super) fn mark_path(&self, graph: &Graph, timeline: &mut Timeline) {
+        let ran = graph.as_it_ran(self, timeline.end);
+        let lanes = self.lanes_of(timeline);
+        let lane_of = |at: usize| lanes.get(at).copied().flatten();
+        let Some(last) = self.last(&lanes, &ran) else { return };
+        let all = makespan(graph, &ran, &[]);
+        for at in self.chain(graph, last, timeline.end) {
+            let Some(lane) = lane_of(at).filter(|lane| !timeline.path.iter().any(|on| on.lane == *lane))
+            else {
+                continue;
+            };
+            let Some(marked) = timeline.lanes.get_mut(lane) else { continue };
+            let took = marked.took();
+            // What took no time held up nobody.
+            if took.is_zero() {
+                continue;
+            }
+            marked.critical = true;
+            for bar in &mut marked.bars {
+                bar.critical = bar.end > bar.start;
+            }
+            let misses = matches!(marked.state, Some(State::Miss | State::Running));
+            let gain =
+                misses.then(|| all.saturating_sub(makespan(graph, &ran, &self.same_instruction(marked))));
+            timeline.path.push(OnPath { lane, took, gain });
+        }
+    }
+
+    /// The places of the vertices that are the lane's instruction, on all platforms: what a layer missed for, it mostly missed
+    /// for everywhere.
+    fn same_instruction(&self, lane: &Lane) -> Vec<usize> {
+        let row = lane.step.and_then(|step| self.stack.row_of(step));
+        let steps = row.into_iter().flat_map(|row| &row.steps).filter_map(|step| self.stack.step(*step));
+        steps.flat_map(|step| &step.vertices).map(|id| id.0 as usize).collect()
+    }
+
+    /// The lane of each vertex.
+    fn lanes_of(&self, timeline: &Timeline) -> Vec<Option<usize>> {
+        let mut lanes = vec![None; self.vertices.len()];
+        for (at, lane) in timeline.lanes.iter().enumerate() {
+            for vertex in &lane.vertices {
+                if let Some(place) = lanes.get_mut(vertex.0 as usize) {
+                    *place = Some(at);
+                }
+            }
+        }
+        lanes
+    }
+
+    /// The vertex that ended last; while the build runs, of those that are open the one that has been so for longest.
+    fn last(&self, lanes: &[Option<usize>], ran: &[Option<Ran>]) -> Option<usize> {
+        let started = || {
+            let drawn = |at: &usize| lanes.get(*at).is_some_and(Option::is_some);
+            (0..ran.len()).filter(|at| ran.get(*at).is_some_and(Option::is_some)).filter(drawn)
+        };
+        let open = |at: &usize| {
+            let vertex = self.vertices.get(*at)?;
+            vertex.runs().iter().find(|run| run.end.is_none()).map(|run| (run.start, *at))
+        };
+        if self.ended.is_none()
+            && let Some((_, at)) = started().filter_map(|at| open(&at)).min()
+        {
+            return Some(at);
+        }
+        started().max_by_key(|at| self.vertices.get(*at).and_then(crate::model::Vertex::completed))
+    }
+
+    /// The chain of vertices that ends with `last`, first to last: of those that a vertex waits for, the one that ended last
+    /// before it began.
+    fn chain(&self, graph: &Graph, last: usize, now: Time) -> Vec<usize> {
+        let (mut chain, mut at) = (vec![last], last);
+        let mut seen = vec![false; self.vertices.len()];
+        loop {
+            if let Some(seen) = seen.get_mut(at) {
+                *seen = true;
+            }
+            let start = self.vertices.get(at).and_then(crate::model::Vertex::started);
+            let ended = |other: &usize| {
+                let end = self.vertices.get(*other)?.completed()?;
+                Some(end.min(start.unwrap_or(now)))
+            };
+            let before = graph.before(at).iter().filter(|other| seen.get(**other) == Some(&false));
+            let Some(&next) = before.max_by_key(|other| (ended(other), std::cmp::Reverse(**other))) else {
+                chain.reverse();
+                return chain;
+            };
+            chain.push(next);
+            at = next;
+        }
+    }
+}
+
+/// How long the build takes where these vertices take no time.
+fn makespan(graph: &Graph, ran: &[Option<Ran>], hits: &[usize]) -> Duration {
+    let span = |at: usize| match ran.get(at).copied().flatten() {
+        Some(_) if hits.contains(&at) => Span::default(),
+        Some(ran) => ran.span,
+        None => Span::default(),
+    };
+    graph.ends(span).into_iter().max().unwrap_or_default()
+}

@@ -1,0 +1,28 @@
+//! What a process that carries a connection says beside it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// As many bytes are kept.
+const KEPT: usize = 4096;
+
+/// The end of what it said so far; shared between who hears it and who tells it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Words(Arc<Mutex<Vec<u8>>>);
+
+impl Words {
+    /// Takes what it says now.
+    pub(super) fn hear(&self, piece: &[u8]) {
+        let mut words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        words.extend_from_slice(piece);
+        let excess = words.len().saturating_sub(KEPT);
+        words.drain(..excess);
+    }
+
+    /// Its last line; none where it has said nothing.
+    pub(super) fn last_line(&self) -> Option<String> {
+        let words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(&words);
+        let line = text.lines().rfind(|line| !line.trim().is_empty())?.trim();
+        Some(line.strip_prefix("ERROR: ").unwrap_or(line).to_owned())
+    }
+}
