@@ -4,7 +4,7 @@ use super::cache::{CacheSummary, Verdict as Ended};
 use super::words;
 use crate::event::gate::{Gate, GateState, Verdict};
 use crate::event::{Gates, Platform, Text};
-use crate::model::{Log, Model, State, StepId};
+use crate::model::{Expectation, Log, Model, State, StepId};
 
 /// Steps that are named in a reason.
 const MOST_NAMED: usize = 4;
@@ -126,6 +126,31 @@ fn clipped(model: &Model) -> Found {
     (GateState::Failed, format!("the builder clipped what was said by {}", names.join(", ")))
 }
 
-fn slower(_model: &Model) -> Found {
-    (GateState::Unknown, "there is no history of these steps".to_owned())
+/// Steps that ran longer than 95 of 100 of their own earlier runs did, by the rule by which a running step is called slow.
+fn slower(model: &Model) -> Found {
+    let mut judged = false;
+    let mut slow = Vec::new();
+    for (id, step) in model.stack().steps() {
+        let Some(took) = model.ran(id) else { continue };
+        let Some(known) = model.expected(id).filter(Expectation::tells_slow) else { continue };
+        judged = true;
+        if known.exceeded_by(took).is_some() {
+            let (took, usual) = (words::duration(took), words::duration(known.median));
+            let name = super::label::of_step(model, id, step);
+            slow.push(format!("{name} took {took}, and {usual} usually ({} runs)", known.runs));
+        }
+    }
+    let ran = model.stack().steps().any(|(id, _)| model.ran(id).is_some());
+    if !slow.is_empty() {
+        let more = slow.len().saturating_sub(MOST_NAMED);
+        slow.truncate(MOST_NAMED);
+        if more > 0 {
+            slow.push(words::count(more, "more step"));
+        }
+        return (GateState::Failed, slow.join("; "));
+    }
+    if judged || !ran {
+        return passed();
+    }
+    (GateState::Unknown, "there is no history yet of the steps that ran".to_owned())
 }

@@ -22,7 +22,7 @@ use crate::model::{Log, Model, Outcome, State};
 pub const STYLE: &str = include_str!("html/style.css");
 
 /// The hash of [`STYLE`], by which the policy lets it in. `tests/export.rs` says the right one where it is another.
-pub const STYLE_HASH: &str = "sha256-Gk4b3UIvG2F+bc+7/xUedyaEK1ym7IBatjnNS7mEcNo=";
+pub const STYLE_HASH: &str = "sha256-bYPoJVlERohY5o2NPtwq668QDXMv9AvQUBkjtddX6wU=";
 
 /// Lines of the failing step's output.
 const MOST_LOG: usize = 500;
@@ -60,7 +60,7 @@ pub fn render(model: &Model, now: Time) -> String {
                     (complaints(model))
                     (causes(model))
                     (layers(model, now))
-                    (timeline::section(model, &summary, now))
+                    (timeline::section(model, now))
                     (steps(&summary, outcome))
                     (facts(model, &summary))
                     footer {
@@ -111,10 +111,17 @@ fn head(model: &Model, summary: &Summary, now: Time) -> Markup {
             @if let Some(share) = words::percent(hits, counts.total) {
                 (tile("From the cache", &share, &format!("{hits} of {}", words::count(counts.total, "step"))))
             }
+            @if let Some(saved) = saved(model) { (tile("Saved by the cache", &saved.0, &saved.1)) }
             (tile("Had to run", &ran.to_string(), &run_time(summary)))
             (tile("Cache", transfer(&cache.import, "import"), transfer(&cache.export, "export")))
         }
     }
+}
+
+/// What the cache saved, and how many times faster that made the build; none where that can't be told.
+fn saved(model: &Model) -> Option<(String, String)> {
+    let (saved, factor) = super::end::saved(model)?;
+    Some((words::duration(saved), format!("{factor:.1} times faster")))
 }
 
 fn tile(name: &str, value: &str, more: &str) -> Markup {

@@ -92,6 +92,9 @@ fn head(model: &Model, now: Time, out: &mut String) {
     if let Some(share) = words::percent(hits, counts.total) {
         facts.push(format!("**{hits} of {} steps hit ({share})**", counts.total));
     }
+    if let Some((saved, factor)) = super::end::saved(model) {
+        facts.push(format!("**{} saved by the cache ({factor:.1}×)**", words::duration(saved)));
+    }
     let cache = CacheSummary::of(model);
     for (side, word) in [(&cache.import, "cache imported"), (&cache.export, "cache exported")] {
         if side.state == Verdict::Ok {

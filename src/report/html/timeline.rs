@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use super::super::json::Summary;
-use super::super::spans::{self, Span, Work};
-use super::super::words::{self, Role, Sign};
 use super::class;
-use crate::event::{Platform, Time};
-use crate::model::{Model, Outcome};
+use crate::event::Time;
+use crate::model::timeline::{Bar, BarKind, Lane, Section};
+use crate::model::{Model, Outcome, Timeline};
+use crate::report::words::{self, Sign};
 
 /// Pixels of a row, as in the style sheet, and of a bar.
 const ROW: usize = 26;
@@ -27,8 +26,11 @@ const SHORTEST: Duration = Duration::from_millis(100);
 /// Marks of the time axis at most.
 const MOST_MARKS: u32 = 6;
 
-/// Rows of what is no step; of more, those that took longest.
-const MOST_OTHER: usize = 12;
+/// What is gained by less is not worth a word.
+const LEAST_GAIN: Duration = Duration::from_secs(1);
+
+/// Lanes of what is no step, before and behind the steps; of more, the first.
+const MOST_OTHER: usize = 16;
 
 /// The time that the picture shows.
 struct Axis {
@@ -37,14 +39,12 @@ struct Axis {
 }
 
 impl Axis {
-    fn of(spans: &[&Span], summary: &Summary) -> Self {
-        let zero = spans.iter().map(|span| span.start).chain(summary.started).min().unwrap_or_default();
-        let end = spans.iter().map(|span| span.end).chain(summary.ended).max().unwrap_or(zero);
-        Self { zero, length: end.since(zero).max(Duration::from_millis(1)) }
+    fn of(timeline: &Timeline) -> Self {
+        Self { zero: timeline.begin, length: timeline.length().max(Duration::from_millis(1)) }
     }
 
     fn percent(&self, time: Time) -> f64 {
-        100.0 * time.since(self.zero).as_secs_f64() / self.length.as_secs_f64()
+        100.0 * (time.since(self.zero).as_secs_f64() / self.length.as_secs_f64()).min(1.0)
     }
 
     /// Where marks are: at round times, at most [`MOST_MARKS`] of them.
@@ -62,40 +62,39 @@ impl Axis {
 /// A row of the picture.
 enum Row<'s> {
     /// The name of what follows.
-    Head(&'s str),
-    /// A bar.
-    Bar(&'s Span),
+    Head(String),
+    /// A lane.
+    Lane(&'s Lane),
 }
 
 /// The section with the picture; nothing where nothing has run.
-pub(super) fn section(model: &Model, summary: &Summary, now: Time) -> Markup {
-    let all = spans::spans(model, summary, now);
-    let rows = rows(&all, summary);
-    let shown: Vec<&Span> =
-        rows.iter().filter_map(|row| if let Row::Bar(span) = row { Some(*span) } else { None }).collect();
-    if shown.is_empty() {
+pub(super) fn section(model: &Model, now: Time) -> Markup {
+    let timeline = model.timeline(now);
+    let rows = rows(&timeline);
+    if rows.is_empty() {
         return html! {};
     }
-    let axis = Axis::of(&shown, summary);
+    let axis = Axis::of(&timeline);
     let outcome = model.outcome();
-    let height = (rows.len() + 1) * ROW;
-    let steps = shown.iter().filter(|span| span.work == Work::Step).count();
-    let words = format!("{} over {}", words::count(steps, "step"), words::duration(axis.length));
+    let steps = timeline.lanes.iter().filter(|lane| lane.step.is_some() && !lane.bars.is_empty()).count();
+    let words = format!("{} over {}", words::count(steps, "step"), words::duration(timeline.length()));
     html! {
         section class="card long" aria-labelledby="time" {
             h2 id="time" { "Where the time went" }
+            (path(&timeline))
             (legend())
             div class="chart" {
                 ol class="names" aria-hidden="true" {
                     li class="head" {}
-                    @for row in &rows { (name(row, summary, outcome)) }
+                    @for row in &rows { (name(row, outcome)) }
                 }
-                svg class="timeline" role="list" aria-labelledby="timeline-title timeline-desc" height=(height) {
+                svg class="timeline" role="list" aria-labelledby="timeline-title timeline-desc"
+                    height=((rows.len() + 1) * ROW) {
                     title id="timeline-title" { "Timeline of the build" }
                     desc id="timeline-desc" { (words) }
                     (grid(&axis, rows.len()))
                     @for (at, row) in rows.iter().enumerate() {
-                        @if let Row::Bar(span) = row { (bar(span, at + 1, &axis, summary, outcome)) }
+                        @if let Row::Lane(lane) = row { (bars(model, lane, at + 1, &axis, outcome)) }
                     }
                 }
             }
@@ -103,68 +102,94 @@ pub(super) fn section(model: &Model, summary: &Summary, now: Time) -> Markup {
     }
 }
 
-fn rows<'s>(all: &'s [Span], summary: &'s Summary) -> Vec<Row<'s>> {
+/// What comes before the steps, the steps a platform, what comes behind them.
+fn rows(timeline: &Timeline) -> Vec<Row<'_>> {
     let mut rows = Vec::new();
-    let of = |platform: Option<&Platform>| {
-        let mut spans: Vec<&Span> =
-            all.iter().filter(|span| span.work == Work::Step && span.platform.as_ref() == platform).collect();
-        // What began together, such as hits, stands as the Dockerfile has it.
-        spans.sort_by_key(|span| (span.start, span.step));
-        spans
-    };
-    let named = summary.platforms.iter().map(|platform| (platform.as_str(), of(Some(platform))));
-    let groups = named.chain([("", of(None))]);
-    for (name, spans) in groups.filter(|(_, spans)| !spans.is_empty()) {
-        if !name.is_empty() {
-            rows.push(Row::Head(name));
+    let mut head = String::new();
+    let mut others = 0;
+    for lane in timeline.lanes.iter().filter(|lane| !lane.bars.is_empty()) {
+        let title = match lane.section {
+            Section::Before => "before the steps".to_owned(),
+            Section::Steps => lane.platform.as_ref().map_or_else(|| "steps".to_owned(), ToString::to_string),
+            Section::After => "after the steps".to_owned(),
+        };
+        if lane.section != Section::Steps {
+            others += 1;
+            if others > MOST_OTHER && !lane.critical {
+                continue;
+            }
         }
-        rows.extend(spans.into_iter().map(Row::Bar));
-    }
-    let mut other: Vec<&Span> = all.iter().filter(|span| span.work != Work::Step).collect();
-    other.sort_by_key(|span| std::cmp::Reverse(span.length()));
-    other.truncate(MOST_OTHER);
-    other.sort_by_key(|span| span.start);
-    if !other.is_empty() {
-        rows.push(Row::Head("around the steps"));
-        rows.extend(other.into_iter().map(Row::Bar));
+        if title != head {
+            rows.push(Row::Head(title.clone()));
+            head = title;
+        }
+        rows.push(Row::Lane(lane));
     }
     rows
+}
+
+/// What held the end up, and what would be gained if it were a hit.
+fn path(timeline: &Timeline) -> Markup {
+    let mut gains: Vec<(Duration, &Lane)> = timeline
+        .path
+        .iter()
+        .filter_map(|on| Some((on.gain.filter(|gain| *gain >= LEAST_GAIN)?, timeline.lanes.get(on.lane)?)))
+        .collect();
+    gains.sort_by_key(|(gain, _)| std::cmp::Reverse(*gain));
+    let Some((gain, lane)) = gains.first() else { return html! {} };
+    html! {
+        p class="gain" {
+            "Most would be gained by a hit of "
+            b { (lane.layer.as_ref().unwrap_or(&lane.label)) }
+            ": the build would have ended " b { (words::duration(*gain)) } " sooner."
+        }
+    }
 }
 
 fn legend() -> Markup {
     let swatch = |class: &str, word: &str| {
         html! {
             span {
-                svg class="swatch" aria-hidden="true" { rect class={ "bar " (class) } width="11" height="11" rx="3" {} }
+                svg class="swatch" aria-hidden="true" {
+                    rect class={ "bar " (class) } x="1" y="1" width="9" height="9" rx="2.5" {}
+                }
                 (word)
             }
         }
     };
     html! {
         div class="legend" {
-            (swatch("hit", "● hit")) (swatch("ran", "○ ran")) (swatch("bad", "✗ failed"))
-            (swatch("off", "■ cancelled")) (swatch("work", "imports, exports and the like"))
+            (swatch("hit", "● hit")) (swatch("ran", "○ ran")) (swatch("pull", "pulled"))
+            (swatch("bad", "✗ failed")) (swatch("off", "■ cancelled")) (swatch("work", "import, export and the like"))
+            (swatch("work critical", "▸ held the end up"))
         }
     }
 }
 
-fn sign(span: &Span, summary: &Summary, outcome: Outcome) -> Option<Sign> {
-    span.step(summary).map(|step| Sign::of_state(step.state, outcome))
+fn look(kind: BarKind) -> &'static str {
+    match kind {
+        BarKind::Hit => "hit",
+        BarKind::Run => "ran",
+        BarKind::Pull => "pull",
+        BarKind::Failed => "bad",
+        BarKind::Cancelled => "off",
+        BarKind::Prepare | BarKind::Import | BarKind::Export | BarKind::CacheExport => "work",
+    }
 }
 
-fn name(row: &Row<'_>, summary: &Summary, outcome: Outcome) -> Markup {
-    let span = match row {
+fn name(row: &Row<'_>, outcome: Outcome) -> Markup {
+    let lane = match row {
         Row::Head(name) => return html! { li class="head" { (name) } },
-        Row::Bar(span) => span,
+        Row::Lane(lane) => lane,
     };
-    let layer = span.step(summary).and_then(|step| step.layer.as_ref());
     html! {
         li {
-            @if let Some(sign) = sign(span, summary, outcome) {
+            @if let Some(state) = lane.state {
+                @let sign = Sign::of_state(state, outcome);
                 span class=(class(sign.role)) { (sign.shape) } " "
             }
-            @if let Some(layer) = layer { b { (layer) } " " }
-            code { (words::truncate(&words::instruction(span.title(summary).as_str()), 120)) }
+            @if let Some(layer) = &lane.layer { b { (layer) } " " }
+            code { (words::truncate(&words::instruction(lane.label.as_str()), 120)) }
         }
     }
 }
@@ -173,11 +198,15 @@ fn grid(axis: &Axis, rows: usize) -> Markup {
     let bottom = (rows + 1) * ROW;
     html! {
         @for mark in axis.marks() {
-            @let at = format!("{:.3}%", axis.percent(axis.zero.plus(mark)));
+            @let place = axis.percent(axis.zero.plus(mark));
+            @let at = format!("{place:.3}%");
+            @let (dx, anchor) = match () {
+                () if mark.is_zero() => ("0", "start"),
+                () if place > 92.0 => ("-3", "end"),
+                () => ("3", "start"),
+            };
             line class="grid" x1=(at) x2=(at) y1=(ROW - 6) y2=(bottom) {}
-            @let late = axis.percent(axis.zero.plus(mark)) > 92.0;
-            text aria-hidden="true" x=(at) y=(ROW - 10) dx=(if mark.is_zero() { "0" } else if late { "-3" } else { "3" })
-                text-anchor=(if late { "end" } else { "start" }) { (short(mark)) }
+            text aria-hidden="true" x=(at) y=(ROW - 10) dx=(dx) text-anchor=(anchor) { (short(mark)) }
         }
     }
 }
@@ -192,50 +221,55 @@ fn short(mark: Duration) -> String {
     }
 }
 
-fn bar(span: &Span, row: usize, axis: &Axis, summary: &Summary, outcome: Outcome) -> Markup {
-    let sign = sign(span, summary, outcome);
-    let role = match sign {
-        Some(sign) => class(sign.role),
-        None if span.error.is_some() => class(Role::Bad),
-        None => "work",
+/// The bars of a lane, and how long they are in all: behind the last one, where there is no room before the first, else in it.
+fn bars(model: &Model, lane: &Lane, row: usize, axis: &Axis, outcome: Outcome) -> Markup {
+    let kind = if lane.step.is_some() { "step" } else { "other" };
+    let drawn: Vec<(f64, f64, &Bar)> = lane.bars.iter().map(|bar| place(bar, axis)).collect();
+    let from = drawn.iter().map(|(from, ..)| *from).fold(100.0, f64::min);
+    let to = drawn.iter().map(|(from, wide, _)| from + wide).fold(0.0, f64::max);
+    let (inside, x, dx, anchor) = match () {
+        () if to < 80.0 => ("", to, "6", "start"),
+        () if from > 20.0 => ("", from, "-6", "end"),
+        () => ("inside", to, "-6", "end"),
     };
-    let (from, to) = (axis.percent(span.start), axis.percent(span.end));
-    let wide = (to - from).max(LEAST);
-    let from = from.min(100.0 - wide);
-    let to = from + wide;
-    let y = row * ROW + (ROW - BAR) / 2;
-    // The length stands behind the bar, where there is no room before it, else in it.
-    let (place, x, dx, anchor) = match () {
-        () if to < 80.0 => ("", to, "5", "start"),
-        () if from > 20.0 => ("", from, "-5", "end"),
-        () => (" inside", to, "-6", "end"),
-    };
-    let kind = if span.work == Work::Step { "step" } else { "other" };
+    let took = lane.took();
     html! {
-        g role="listitem" {
-            title { (spoken(span, sign, summary)) }
-            rect class={ "bar " (role) (place) } data-kind=(kind) x=(format!("{from:.3}%")) y=(y)
-                width=(format!("{wide:.3}%")) height=(BAR) rx="3" {}
-            @if span.length() >= SHORTEST {
-                text x=(format!("{x:.3}%")) dx=(dx) y=(row * ROW + ROW / 2 + 4) text-anchor=(anchor) {
-                    (words::duration(span.length()))
+        g role="listitem" data-kind=(kind) {
+            title { (spoken(model, lane, outcome)) }
+            @for (from, wide, bar) in &drawn {
+                rect class={ "bar " (look(bar.kind)) @if bar.critical { " critical" } }
+                    x=(format!("{from:.3}%")) y=(row * ROW + (ROW - BAR) / 2)
+                    width=(format!("{wide:.3}%")) height=(BAR) rx="3" {}
+            }
+            @if took >= SHORTEST {
+                text class=(inside) x=(format!("{x:.3}%")) dx=(dx) y=(row * ROW + ROW / 2 + 4) text-anchor=(anchor) {
+                    @if lane.critical { "▸ " } (words::duration(took))
                 }
             }
         }
     }
 }
 
-/// A bar in words.
-fn spoken(span: &Span, sign: Option<Sign>, summary: &Summary) -> String {
-    let mut parts = Vec::new();
-    if let Some(step) = span.step(summary) {
-        parts.extend(step.layer.as_ref().map(ToString::to_string));
-        parts.extend(step.platform.as_ref().map(ToString::to_string));
+/// Where a bar begins and how wide it is, in percent.
+fn place<'b>(bar: &'b Bar, axis: &Axis) -> (f64, f64, &'b Bar) {
+    let (from, to) = (axis.percent(bar.start), axis.percent(bar.end));
+    let wide = (to - from).max(LEAST);
+    (from.min(100.0 - wide), wide, bar)
+}
+
+/// A lane in words.
+fn spoken(model: &Model, lane: &Lane, outcome: Outcome) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    parts.extend(lane.layer.as_ref().map(ToString::to_string));
+    parts.extend(lane.platform.as_ref().map(ToString::to_string));
+    parts.extend(lane.state.map(|state| Sign::of_state(state, outcome).word.to_owned()));
+    parts.push(words::duration(lane.took()));
+    if lane.critical {
+        parts.push("held the end up".to_owned());
     }
-    parts.extend(sign.map(|sign| sign.word.to_owned()));
-    parts.push(words::duration(span.length()));
-    let reason = span.step(summary).and_then(|step| step.reason.as_ref());
+    let reason = lane.step.and_then(|step| model.reason_of(step));
     let because = reason.map(|reason| format!("\nbecause {}", reason.because)).unwrap_or_default();
-    let error = span.error.as_ref().map(|error| format!("\n{error}")).unwrap_or_default();
-    format!("{}\n{}{because}{error}", parts.join(" · "), span.title(summary))
+    let errors = lane.vertices.iter().filter_map(|id| model.vertex(*id)?.error.as_ref());
+    let error: String = errors.take(1).map(|error| format!("\n{error}")).collect();
+    format!("{}\n{}{because}{error}", parts.join(" · "), lane.label)
 }
