@@ -269,7 +269,7 @@ fn spoken(model: &Model, lane: &Lane, outcome: Outcome) -> String {
     }
     let reason = lane.step.and_then(|step| model.reason_of(step));
     let because = reason.map(|reason| format!("\nbecause {}", reason.because)).unwrap_or_default();
-    let errors = lane.vertices.iter().filter_map(|id| model.vertex(*id)?.error.as_ref());
-    let error: String = errors.take(1).map(|error| format!("\n{error}")).collect();
+    let error = lane.vertices.iter().find_map(|id| model.vertex(*id)?.error.as_ref());
+    let error = error.map(|error| format!("\n{error}")).unwrap_or_default();
     format!("{}\n{}{because}{error}", parts.join(" · "), lane.label)
 }
