@@ -68,11 +68,10 @@ fn a_layer_that_missed() {
         run(&mut project.layertop(&["build", "--progress", "plain", "--fail-on", "miss:pip,import-error"]));
     assert_eq!(plain.code(), Some(3), "{}", plain.stderr);
     let lines: Vec<&str> = plain.stderr.lines().collect();
-    assert_eq!(
-        lines,
-        ["gate miss:pip failed: pip was rebuilt because requirements.txt changed"],
-        "{}",
-        plain.stdout
+    let [line] = lines.as_slice() else { panic!("{lines:?}") };
+    assert!(
+        line.starts_with("gate miss:pip failed: pip was rebuilt because requirements.txt changed"),
+        "{line}"
     );
 }
 
