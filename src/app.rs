@@ -17,6 +17,7 @@ mod replay;
 mod screen;
 mod session;
 mod signals;
+mod stats;
 mod status;
 mod thin;
 mod whole;
@@ -69,6 +70,8 @@ async fn command(cli: Cli) -> Result<(), Error> {
         Command::Plan(args) => plan::run(&cli, args, &around).await,
         Command::Why(args) => why::run(&cli, args, &around),
         Command::Export(args) => export::run(args, &around).await,
+        Command::History(args) => history::run(&cli, args, &around),
+        Command::Stats(args) => stats::run(&cli, args, &around),
         Command::Config(what) => configuration::run(*what, &cli.global, &around),
         Command::Completions { shell } => {
             // Into memory first: the generator panics where its writer fails, and a reader may be gone.
@@ -96,8 +99,9 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     let mut session = Session::new(clock, recorder);
     let mut signals = Signals::listen()?;
     session.gates.clone_from(&args.fail_on);
-    session.explainer = Some(why::Explainer::start(&command, clock));
-    session.historian = Some(history::Historian::start(clock));
+    let historian = history::Historian::start(&command, &config, clock);
+    session.explainer = Some(why::Explainer::start(&command, historian.clerk(), clock));
+    session.historian = Some(historian);
     let targets = Targets::of(&config, &command, around);
     let asking = Asking::of(&targets);
     let running = build::start(command, &config, around, targets, clock);
@@ -177,7 +181,7 @@ async fn dashboard(cli: &Cli, around: &Surroundings) -> Result<(), Error> {
     let mut session = Session::new(clock, None);
     let mut signals = Signals::listen()?;
     let asking = Asking::of(&targets);
-    let feed = dashboard::feed(&command, &config, targets, clock);
+    let feed = dashboard::feed(command, config, around, targets, clock);
     let mut stage = Stage::take(look)?;
     stage.ui.dashboard = true;
     let left = Watch { asking, ..stage.watch(&mut session, feed, &mut signals) }.run().await?;

@@ -14,6 +14,7 @@ pub mod expected;
 pub mod fingerprint;
 pub mod gate;
 pub mod mask;
+pub mod plan;
 pub mod platform;
 pub mod reason;
 pub mod registry;
@@ -33,6 +34,7 @@ pub use expected::Expected;
 pub use fingerprint::Fingerprint;
 pub use gate::Gates;
 pub use mask::Mask;
+pub use plan::Planned;
 pub use platform::Platform;
 pub use reason::{Reason, Reasons};
 pub use registry::Registry;
@@ -92,6 +94,8 @@ pub enum Event {
     Reasons(Box<Reasons>),
     /// What became of the gates of the build.
     Gates(Gates),
+    /// What a build would do now.
+    Planned(Box<Planned>),
     /// The commit that is checked out where the build is made from.
     Commit(Commit),
     /// How long what it does took in earlier builds.

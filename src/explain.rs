@@ -20,7 +20,7 @@ mod plan;
 
 pub use judge::judge;
 pub use past::{Past, PastStep, repository, same_image};
-pub use plan::{Plan, Predicted, Prediction, plan};
+pub use plan::plan;
 
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ pub mod log;
 pub mod name;
 pub mod nodes;
 pub mod outcome;
+mod plan;
 pub mod reason;
 pub mod registry;
 mod shared;
@@ -34,7 +35,7 @@ pub use log::{Log, LogLine};
 pub use name::{Kind, StepName};
 pub use outcome::{Cache, Failure, Outcome, Transfer};
 pub use registry::RegistryHealth;
-pub use source::{CachedLayer, Grade, Origin, Source};
+pub use source::{CachedLayer, Grade, Origin, RecordIndex, Source};
 pub use stack::{Group, Row, Stack, Step, StepId};
 pub use state::{Activity, Counts, State};
 pub use timeline::Timeline;
@@ -76,6 +77,7 @@ pub struct Model {
     gates: Gates,
     expected: Box<expected::Known>,
     evidence: source::Evidence,
+    plan: Option<plan::Plan>,
     /// Whether something has changed that tells where hits came from.
     unjudged: bool,
 }
@@ -122,6 +124,7 @@ impl Model {
             Event::Fingerprint(fingerprint) => return self.fingerprint = Some(fingerprint.clone()),
             Event::Reasons(news) => return self.take_reasons(news),
             Event::Gates(gates) => return self.gates = gates.clone(),
+            Event::Planned(planned) => return self.plan = Some(plan::Plan::of(planned)),
             Event::Commit(commit) => return self.commit = Some(commit.clone()),
             Event::Expected(expected) => return self.expected.take(expected),
             Event::Records(records) => {
@@ -166,6 +169,7 @@ impl Model {
             | Event::Cluster(_)
             | Event::Reasons(_)
             | Event::Gates(_)
+            | Event::Planned(_)
             | Event::Commit(_)
             | Event::Expected(_)
             | Event::Fingerprint(_) => {}

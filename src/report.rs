@@ -4,10 +4,12 @@
 //! others wrote comes out of the model sanitised.
 
 pub mod cache;
+pub mod columns;
 pub mod end;
 pub mod failure;
 pub mod gates;
 pub mod health;
+pub mod history;
 pub mod html;
 pub mod json;
 pub mod label;
@@ -17,6 +19,7 @@ pub mod otlp;
 pub mod plain;
 pub mod plan;
 pub mod spans;
+pub mod stats;
 pub mod status;
 pub mod styled;
 pub mod table;

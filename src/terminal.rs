@@ -113,12 +113,17 @@ impl Display {
     /// Where it can't be set to raw mode or written to.
     pub fn take() -> io::Result<Self> {
         enter()?;
+        Self::begin().inspect_err(|_| restore())
+    }
+
+    /// Draws on a terminal that is ours.
+    fn begin() -> io::Result<Self> {
         let frame = Rc::new(RefCell::new(Vec::new()));
         let terminal = Terminal::new(Quiet::new(Rc::clone(&frame)))?;
         let (frames, inbox) = mpsc::sync_channel::<Vec<u8>>(WAITING);
         let (pending, broken) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let (is_pending, is_broken) = (Arc::clone(&pending), Arc::clone(&broken));
-        let mut tty = tty().inspect_err(|_| restore())?;
+        let mut tty = tty()?;
         let writer = thread::Builder::new().name("screen".to_owned()).spawn(move || {
             while let Ok(bytes) = inbox.recv() {
                 let line = LINE.lock().unwrap_or_else(PoisonError::into_inner);

@@ -67,6 +67,8 @@ pub enum Effect {
     Redraw,
     /// Tell the replay.
     Replay(Action),
+    /// Show the last build instead of the plan, or the other way round.
+    Turn,
     /// Ask for the last words of a part, and hand them to [`Ui::logs_came`].
     Logs(LogsOf),
 }
@@ -161,6 +163,8 @@ impl Ui {
         if model.outcome() != Outcome::Running || !self.followed.is_some_and(runs) {
             self.followed = model.followed();
         }
+        // The stack is built anew when names come, and a place in it may be no more.
+        self.cursor = self.cursor.filter(|id| rows::row(model, *id).is_some());
     }
 
     /// The last words of a part have come. Who has looked elsewhere meanwhile is not called back.
@@ -213,9 +217,14 @@ impl Ui {
         }
     }
 
-    fn key(&mut self, key: &KeyEvent, input: &Input, model: &Model, pages: Pages) -> Option<Effect> {
+    /// What is looked at, as far as keys are concerned.
+    pub fn place(&self) -> keys::Place {
         let scenes = self.replay.as_ref().is_some_and(|replay| replay.scene.is_some());
-        let action = keys::action(key, self.replay.is_some(), scenes);
+        keys::Place { replay: self.replay.is_some(), scenes, dashboard: self.dashboard }
+    }
+
+    fn key(&mut self, key: &KeyEvent, input: &Input, model: &Model, pages: Pages) -> Option<Effect> {
+        let action = keys::action(key, self.place());
         if matches!(action, Some(Action::Interrupt | Action::Suspend)) {
             return self.act(action?, model, pages);
         }
@@ -368,6 +377,7 @@ impl Ui {
                 Focus::Stack | Focus::Log => self.look(Focus::Log, model),
             },
             Action::Logs => return self.logs(model),
+            Action::Turn => return Some(Effect::Turn),
             Action::Follow => self.follow(),
             Action::Back => self.back(),
             Action::Copy => return self.copy(model),

@@ -22,6 +22,7 @@ mod header;
 mod log;
 mod overlay;
 mod parts;
+mod plan;
 mod stack;
 mod summary;
 mod text;
@@ -153,6 +154,7 @@ impl Screen<'_> {
             }
             Some(failure) if !looking_elsewhere => failure::render(self, &failure, areas.log, buf),
             None if !looking_elsewhere && self.is_over() => summary::render(self, areas.log, buf),
+            _ if self.model.is_plan() => plan::render(self, areas.log, buf),
             _ => log::render(self, areas.log, buf),
         }
     }
@@ -165,6 +167,10 @@ pub fn ticks(model: &Model) -> bool {
 
 /// Whether there is something whose age is seen: it grows while nothing is heard, and that is when it matters.
 pub fn ages(model: &Model) -> bool {
+    // In a plan: that of the last build.
+    if model.last_build().is_some() {
+        return true;
+    }
     let (registry, builder) = (model.registry().newest(), model.builder().snapshot());
     registry.is_some() || builder.is_some() || model.cluster().snapshot().is_some()
 }

@@ -4,9 +4,14 @@
 #[path = "common/process.rs"]
 mod process;
 
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use process::{Ended, Project, run};
@@ -64,7 +69,12 @@ fn each_recording_replays_in_each_form() {
         let name = file.file_name().unwrap().to_str().unwrap();
         let json = replay(&project, &file, &["--progress", "json"]);
         assert_eq!(json.code(), Some(0), "{name}: {}", json.stderr);
-        assert_eq!(json.events()[0]["type"], "header", "{name}");
+        let events = json.events();
+        assert_eq!(
+            (&events[0]["type"], &events[0]["created"]),
+            (&"header".into(), &events[1]["at"]),
+            "{name}"
+        );
         let summary = json.summary();
         assert_eq!(summary["vertices"], expected[name]["vertices"], "{name}");
 
@@ -117,6 +127,25 @@ fn writers() -> Vec<Vec<String>> {
         &format!("{replay} --progress json"),
     ];
     lines.iter().map(|line| line.split(' ').map(str::to_owned).collect()).collect()
+}
+
+#[test]
+fn signals_are_heard_while_nobody_reads() {
+    let project = Project::new();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings/flood.jsonl");
+    let mut command = project.layertop(&["replay", file.to_str().unwrap(), "--progress", "json"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut output = BufReader::with_capacity(256, child.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    assert!(line.contains("header"), "{line}");
+    // Much more than a pipe takes is to come, and nobody reads it.
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+    let (ended, end) = std::sync::mpsc::channel();
+    std::thread::spawn(move || ended.send(child.wait().unwrap()));
+    let status = end.recv_timeout(Duration::from_secs(60)).expect("SIGTERM ends it");
+    assert_eq!(status.signal(), Some(Signal::SIGTERM as i32));
+    drop(output);
 }
 
 #[test]

@@ -319,14 +319,21 @@ fn a_build_tells_of_what_is_around_it_and_its_recording_too() {
     assert!(!lines.is_empty(), "{}", plain.stdout);
 
     // The dashboard shows this build, and starts none.
-    let terminal = Setup::layertop(&[])
-        .cwd(project.folder())
-        .env("XDG_DATA_HOME", project.beside("data"))
-        .env("HOME", std::env::var_os("HOME").unwrap_or_default());
-    let mut terminal = terminal.start();
+    let setup = Setup::layertop(&[]).cwd(project.folder()).env("XDG_DATA_HOME", project.beside("data"));
+    let known = ["HOME", "DOCKER_HOST", "DOCKER_CONFIG"].map(|name| (name, std::env::var_os(name)));
+    let setup = known.into_iter().fold(setup, |setup, (name, value)| match value {
+        Some(value) => setup.env(name, value),
+        None => setup,
+    });
+    let mut terminal = setup.start();
     terminal.wait_for("last build, ");
-    let shown = terminal.wait_for(&project.marker);
-    assert!(shown.contains("built in") && shown.contains("RUN echo"), "{shown}");
+    let shown = terminal.wait_for("would rebuild nothing: every layer is cached");
+    assert!(shown.contains(&project.marker) && shown.contains("RUN echo"), "{shown}");
+    terminal.keys("b");
+    let shown = terminal.wait_for("built in");
+    assert!(shown.contains(&project.marker) && shown.contains("RUN echo"), "{shown}");
+    terminal.keys("b");
+    terminal.wait_for("would rebuild nothing");
     terminal.keys("q");
     assert_eq!(terminal.finish().exit_code(), Some(0));
     assert!(testbed::recording(&project.beside("data")).ends_with(path), "no other was written");

@@ -32,8 +32,8 @@ const ROOMS: &[(&str, Uses)] = &[
     ("recording", Uses::Only(&["event", "clock", "source::rawjson"])),
     // A fingerprint says what the Dockerfile's steps are made from.
     ("source", Uses::Only(&["event", "config", "error", "clock", "recording", "dockerfile"])),
-    // A plan is no build yet: what is predicted is told beside the model.
-    ("report", Uses::Only(&["model", "event", "explain"])),
+    // What the store answers are values.
+    ("report", Uses::Only(&["model", "event", "history::rows"])),
     ("ui", Uses::Only(&["model", "event", "report::words", "report::health"])),
     // The screen and the plain output sum a build up in the same lines.
     (
@@ -45,6 +45,7 @@ const ROOMS: &[(&str, Uses)] = &[
             "report::words",
             "report::styled",
             "report::why",
+            "report::plan",
             "report::end",
             "report::failure",
             "report::health",

@@ -10,6 +10,8 @@
     reason = "a test fails by panicking and says why it is skipped, in its helpers too"
 )]
 
+#[path = "common/bench.rs"]
+mod bench;
 #[path = "common/process.rs"]
 mod process;
 #[expect(dead_code, reason = "shared with tests that need all of the engine")]
@@ -18,36 +20,12 @@ mod testbed;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use process::{Project, run};
+use bench::{AMD, ARM, Bench, Built, DOCKERFILE, Other, STAGES, planned};
 use testbed::{BUILDER, Engine, For, docker};
-
-const AMD: &str = "linux/amd64";
-const ARM: &str = "linux/arm64";
-
-/// Six steps, of which each can be made to miss by itself.
-const DOCKERFILE: &str = "FROM BASE
-WORKDIR /app/MARKER
-COPY requirements.txt .
-RUN echo \"pip install -r requirements.txt MARKER\" > /pip
-ARG FLAVOUR=plain
-RUN echo \"taste $FLAVOUR\" > /taste
-COPY src/ src/
-RUN --mount=type=secret,id=token echo compile > /out
-";
-
-/// Two stages, of which one is copied from.
-const STAGES: &str = "FROM BASE AS tools
-RUN echo tools MARKER > /tool
-FROM BASE
-WORKDIR /app/MARKER
-COPY --from=tools /tool /tool
-RUN cat /tool > /copy
-";
 
 /// What is expected of a step that was not cached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,116 +44,24 @@ enum Why {
 
 use Why::{Any, Follows, From, Hit, Root};
 
-/// A project of its own, built again and again.
-struct Bench<'a> {
-    engine: &'a Engine,
-    project: Project,
-}
-
-impl<'a> Bench<'a> {
-    fn new(engine: &'a Engine, dockerfile: &str) -> Self {
-        let project = engine.project(dockerfile);
-        project.write("requirements.txt", "numpy==1\n");
-        project.write("src/main.py", "print(1)\n");
-        project.write(".dockerignore", "**/*.log\n");
-        let bench = Self { engine, project };
-        bench.configure(BUILDER, true);
-        bench
-    }
-
-    fn configure(&self, builder: &str, cache: bool) {
-        let cache = if cache { "cache = \"cache\"\n" } else { "" };
-        let config = format!(
-            "[image]\nregistry = \"{}\"\nname = \"{}\"\nplatforms = [\"{AMD}\", \"{ARM}\"]\n\
-             [build]\nbuilder = \"{builder}\"\npush = true\n{cache}",
-            self.engine.registry,
-            self.name()
-        );
-        self.project.write("layertop.toml", &config);
-    }
-
-    fn name(&self) -> String {
-        format!("layertop-test/why-{}", self.project.marker)
-    }
-
-    /// Builds, with these words, and gives the summary.
-    fn build(&self, words: &[&str]) -> Value {
-        let typed = [&["build", "--progress", "json"], words].concat();
-        let ended = run(&mut self.project.layertop(&typed));
-        assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
-        ended.summary()
-    }
-
-    /// All events of a build, the summary last.
-    fn events(&self, words: &[&str]) -> Vec<Value> {
-        let typed = [&["build", "--progress", "json"], words].concat();
-        let ended = run(&mut self.project.layertop(&typed));
-        assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
-        ended.events()
-    }
-
-    /// What `layertop why` says of the newest build.
-    fn why(&self, words: &[&str]) -> String {
-        let typed = [&["why", "--progress", "plain"], words].concat();
-        let ended = run(&mut self.project.layertop(&typed));
-        assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
-        ended.stdout
-    }
-
-    fn append(&self, file: &str, line: &str) {
-        let path = self.project.folder().join(file);
-        let before = fs::read_to_string(&path).unwrap();
-        fs::write(path, format!("{before}{line}\n")).unwrap();
-    }
-
-    /// The builder keeps nothing.
-    fn prune(&self) {
-        self.forget_images();
-        docker(&["buildx", "prune", "--builder", BUILDER, "-af"]);
-    }
-
-    /// Images hold the content of what they share with the builder's cache.
-    fn forget_images(&self) {
-        let all = docker(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
-        for image in all.lines().filter(|image| image.contains(&self.project.marker)) {
-            docker(&["image", "rm", "--force", image]);
-        }
-    }
-
-    /// Takes a tag out of the registry.
-    fn delete(&self, tag: &str) {
-        let url = format!("http://{}/v2/{}/manifests/", self.engine.registry, self.name());
-        let accept =
-            "Accept: application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
-        let head = run(Command::new("curl").args(["-fsSI", "-H", accept, &format!("{url}{tag}")]));
-        let found = head.stdout.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("docker-content-digest").then(|| value.trim().to_owned())
-        });
-        let digest = found.unwrap_or_else(|| panic!("{head:?}"));
-        let gone = run(Command::new("curl").args(["-fsS", "-X", "DELETE", &format!("{url}{digest}")]));
-        assert!(gone.status.success(), "{gone:?}");
-    }
-}
-
 /// The steps of a platform, the base image left out: whether that has to be fetched is the machine's own affair.
-fn steps(summary: &Value, platform: &str) -> Vec<Value> {
-    let steps = summary["steps"].as_array().unwrap().iter();
+fn steps(built: &Built, platform: &str) -> Vec<Value> {
+    let steps = built.summary["steps"].as_array().unwrap().iter();
     let own = steps.filter(|step| step["platform"] == platform);
     own.filter(|step| !step["instruction"].as_str().unwrap().starts_with("FROM ")).cloned().collect()
 }
 
 /// Asserts what is said of each step, on both platforms.
 #[track_caller]
-fn expect(what: &str, summary: &Value, wanted: &[Why]) {
+fn expect(what: &str, built: &Built, wanted: &[Why]) {
     for platform in [AMD, ARM] {
-        expect_on(what, summary, platform, wanted);
+        expect_on(what, built, platform, wanted);
     }
 }
 
 #[track_caller]
-fn expect_on(what: &str, summary: &Value, platform: &str, wanted: &[Why]) {
-    let found = steps(summary, platform);
+fn expect_on(what: &str, built: &Built, platform: &str, wanted: &[Why]) {
+    let found = steps(built, platform);
     assert_eq!(found.len(), wanted.len(), "{what}: {found:#?}");
     for (step, wanted) in found.iter().zip(wanted) {
         let reason = &step["reason"];
@@ -215,10 +101,10 @@ fn results(events: &[Value]) -> Vec<String> {
 }
 
 /// The evidence of the first cause of a kind.
-fn evidence(summary: &Value, kind: &str) -> String {
-    let steps = summary["steps"].as_array().unwrap().iter();
+fn evidence(built: &Built, kind: &str) -> String {
+    let steps = built.summary["steps"].as_array().unwrap().iter();
     let mut reasons = steps.map(|step| &step["reason"]).filter(|reason| reason["kind"] == kind);
-    reasons.next().unwrap_or_else(|| panic!("no {kind}: {summary:#}")).to_string()
+    reasons.next().unwrap_or_else(|| panic!("no {kind}: {:#}", built.summary)).to_string()
 }
 
 const FIRST: [Why; 6] = [
@@ -285,19 +171,19 @@ fn what_changed_is_said() {
     let hits = bench.build(&["--", &given, "--build-arg", "FLAVOUR=sweet", "--build-arg", "NOBODY=1"]);
     expect("an argument that nobody declares", &hits, &HITS);
 
-    let text = fs::read_to_string(file("Dockerfile")).unwrap();
-    bench.project.write("Dockerfile", &text.replace("echo compile", "echo compile all"));
+    bench.replace("echo compile", "echo compile all");
     let changed = bench.build(&["--", &given, "--build-arg", "FLAVOUR=sweet"]);
     expect("an instruction", &changed, &[Hit, Hit, Hit, Hit, Hit, Root("instruction_changed", "proven")]);
     let told = evidence(&changed, "instruction_changed");
     assert!(told.contains("the value of its secret token is no reason"), "{told}");
-    let all = serde_json::to_string(&changed).unwrap();
+    let all = serde_json::to_string(&changed.summary).unwrap();
     assert!(!all.contains("hunter2") && !all.contains("another secret"), "{all}");
 
     let forced = bench.build(&["--", &given, "--no-cache"]);
     let from = Follows("no_cache", 3);
     // What a WORKDIR makes is called cached all the same.
     expect("--no-cache", &forced, &[Hit, Root("no_cache", "proven"), from, from, from, from]);
+    bench.share("changes");
 }
 
 #[test]
@@ -311,6 +197,7 @@ fn an_argument_that_nobody_uses_counts_as_well() {
     expect("unused", &changed, &[Hit, Hit, Hit, Root("arg_changed", "proven"), from, from]);
     let secret = bench.build(&["--", "--build-arg", "FLAVOUR=plain", "--build-arg", "API_TOKEN=swordfish1"]);
     expect("undeclared", &secret, &HITS);
+    bench.share("arguments");
 }
 
 #[test]
@@ -336,8 +223,7 @@ fn a_base_image_that_moved_is_said() {
         docker(&[&words[..], &[&base, folder.to_str().unwrap()]].concat());
     };
     push("one");
-    let text = fs::read_to_string(bench.project.folder().join("Dockerfile")).unwrap();
-    bench.project.write("Dockerfile", &text.replace(&engine.base(), &base));
+    bench.replace(&engine.base(), &base);
     bench.build(&[]);
     push("two");
     let moved = bench.build(&[]);
@@ -359,6 +245,8 @@ fn a_base_image_that_moved_is_said() {
             assert_eq!(reason["follows"]["index"], at, "{step:#}");
         }
     }
+    assert!(moved.plan.to_string().contains("base_moved"), "{:#}", moved.plan);
+    bench.share("a base image");
 }
 
 #[test]
@@ -372,7 +260,9 @@ fn what_the_caches_lost_is_said() {
     bench.build(&[]);
 
     bench.prune();
-    expect("pruned, with the registry's cache", &bench.build(&[]), &[From("registry"); 6]);
+    let built = bench.build(&[]);
+    expect("pruned, with the registry's cache", &built, &[From("registry"); 6]);
+    assert_eq!(planned(&built.plan, ARM, "source"), ["registry"; 6], "{:#}", built.plan);
 
     bench.prune();
     bench.delete("cache");
@@ -405,6 +295,7 @@ fn what_the_caches_lost_is_said() {
         &[Root("other_builder", "likely"), follow, follow, follow, follow, follow],
     );
     assert!(evidence(&elsewhere, "other_builder").contains(&other.name));
+    bench.share("caches");
 }
 
 #[test]
@@ -413,7 +304,7 @@ fn a_collection_that_keeps_little_is_said() {
     let bench = Bench::new(&engine, DOCKERFILE);
     bench.configure(BUILDER, false);
     bench.prune();
-    let records = results(&bench.events(&[]));
+    let records = results(&bench.build(&[]).events);
     // Another project's results are kept, for they were used last; whoever collects takes those that nothing is built on.
     let other = Bench::new(&engine, DOCKERFILE);
     other.configure(BUILDER, false);
@@ -428,6 +319,8 @@ fn a_collection_that_keeps_little_is_said() {
     let follow = Follows("evicted", 2);
     expect("collected", &found, &[Root("evicted", "proven"), follow, follow, follow, follow, follow]);
     assert!(!evidence(&found, "evicted").contains("emptied"));
+    assert!(found.plan.to_string().contains("evicted"), "{:#}", found.plan);
+    bench.share("a collection");
 }
 
 #[test]
@@ -440,6 +333,8 @@ fn a_platform_that_was_left_out_is_said() {
     let follow = Follows("platform_not_cached", 2);
     let first = Root("platform_not_cached", "proven");
     expect_on("not built before", &both, ARM, &[first, follow, follow, follow, follow, follow]);
+    assert_eq!(planned(&both.plan, AMD, "predicted"), ["hit"; 6], "{:#}", both.plan);
+    bench.share("platforms");
 }
 
 #[test]
@@ -447,8 +342,7 @@ fn stages_are_followed() {
     let Some(engine) = Engine::get(For::Prune) else { return };
     let bench = Bench::new(&engine, STAGES);
     bench.build(&[]);
-    let text = fs::read_to_string(bench.project.folder().join("Dockerfile")).unwrap();
-    bench.project.write("Dockerfile", &text.replace("echo tools", "echo more tools"));
+    bench.replace("echo tools", "echo more tools");
     let changed = bench.build(&[]);
     // The final stage comes first: WORKDIR, COPY, RUN; then the tools.
     let from = Follows("parent_missed", 2);
@@ -456,28 +350,5 @@ fn stages_are_followed() {
     let filtered = bench.build(&["--", "--no-cache-filter", "tools"]);
     // It makes the same again, and who copies from it finds it unchanged.
     expect("a filter", &filtered, &[Hit, Any, Any, Root("no_cache", "proven")]);
-}
-
-/// A builder that is removed when its test ends.
-struct Other {
-    name: String,
-}
-
-impl Other {
-    fn create(engine: &Engine) -> Self {
-        let own = Self { name: format!("lt-why-{}", std::process::id()) };
-        let image = format!("image={}/testbed/buildkit-bridge:latest,network=host", engine.registry);
-        let words = ["buildx", "create", "--name", &own.name, "--driver", "docker-container"];
-        docker(
-            &[&words[..], &["--driver-opt", &image, "--platform", "linux/amd64,linux/arm64", "--bootstrap"]]
-                .concat(),
-        );
-        own
-    }
-}
-
-impl Drop for Other {
-    fn drop(&mut self) {
-        let _ = Command::new("docker").args(["buildx", "rm", "--force", &self.name]).output();
-    }
+    bench.share("stages");
 }

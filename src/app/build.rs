@@ -91,7 +91,8 @@ pub(super) fn before(command: &BuildCommand, config: &Config, clock: Clock) -> V
 }
 
 fn outline(path: &Path, command: &BuildCommand, config: &Config) -> Result<Outline, String> {
-    let text = std::fs::read(path).map_err(|error| {
+    // A pipe is left to buildx: what is read of it is gone, and there may be nobody who writes it.
+    let text = context::read_small(path).map_err(|error| {
         format!("can't read {}: {error}; name the Dockerfile by -f or [build] dockerfile", path.display())
     })?;
     let file = dockerfile::parse(&String::from_utf8_lossy(&text));

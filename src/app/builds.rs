@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use super::why;
 use crate::error::Error;
 use crate::event::{Event, Mask, Reasons, Stamped};
 use crate::explain;
-use crate::history::{self, Wanted};
+use crate::history;
 use crate::model::Model;
 use crate::recording::{self, Listed, Reader};
 
@@ -68,21 +69,12 @@ fn judged(mut model: Model, path: &Path) -> Model {
     if model.has_reasons() {
         return model;
     }
-    let started = model.started();
-    let wanted = Wanted {
-        image: started.image.clone(),
-        builder: started.builder.clone(),
-        platforms: started.platforms.clone(),
-        many: false,
-    };
+    let wanted = why::wanted(model.started(), false);
     let dir = recording::default_dir();
     let recordings = dir.as_deref().and_then(|dir| recording::list(dir).ok()).unwrap_or_default();
     let own = recordings.iter().find(|listed| listed.path.file_name() == path.file_name());
-    let pasts = match (&dir, own) {
-        (Some(dir), Some(own)) => history::earlier(dir, &wanted, Some(own), &|| false),
-        // Of a file from elsewhere it is not known what came before it.
-        _ => Vec::new(),
-    };
+    // Of a file from elsewhere it is not known what came before it.
+    let pasts = own.map(|own| why::earlier(&wanted, Some(own))).unwrap_or_default();
     let reasons = explain::judge(&model, &pasts);
     let at = model.newest();
     model.apply(&Stamped { at, event: Event::Reasons(Box::new(Reasons { reasons })) });

@@ -1,100 +1,113 @@
-//! The dashboard: the stack as last built, or the Dockerfile's outline, and what is around it. Nothing is started.
+//! The dashboard: what a build would do now, the last build, and what is around it. Nothing is started.
 
-use std::path::PathBuf;
+mod last;
+mod planner;
+
+use std::collections::BTreeSet;
 
 use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
 
 use super::around::{Around, Targets};
-use super::build;
+use super::plan::Ground;
 use super::session::{Feed, Steer, Update};
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::event::{Event, Mask, Stamped, Watching};
-use crate::recording::{Reader, default_dir, newest_of};
+use crate::config::{Config, Surroundings};
+use crate::event::builder::Amount;
+use crate::event::{BuilderSnapshot, Digest, Event, Stamped, Text, Watching};
 use crate::source::buildx::BuildCommand;
+use planner::Planner;
 
-/// Recordings that are looked into for one of this image that has ended.
-const MOST_OPENED: usize = 8;
-/// Events that are read at a time.
-const READ: usize = 4096;
+/// Requests on their way: who presses a key faster than that is not obeyed each time.
+const ASKS: usize = 8;
 
 /// Whether there is anything here that could be built.
 pub(super) fn is_project(config: &Config, command: &BuildCommand) -> bool {
     config.has_project || command.dockerfile.as_ref().is_some_and(|path| path.is_file())
 }
 
-/// The last build at once, and whatever is around it for as long as somebody looks.
-pub(super) fn feed(command: &BuildCommand, config: &Config, targets: Targets, clock: Clock) -> Feed {
+/// The plan, and whatever is around it, for as long as somebody looks.
+pub(super) fn feed(
+    command: BuildCommand,
+    config: Config,
+    around: &Surroundings,
+    targets: Targets,
+    clock: Clock,
+) -> Feed {
     let (tx, updates) = mpsc::channel(2);
-    let outline = build::before(command, config, clock);
+    let (asks, asked) = mpsc::channel(ASKS);
     let watches = *config.health.watch;
     let watching = if watches { targets.watching() } else { Watching::default() };
     let watching = Stamped { at: clock.now(), event: Event::Watching(watching) };
     // The channel is empty: this comes first.
     let _ = tx.try_send(Update::news(vec![watching]));
-    let image = command.images.first().cloned();
-    tokio::spawn(async move {
-        let last = spawn_blocking(move || last_build(image.as_deref())).await;
-        let events = last.ok().flatten().unwrap_or(outline);
-        let _ = tx.send(Update::news(events)).await;
-    });
+    let ground = Ground::of(command, config, around, clock);
+    tokio::spawn(Planner::new(ground, tx).run(asked));
     let around = if watches { Around::watch(targets, clock) } else { Around::nothing() };
-    Feed { updates, steer: Steer::None, around }
+    Feed { updates, steer: Steer::Board(Board::new(asks)), around }
 }
 
-/// The events of the newest build of this image that has ended; how things stood around it then is of no use now.
-fn last_build(image: Option<&str>) -> Option<Vec<Stamped>> {
-    let paths = newest_of(&default_dir()?, image.unwrap_or_default());
-    paths.into_iter().take(MOST_OPENED).find_map(|path| ended_build(path, image))
+/// What the planner is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    /// The last build instead of the plan, or the other way round.
+    Turn,
+    /// A build has ended on the builder.
+    Ended,
+    /// The caches are not what they were.
+    Moved,
 }
 
-fn ended_build(path: PathBuf, image: Option<&str>) -> Option<Vec<Stamped>> {
-    let mut reader = Reader::open(path, Mask::default()).ok()?;
-    let mut events = Vec::new();
-    let mut more = true;
-    while more {
-        more = reader.next_batch(READ, &mut events);
-        let same = |event: &Stamped| match &event.event {
-            Event::Started(started) => {
-                let built = started.image.as_ref().map(|image| repository(image.as_str()));
-                Some(built == image.map(repository))
-            }
-            _ => None,
-        };
-        if events.iter().find_map(same) == Some(false) {
+/// The front end's side of the planner: it tells it what goes on around.
+pub(super) struct Board {
+    asks: mpsc::Sender<Ask>,
+    running: BTreeSet<Text>,
+    kept: Vec<Amount>,
+    cache: Option<Digest>,
+}
+
+impl Board {
+    fn new(asks: mpsc::Sender<Ask>) -> Self {
+        Self { asks, running: BTreeSet::new(), kept: Vec::new(), cache: None }
+    }
+
+    /// The last build instead of the plan, or the other way round.
+    pub(super) fn turn(&self) {
+        let _ = self.asks.try_send(Ask::Turn);
+    }
+
+    /// Hears what is told of registry and builder.
+    pub(super) fn hear(&mut self, events: &[Stamped]) {
+        for event in events {
+            let ask = match &event.event {
+                Event::Builder(snapshot) => self.hear_builder(snapshot),
+                Event::Registry(registry) => {
+                    let cache = registry.cache.as_ref().and_then(|cache| cache.digest.clone());
+                    let before = self.cache.take();
+                    let moved = before.is_some() && cache.is_some() && before != cache;
+                    self.cache = cache.or(before);
+                    moved.then_some(Ask::Moved)
+                }
+                _ => None,
+            };
+            // A full channel holds enough that makes it look.
+            let _ = ask.map(|ask| self.asks.try_send(ask));
+        }
+    }
+
+    fn hear_builder(&mut self, snapshot: &BuilderSnapshot) -> Option<Ask> {
+        // Of a node that does not answer it is not known what runs on it.
+        let known = !snapshot.nodes.is_empty() && snapshot.nodes.iter().all(|node| node.active.is_some());
+        if !known {
             return None;
         }
-        events.retain(|event| !is_around(&event.event));
-    }
-    events.iter().any(|event| matches!(event.event, Event::Ended(_))).then_some(events)
-}
-
-fn is_around(event: &Event) -> bool {
-    matches!(event, Event::Watching(_) | Event::Registry(_) | Event::Cluster(_) | Event::Builder(_))
-}
-
-/// A reference without its tag and digest: builds under several tags are builds of one image.
-fn repository(image: &str) -> &str {
-    let image = image.split('@').next().unwrap_or_default();
-    match image.rsplit_once(':') {
-        Some((repository, tag)) if !tag.contains('/') => repository,
-        _ => image,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_image_is_one_under_all_of_its_tags() {
-        for (image, expected) in [
-            ("127.0.0.1:5000/app:latest", "127.0.0.1:5000/app"),
-            ("127.0.0.1:5000/app", "127.0.0.1:5000/app"),
-            ("app:1@sha256:00", "app"),
-        ] {
-            assert_eq!(repository(image), expected);
-        }
+        let builds = snapshot.nodes.iter().flat_map(|node| node.active.iter().flatten());
+        let running: BTreeSet<Text> = builds.map(|build| build.reference.clone()).collect();
+        let ended = self.running.iter().any(|build| !running.contains(build));
+        self.running = running;
+        let kept: Vec<Amount> =
+            snapshot.nodes.iter().filter_map(|node| Some(node.usage.as_ref()?.total)).collect();
+        let before = std::mem::replace(&mut self.kept, kept);
+        let moved = !before.is_empty() && before != self.kept;
+        if ended { Some(Ask::Ended) } else { moved.then_some(Ask::Moved) }
     }
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::session::{Feed, Session, Steer, Update};
@@ -16,6 +17,9 @@ use crate::source::buildx::Cancel;
 
 /// How often it is looked whether a step has been silent for long.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// Bytes that wait for a reader.
+const MOST_WAITING: usize = 8 << 20;
 
 /// What is written.
 pub(super) enum Writer {
@@ -40,9 +44,9 @@ impl Writer {
                 out.extend_from_slice(text.as_bytes());
             }
             Self::Json(begun) => {
+                let Some(first) = events.first() else { return };
                 if !std::mem::replace(begun, true) {
-                    let first = events.first().map_or_else(|| session.now(), |event| event.at);
-                    out.extend_from_slice(header_line(first).as_bytes());
+                    out.extend_from_slice(header_line(first.at).as_bytes());
                 }
                 for event in events {
                     event_line(event, out);
@@ -68,8 +72,8 @@ pub(super) async fn run(
 ) -> Result<Option<Number>, Error> {
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut out = Out { gone: false };
-    let mut ended_by = None;
+    let mut out = Out::open()?;
+    let (mut open, mut heard, mut ended_by) = (true, false, None);
     loop {
         let mut bytes = Vec::new();
         tokio::select! {
@@ -77,55 +81,109 @@ pub(super) async fn run(
             signal = signals.next() => {
                 if signal == Number::SUSPEND {
                     let _ = signal_hook::low_level::emulate_default_handler(signal.0);
-                } else if let Steer::Build(cancel) = &feed.steer {
+                } else if let (Steer::Build(cancel), true) = (&feed.steer, open) {
                     if signal != Number::INTERRUPT {
                         ended_by = Some(signal);
                     }
                     let _ = cancel.try_send(Cancel);
                 } else {
-                    return Ok(Some(signal));
+                    return Ok(ended_by.or(Some(signal)));
                 }
             }
-            update = feed.updates.recv() => {
-                let Some(update) = update else {
+            written = out.written(), if out.is_busy() => written?,
+            update = feed.updates.recv(), if open && out.takes_more() => {
+                if let Some(update) = update {
+                    let events = session.take(update);
+                    writer.write(session, &events, &mut bytes);
+                    heard = true;
+                } else {
                     writer.finish(session, &mut bytes);
-                    out.put(&bytes)?;
-                    return Ok(ended_by);
-                };
-                let events = session.take(update);
-                writer.write(session, &events, &mut bytes);
+                    open = false;
+                }
             }
-            events = feed.around.next() => {
+            events = feed.around.next(), if open && out.takes_more() => {
                 let events = session.take(Update::news(events));
                 writer.write(session, &events, &mut bytes);
             }
-            _ = look.tick(), if session.model.outcome() == Outcome::Running => {
+            // Before there is news nobody knows what time it is in a replay.
+            _ = look.tick(), if heard && open && session.model.outcome() == Outcome::Running => {
                 writer.write(session, &[], &mut bytes);
             }
         }
         session.keep();
-        out.put(&bytes)?;
+        out.write(bytes);
+        if !open && !out.is_busy() {
+            return Ok(ended_by);
+        }
         if out.gone && !matches!(feed.steer, Steer::Build(_)) {
             return Ok(None);
         }
     }
 }
 
-/// Standard output. When nobody reads it any more a build goes on in silence.
+/// Standard output, written by a thread of its own: whoever reads it may stop to, and signals are to be heard even then. When nobody
+/// reads it any more a build goes on in silence.
 struct Out {
+    pieces: std::sync::mpsc::SyncSender<Vec<u8>>,
+    written: mpsc::Receiver<std::io::Result<()>>,
+    /// What waits for the piece that is on its way.
+    waiting: Vec<u8>,
+    busy: bool,
     gone: bool,
 }
 
 impl Out {
-    fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        if bytes.is_empty() || self.gone {
-            return Ok(());
+    fn open() -> Result<Self, Error> {
+        let (pieces, inbox) = std::sync::mpsc::sync_channel::<Vec<u8>>(1);
+        let (done, written) = mpsc::channel(1);
+        let thread = std::thread::Builder::new().name("output".to_owned()).spawn(move || {
+            while let Ok(piece) = inbox.recv() {
+                let mut out = std::io::stdout().lock();
+                if done.blocking_send(out.write_all(&piece).and_then(|()| out.flush())).is_err() {
+                    return;
+                }
+            }
+        });
+        thread.map_err(|error| Error::io("write to", "standard output", error))?;
+        Ok(Self { pieces, written, waiting: Vec::new(), busy: false, gone: false })
+    }
+
+    /// Whether something is on its way.
+    fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    /// Whether there is room for more. Where there is none a build waits, as it does for any reader that does not read.
+    fn takes_more(&self) -> bool {
+        self.waiting.len() < MOST_WAITING
+    }
+
+    fn write(&mut self, bytes: Vec<u8>) {
+        if self.gone {
+            return;
         }
-        let mut out = std::io::stdout().lock();
-        match out.write_all(bytes).and_then(|()| out.flush()) {
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => self.gone = true,
-            Err(error) => return Err(Error::io("write to", "standard output", error)),
-            Ok(()) => {}
+        if self.waiting.is_empty() {
+            self.waiting = bytes;
+        } else {
+            self.waiting.extend_from_slice(&bytes);
+        }
+        if !self.busy && !self.waiting.is_empty() {
+            self.busy = self.pieces.try_send(std::mem::take(&mut self.waiting)).is_ok();
+        }
+    }
+
+    /// Waits until what is on its way is written, and sends what has waited for it.
+    async fn written(&mut self) -> Result<(), Error> {
+        let written = self.written.recv().await;
+        self.busy = false;
+        match written {
+            Some(Ok(())) => self.write(Vec::new()),
+            Some(Err(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                self.gone = true;
+                self.waiting = Vec::new();
+            }
+            Some(Err(error)) => return Err(Error::io("write to", "standard output", error)),
+            None => self.gone = true,
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! `plan`: what a build would do now. Everything is asked that a build asks, and nothing is started.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -11,16 +12,15 @@ use super::configuration::{complain, print};
 use super::die_by;
 use super::look::Look;
 use super::signals::Signals;
+use super::why;
 use crate::cli::{self, Cli, Progress};
 use crate::clock::Clock;
 use crate::config::{Config, Surroundings};
 use crate::error::Error;
 use crate::event::fingerprint::{Fingerprint, Input};
-use crate::event::{Event, Level, Notice, Stamped, Text};
-use crate::explain::{self, Plan};
-use crate::history::{self, Wanted};
+use crate::event::{Digest, Event, Level, Notice, Stamped, Text};
+use crate::explain::{self, Past};
 use crate::model::Model;
-use crate::recording;
 use crate::report::{json, plan};
 use crate::source::buildx::{BuildCommand, Program, secrets};
 use crate::source::{context, evidence};
@@ -38,29 +38,30 @@ pub(super) async fn run(cli: &Cli, args: &cli::Plan, around: &Surroundings) -> R
     let look = Look::of(&config, around);
     let command = BuildCommand::new(&config, &args.buildx, Program::default(), around, &secrets::read_file)?;
     let mut signals = Signals::listen()?;
-    let (model, plan) = tokio::select! {
+    let ground = Ground::of(command, config, around, Clock::live());
+    let model = tokio::select! {
         biased;
         signal = signals.next() => return Err(die_by(signal)),
-        made = make(&command, &config, around) => made,
+        model = make(&ground) => model,
     };
-    if plan.steps.is_empty() {
+    if !model.is_planned() {
         return Err(Error::unavailable(reason(&model), "name the Dockerfile by -f or [build] dockerfile"));
     }
     let wanted: Vec<&str> = args.fail_on_rebuild.iter().map(|name| name.trim()).collect();
-    if let Some(strange) = wanted.iter().find(|name| !plan::is_layer(&plan, name)) {
+    if let Some(strange) = wanted.iter().find(|name| !plan::is_layer(&model, name)) {
         let names = crate::report::why::names(&model).join(", ");
         return Err(Error::usage(
             format!("no layer is called `{strange}`"),
             format!("name one of these behind --fail-on-rebuild: {names}"),
         ));
     }
-    let broken = plan::broken(&plan, &wanted);
+    let broken = plan::broken(&model, &wanted);
     match look.progress {
-        Progress::Json => print(&json::PlanSummary::of(&model, &plan).line())?,
+        Progress::Json => print(&json::PlanSummary::of(&model).line())?,
         Progress::Quiet => {}
         _ => {
             let mut text = String::new();
-            for line in plan::lines(&model, &plan, look.theme.ascii) {
+            for line in plan::lines(&model, look.theme.ascii) {
                 line.write(look.theme.color, &mut text);
             }
             print(&text)?;
@@ -82,64 +83,100 @@ fn reason(model: &Model) -> String {
 }
 
 /// Finds out what a build would be made from and what there is for it, and predicts it.
-async fn make(command: &BuildCommand, config: &Config, around: &Surroundings) -> (Model, Plan) {
-    let clock = Clock::live();
-    let mut known = build::before(command, config, clock);
-    let settings = build::evidence_of(command, config, around);
-    let (tx, mut news) = mpsc::channel(AHEAD);
-    // Nothing comes after a build that there is not.
-    let (over, is_over) = watch::channel(false);
-    drop(over);
-    let (asked, request, print_tx) = (settings.clone(), context::Request::of(command, around), tx.clone());
-    let task = tokio::spawn(async move {
-        let print = async {
-            if let Some(request) = request {
-                context::start(request, clock, print_tx).await;
-            }
-        };
-        tokio::join!(print, evidence::run(asked, clock, is_over, tx));
-    });
-    let wanted = wanted(command);
-    let pasts = spawn_blocking(move || {
-        let dir = recording::default_dir();
-        dir.map(|dir| history::earlier(&dir, &wanted, None, &|| false)).unwrap_or_default()
-    });
-    let listening = async {
-        while let Some(events) = news.recv().await {
-            known.extend(events);
+async fn make(ground: &Ground) -> Model {
+    let clock = ground.clock;
+    let (tx, mut prints) = mpsc::channel(1);
+    let print = async {
+        if let Some(request) = ground.request.clone() {
+            context::start(request, clock, tx).await;
         }
     };
-    let silent = timeout(PATIENCE, listening).await.is_err();
-    task.abort();
-    if silent {
-        let text = format!("not everything answered in {} s", PATIENCE.as_secs()).as_str().into();
-        let notice = Event::Notice(Notice { level: Level::Warn, text });
-        known.push(Stamped { at: clock.now(), event: notice });
-    }
-    let bases = evidence::bases(&settings, &images(&known), clock).await;
-    explain::plan(&known, &pasts.await.unwrap_or_default(), &bases)
-}
-
-fn wanted(command: &BuildCommand) -> Wanted {
-    let started = command.started();
-    Wanted { image: started.image, builder: started.builder, platforms: started.platforms, many: true }
-}
-
-/// The base images of a build.
-fn images(known: &[Stamped]) -> Vec<Text> {
+    let (mut known, pasts, evidence, ()) =
+        tokio::join!(ground.before(), ground.pasts(), ground.evidence(), print);
+    known.extend(prints.recv().await.unwrap_or_default());
+    known.extend(evidence);
     let print = known.iter().find_map(|event| match &event.event {
         Event::Fingerprint(print) => Some(print.as_ref()),
         _ => None,
     });
-    let of = |print: &Fingerprint| {
-        let bases = print.stages.iter().filter_map(|stage| match &stage.base {
-            Input::Image(image) => Some(image.clone()),
-            _ => None,
-        });
-        let mut images: Vec<Text> = bases.collect();
-        images.sort();
-        images.dedup();
-        images
-    };
-    print.map(of).unwrap_or_default()
+    let bases = ground.bases(&print.map(images).unwrap_or_default()).await;
+    let mut model = Model::default();
+    model.apply_all(&known);
+    model.apply_all(&explain::plan(&known, &pasts, &bases));
+    model
+}
+
+/// What a plan is made from, and how it is had.
+#[derive(Clone)]
+pub(super) struct Ground {
+    command: BuildCommand,
+    config: Config,
+    settings: evidence::Settings,
+    /// None where the Dockerfile is not a file of this machine.
+    pub(super) request: Option<context::Request>,
+    pub(super) clock: Clock,
+}
+
+impl Ground {
+    pub(super) fn of(command: BuildCommand, config: Config, around: &Surroundings, clock: Clock) -> Self {
+        let settings = build::evidence_of(&command, &config, around);
+        let request = context::Request::of(&command, around);
+        Self { command, config, settings, request, clock }
+    }
+
+    /// What is known before anything is asked, the Dockerfile's outline among it.
+    pub(super) async fn before(&self) -> Vec<Stamped> {
+        let (command, config, clock) = (self.command.clone(), self.config.clone(), self.clock);
+        spawn_blocking(move || build::before(&command, &config, clock)).await.unwrap_or_default()
+    }
+
+    /// The builder's records and the caches; what did not answer in time is told by a notice.
+    pub(super) async fn evidence(&self) -> Vec<Stamped> {
+        let (tx, mut news) = mpsc::channel(AHEAD);
+        // Nothing comes after a build that there is not.
+        let (over, is_over) = watch::channel(false);
+        drop(over);
+        let mut known = Vec::new();
+        let listening = async {
+            while let Some(events) = news.recv().await {
+                known.extend(events);
+            }
+        };
+        let asking = evidence::run(self.settings.clone(), self.clock, is_over, tx);
+        let silent = timeout(PATIENCE, async { tokio::join!(asking, listening) }).await.is_err();
+        if silent {
+            let text = format!("not everything answered in {} s", PATIENCE.as_secs()).as_str().into();
+            let notice = Event::Notice(Notice { level: Level::Warn, text });
+            known.push(Stamped { at: self.clock.now(), event: notice });
+        }
+        known
+    }
+
+    /// Earlier builds.
+    pub(super) async fn pasts(&self) -> Vec<Past> {
+        let wanted = why::wanted(&self.command.started(), true);
+        spawn_blocking(move || why::earlier(&wanted, None)).await.unwrap_or_default()
+    }
+
+    /// What the tags of base images point at.
+    pub(super) async fn bases(&self, images: &[Text]) -> BTreeMap<Text, Digest> {
+        evidence::bases(&self.settings, images, self.clock).await
+    }
+
+    /// The image that would be built.
+    pub(super) fn image(&self) -> Option<&str> {
+        self.command.images.first().map(String::as_str)
+    }
+}
+
+/// The base images of a build.
+pub(super) fn images(print: &Fingerprint) -> Vec<Text> {
+    let bases = print.stages.iter().filter_map(|stage| match &stage.base {
+        Input::Image(image) => Some(image.clone()),
+        _ => None,
+    });
+    let mut images: Vec<Text> = bases.collect();
+    images.sort();
+    images.dedup();
+    images
 }

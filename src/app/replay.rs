@@ -3,7 +3,7 @@
 use tokio::sync::mpsc;
 
 use super::around::Around;
-use super::session::{Feed, Steer, Update};
+use super::session::{Feed, Reset, Steer, Update};
 use crate::cli::Scenario;
 use crate::clock::{Clock, Speed};
 use crate::error::Error;
@@ -66,6 +66,7 @@ pub(super) fn play(reader: Reader, clock: Clock, speed: Speed, controlled: bool)
     tokio::spawn(replay::run(reader, clock, speed, asked, due));
     tokio::spawn(async move {
         while let Some(replay::Update { reset, events, state }) = updates.recv().await {
+            let reset = if reset { Reset::All } else { Reset::No };
             if tx.send(Update { reset, events, replay: Some(state) }).await.is_err() {
                 return;
             }

@@ -10,10 +10,9 @@ use tokio::time::MissedTickBehavior;
 
 use super::inputs::Inputs;
 use super::logs::Asking;
-use super::session::{Feed, Session, Steer, Update};
+use super::session::{Feed, Reset, Session, Steer, Update};
 use super::signals::{Number, Signals};
 use crate::error::Error;
-use crate::model::Outcome;
 use crate::source::buildx::Cancel;
 use crate::source::replay::{Control, LEAP};
 use crate::terminal::{Display, Who};
@@ -98,7 +97,8 @@ impl Watch<'_> {
                 _ = beat.tick(), if moves => {
                     dirty = !self.draw()?;
                 }
-                _ = ages.tick(), if !moves && view::ages(&self.session.model) => {
+                // In a replay nothing has an age but the recording's, whose clock stands when it has ended.
+                _ = ages.tick(), if !moves && self.session.replay.is_none() && view::ages(&self.session.model) => {
                     dirty = true;
                 }
                 (of, answer) = self.asking.next() => {
@@ -111,6 +111,9 @@ impl Watch<'_> {
                     dirty = true;
                 }
                 events = self.feed.around.next() => {
+                    if let Steer::Board(board) = &mut self.feed.steer {
+                        board.hear(&events);
+                    }
                     self.news(Some(Update::news(events)));
                     dirty = true;
                 }
@@ -137,15 +140,14 @@ impl Watch<'_> {
 
     /// Whether a build has ended and nobody looks at it any more.
     fn is_over(&self, open: bool) -> bool {
-        let ended = !open || self.session.model.outcome() != Outcome::Running;
         let wanted = self.display.is_some() && (self.stay || self.ui.holds());
-        ended && matches!(self.feed.steer, Steer::Build(_)) && !open && (!wanted || self.leaving)
+        matches!(self.feed.steer, Steer::Build(_)) && !open && (!wanted || self.leaving)
     }
 
     fn news(&mut self, update: Option<Update>) {
         let (mut next, mut taken) = (update, 0);
         while let Some(update) = next {
-            if update.reset {
+            if update.reset == Reset::All {
                 self.ui.reset();
             }
             self.session.take(update);
@@ -203,6 +205,11 @@ impl Watch<'_> {
             }
             Effect::Replay(action) => self.control(action),
             Effect::Logs(of) => self.asking.ask(of),
+            Effect::Turn => {
+                if let Steer::Board(board) = &self.feed.steer {
+                    board.turn();
+                }
+            }
         }
         Ok(None)
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use tokio::sync::mpsc;
 
 use super::around::Around;
+use super::dashboard::Board;
 use super::history::Historian;
 use super::thin::{self, Thin};
 use super::why::Explainer;
@@ -22,18 +23,29 @@ const MANY: usize = 512;
 
 /// News for a front end.
 pub(super) struct Update {
-    /// Forget everything first.
-    pub(super) reset: bool,
+    /// What is to be forgotten first.
+    pub(super) reset: Reset,
     /// What happened.
     pub(super) events: Vec<Stamped>,
     /// How the replay stands, in a replay.
     pub(super) replay: Option<replay::State>,
 }
 
+/// What an update makes forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reset {
+    /// Nothing: it goes on.
+    No,
+    /// The build, for another one; what is around it goes on.
+    Build,
+    /// Everything.
+    All,
+}
+
 impl Update {
     /// What happened, and nothing else.
     pub(super) fn news(events: Vec<Stamped>) -> Self {
-        Self { reset: false, events, replay: None }
+        Self { reset: Reset::No, events, replay: None }
     }
 }
 
@@ -51,6 +63,8 @@ pub(super) enum Steer {
     Build(mpsc::Sender<Cancel>),
     /// A replay can be paused, sought, sped up.
     Replay(mpsc::Sender<replay::Control>),
+    /// The dashboard can show the plan or the last build, and wants to know what goes on on the builder.
+    Board(Board),
     /// It goes its own way.
     None,
 }
@@ -83,8 +97,10 @@ impl Session {
 
     /// Takes news; gives the events back, with layertop's own among them. They are recorded with the next [`Session::keep`].
     pub(super) fn take(&mut self, update: Update) -> Vec<Stamped> {
-        if update.reset {
-            self.model = Model::default();
+        match update.reset {
+            Reset::No => {}
+            Reset::Build => self.model.forget_build(),
+            Reset::All => self.model = Model::default(),
         }
         self.replay = update.replay.or(self.replay);
         let mut events = update.events;
@@ -92,6 +108,14 @@ impl Session {
         let end = events.iter().position(|event| matches!(event.event, Event::Ended(_)));
         let tail = events.split_off(end.unwrap_or(events.len()));
         self.model.apply_all(&events);
+        if let Some(historian) = &mut self.historian
+            && let Some(expected) = historian.expected(!tail.is_empty())
+        {
+            let at = tail.first().map_or_else(|| self.clock.now(), |end| end.at);
+            let told = Stamped { at, event: Event::Expected(Box::new(expected)) };
+            self.model.apply(&told);
+            events.push(told);
+        }
         if let Some(explainer) = &mut self.explainer
             && let Some(news) = explainer.look(&self.model, !tail.is_empty())
         {

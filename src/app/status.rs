@@ -30,18 +30,21 @@ pub(super) async fn run(targets: Targets, look: Look, watch: bool) -> Result<(),
     let watching = Event::Watching(targets.watching());
     session.take(Update::news(vec![Stamped { at: clock.now(), event: watching }]));
     let mut around = Around::watch(targets, clock);
+    let json = look.progress == Progress::Json;
+    // It hears all from the start, so that what was said is not said again.
+    let mut thin = Thin::every(if json { thin::APART } else { Duration::MAX });
     let mut late = std::pin::pin!(sleep(PATIENCE));
     while !is_known(&session) {
         tokio::select! {
             biased;
             signal = signals.next() => stop(signal)?,
             () = &mut late => break,
-            events = around.next() => drop(session.take(Update::news(events))),
+            events = around.next() => drop(thin.of(&session.take(Update::news(events)))),
         }
     }
     say(&session, look)?;
     if watch {
-        return go_on(session, around, look, signals).await;
+        return Box::pin(go_on(session, around, look, signals, thin)).await;
     }
     // Whatever still hangs is given up.
     drop(around);
@@ -56,9 +59,8 @@ async fn go_on(
     mut around: Around,
     look: Look,
     mut signals: Signals,
+    mut thin: Thin,
 ) -> Result<(), Error> {
-    let json = look.progress == Progress::Json;
-    let mut thin = Thin::every(if json { thin::APART } else { Duration::MAX });
     loop {
         tokio::select! {
             biased;
@@ -66,7 +68,7 @@ async fn go_on(
             events = around.next() => {
                 let events = session.take(Update::news(events));
                 if !thin.of(&events).is_empty() {
-                    if !json {
+                    if look.progress != Progress::Json {
                         configuration::print("\n")?;
                     }
                     say(&session, look)?;

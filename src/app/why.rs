@@ -1,7 +1,7 @@
 //! Why steps miss: the judgement beside a build, and `layertop why`.
 
 use std::path::PathBuf;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use super::builds;
@@ -12,11 +12,11 @@ use crate::clock::Clock;
 use crate::config::Surroundings;
 use crate::error::Error;
 use crate::event::reason::{Reasons, StepReason};
-use crate::event::{Digest, Reason};
+use crate::event::{Digest, Reason, Started};
 use crate::explain::{self, Past};
-use crate::history::{self, Wanted};
+use crate::history::{self, Clerk, Store, Wanted};
 use crate::model::Model;
-use crate::recording;
+use crate::recording::{self, Listed};
 use crate::report::why;
 use crate::source::buildx::BuildCommand;
 
@@ -48,24 +48,20 @@ struct Seen {
 }
 
 impl Explainer {
-    /// Looks for earlier builds on a thread of its own: the build waits for nothing.
-    pub(super) fn start(command: &BuildCommand, clock: Clock) -> Self {
-        let started = command.started();
-        let wanted = Wanted {
-            image: started.image,
-            builder: started.builder,
-            platforms: started.platforms,
-            many: false,
-        };
-        let (tx, pasts) = mpsc::sync_channel(1);
+    /// Has earlier builds looked for: the build waits for nothing. Where nobody looks nothing is known of them, and the judgement says
+    /// so.
+    pub(super) fn start(command: &BuildCommand, clerk: &Clerk, clock: Clock) -> Self {
+        let wanted = wanted(&command.started(), false);
         let begun = clock.now();
-        // Where there is no thread nothing is known of earlier builds, and the judgement says so.
-        let _ = std::thread::Builder::new().name("earlier builds".to_owned()).spawn(move || {
+        let pasts = clerk.ask(move |store| {
             let is_enough = || clock.now().since(begun) > LONGEST_LOOK;
-            let dir = recording::default_dir();
-            let found = dir.map(|dir| history::earlier(&dir, &wanted, None, &is_enough));
-            // A build that is over does not listen any more.
-            let _ = tx.send(found.unwrap_or_default());
+            history::earlier(
+                store.map(|store| &*store),
+                recording::default_dir().as_deref(),
+                &wanted,
+                None,
+                &is_enough,
+            )
         });
         Self { pasts, known: None, seen: Seen::default(), told: std::collections::HashMap::new() }
     }
@@ -92,6 +88,20 @@ impl Explainer {
         self.told.extend(reasons.iter().map(|one| (one.vertex.clone(), one.reason.clone())));
         (!reasons.is_empty()).then_some(Reasons { reasons })
     }
+}
+
+/// What to compare a build with.
+pub(super) fn wanted(started: &Started, many: bool) -> Wanted {
+    let Started { image, builder, platforms, .. } = started.clone();
+    Wanted { image, builder, platforms, many }
+}
+
+/// Earlier builds, for who has no [`Clerk`] and waits for them.
+pub(super) fn earlier(wanted: &Wanted, older_than: Option<&Listed>) -> Vec<Past> {
+    // Where the store can't be opened the recordings tell as much.
+    let opened = history::default_path().map(|path| Store::open_to_read(&path, Clock::live().now()));
+    let store = opened.and_then(Result::ok).flatten().map(|opened| opened.store);
+    history::earlier(store.as_ref(), recording::default_dir().as_deref(), wanted, older_than, &|| false)
 }
 
 fn seen(model: &Model) -> Seen {

@@ -5,6 +5,29 @@ use serde::{Deserialize, Serialize};
 
 use super::{Digest, Platform, Text, Time};
 
+/// Where a hit came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// From the builder's own cache.
+    Local,
+    /// From a cache in a registry.
+    Registry,
+    /// It can't be told.
+    Unknown,
+}
+
+impl Source {
+    /// Its name in JSON.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Registry => "registry",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// Records of one listing that are told; of more the newest used ones.
 pub const MOST_RECORDS: usize = 20_000;
 

@@ -181,10 +181,8 @@ pub(super) fn gone(model: &Model, here: &Here<'_>, then: &Then<'_>) -> (ReasonGr
         return (ReasonGrade::Proven, vec![said(text)]);
     }
     let whole = before.iter().all(|listing| listing.total <= listing.records.len() as u64);
-    let there = |record: &CacheRecord| {
-        before.iter().any(|listing| listing.records.iter().any(|known| known.id == record.id))
-    };
-    let own = model.results_of(here.step, then.past.records.iter());
+    let there = |record: &CacheRecord| model.had_before(&record.id);
+    let own = then.past.results(model, here.step);
     let (left, lost): (Vec<&CacheRecord>, Vec<&CacheRecord>) =
         own.into_iter().partition(|record| there(record));
     let ids = |records: &[&CacheRecord]| {
@@ -203,7 +201,7 @@ pub(super) fn gone(model: &Model, here: &Here<'_>, then: &Then<'_>) -> (ReasonGr
             let text = format!("the builder still has the record {} of this instruction", ids(&left));
             (ReasonGrade::Unknown, vec![said(text)])
         }
-        (true, true) if any_record(before, model, here.step) => {
+        (true, true) if any_record(model, here.step) => {
             let text = "the builder has a record of this instruction; whether it is its result is not known";
             (ReasonGrade::Unknown, vec![said(text)])
         }
@@ -214,8 +212,8 @@ pub(super) fn gone(model: &Model, here: &Here<'_>, then: &Then<'_>) -> (ReasonGr
     }
 }
 
-fn any_record(before: &[Records], model: &Model, step: &Step) -> bool {
-    !model.results_of(step, before.iter().flat_map(|listing| &listing.records)).is_empty()
+fn any_record(model: &Model, step: &Step) -> bool {
+    !model.results_before(step).is_empty()
 }
 
 /// Whether a listing has no result of any step. Base images are none.
@@ -346,7 +344,7 @@ fn first(model: &Model, here: &Here<'_>, import: &Import<'_>) -> Reason {
     let listed = !before.is_empty() && before.iter().all(|listing| listing.error.is_none());
     let mut evidence = vec![said("no earlier build of it is known here")];
     let mut grade = ReasonGrade::Likely;
-    if listed && any_record(before, model, here.step) {
+    if listed && any_record(model, here.step) {
         evidence
             .push(said("the builder has a record of this instruction, from a build that was not recorded"));
     } else if listed {

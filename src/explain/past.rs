@@ -1,11 +1,12 @@
 //! An earlier build, as much of it as a later one is compared with.
 
 use std::collections::HashSet;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::event::evidence::CacheRecord;
 use crate::event::{Digest, Fingerprint, Platform, Text, Time};
-use crate::model::{Model, Outcome, Phase, State, StepId};
+use crate::model::{Model, Outcome, Phase, RecordIndex, State, Step, StepId};
 
 /// Records of one build that are kept.
 const MOST_RECORDS: usize = 2_000;
@@ -27,6 +28,8 @@ pub struct Past {
     pub steps: Vec<PastStep>,
     /// The builder's records that it made or used, or that can be results of its steps; of each what tells it apart.
     pub records: Vec<CacheRecord>,
+    /// These records by their descriptions, once somebody has asked.
+    pub(crate) indexed: OnceLock<RecordIndex>,
     /// Bytes of all records of the builder, as far as they are known.
     pub record_bytes: u64,
     /// The node that each platform was built on, where that is known.
@@ -90,11 +93,18 @@ impl Past {
             fingerprint: model.fingerprint().cloned(),
             steps: model.stack().steps().filter_map(|(id, _)| PastStep::of(model, id)).collect(),
             records,
+            indexed: OnceLock::new(),
             record_bytes,
             nodes: nodes.filter_map(|place| Some((place.platform.clone(), place.node.clone()?))).collect(),
             exported: model.outcome() == Outcome::Success
                 && model.cache().exports.iter().any(|export| export.phase == Phase::Done),
         }
+    }
+
+    /// Those of its records that are described as the result of a step.
+    pub(super) fn results(&self, model: &Model, step: &Step) -> Vec<&CacheRecord> {
+        let index = self.indexed.get_or_init(|| RecordIndex::of(&self.records));
+        model.results_of(step, &self.records, index)
     }
 
     /// The step at a place of a stage.

@@ -30,6 +30,17 @@ impl Store {
         query.query_map(params![image, limit(most)], build)?.collect()
     }
 
+    /// The images that there are builds of, without tags, the one of the newest build first.
+    ///
+    /// # Errors
+    /// Where the store can't be read.
+    pub fn images(&self) -> rusqlite::Result<Vec<String>> {
+        let mut query = self.connection.prepare(
+            "SELECT image FROM builds WHERE image IS NOT NULL GROUP BY image ORDER BY max(started_us) DESC",
+        )?;
+        query.query_map([], |row| Ok(text(row, 0)?.unwrap_or_default().to_string()))?.collect()
+    }
+
     /// How many builds there are.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::{Model, Phase, State, StepId};
 use crate::event::digest::DigestSet;
+use crate::event::plan::Prediction;
 use crate::event::{Digest, Reason, Reasons, Text};
 
 impl Model {
@@ -13,8 +14,12 @@ impl Model {
         }
     }
 
-    /// Whether a step was not cached: it runs, it ran, or it failed or was stopped while it did. A `FROM`: it was pulled.
+    /// Whether a step was not cached: it runs, it ran, or it failed or was stopped while it did. A `FROM`: it was pulled. In a
+    /// plan: it would run.
     pub fn missed(&self, id: StepId) -> bool {
+        if let Some(planned) = self.planned(id) {
+            return planned.predicted == Prediction::Miss;
+        }
         let from = self.stack.step(id).is_some_and(|step| step.name.is_from());
         match self.state(id) {
             State::Miss => true,
@@ -28,8 +33,11 @@ impl Model {
         }
     }
 
-    /// Why a step was not cached; none where it was, or where nobody has said it yet.
+    /// Why a step was not cached, or in a plan would not be; none where it was, or where nobody has said it yet.
     pub fn reason_of(&self, id: StepId) -> Option<&Reason> {
+        if let Some(planned) = self.planned(id) {
+            return planned.reason.as_ref();
+        }
         let digest = self.digest_of(id)?;
         self.reasons.get(digest).filter(|_| self.missed(id))
     }

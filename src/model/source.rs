@@ -13,45 +13,26 @@
 //! 5. a record of the step was there, or none was: likely, since nobody has looked at it.
 
 mod fit;
+mod index;
 mod layers;
 mod world;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::OnceLock;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Kind, Model, Phase, State, Step, StepId, Vertex};
-use crate::event::evidence::{CacheRecord, When};
+pub use crate::event::evidence::Source;
+use crate::event::evidence::When;
 use crate::event::{CacheManifest, Digest, Platform, Records, Text};
 
 use fit::{Fit, Instruction};
 use world::World;
 
+pub use index::RecordIndex;
 pub use layers::CachedLayer;
-
-/// Where a hit came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Source {
-    /// From the builder's own cache.
-    Local,
-    /// From a cache in a registry.
-    Registry,
-    /// It can't be told.
-    Unknown,
-}
-
-impl Source {
-    /// Its name in JSON.
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::Local => "local",
-            Self::Registry => "registry",
-            Self::Unknown => "unknown",
-        }
-    }
-}
 
 /// How sure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
@@ -91,6 +72,8 @@ pub fn words(origin: Option<&Origin>) -> &'static str {
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
     before: Vec<Records>,
+    /// Those of before the build by their descriptions, once somebody has asked.
+    indices: OnceLock<Vec<RecordIndex>>,
     after: Vec<Records>,
     pub(super) manifests: Vec<CacheManifest>,
     origins: HashMap<StepId, Origin>,
@@ -98,9 +81,16 @@ pub(super) struct Evidence {
 
 impl Evidence {
     pub(super) fn records(&mut self, records: &Records) {
+        self.indices.take();
         let listings = if records.when == When::Before { &mut self.before } else { &mut self.after };
         listings.retain(|known| known.node != records.node);
         listings.push(records.clone());
+    }
+
+    /// The records of before the build, node by node.
+    fn indexed_before(&self) -> impl Iterator<Item = (&Records, &RecordIndex)> {
+        let all = || self.before.iter().map(|listing| RecordIndex::of(&listing.records)).collect();
+        self.before.iter().zip(self.indices.get_or_init(all))
     }
 
     pub(super) fn manifest(&mut self, manifest: &CacheManifest) {
@@ -126,24 +116,6 @@ impl Model {
     /// The builder's records of after the build, node by node: those that are new or were used.
     pub fn records_after(&self) -> &[Records] {
         &self.evidence.after
-    }
-
-    /// Those of the records that are described as the result of a step.
-    pub fn results_of<'r>(
-        &self,
-        step: &Step,
-        records: impl Iterator<Item = &'r CacheRecord>,
-    ) -> Vec<&'r CacheRecord> {
-        let instruction = Instruction::new(&step.name, self.stack.written(step));
-        records.filter(|record| instruction.of_record(record) == Fit::Yes).collect()
-    }
-
-    /// Whether a record is described as the result of some step; to be asked of many records.
-    pub fn fits_some_step(&self) -> impl Fn(&CacheRecord) -> bool + '_ {
-        let steps = self.stack.steps();
-        let known: Vec<Instruction<'_>> =
-            steps.map(|(_, step)| Instruction::new(&step.name, self.stack.written(step))).collect();
-        move |record| known.iter().any(|instruction| instruction.of_record(record) == Fit::Yes)
     }
 
     /// The caches in registries as they stood before the build.

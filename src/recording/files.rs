@@ -182,16 +182,8 @@ pub fn list(dir: &Path) -> io::Result<Vec<Listed>> {
 /// The recordings of builds of an image of this name that have ended or broken off, newest first; of other registries and other
 /// images of the same last name too.
 pub fn newest_of(dir: &Path, image: &str) -> Vec<PathBuf> {
-    let slug = slug(image);
-    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
-    let of_image = |name: &str| {
-        let rest = name.get(STAMP..)?.strip_suffix(SUFFIX)?;
-        (rest.rsplit_once('-')?.0 == slug).then(|| begun(name))?
-    };
-    let named = |entry: fs::DirEntry| Some((of_image(entry.file_name().to_str()?)?, entry.path()));
-    let mut found: Vec<(Time, PathBuf)> = entries.filter_map(|entry| named(entry.ok()?)).collect();
-    found.sort_by(|a, b| b.cmp(a));
-    found.into_iter().map(|(_, path)| path).filter(|path| !is_written(path)).collect()
+    let of_image = |listed: &Listed| listed.is_of(image) && !listed.is_written();
+    list(dir).unwrap_or_default().into_iter().filter(of_image).map(|listed| listed.path).collect()
 }
 
 /// Deletes the oldest recordings in `dir` beyond count, age and size; gives how many. Whatever is not named like a
@@ -200,17 +192,8 @@ pub fn newest_of(dir: &Path, image: &str) -> Vec<PathBuf> {
 /// # Errors
 /// Where the directory can't be read. A file that can't be deleted is left, and the next one tried.
 pub fn prune(dir: &Path, retention: &Retention, now: Time) -> io::Result<usize> {
-    let mut recordings: Vec<(Time, PathBuf, u64)> = fs::read_dir(dir)?
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            let begun = begun(entry.file_name().to_str()?)?;
-            let meta = entry.metadata().ok().filter(fs::Metadata::is_file)?;
-            Some((begun, entry.path(), meta.len()))
-        })
-        .collect();
-    recordings.sort_by(|a, b| b.cmp(a));
     let (mut bytes, mut deleted) = (0u64, 0);
-    for (nth, (begun, path, size)) in recordings.into_iter().enumerate() {
+    for (nth, Listed { begun, path, bytes: size }) in list(dir)?.into_iter().enumerate() {
         bytes = bytes.saturating_add(size);
         let kept =
             nth < retention.keep && now.since(begun) <= retention.keep_for && bytes <= retention.keep_bytes;

@@ -11,7 +11,7 @@ use crate::event::{Stamped, Text, Time};
 pub const VERSION: u64 = 1;
 
 /// Types of the events that this version knows; a line of another type is of a newer one.
-const EVENT_TYPES: [&str; 21] = [
+const EVENT_TYPES: [&str; 22] = [
     "started",
     "outline",
     "vertex",
@@ -31,6 +31,7 @@ const EVENT_TYPES: [&str; 21] = [
     "cache_manifest",
     "reasons",
     "gates",
+    "planned",
     "commit",
     "expected",
 ];
@@ -191,6 +192,7 @@ mod tests {
             Event::CacheManifest(Box::default()),
             Event::Reasons(Box::default()),
             Event::Gates(crate::event::Gates::default()),
+            Event::Planned(Box::default()),
             Event::Commit(crate::event::Commit::default()),
             Event::Expected(Box::default()),
         ]
@@ -218,6 +220,7 @@ mod tests {
             Event::CacheManifest(_) => "cache_manifest",
             Event::Reasons(_) => "reasons",
             Event::Gates(_) => "gates",
+            Event::Planned(_) => "planned",
             Event::Commit(_) => "commit",
             Event::Expected(_) => "expected",
         }

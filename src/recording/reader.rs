@@ -87,14 +87,16 @@ impl Diagnostics {
     /// What to tell the user, in sentences of [`Notice`]s.
     fn notices(&self) -> impl Iterator<Item = Event> {
         let bad = (self.bad > 0).then(|| {
-            let text = format!("{} damaged lines of this file were left out", self.bad);
+            let text = match self.bad {
+                1 => "a damaged line of this file was left out".to_owned(),
+                bad => format!("{bad} damaged lines of this file were left out"),
+            };
             (Level::Warn, text)
         });
         let unknown = (self.unknown > 0).then(|| {
-            let text = format!(
-                "{} lines were left out: a newer layertop wrote them; update to see them",
-                self.unknown
-            );
+            let lines = if self.unknown == 1 { "line was" } else { "lines were" };
+            let text =
+                format!("{} {lines} left out, written by a newer layertop; update to see more", self.unknown);
             (Level::Info, text)
         });
         let cut = self.cut.as_ref().map(|why| {

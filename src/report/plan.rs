@@ -5,26 +5,32 @@ use std::time::Duration;
 
 use super::styled::StyledLine;
 use super::table::{Cell, Table};
+use super::why;
 use super::words::{self, Role, Sign};
-use crate::event::Platform;
+use crate::event::plan::{PlannedStep, Prediction};
 use crate::event::reason::ReasonGrade;
-use crate::explain::{Plan, Predicted, Prediction};
-use crate::model::{Model, Row, Source, State};
+use crate::event::{Platform, Text};
+use crate::model::{Model, Row, Source, State, StepId};
 
 /// All that there is to say of a plan.
-pub fn lines(model: &Model, plan: &Plan, ascii: bool) -> Vec<StyledLine> {
-    let missed = plan.steps.iter().any(|step| step.predicted != Prediction::Hit);
+pub fn lines(model: &Model, ascii: bool) -> Vec<StyledLine> {
+    let missed = model.stack().steps().any(|(id, _)| is_open(model, id));
     let (sign, role) = if missed { ("! ", Role::Warn) } else { ("", Role::Plain) };
-    let sentence = StyledLine::new().with(sign, role).with(sentence(model, plan, ascii), Role::Strong);
+    let sentence = StyledLine::new().with(sign, role).with(sentence(model, ascii), Role::Strong);
     let mut lines = vec![sentence, StyledLine::new()];
-    lines.extend(table(model, plan).lines(ascii));
+    lines.extend(table(model).lines(ascii));
     lines
 }
 
-/// `a build now would rebuild pip and 3 more layers: requirements.txt changed; ≈ 14 s`.
-pub fn sentence(model: &Model, plan: &Plan, ascii: bool) -> String {
-    let missed: Vec<&Predicted> = of(plan, Prediction::Miss);
-    let unknown = names(model, &of(plan, Prediction::Unknown));
+/// Whether a step is not predicted to hit.
+fn is_open(model: &Model, id: StepId) -> bool {
+    model.planned(id).is_some_and(|step| step.predicted != Prediction::Hit)
+}
+
+/// `a build now would rebuild pip, 3 layers follow: requirements.txt changed; ≈ 14 s`.
+pub fn sentence(model: &Model, ascii: bool) -> String {
+    let missed: Vec<StepId> = of(model, Prediction::Miss);
+    let unknown = names(model, &of(model, Prediction::Unknown));
     let open = match unknown.as_slice() {
         [] => String::new(),
         [one] => format!("; of {one} it can't be told"),
@@ -33,37 +39,49 @@ pub fn sentence(model: &Model, plan: &Plan, ascii: bool) -> String {
         }
     };
     let layers = names(model, &missed);
-    let Some((first, more)) = layers.split_first() else {
+    if layers.is_empty() {
         let told =
             if unknown.is_empty() { "nothing: every layer is cached" } else { "nothing that is known" };
         return format!("a build now would rebuild {told}{open}");
+    }
+    let causes = why::causes(model);
+    let because = causes.first().map(|cause| format!(": {}", cause.reason.because)).unwrap_or_default();
+    let others = match causes.len() {
+        0 | 1 => String::new(),
+        several => format!("; {}", words::count(several - 1, "other cause")),
     };
-    let root = missed.iter().find(|step| step.reason.as_ref().is_some_and(|reason| reason.root));
-    let because = root.or(missed.first()).and_then(|step| step.reason.as_ref());
-    let because = because.map(|reason| format!(": {}", reason.because)).unwrap_or_default();
-    let what = match more.len() {
-        0 => first.clone(),
-        count => format!("{first} and {}", words::count(count, "more layer")),
-    };
-    let time = time(&missed)
+    let time = expected(model)
         .map(|time| format!("; {} {}", if ascii { "~" } else { "≈" }, words::duration(time)))
         .unwrap_or_default();
-    let likely = missed.iter().all(|step| step.grade != ReasonGrade::Proven);
-    let grade = if likely { " (likely)" } else { "" };
-    format!("a build now would rebuild {what}{because}{time}{open}{grade}")
+    let proven = |id: &StepId| model.planned(*id).is_some_and(|step| step.grade == ReasonGrade::Proven);
+    let grade = if missed.iter().any(proven) { "" } else { " (likely)" };
+    let what = rebuilt(model, &layers, &causes);
+    format!("a build now would rebuild {what}{because}{others}{time}{open}{grade}")
 }
 
-fn of(plan: &Plan, predicted: Prediction) -> Vec<&Predicted> {
-    plan.steps.iter().filter(|step| step.predicted == predicted).collect()
+/// `pip, 3 layers follow`: the layer of what costs most, and what is rebuilt with it.
+fn rebuilt(model: &Model, layers: &[String], causes: &[why::Cause]) -> String {
+    let root = causes.first().and_then(|cause| cause.roots.first()).map(|id| label(model, *id));
+    let first = root.filter(|root| layers.contains(root)).or_else(|| layers.first().cloned());
+    let first = first.unwrap_or_default();
+    match (layers.len() - 1, causes) {
+        (0, _) => first,
+        (1, [only]) if only.reason.kind.is_change() => format!("{first}, 1 layer follows"),
+        (more, [only]) if only.reason.kind.is_change() => format!("{first}, {more} layers follow"),
+        (more, _) => format!("{first} and {}", words::count(more, "more layer")),
+    }
+}
+
+fn of(model: &Model, predicted: Prediction) -> Vec<StepId> {
+    model.planned_as(predicted).map(|(id, _)| id).collect()
 }
 
 /// The names of the layers of steps, each once. A base image is none that is rebuilt where others are.
-fn names(model: &Model, steps: &[&Predicted]) -> Vec<String> {
-    let from = |step: &Predicted| model.stack().step(step.step).is_some_and(|step| step.name.is_from());
-    let others = steps.iter().any(|step| !from(step));
+fn names(model: &Model, steps: &[StepId]) -> Vec<String> {
+    let others = steps.iter().any(|id| !is_from(model, *id));
     let mut names: Vec<String> = Vec::new();
-    for step in steps.iter().filter(|step| !others || !from(step)) {
-        let name = label(model, step);
+    for id in steps.iter().filter(|id| !others || !is_from(model, **id)) {
+        let name = label(model, *id);
         if !names.contains(&name) {
             names.push(name);
         }
@@ -71,90 +89,92 @@ fn names(model: &Model, steps: &[&Predicted]) -> Vec<String> {
     names
 }
 
-fn label(model: &Model, step: &Predicted) -> String {
-    let text = || model.stack().step(step.step).map(|step| step.name.instruction.clone()).unwrap_or_default();
-    match &step.layer {
+fn is_from(model: &Model, id: StepId) -> bool {
+    model.stack().step(id).is_some_and(|step| step.name.is_from())
+}
+
+fn layer(model: &Model, id: StepId) -> Option<&Text> {
+    model.stack().row_of(id)?.layer.as_ref()
+}
+
+fn label(model: &Model, id: StepId) -> String {
+    let text = || model.stack().step(id).map(|step| step.name.instruction.clone()).unwrap_or_default();
+    match layer(model, id) {
         Some(layer) => layer.to_string(),
         None => format!("`{}`", words::truncate(words::instruction(text().as_str()).as_ref(), 40)),
     }
 }
 
-/// How long the steps take: platforms run side by side. None where it is not known of any.
-fn time(steps: &[&Predicted]) -> Option<Duration> {
-    let mut times: BTreeMap<Option<&Platform>, Duration> = BTreeMap::new();
-    for step in steps {
-        if let Some(expected) = step.expected {
-            *times.entry(step.platform.as_ref()).or_default() += expected;
+/// How long what would run takes: platforms run side by side. None where it is not known of any.
+pub fn expected(model: &Model) -> Option<Duration> {
+    let mut times: BTreeMap<Option<Platform>, Duration> = BTreeMap::new();
+    for (id, step) in model.planned_as(Prediction::Miss) {
+        if let Some(expected) = step.expected_us {
+            let platform = model.stack().step(id).and_then(|step| model.platform_of(step));
+            *times.entry(platform).or_default() += Duration::from_micros(expected);
         }
     }
     times.into_values().max()
 }
 
 /// The stack, with what each layer would do.
-fn table(model: &Model, plan: &Plan) -> Table {
-    Table::with(model, &|rows, column| cell(model, plan, rows, column))
+fn table(model: &Model) -> Table {
+    Table::with(model, &|rows, column| cell(model, rows, column))
 }
 
-fn cell(model: &Model, plan: &Plan, rows: &[Row], column: Option<&Platform>) -> Option<Cell> {
+fn cell(model: &Model, rows: &[Row], column: Option<&Platform>) -> Option<Cell> {
     let ids = rows.iter().filter_map(|row| model.stack().cell(row, column));
-    let steps: Vec<&Predicted> = ids.filter_map(|id| plan.of(id)).collect();
-    let weight = |step: &&&Predicted| match step.predicted {
+    let steps: Vec<(StepId, &PlannedStep)> = ids.filter_map(|id| Some((id, model.planned(id)?))).collect();
+    let weight = |(_, step): &&(StepId, &PlannedStep)| match step.predicted {
         Prediction::Hit => 0,
         Prediction::Unknown => 1,
         Prediction::Miss => 2,
     };
-    let telling = steps.iter().max_by_key(weight)?;
-    let missed = steps.iter().filter(|step| step.predicted == Prediction::Miss);
+    let (id, telling) = steps.iter().max_by_key(weight)?;
     let state = match telling.predicted {
         Prediction::Hit => State::Hit,
         Prediction::Miss => State::Miss,
         Prediction::Unknown => State::Waiting,
     };
-    let from = model.stack().step(telling.step).is_some_and(|step| step.name.is_from());
     Some(Cell {
         state,
-        sign: sign(telling, from),
-        time: missed.filter_map(|step| step.expected).sum(),
+        sign: sign(telling, is_from(model, *id)),
+        time: steps.iter().map(|(id, _)| model.planned_time(*id)).sum(),
         bytes: 0,
     })
 }
 
-fn sign(step: &Predicted, from: bool) -> Sign {
-    match step.predicted {
-        Prediction::Hit => {
-            let word = match step.source {
-                Some(Source::Local) => "would hit local",
-                Some(Source::Registry) => "would hit registry",
-                _ => "would hit",
-            };
-            Sign::new("●", "*", word, Role::Good)
-        }
-        Prediction::Miss if from => Sign::new("○", "o", "would pull", Role::Ran),
-        Prediction::Miss => Sign::new("○", "o", "would run", Role::Ran),
-        Prediction::Unknown if step.source == Some(Source::Registry) => {
-            Sign::new("?", "?", "in the registry", Role::Dim)
-        }
-        Prediction::Unknown => Sign::new("?", "?", "not known", Role::Dim),
-    }
+fn sign(step: &PlannedStep, from: bool) -> Sign {
+    let word = match (step.predicted, step.source) {
+        (Prediction::Hit, Some(Source::Local)) => "would hit local",
+        (Prediction::Hit, Some(Source::Registry)) => "would hit registry",
+        (Prediction::Hit, _) => "would hit",
+        (Prediction::Miss, _) if from => "would pull",
+        (Prediction::Miss, _) => "would run",
+        (Prediction::Unknown, Some(Source::Registry)) => "in the registry",
+        (Prediction::Unknown, _) => "not known",
+    };
+    Sign::of_prediction(step.predicted, word)
 }
 
 /// Whether a step has this layer.
-pub fn is_layer(plan: &Plan, name: &str) -> bool {
-    plan.steps.iter().any(|step| has(step, name))
+pub fn is_layer(model: &Model, name: &str) -> bool {
+    model.stack().steps().any(|(id, _)| has(model, id, name))
 }
 
-fn has(step: &Predicted, name: &str) -> bool {
-    step.layer.as_ref().is_some_and(|layer| layer.as_str().eq_ignore_ascii_case(name))
+fn has(model: &Model, id: StepId, name: &str) -> bool {
+    layer(model, id).is_some_and(|layer| layer.as_str().eq_ignore_ascii_case(name))
 }
 
 /// Of layers that must not be rebuilt: a line for each that would be, or of which that can't be told.
-pub fn broken(plan: &Plan, wanted: &[&str]) -> Vec<String> {
+pub fn broken(model: &Model, wanted: &[&str]) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for name in wanted {
-        for step in plan.steps.iter().filter(|step| has(step, name)) {
-            let on = step.platform.as_ref().map(|on| format!(" on {on}")).unwrap_or_default();
-            let because = step.reason.as_ref().map(|reason| reason.because.to_string()).unwrap_or_default();
-            let line = match step.predicted {
+        for (id, step) in model.stack().steps().filter(|(id, _)| has(model, *id, name)) {
+            let Some(told) = model.planned(id) else { continue };
+            let on = model.platform_of(step).map(|on| format!(" on {on}")).unwrap_or_default();
+            let because = told.reason.as_ref().map(|reason| reason.because.to_string()).unwrap_or_default();
+            let line = match told.predicted {
                 Prediction::Hit => continue,
                 Prediction::Miss => format!("{name} would be rebuilt{on}: {because}"),
                 Prediction::Unknown => {

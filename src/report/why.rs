@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::json::{StepSummary, summary};
 use super::styled::StyledLine;
 use super::words::{self, Role};
+use crate::event::plan::Prediction;
 use crate::event::reason::{Advice, Reason, ReasonGrade, ReasonKind};
 use crate::event::{Digest, Platform, Text};
 use crate::model::{Model, StepId};
@@ -35,8 +36,10 @@ pub fn causes(model: &Model) -> Vec<Cause> {
     let all = model.stack().groups().iter().flat_map(|group| &group.rows).enumerate();
     let rows: HashMap<StepId, usize> =
         all.flat_map(|(at, row)| row.steps.iter().map(move |step| (*step, at))).collect();
-    let steps = || model.stack().steps().filter_map(|(id, _)| Some((id, model.reason_of(id)?)));
-    let time = |id: StepId| model.run_time(id, model.newest()) + model.pull_time(id, model.newest());
+    let missed = || model.stack().steps().map(|(id, _)| id).filter(|id| model.missed(*id));
+    let steps = || missed().filter_map(|id| Some((id, model.reason_of(id)?)));
+    let ran = |id: StepId| model.run_time(id, model.newest()) + model.pull_time(id, model.newest());
+    let time = |id: StepId| if model.is_plan() { model.planned_time(id) } else { ran(id) };
     for (id, reason) in steps().filter(|(_, reason)| reason.follows.is_none()) {
         let same_row = |root: &StepId| rows.get(root).is_some_and(|row| rows.get(&id) == Some(row));
         let same = |cause: &&mut Cause| {
@@ -84,6 +87,7 @@ impl Cause {
             ReasonKind::FirstBuild | ReasonKind::PlatformNotCached => "built",
             _ => "rebuilt",
         };
+        let verb = if model.is_plan() { format!("would be {verb}") } else { verb.to_owned() };
         let because = &self.reason.because;
         let change = self.reason.kind.is_change();
         let mut text = match more.len() {
@@ -96,7 +100,13 @@ impl Cause {
             more => format!("{what} and {} {verb} because {because}", words::count(more, "more layer")),
         };
         // Into memory, which takes all that it is given.
-        let _ = write!(text, ", {}{}", words::duration(self.time), self.platforms(model));
+        let platforms = self.platforms(model);
+        let _ = match (model.is_plan(), platforms.is_empty()) {
+            // A plan has one time for all of it: platforms run side by side.
+            (true, true) => Ok(()),
+            (true, false) => write!(text, ",{platforms}"),
+            (false, _) => write!(text, ", {}{platforms}", words::duration(self.time)),
+        };
         if self.reason.grade != ReasonGrade::Proven {
             let grade = if self.reason.grade == ReasonGrade::Likely { "likely" } else { "not known" };
             let _ = write!(text, " ({grade})");
@@ -151,7 +161,8 @@ pub fn sentences(model: &Model, ascii: bool) -> Vec<StyledLine> {
 /// The one line of the header: the cause that cost most, and how many others there are. None where the build was told so, or is
 /// the first: that everything runs then surprises nobody.
 pub fn headline(model: &Model, ascii: bool) -> Option<StyledLine> {
-    let causes = causes(model);
+    // What a plan has to say stands in its header.
+    let causes = if model.is_plan() { Vec::new() } else { causes(model) };
     let first = causes.first()?;
     let dot = if ascii { " - " } else { " · " };
     if matches!(first.reason.kind, ReasonKind::FirstBuild | ReasonKind::NoCache) {
@@ -196,10 +207,11 @@ fn of_build(model: &Model, ascii: bool) -> Vec<StyledLine> {
     let causes = causes(model);
     if causes.is_empty() {
         let missed = model.stack().steps().any(|(id, _)| model.missed(id));
-        let text = if missed {
-            "steps ran, and it is not known why"
-        } else {
-            "nothing was rebuilt: every step was cached"
+        let text = match (missed, model.is_plan()) {
+            (true, false) => "steps ran, and it is not known why",
+            (true, true) => "steps would run, and it is not known why",
+            (false, false) => "nothing was rebuilt: every step was cached",
+            (false, true) => return untold(model),
         };
         return vec![StyledLine::new().with(text, Role::Plain)];
     }
@@ -219,6 +231,24 @@ fn of_build(model: &Model, ascii: bool) -> Vec<StyledLine> {
                 said.push(advice);
             }
         }
+    }
+    lines
+}
+
+/// Of a plan in which nothing is known to be rebuilt: why the rest is not known, each once.
+fn untold(model: &Model) -> Vec<StyledLine> {
+    let mut told: Vec<&Text> = Vec::new();
+    let mut lines = Vec::new();
+    for (id, step) in model.planned_as(Prediction::Unknown) {
+        let Some(reason) = step.reason.as_ref().filter(|reason| !told.contains(&&reason.because)) else {
+            continue;
+        };
+        told.push(&reason.because);
+        let text = format!("? {}: {}", label(model, id), reason.because);
+        lines.push(StyledLine::new().with(text, Role::Plain));
+    }
+    if lines.is_empty() {
+        lines.push(StyledLine::new().with("nothing would be rebuilt: every step is cached", Role::Plain));
     }
     lines
 }
@@ -248,8 +278,10 @@ fn of_steps(model: &Model, steps: &[StepId], ascii: bool) -> Vec<StyledLine> {
             lines.push(StyledLine::new());
         }
         let sign = words::Sign::of_step(model, *id);
+        let verb = if model.is_plan() { "would be rebuilt" } else { "rebuilt" };
         let what = match reason {
-            Some(reason) => format!("{} {instruction}: rebuilt because {}", name, reason.because),
+            Some(reason) if !model.missed(*id) => format!("{name} {instruction}: {}", reason.because),
+            Some(reason) => format!("{name} {instruction}: {verb} because {}", reason.because),
             None => format!("{} {instruction}: {}", name, sign.word),
         };
         lines.push(
@@ -258,6 +290,10 @@ fn of_steps(model: &Model, steps: &[StepId], ascii: bool) -> Vec<StyledLine> {
         if let Some(reason) = reason {
             lines.extend(details(reason, ascii));
             lines.extend(root_of(model, reason, ascii));
+        }
+        if let Some(planned) = model.planned(*id).filter(|planned| planned.source.is_some()) {
+            lines
+                .push(StyledLine::new().with("  ", Role::Plain).with(planned.evidence.as_str(), Role::Plain));
         }
         if let Some(origin) = model.source_of(*id) {
             lines.push(StyledLine::new().with("  ", Role::Plain).with(origin.evidence.as_str(), Role::Plain));

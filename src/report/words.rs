@@ -7,7 +7,8 @@ use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
 use crate::event::Level;
-use crate::model::{Model, Outcome, State, StepId, source};
+use crate::event::plan::{PlannedStep, Prediction};
+use crate::model::{Model, Outcome, Source, State, StepId, source};
 
 /// What a piece of text means; each output has a look of its own for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -79,8 +80,11 @@ impl Sign {
     }
 
     /// A step's state, in the words that are its own: a hit says where from, as far as that is known, and a `FROM` does not
-    /// run, it is pulled.
+    /// run, it is pulled. In a plan, what it would do.
     pub fn of_step(model: &Model, id: StepId) -> Self {
+        if let Some(planned) = model.planned(id) {
+            return Self::of_planned(model, id, planned);
+        }
         let state = model.state(id);
         let sign = Self::of_state(state, model.outcome());
         let from = || model.stack().step(id).is_some_and(|step| step.name.is_from());
@@ -90,6 +94,32 @@ impl Sign {
             _ => sign.word,
         };
         Self { word, ..sign }
+    }
+
+    /// What a step would do.
+    fn of_planned(model: &Model, id: StepId, planned: &PlannedStep) -> Self {
+        let from = model.stack().step(id).is_some_and(|step| step.name.is_from());
+        let word = match (planned.predicted, planned.source) {
+            (Prediction::Hit, Some(Source::Local)) => "hit local",
+            (Prediction::Hit, Some(Source::Registry)) => "hit registry",
+            (Prediction::Hit, _) => "hit",
+            (Prediction::Miss, _) if from => "pull",
+            (Prediction::Miss, _) => "rebuild",
+            (Prediction::Unknown, _) => "unknown",
+        };
+        Self::of_prediction(planned.predicted, word)
+    }
+
+    /// A step of a plan that is still being made.
+    pub const LOOKING: Self = Self::new("·", ".", "looking", Role::Dim);
+
+    /// A prediction, in these words.
+    pub(super) const fn of_prediction(predicted: Prediction, word: &'static str) -> Self {
+        match predicted {
+            Prediction::Hit => Self::new("●", "*", word, Role::Good),
+            Prediction::Miss => Self::new("○", "o", word, Role::Ran),
+            Prediction::Unknown => Self::new("?", "?", word, Role::Dim),
+        }
     }
 
     /// How a build ended.

@@ -19,7 +19,7 @@ use tokio::time::{MissedTickBehavior, sleep};
 use crate::clock::Clock;
 use crate::event::{BuilderSnapshot, Event, Line, Mask, Platform, Stamped, Text};
 
-use super::buildkit::{self, Dial};
+use super::buildkit::{self, Dial, Lister};
 use super::kubernetes::BuilderPods;
 use super::retry::pause;
 use instance::{Definition, Driver, Host, Missing};
@@ -130,16 +130,44 @@ pub fn in_cluster(settings: &Settings) -> Option<BuilderPods> {
     })
 }
 
-/// The nodes of a builder, each with the platforms that it was given and the way to its `BuildKit`; in words, why there is none.
-pub(super) fn ways(settings: &Settings) -> Result<Vec<(String, Vec<Platform>, Dial)>, Text> {
+/// The way to the `BuildKit` of a node.
+pub(super) struct Way {
+    /// The node's name.
+    pub(super) name: String,
+    /// The platforms that it was given.
+    pub(super) platforms: Vec<Platform>,
+    dial: Dial,
+    /// Where its pods are, and the environment that leads there. Dialling would start them.
+    place: Option<(instance::InCluster, BTreeMap<String, String>)>,
+}
+
+impl Way {
+    /// Goes it. In words, why that is not possible; nothing is started by it.
+    pub(super) async fn dial(&self) -> Result<Lister, String> {
+        if let Some((place, env)) = &self.place {
+            let found = pods::Pods::new(place, env).look().await;
+            if !found.may_dial(&Driver::Kubernetes) {
+                return Err(found.error.unwrap_or_else(|| format!("{} has no pod that is ready", self.name)));
+            }
+        }
+        Lister::dial(&self.dial).await
+    }
+}
+
+/// The ways to the nodes of a builder; in words, why there is none.
+pub(super) fn ways(settings: &Settings) -> Result<Vec<Way>, Text> {
     let found = find(settings).map_err(|missing| missing.reason)?;
     if let Driver::Other(driver) = &found.driver {
         return Err(Text::clean(&format!(
             "builders of the {driver} driver are not asked: it would start them"
         )));
     }
-    let way =
-        |node: &instance::Node| (node.name.clone(), node.platforms.clone(), dial(&found, node, settings));
+    let way = |node: &instance::Node| Way {
+        name: node.name.clone(),
+        platforms: node.platforms.clone(),
+        dial: dial(&found, node, settings),
+        place: node.cluster.clone().map(|place| (place, settings.env.clone())),
+    };
     Ok(found.nodes.iter().map(way).collect())
 }
 

@@ -220,7 +220,7 @@ async fn talk(
                 known.active = active.builds();
                 // What a build leaves behind is to be seen at once.
                 if ended? {
-                    polls -= polls % USAGE_POLLS;
+                    polls = polls.next_multiple_of(USAGE_POLLS);
                 }
             }
         }

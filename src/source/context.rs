@@ -28,6 +28,7 @@ mod steps;
 mod store;
 mod sum;
 mod tree;
+pub mod watch;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,7 @@ use crate::event::fingerprint::{Completeness, ContextKind, Fingerprint, RULES};
 use crate::event::{Event, Mask, Stamped, Text};
 
 pub use request::{NoCache, Request};
+pub use sets::read_small;
 use sets::{Place, Sets};
 use steps::Maker;
 use sum::Secrets;
@@ -80,16 +82,23 @@ impl Options {
 ///
 /// It never fails: what can't be read is in [`Fingerprint::unread`], and the hashes that depend on it are not complete.
 pub fn fingerprint(request: &Request, cancel: &AtomicBool, clock: Clock) -> Fingerprint {
+    look(request, cancel, clock).0
+}
+
+/// The fingerprint, and the folders that it was made from: those that were listed, and the Dockerfile's own.
+fn look(request: &Request, cancel: &AtomicBool, clock: Clock) -> (Fingerprint, Vec<PathBuf>) {
     let started = clock.now();
     let path = request.cwd.join(&request.dockerfile);
     let named = Text::clean(&tree::shown(request.dockerfile.as_os_str()));
+    let own = path.parent().map(Path::to_owned);
     let text = match sets::read_small(&path) {
         Ok(text) => text,
         Err(error) => {
             let why = tree::reason(&error);
             let reason =
                 format!("can't read {named}: {why}; name the Dockerfile by -f or [build] dockerfile");
-            return Fingerprint { rules: RULES, reason: Text::clean(&reason), ..Fingerprint::default() };
+            let none = Fingerprint { rules: RULES, reason: Text::clean(&reason), ..Fingerprint::default() };
+            return (none, own.into_iter().collect());
         }
     };
     let file = dockerfile::parse(&String::from_utf8_lossy(&text));
@@ -113,6 +122,8 @@ pub fn fingerprint(request: &Request, cancel: &AtomicBool, clock: Clock) -> Fing
         maker.platform(Some(platform));
     }
     let Maker { sets, variables, stages, keyed, .. } = maker;
+    let mut folders = sets.folders();
+    folders.extend(own);
     let (mut contexts, sets, unread, unread_total, work) = sets.finish(&secrets.mask);
     for (context, place) in contexts.iter_mut().zip(places(request)) {
         if let Some(folder) = &place.folder {
@@ -144,7 +155,7 @@ pub fn fingerprint(request: &Request, cancel: &AtomicBool, clock: Clock) -> Fing
         work,
     };
     made.work.took_us = u64::try_from(clock.now().since(started).as_micros()).unwrap_or(u64::MAX);
-    made
+    (made, folders)
 }
 
 fn partial(unread: &[crate::event::fingerprint::Unread]) -> String {
@@ -218,24 +229,55 @@ impl Drop for Waiting {
 /// Makes the fingerprint on a thread of its own and sends it as one event, unless nobody receives; then, and where it is
 /// dropped, it ends soon. A thread that a dead file system holds up is left behind, and holds up nothing else.
 pub async fn start(request: Request, clock: Clock, tx: mpsc::Sender<Vec<Stamped>>) {
+    tokio::select! {
+        () = tx.closed() => {}
+        made = apart(move |cancel| fingerprint(&request, cancel, clock)) => {
+            if let Some(made) = made {
+                let event = Event::Fingerprint(Box::new(made));
+                let _ = tx.send(vec![Stamped { at: clock.now(), event }]).await;
+            }
+        }
+    }
+}
+
+/// A fingerprint of what is watched.
+pub struct Survey {
+    /// The fingerprint.
+    pub print: Fingerprint,
+    /// Whether a folder was not watched before: what happened in it meanwhile is known by another look only.
+    pub again: bool,
+    /// Why changes will not be told, where that is so.
+    pub blind: Option<Text>,
+}
+
+/// Makes the fingerprint as [`start`] does, and watches what it was made from. The watch is lent: it comes back with the result, and
+/// is gone where there is none.
+pub async fn survey(
+    request: Request,
+    mut watch: watch::Watch,
+    clock: Clock,
+) -> Option<(watch::Watch, Survey)> {
+    apart(move |cancel| {
+        let (print, folders) = look(&request, cancel, clock);
+        let (again, blind) = match watch.set(folders) {
+            Ok(new) => (new, None),
+            Err(why) => (false, Some(why)),
+        };
+        (watch, Survey { print, again, blind })
+    })
+    .await
+}
+
+/// Does work on a thread of its own at the lowest priority; where this is dropped the work is told to end.
+async fn apart<T: Send + 'static>(work: impl FnOnce(&AtomicBool) -> T + Send + 'static) -> Option<T> {
     let waiting = Waiting(Arc::default());
     let cancel = Arc::clone(&waiting.0);
     let (done, made) = oneshot::channel();
     let thread = std::thread::Builder::new().name("fingerprint".to_owned()).spawn(move || {
         // On Linux it is the thread's own, and the disk's queue goes by it.
         let _ = rustix::process::setpriority_process(None, 19);
-        let _ = done.send(fingerprint(&request, &cancel, clock));
+        let _ = done.send(work(&cancel));
     });
-    if thread.is_err() {
-        return;
-    }
-    tokio::select! {
-        () = tx.closed() => {}
-        made = made => {
-            if let Ok(made) = made {
-                let event = Event::Fingerprint(Box::new(made));
-                let _ = tx.send(vec![Stamped { at: clock.now(), event }]).await;
-            }
-        }
-    }
+    thread.ok()?;
+    made.await.ok()
 }

@@ -13,10 +13,10 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::event::evidence::{CacheRecord, MOST_RECORDS, Records, When};
-use crate::event::{CacheManifest, Digest, Event, Mask, Platform, Stamped, Text};
+use crate::event::{CacheManifest, Digest, Event, Mask, Stamped, Text};
 
-use super::builder;
-use super::buildkit::{Dial, Lister};
+use super::builder::{self, Way};
+use super::buildkit::Lister;
 use super::registry;
 
 /// How long the end of a build waits for the listing behind it.
@@ -59,10 +59,9 @@ pub async fn run(
     match found {
         Ok(ways) => {
             let nodes = u32::try_from(ways.len()).unwrap_or(u32::MAX);
-            for (name, platforms, dial) in ways {
+            for way in ways {
                 let (mask, over, tx) = (settings.mask.clone(), over.clone(), tx.clone());
-                let node = Node { name: Text::clean(&name), nodes, platforms, mask, clock };
-                tasks.spawn(node.follow(dial, over, tx));
+                tasks.spawn(Node { way, nodes, mask, clock }.follow(over, tx));
             }
         }
         Err(why) => {
@@ -87,7 +86,6 @@ pub async fn run(
 /// What base images' tags point at now, by their references: of those whose registry tells. Each registry is asked once an image, as the
 /// build itself would ask it.
 pub async fn bases(settings: &Settings, images: &[Text], clock: Clock) -> BTreeMap<Text, Digest> {
-    let own = settings.image.as_deref().and_then(Reference::parse).map(|image| image.registry);
     let mut tasks = JoinSet::new();
     for image in images {
         if let Some((_, digest)) = image.as_str().split_once('@') {
@@ -95,19 +93,9 @@ pub async fn bases(settings: &Settings, images: &[Text], clock: Clock) -> BTreeM
             tasks.spawn(async move { known });
             continue;
         }
-        let Some(Reference { registry, repository, tag }) = Reference::parse(image.as_str()) else {
-            continue;
-        };
-        // What is said of the own registry says nothing of others.
-        let is_own = own.as_ref() == Some(&registry);
-        let asked = registry::Settings {
-            insecure: is_own && settings.insecure,
-            ca: settings.ca.clone().filter(|_| is_own),
-            env: settings.env.clone(),
-            ..registry::Settings::new(registry, repository)
-        };
-        let image = image.clone();
-        tasks.spawn(async move { (image, registry::evidence::digest(&asked, &tag, clock).await) });
+        let Some(reference) = Reference::parse(image.as_str()) else { continue };
+        let (image, asked) = (image.clone(), asked(settings, &reference));
+        tasks.spawn(async move { (image, registry::evidence::digest(&asked, &reference.tag, clock).await) });
     }
     let mut found = BTreeMap::new();
     while let Some(told) = tasks.join_next().await {
@@ -124,22 +112,34 @@ fn stamped(clock: Clock, event: Event) -> Stamped {
 
 /// Reads one cache.
 async fn manifest(settings: &Settings, cache: &str, clock: Clock) -> CacheManifest {
-    let Some(Reference { registry, repository, tag }) = Reference::parse(cache) else {
+    let Some(reference) = Reference::parse(cache) else {
         let error = Some("that is no reference of a cache".into());
         return CacheManifest { reference: settings.mask.text(cache), error, ..CacheManifest::default() };
     };
     let image = settings.image.as_deref().and_then(Reference::parse);
-    let image = image.filter(|image| (&image.registry, &image.repository) == (&registry, &repository));
+    let beside = |image: &Reference| {
+        (&image.registry, &image.repository) == (&reference.registry, &reference.repository)
+    };
     let asked = registry::Settings {
-        tag: image.map(|image| image.tag),
-        cache: Some(tag),
-        insecure: settings.insecure,
-        ca: settings.ca.clone(),
-        env: settings.env.clone(),
-        ..registry::Settings::new(registry, repository)
+        tag: image.filter(beside).map(|image| image.tag),
+        cache: Some(reference.tag.clone()),
+        ..asked(settings, &reference)
     };
     let found = registry::evidence::read(&asked, &settings.mask, clock).await;
     CacheManifest { reference: settings.mask.text(cache), ..found }
+}
+
+/// How a reference's registry is asked. What is said of the image's own registry says nothing of others; where there is no image, it is
+/// said of the one that the cache lies in.
+fn asked(settings: &Settings, reference: &Reference) -> registry::Settings {
+    let own = settings.image.as_ref().or(settings.caches.first()).and_then(|own| Reference::parse(own));
+    let is_own = own.is_some_and(|own| own.registry == reference.registry);
+    registry::Settings {
+        insecure: is_own && settings.insecure,
+        ca: settings.ca.clone().filter(|_| is_own),
+        env: settings.env.clone(),
+        ..registry::Settings::new(reference.registry.clone(), reference.repository.clone())
+    }
 }
 
 /// A reference of an image, as docker reads it.
@@ -154,6 +154,7 @@ impl Reference {
     fn parse(text: &str) -> Option<Self> {
         let text = text.split('@').next()?;
         let (registry, rest) = match text.split_once('/') {
+            Some(("docker.io", name)) if !name.contains('/') => ("docker.io", format!("library/{name}")),
             Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => (host, rest.to_owned()),
             Some(_) => ("docker.io", text.to_owned()),
             None => ("docker.io", format!("library/{text}")),
@@ -174,18 +175,17 @@ impl Reference {
 
 /// One node of the builder.
 struct Node {
-    name: Text,
+    way: Way,
     nodes: u32,
-    platforms: Vec<Platform>,
     mask: Mask,
     clock: Clock,
 }
 
 impl Node {
     /// Lists the records before the build and after it, over one connection.
-    async fn follow(self, dial: Dial, mut over: watch::Receiver<bool>, tx: mpsc::Sender<Vec<Stamped>>) {
+    async fn follow(self, mut over: watch::Receiver<bool>, tx: mpsc::Sender<Vec<Stamped>>) {
         let mut before = self.records(When::Before);
-        let mut lister = Lister::dial(&dial).await;
+        let mut lister = self.way.dial().await;
         let mut known = HashMap::new();
         match list(&mut lister, &self.mask).await {
             Ok(records) => {
@@ -201,7 +201,7 @@ impl Node {
         let mut after = self.records(When::After);
         if !usable {
             // A builder that did not run at first does now.
-            lister = Lister::dial(&dial).await;
+            lister = self.way.dial().await;
         }
         match list(&mut lister, &self.mask).await {
             Ok(mut records) => {
@@ -222,9 +222,9 @@ impl Node {
     fn records(&self, when: When) -> Records {
         Records {
             when,
-            node: self.name.clone(),
+            node: Text::clean(&self.way.name),
             nodes: self.nodes,
-            platforms: self.platforms.clone(),
+            platforms: self.way.platforms.clone(),
             asked: self.clock.now(),
             ..Records::default()
         }
@@ -278,6 +278,7 @@ mod tests {
             ("localhost/a", "localhost a latest"),
             ("someone/app:cache@sha256:00", "docker.io someone/app cache"),
             ("alpine", "docker.io library/alpine latest"),
+            ("docker.io/alpine", "docker.io library/alpine latest"),
         ] {
             assert_eq!(parts(text).as_deref(), Some(expected), "{text}");
         }

@@ -31,6 +31,7 @@ use access::Access;
 use fault::Fault;
 use follow::{Gate, Query, Sink, follow};
 use object::List;
+pub(in crate::source) use service::kubectl;
 use world::{Answer, News, World};
 
 /// How often the API server is asked whether it is there, and how long it may take to say so.
@@ -101,7 +102,7 @@ impl Settings {
     /// What to do about an API server in such a state.
     fn remedy(&self, state: ApiState) -> String {
         let namespace = self.namespace.as_deref().unwrap_or("default");
-        let kubectl = service::kubectl(self, namespace);
+        let kubectl = service::kubectl(self, Some(namespace));
         match state {
             ApiState::Ok | ApiState::Unknown => String::new(),
             ApiState::Unconfigured => "set kubernetes.kubeconfig in layertop.toml, or KUBECONFIG".to_owned(),

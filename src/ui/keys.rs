@@ -78,6 +78,8 @@ pub enum Action {
     NextScene,
     /// The recording before.
     PreviousScene,
+    /// The last build instead of the plan, or the other way round.
+    Turn,
 }
 
 /// Where a binding holds.
@@ -91,6 +93,8 @@ pub enum Scope {
     Replay,
     /// While several recordings play in turn.
     Scenes,
+    /// On the dashboard.
+    Dashboard,
 }
 
 /// One row of the table.
@@ -226,6 +230,14 @@ pub const TABLE: &[Binding] = &[
         Some("follow"),
         "let go of the selection, follow what runs",
     ),
+    row(
+        &[c('b')],
+        "b",
+        Action::Turn,
+        Scope::Dashboard,
+        Some("last build"),
+        "the last build instead of the plan, or back",
+    ),
     row(&[c('w')], "w", Action::Why, Scope::Always, None, "why the selected step, or the build, missed"),
     row(
         &[c('W')],
@@ -254,20 +266,30 @@ pub const TABLE: &[Binding] = &[
     row(&[Key::Ctrl('z')], "^Z", Action::Suspend, Scope::Always, None, "suspend; the build goes on"),
 ];
 
-/// The bindings that hold now.
-pub fn active(replay: bool, scenes: bool) -> impl Iterator<Item = &'static Binding> {
+/// What is looked at; some keys are of use there only.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Place {
+    /// A recording that plays.
+    pub replay: bool,
+    /// One of several.
+    pub scenes: bool,
+    /// The dashboard.
+    pub dashboard: bool,
+}
+
+/// The bindings that hold there.
+pub fn active(place: Place) -> impl Iterator<Item = &'static Binding> {
     TABLE.iter().filter(move |binding| match binding.scope {
         Scope::Always | Scope::Panes => true,
-        Scope::Replay => replay,
-        Scope::Scenes => scenes,
+        Scope::Replay => place.replay,
+        Scope::Scenes => place.scenes,
+        Scope::Dashboard => place.dashboard,
     })
 }
 
 /// What a key asks for, where it asks for anything.
-pub fn action(event: &KeyEvent, replay: bool, scenes: bool) -> Option<Action> {
-    active(replay, scenes)
-        .find(|binding| binding.keys.iter().any(|key| key.is(event)))
-        .map(|binding| binding.action)
+pub fn action(event: &KeyEvent, place: Place) -> Option<Action> {
+    active(place).find(|binding| binding.keys.iter().any(|key| key.is(event))).map(|binding| binding.action)
 }
 
 #[cfg(test)]
@@ -288,9 +310,10 @@ mod tests {
     #[test]
     fn replay_keys_hold_in_a_replay_only() {
         let space = KeyEvent::new(KeyCode::Char(' '), KeyModifiers::NONE);
-        assert_eq!(action(&space, false, false), None);
-        assert_eq!(action(&space, true, false), Some(Action::PauseReplay));
+        assert_eq!(action(&space, Place::default()), None);
+        let replay = Place { replay: true, ..Place::default() };
+        assert_eq!(action(&space, replay), Some(Action::PauseReplay));
         let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-        assert_eq!(action(&interrupt, false, false), Some(Action::Interrupt));
+        assert_eq!(action(&interrupt, Place::default()), Some(Action::Interrupt));
     }
 }

@@ -3,7 +3,7 @@
 use super::keys::Action;
 use crate::model::{Group, Model, Row, StepId};
 
-/// A row by its place: stages are only ever added, rows keep their number.
+/// A row by its place, which may be another's, or nobody's, when the stack is built anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowId {
     group: usize,
@@ -56,7 +56,10 @@ fn holds(model: &Model, group: &Group, row: &Row, wanted: &str) -> bool {
     let has = |text: &str| text.to_lowercase().contains(wanted);
     has(row.instruction.as_str())
         || row.layer.as_ref().or(group.stage.as_ref()).is_some_and(|text| has(text.as_str()))
-        || row.steps.iter().any(|id| model.state(*id).key() == wanted)
+        || row.steps.iter().any(|id| match model.planned(*id) {
+            Some(planned) => planned.predicted.key() == wanted,
+            None => model.state(*id).key() == wanted,
+        })
 }
 
 /// The row that a movement leads to.

@@ -29,9 +29,9 @@ pub(super) fn render(screen: &Screen<'_>, failure: &Failure, area: Rect, buf: &m
     let vertex = failure.vertex.and_then(|id| screen.model.vertex(id));
     let said = vertex.map_or(0, |vertex| vertex.log.len());
     let message = short(failure.message.as_str());
-    let lines = words::width(message).div_ceil(usize::from(left.width.max(1)));
     let most = if said + failure.excerpt.len() > 0 { ERROR } else { usize::from(left.height) };
     let message = Paragraph::new(Line::styled(message, theme.style(Role::Bad))).wrap(Wrap { trim: false });
+    let lines = message.line_count(left.width);
     take(&mut left, lines.clamp(1, most.max(1)), |place| (&message).render(place, buf));
     let output = if said > 0 { said.min(OUTPUT) + 1 } else { 0 };
     let room = usize::from(left.height).saturating_sub(output + 1).max(EXCERPT);

@@ -28,10 +28,8 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
         .render(area, buf);
         return;
     }
-    let replay = screen.ui.replay.is_some();
-    let scenes = screen.ui.replay.as_ref().is_some_and(|replay| replay.scene.is_some());
     let mut x = area.x + 1;
-    for binding in keys::active(replay, scenes) {
+    for binding in keys::active(screen.ui.place()) {
         let Some(hint) = binding.hint else { continue };
         if !is_of_use(screen, binding.action) {
             continue;

@@ -6,19 +6,20 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
-use super::{Screen, parts};
+use super::{Screen, parts, plan};
 use crate::model::{Counts, Kind, Outcome, State, Vertex};
 use crate::report::words::{self, Role, Sign};
 
 pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     let line = |n: u16| Rect { x: area.x + 1, y: area.y + n, width: area.width.saturating_sub(2), height: 1 };
     what(screen, line(0), buf);
+    if screen.model.is_plan() {
+        return plan::header(screen, line(1), (area.height > 2).then(|| line(2)), buf);
+    }
     let counts = screen.model.counts();
+    progress(screen, &counts, line(1), buf);
     if area.height > 2 {
-        progress(screen, &counts, line(1), buf);
         now(screen, line(2), buf);
-    } else {
-        progress(screen, &counts, line(1), buf);
     }
 }
 
@@ -96,12 +97,20 @@ fn right_end(screen: &Screen<'_>) -> String {
 
 /// What the dashboard shows: the last build, or what would be built.
 fn last_build(screen: &Screen<'_>) -> String {
-    match screen.model.ended() {
-        Some(ended) => match words::age(screen.now.since(ended)).as_str() {
-            "now" => "last build, just now".to_owned(),
-            age => format!("last build, {age} ago"),
-        },
-        None => "not built yet".to_owned(),
+    let model = screen.model;
+    let last = match model.last_build() {
+        Some(last) => Some((last.ended, last.exit_code)),
+        None => model.ended().map(|ended| (ended, model.exit_code())),
+    };
+    let Some((ended, code)) = last else {
+        // Until it is planned it is not known either.
+        let known = !model.is_plan() || model.is_planned();
+        return if known { "not built yet".to_owned() } else { String::new() };
+    };
+    let failed = if code.is_some_and(|code| code != 0) { " failed" } else { "" };
+    match words::age(screen.now.since(ended)).as_str() {
+        "now" => format!("last build{failed}, just now"),
+        age => format!("last build{failed}, {age} ago"),
     }
 }
 
@@ -109,11 +118,20 @@ fn progress(screen: &Screen<'_>, counts: &Counts, area: Rect, buf: &mut Buffer) 
     if counts.total == 0 {
         return;
     }
-    // Of one width whatever the counts are, so that nothing jumps.
-    let gauge = if area.width >= 100 { area.width / 3 } else { area.width / 8 };
-    bar(screen, counts, Rect { width: gauge, ..area }, buf);
+    bar(screen, counts, Rect { width: gauge(area), ..area }, buf);
+    beside(parts(screen, counts), area, buf);
+}
+
+/// The bar's width: of one width whatever the counts are, so that nothing jumps.
+pub(super) fn gauge(area: Rect) -> u16 {
+    if area.width >= 100 { area.width / 3 } else { area.width / 8 }
+}
+
+/// What is said beside the bar, as far as there is room.
+pub(super) fn beside(parts: Vec<Span<'_>>, area: Rect, buf: &mut Buffer) {
+    let gauge = gauge(area);
     let mut rest = Rect { x: area.x + gauge + 2, width: area.width.saturating_sub(gauge + 2), ..area };
-    for part in parts(screen, counts) {
+    for part in parts {
         let width = part.width() as u16;
         if width > rest.width {
             break;
@@ -164,10 +182,22 @@ fn bar(screen: &Screen<'_>, counts: &Counts, area: Rect, buf: &mut Buffer) {
         (counts.of(State::Failed) + counts.of(State::Cancelled), Role::Bad, theme.pick("━", "x")),
         (counts.of(State::NotNeeded), Role::Dim, theme.pick("━", "-")),
     ];
+    shares(screen, parts, counts.total, area, buf);
+}
+
+/// A bar of shares of a whole, each with its own look; what is left is dim.
+pub(super) fn shares<const N: usize>(
+    screen: &Screen<'_>,
+    parts: [(usize, Role, &str); N],
+    total: usize,
+    area: Rect,
+    buf: &mut Buffer,
+) {
+    let theme = screen.ui.theme;
     let width = usize::from(area.width);
     let (mut steps, mut x) = (0, 0);
     let mut fill = |until: usize, symbol: &str, style: Style| {
-        let end = until * width / counts.total;
+        let end = until * width / total.max(1);
         buf.set_string(area.x + x as u16, area.y, symbol.repeat(end.saturating_sub(x)), style);
         x = end.max(x);
     };
@@ -175,7 +205,7 @@ fn bar(screen: &Screen<'_>, counts: &Counts, area: Rect, buf: &mut Buffer) {
         steps += n;
         fill(steps, symbol, theme.style(role));
     }
-    fill(counts.total, theme.pick("─", "."), theme.style(Role::Dim));
+    fill(total, theme.pick("─", "."), theme.style(Role::Dim));
 }
 
 /// What is happening now; at the end, how it ended.

@@ -73,9 +73,7 @@ fn framed(screen: &Screen<'_>, title: &str, place: Rect, buf: &mut Buffer) -> Re
 
 fn help(screen: &Screen<'_>, top: usize, area: Rect, buf: &mut Buffer) {
     let theme = screen.ui.theme;
-    let replay = screen.ui.replay.is_some();
-    let scenes = screen.ui.replay.as_ref().is_some_and(|replay| replay.scene.is_some());
-    let cells: Vec<(String, &str)> = keys::active(replay, scenes)
+    let cells: Vec<(String, &str)> = keys::active(screen.ui.place())
         .map(|b| (if theme.ascii { ascii(b.label) } else { b.label.to_owned() }, b.help))
         .collect();
     // Two columns where they fit, so that all keys are seen at once; else one that scrolls.
@@ -141,17 +139,17 @@ fn reasons(screen: &Screen<'_>, top: usize, area: Rect, buf: &mut Buffer) {
 
 /// A window in the middle, as large as its lines and no larger than the screen.
 fn window(screen: &Screen<'_>, title: &str, lines: Vec<Line<'_>>, top: usize, area: Rect, buf: &mut Buffer) {
-    let longest = lines.iter().map(Line::width).max().unwrap_or(0).max(title.len()) as u16;
+    let longest = lines.iter().map(Line::width).max().unwrap_or(0).max(words::width(title)) as u16;
     let width = (longest + 4).min(area.width);
-    let inner = usize::from(width.saturating_sub(4).max(1));
-    let wrapped: usize = lines.iter().map(|line| line.width().div_ceil(inner).max(1)).sum();
+    let text = Paragraph::new(lines).wrap(Wrap { trim: false });
+    let wrapped = text.line_count(width.saturating_sub(4).max(1));
     let height = (wrapped as u16 + 2).min(area.height);
     let place =
         Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height };
     let block = frame(screen, title);
     let top = top.min(wrapped.saturating_sub(usize::from(height.saturating_sub(2))));
     Clear.render(place, buf);
-    Paragraph::new(lines).wrap(Wrap { trim: false }).scroll((top as u16, 0)).block(block).render(place, buf);
+    text.scroll((top as u16, 0)).block(block).render(place, buf);
 }
 
 fn frame(screen: &Screen<'_>, title: &str) -> Block<'static> {

@@ -123,6 +123,9 @@ fn head(
     let focused = screen.ui.focus == Focus::Stack;
     let style = theme.style(if focused { Role::Strong } else { Role::Plain });
     let mut left = vec![Span::styled("Stack", style)];
+    if screen.model.is_plan() {
+        left.push(Span::styled(" · what a build would do", theme.style(Role::Dim)));
+    }
     if above + below > 0 {
         left.push(Span::styled(format!(" · {above} above, {below} below"), theme.style(Role::Plain)));
     }
@@ -145,6 +148,9 @@ fn first_line(screen: &Screen<'_>, entries: &[Entry], height: usize) -> usize {
     let model = screen.model;
     let wanted = |id: &RowId| match screen.ui.cursor {
         Some(cursor) => cursor == *id,
+        None if model.is_plan() => {
+            rows::row(model, *id).is_some_and(|row| row.steps.iter().any(|step| model.missed(*step)))
+        }
         None => rows::row(model, *id).is_some_and(|row| {
             let open = |state| matches!(state, State::Running | State::Failed | State::Cancelled);
             row.steps.iter().any(|step| open(model.state(*step)))
@@ -187,7 +193,7 @@ fn draw_row(
     let quiet = !row
         .steps
         .iter()
-        .any(|s| matches!(screen.model.state(*s), State::Running | State::Failed | State::Miss));
+        .any(|s| matches!(screen.model.state(*s), State::Running | State::Failed) || screen.model.missed(*s));
     let style = theme.style(if quiet && !selected { Role::Dim } else { Role::Plain });
     buf.set_string(x, area.y, text, if selected { theme.cursor() } else { style });
     x += widths.instruction as u16 + 1;
@@ -215,7 +221,11 @@ fn cell_line(screen: &Screen<'_>, cell: Option<StepId>, width: usize, marked: bo
         None if model.outcome() == Outcome::Running => State::Waiting,
         None => State::NotNeeded,
     };
-    let look = cell.map_or_else(|| Sign::of_state(state, model.outcome()), |id| Sign::of_step(model, id));
+    let look = match cell {
+        Some(id) => Sign::of_step(model, id),
+        None if model.is_plan() => Sign::LOOKING,
+        None => Sign::of_state(state, model.outcome()),
+    };
     let shape = look.shape(theme.ascii);
     let style = if marked { theme.cursor() } else { theme.style(look.role) };
     let time = cell.map(|id| (model.run_time(id, screen.now), model.pull_time(id, screen.now)));
@@ -224,6 +234,7 @@ fn cell_line(screen: &Screen<'_>, cell: Option<StepId>, width: usize, marked: bo
             words::duration(run.max(pull))
         }
         (State::Hit, Some((_, pull))) if !pull.is_zero() => words::duration(pull),
+        (State::Waiting, _) => expected(screen, cell),
         _ => String::new(),
     };
     let bytes = cell.map_or(0, |id| model.pulled_bytes(id));
@@ -250,6 +261,18 @@ fn cell_line(screen: &Screen<'_>, cell: Option<StepId>, width: usize, marked: bo
         spans.push(Span::styled(word, style));
     }
     Line::from(spans)
+}
+
+/// How long a step of a plan would run.
+fn expected(screen: &Screen<'_>, cell: Option<StepId>) -> String {
+    let time = cell.map(|id| screen.model.planned_time(id)).unwrap_or_default();
+    let about = screen.ui.theme.pick("≈", "~");
+    // What takes no time to speak of would hide what does.
+    if time < std::time::Duration::from_millis(100) {
+        String::new()
+    } else {
+        format!("{about} {}", words::duration(time))
+    }
 }
 
 /// The words of a state, or where they don't fit the first of them: `hit` of `hit registry`.

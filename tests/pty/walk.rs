@@ -138,6 +138,14 @@ fn the_demo_plays_its_builds_in_turn() {
     assert_own(&quit(terminal).raw, false);
 }
 
+#[test]
+fn the_demo_goes_on_by_itself() {
+    let terminal = Setup::layertop(&["demo", "--speed", "max"]).start();
+    terminal.wait_for("1/4 first build");
+    terminal.wait_for("2/4 a file in src/ changed");
+    assert_own(&quit(terminal).raw, false);
+}
+
 /// The screen after the terminal got another size: a whole frame that was drawn for it, as rows.
 fn resized(terminal: &mut Terminal, to: Size) -> Vec<String> {
     let from = terminal.look(|seen| seen.raw.len());

@@ -1,6 +1,7 @@
 //! What is said of builds on a real engine, and what is known of where their results were.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -214,26 +215,47 @@ fn a_cache_of_the_last_stage_only() {
     }
 }
 
-/// A docker that never connects to the builder's BuildKit, and does all else.
+/// A name for the builder's BuildKit that only the docker command knows the way behind; forgotten when the test ends.
+struct ByCommand<'a>(&'a str);
+
+impl<'a> ByCommand<'a> {
+    fn new(name: &'a str) -> Self {
+        let endpoint = format!("docker-container://buildx_buildkit_{BUILDER}0");
+        docker(&["buildx", "create", "--name", name, "--driver", "remote", &endpoint]);
+        Self(name)
+    }
+}
+
+impl Drop for ByCommand<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("docker").args(["buildx", "rm", "--force", self.0]).output();
+    }
+}
+
+/// A docker that never connects us to the builder's BuildKit, and does all else.
 #[test]
 fn a_listing_that_never_comes_changes_nothing() {
     let Some(engine) = Engine::get(For::Builds) else { return };
     let bench = Bench::new(&engine, STEPS);
     bench.build(&[]);
+    let builder = ByCommand::new(&bench.project.marker);
     let path = std::env::var("PATH").unwrap();
     let real =
         std::env::split_paths(&path).map(|folder| folder.join("docker")).find(|file| file.is_file()).unwrap();
     let (folder, pid) = (bench.project.beside("bin"), bench.project.beside("pid"));
     std::fs::create_dir_all(&folder).unwrap();
     let script = format!(
-        "#!/bin/sh\ncase \"$*\" in *dial-stdio*) echo $$ > {}; exec tail -f /dev/null ;; esac\nexec {} \"$@\"\n",
+        "#!/bin/sh\ncase \"$*\" in buildx*dial-stdio*) echo $$ > {}; exec tail -f /dev/null ;; esac\nexec {} \"$@\"\n",
         pid.display(),
         real.display()
     );
     std::fs::write(folder.join("docker"), script).unwrap();
     std::fs::set_permissions(folder.join("docker"), std::fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{path}", folder.display());
-    let ended = run(bench.project.layertop(&["build", "--progress", "json"]).env("PATH", path));
+    let ended = run(bench
+        .project
+        .layertop(&["build", "--progress", "json", "--builder", builder.0])
+        .env("PATH", path));
     assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
     // Both could be it, and nothing tells which it was.
     expect(&ended.summary(), "?????", "?????");

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::Prediction;
 use super::stream::Draft;
 use crate::event::evidence::CacheManifest;
 use crate::event::fingerprint::{Fingerprint, StepKind};
+use crate::event::plan::Prediction;
 use crate::event::reason::{Reason, ReasonGrade};
 use crate::event::registry::MOST_CONFIG_BYTES;
 use crate::event::{Digest, Records};
@@ -219,12 +219,9 @@ impl<'a> Predictor<'_, 'a> {
         let before = model.records_before();
         let title = then.past.title();
         let listed = !before.is_empty() && before.iter().all(|listing| listing.error.is_none());
-        let there = |id: &crate::event::Text| {
-            before.iter().any(|listing| listing.records.iter().any(|known| known.id == *id))
-        };
         if listed {
-            let own = model.results_of(here.step, then.past.records.iter());
-            let left = own.iter().filter(|record| there(&record.id)).count();
+            let own = then.past.results(model, here.step);
+            let left = own.iter().filter(|record| model.had_before(&record.id)).count();
             let text = format!("the builder has the record of it that {title} made or used");
             // Of a build that imported nothing the result is among those that are described by the instruction.
             let imported = then.past.records.iter().any(|record| record.imported.is_some());
@@ -234,8 +231,9 @@ impl<'a> Predictor<'_, 'a> {
             if left > 0 {
                 return Told::hit(ReasonGrade::Likely, Source::Local, text);
             }
-            let kept =
-                |record: &crate::event::evidence::CacheRecord| record.imported.is_some() && there(&record.id);
+            let kept = |record: &crate::event::evidence::CacheRecord| {
+                record.imported.is_some() && model.had_before(&record.id)
+            };
             if then.past.records.iter().any(kept) {
                 let text = format!("the builder has the records that {title} imported");
                 return Told::hit(ReasonGrade::Likely, Source::Local, text);
@@ -299,7 +297,7 @@ impl<'a> Predictor<'_, 'a> {
         if before.is_empty() || before.iter().any(|listing| listing.error.is_some()) {
             return Told::unknown("it was never built here, and what the builder holds is not known");
         }
-        let own = model.results_of(here.step, before.iter().flat_map(|listing| &listing.records));
+        let own = model.results_before(here.step);
         if own.len() > self.results(here) {
             return Told::unknown(
                 "the builder has a record of this instruction, from a build that is not known here",
@@ -339,7 +337,7 @@ impl<'a> Predictor<'_, 'a> {
         if before.is_empty() || !before.iter().all(is_whole) {
             return false;
         }
-        let own = model.results_of(here.step, before.iter().flat_map(|listing| &listing.records));
+        let own = model.results_before(here.step);
         let name = &here.step.name;
         let mut hashes: Vec<_> = self
             .judge

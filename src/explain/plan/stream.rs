@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::Prediction;
 use super::predict::Told;
 use crate::event::fingerprint::{Fingerprint, Input, Step, StepKind};
+use crate::event::plan::Prediction;
 use crate::event::{Digest, Text, Time, VertexUpdate};
 use crate::model::Model;
 

@@ -64,6 +64,12 @@ impl<'a> Instruction<'a> {
         Self { name, texts, is_known: written.is_some() }
     }
 
+    /// The texts that a record or layer of this step can have.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        let all = self.texts.iter().flat_map(|own| [Some(&own.text), Some(&own.bare), own.command.as_ref()]);
+        all.flatten().map(String::as_str)
+    }
+
     /// Whether a record is this step's, by its description. Imported ones do not tell.
     pub(super) fn of_record(&self, record: &CacheRecord) -> Fit {
         let text = record.description.as_str();
@@ -76,7 +82,7 @@ impl<'a> Instruction<'a> {
             return if same { Fit::Yes } else { Fit::No };
         }
         if let Some(command) = text.strip_prefix("mount / from exec ") {
-            return self.of_command(command, text.chars().count() >= CUT);
+            return self.of_command(command, is_cut(text));
         }
         // Most records are another instruction's.
         if let Some((_, instruction)) = text.split_once("] ")
@@ -109,7 +115,7 @@ impl<'a> Instruction<'a> {
     /// flags of a `COPY`.
     pub(super) fn of_history(&self, made_by: &str) -> Fit {
         let fit = match made_by.strip_prefix("RUN ") {
-            Some(command) => self.of_command(command, made_by.chars().count() >= CUT),
+            Some(command) => self.of_command(command, is_cut(made_by)),
             None if made_by.is_empty() || made_by == "RUN" => return Fit::Maybe,
             None => self.of_text(made_by),
         };
@@ -183,8 +189,13 @@ fn unsure<'t>(mut texts: impl Iterator<Item = &'t str>) -> Fit {
     if texts.any(open) { Fit::Maybe } else { Fit::No }
 }
 
+/// Whether a description is so long that it may go on.
+pub(super) fn is_cut(text: &str) -> bool {
+    text.len() >= CUT && text.chars().count() >= CUT
+}
+
 /// One space where there is space of any kind: lines are joined in several ways.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let text = text.strip_prefix("LINK ").unwrap_or(text);
     text.split_whitespace().filter(|word| *word != "\\").collect::<Vec<_>>().join(" ")
 }

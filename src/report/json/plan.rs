@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{StepSummary, VERSION, summary};
+use crate::event::plan::{PlannedStep, Prediction};
 use crate::event::reason::ReasonGrade;
 use crate::event::{Platform, Text};
-use crate::explain::{Plan, Predicted, Prediction};
-use crate::model::{Model, State};
+use crate::model::{Model, State, StepId};
 
 /// What a build would do.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -53,16 +53,17 @@ pub struct PlanStep {
 
 impl PlanSummary {
     /// The plan of a model.
-    pub fn of(model: &Model, plan: &Plan) -> Self {
+    pub fn of(model: &Model) -> Self {
         let told = |step: StepSummary| {
-            let digest = step.digest.clone()?;
-            let found = plan.steps.iter().find(|known| model.digest_of(known.step) == Some(&digest))?;
-            Some(PlanStep::of(step, found))
+            let known = |(id, _): &(StepId, _)| model.digest_of(*id) == step.digest.as_ref();
+            let (id, _) = model.stack().steps().find(known)?;
+            let platform = model.stack().step(id).and_then(|step| model.platform_of(step));
+            Some(PlanStep::of(step, platform, model.planned(id)?))
         };
         Self {
             r#type: PlanType::Plan,
             version: VERSION,
-            sentence: crate::report::plan::sentence(model, plan, false),
+            sentence: crate::report::plan::sentence(model, false),
             image: model.started().image.clone(),
             builder: model.started().builder.clone(),
             platforms: model.platforms().into_iter().flatten().collect(),
@@ -79,12 +80,12 @@ impl PlanSummary {
 }
 
 impl PlanStep {
-    fn of(step: StepSummary, told: &Predicted) -> Self {
+    fn of(step: StepSummary, platform: Option<Platform>, told: &PlannedStep) -> Self {
         let evidence = Some(told.evidence.clone()).filter(|text| !text.is_empty());
         let source_evidence = evidence.filter(|_| told.source.is_some());
         Self {
             step: StepSummary {
-                platform: told.platform.clone(),
+                platform,
                 state: State::Waiting,
                 source: told.source,
                 source_evidence,
@@ -94,7 +95,7 @@ impl PlanStep {
             },
             predicted: told.predicted,
             grade: told.grade,
-            expected_ms: told.expected.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+            expected_ms: told.expected_us.map(|us| us / 1000),
         }
     }
 }

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use super::{PlanSummary, Status, Summary};
 use crate::event::{Digest, Line, Span, Stamped, Text, Time};
+use crate::report::history::HistoryList;
+use crate::report::stats::Stats;
 
 /// A line of `--progress json`, or of a recording.
 #[derive(JsonSchema)]
@@ -18,6 +20,8 @@ enum AnyLine {
     Summary(Box<Summary>),
     Status(Box<Status>),
     Plan(Box<PlanSummary>),
+    History(HistoryList),
+    Stats(Stats),
 }
 
 /// The first line.

@@ -142,9 +142,20 @@ pub(in crate::source) struct Node {
     pub(in crate::source) cluster: Option<InCluster>,
     /// Platforms that it was given by hand.
     pub(in crate::source) platforms: Vec<Platform>,
+    /// Whether its engine is another one than the docker command takes by itself.
+    pub(in crate::source) elsewhere: bool,
 }
 
 impl Node {
+    /// The docker command that leads to its engine.
+    pub(in crate::source) fn docker(&self) -> String {
+        if self.elsewhere {
+            format!("docker {}", self.docker_options().join(" "))
+        } else {
+            "docker".to_owned()
+        }
+    }
+
     /// Name of its container, under the docker-container driver.
     pub(in crate::source) fn container(&self) -> String {
         format!("buildx_buildkit_{}", self.name)
@@ -278,7 +289,9 @@ pub(in crate::source) fn find(
             format!("docker buildx create --name {name} --driver docker-container --bootstrap"),
         ));
     };
-    let node = Node { name: name.clone(), endpoint: name.clone(), host: Some(host), ..Node::default() };
+    let elsewhere = context(&current_context(&folders, env), &folders, env).as_ref() != Some(&host);
+    let (endpoint, host) = (name.clone(), Some(host));
+    let node = Node { name: name.clone(), endpoint, host, elsewhere, ..Node::default() };
     Ok(Definition { name, driver: Driver::Docker, nodes: vec![node] })
 }
 
@@ -289,6 +302,7 @@ fn instance(
     env: &BTreeMap<String, String>,
 ) -> Definition {
     let driver = Driver::of(&file.driver);
+    let own = context(&current_context(folders, env), folders, env);
     let nodes = file.nodes.into_iter().map(|node| {
         let host = match driver {
             Driver::Docker | Driver::Container => Some(engine(&node.endpoint, folders, env)),
@@ -301,7 +315,8 @@ fn instance(
         let platforms = node.platforms.unwrap_or_default();
         let platforms = platforms.iter().filter_map(|p| platform(&p.os, &p.architecture, &p.variant));
         let platforms = platforms.collect();
-        Node { name: node.name, endpoint: node.endpoint, host, listener, cluster, platforms }
+        let elsewhere = host.is_some() && host != own;
+        Node { name: node.name, endpoint: node.endpoint, host, listener, cluster, platforms, elsewhere }
     });
     Definition { nodes: nodes.collect(), name, driver }
 }

@@ -1,12 +1,15 @@
 //! What the readings of a node amount to: how it is, in words, with what to do; and who builds which platform. Pure.
 
+use std::collections::BTreeMap;
+
 use crate::event::builder::{BuilderNode, BuilderSnapshot, Container, Execution, Health, PlatformPlace};
 use crate::event::cluster::{Ending, Pod, PodState};
 use crate::event::{Platform, Text};
-use crate::source::buildkit;
+use crate::source::{buildkit, kubernetes};
 
 use super::engine;
 use super::instance::{Definition, Driver, InCluster, Node};
+use super::pods;
 
 /// What takes longer to answer is slow: an idle `BuildKit` takes a few milliseconds.
 const SLOW_US: u64 = 1_000_000;
@@ -78,7 +81,7 @@ fn verdict(definition: &Definition, node: &Node, known: &Known) -> Verdict {
     if engine.asked && definition.driver == Driver::Container {
         let verdict = match &engine.container {
             None => Some(gone(definition, node)),
-            Some(container) => ill(definition, container),
+            Some(container) => ill(definition, node, container),
         };
         if let Some(verdict) = verdict {
             return verdict;
@@ -118,7 +121,7 @@ fn engine_down(node: &Node, error: &str) -> Verdict {
     let host = node.host.as_ref().map(super::instance::Host::shown).unwrap_or_default();
     let hint = match &node.host {
         Some(super::instance::Host::Unix(_)) => "sudo systemctl start docker".to_owned(),
-        _ => format!("docker {} info", node.docker_options().join(" ")),
+        _ => format!("{} info", node.docker()),
     };
     (Health::EngineDown, format!("the Docker engine at {host} does not answer: {error}"), hint)
 }
@@ -129,10 +132,7 @@ fn gone(definition: &Definition, node: &Node) -> Verdict {
 }
 
 fn kubectl(place: &InCluster) -> String {
-    let namespace = place.namespace.as_ref().map(|namespace| format!(" -n {namespace}")).unwrap_or_default();
-    let config =
-        place.kubeconfig.as_ref().map(|path| format!(" --kubeconfig {}", path.display())).unwrap_or_default();
-    format!("kubectl{config}{namespace}")
+    kubernetes::kubectl(&pods::settings(place, &BTreeMap::new()), place.namespace.as_deref())
 }
 
 fn cluster_down(place: &InCluster, error: &str) -> Verdict {
@@ -170,19 +170,21 @@ fn pod(definition: &Definition, place: &InCluster, pod: Option<&Pod>) -> Option<
 }
 
 /// What is wrong with a container that is not simply running.
-fn ill(definition: &Definition, container: &Container) -> Option<Verdict> {
+fn ill(definition: &Definition, node: &Node, container: &Container) -> Option<Verdict> {
     let name = &container.name;
     let code = container.exit_code.unwrap_or_default();
     match container.status.as_str() {
         "running" => None,
-        "paused" => Some((Health::Paused, format!("{name} is paused"), format!("docker unpause {name}"))),
+        "paused" => {
+            Some((Health::Paused, format!("{name} is paused"), format!("{} unpause {name}", node.docker())))
+        }
         "restarting" => Some((
             Health::Restarting,
             format!(
                 "{name} ended with exit code {code} and is restarted, {} times so far",
                 container.restarts
             ),
-            format!("docker logs --tail 20 {name}"),
+            format!("{} logs --tail 20 {name}", node.docker()),
         )),
         _ if container.oom_killed => {
             let reason = format!("{name} was killed for want of memory");
@@ -208,7 +210,11 @@ fn unreachable(definition: &Definition, node: &Node, engine: &engine::Reading, e
         }
         if says("is paused") {
             let name = node.container();
-            return (Health::Paused, format!("{name} is paused"), format!("docker unpause {name}"));
+            return (
+                Health::Paused,
+                format!("{name} is paused"),
+                format!("{} unpause {name}", node.docker()),
+            );
         }
         if says("is not running") {
             return (Health::Stopped, format!("{} does not run", node.container()), bootstrap(definition));
@@ -218,7 +224,7 @@ fn unreachable(definition: &Definition, node: &Node, engine: &engine::Reading, e
         }
     }
     let hint = match definition.driver {
-        Driver::Container => format!("docker logs --tail 20 {}", node.container()),
+        Driver::Container => format!("{} logs --tail 20 {}", node.docker(), node.container()),
         _ => format!("docker buildx inspect {}", definition.name),
     };
     (Health::Unreachable, format!("BuildKit does not answer: {error}"), hint)

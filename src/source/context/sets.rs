@@ -149,6 +149,12 @@ impl<'a> Sets<'a> {
         self.known.get(index as usize).map(|known| (&known.set, known.gap))
     }
 
+    /// The folders that were listed, of all contexts.
+    pub(super) fn folders(&self) -> Vec<PathBuf> {
+        let trees = self.contexts.iter().filter_map(|entry| entry.tree.as_ref());
+        trees.flat_map(Tree::folders).collect()
+    }
+
     /// What the fingerprint lists.
     pub(super) fn finish(mut self, mask: &Mask) -> (Vec<Context>, Vec<FileSet>, Vec<Unread>, u64, Work) {
         let mut room = Room { files: MOST_FILES, bytes: MOST_NAME_BYTES };
@@ -333,13 +339,16 @@ fn familiar(name: &str) -> &str {
 }
 
 /// Reads a file that is small, if it is one: nothing is waited for.
-pub(super) fn read_small(path: &Path) -> std::io::Result<Vec<u8>> {
+///
+/// # Errors
+/// Where it can't be read, is something else than a file, or is larger than 1 MiB.
+pub fn read_small(path: &Path) -> std::io::Result<Vec<u8>> {
     use std::io::Read as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
     let file = std::fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
     if !file.metadata()?.is_file() {
-        return Err(std::io::Error::other("it is no file"));
+        return Err(std::io::Error::other("it is no regular file"));
     }
     let mut content = Vec::new();
     file.take(LONGEST_IGNORE + 1).read_to_end(&mut content)?;

@@ -168,6 +168,16 @@ impl<'a> Tree<'a> {
         names.iter().rev().collect()
     }
 
+    /// The folders that were listed: what is new, gone or another in one of them may change what is taken.
+    pub(super) fn folders(&self) -> impl Iterator<Item = PathBuf> {
+        let ids = (0..self.nodes.len()).map(|at| Id(at as u32));
+        let listed = ids.filter(|id| {
+            let node = self.node(*id);
+            node.kind == FileKind::Dir && node.children.is_some()
+        });
+        listed.map(|id| self.root.join(self.path(id)))
+    }
+
     /// Writes down the hashes that were made.
     pub(super) fn close(self) {
         self.store.save();

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::event::Mask;
 use crate::event::cluster::ApiState;
 
 use super::Settings;
@@ -58,7 +59,9 @@ impl Access {
         }
         let port = config.cluster_url.port_u16().unwrap_or(443);
         let host = host.filter(|_| config.proxy_url.is_none()).map(|host| (host, port));
-        let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        // A name and a password in the address are not for the screen.
+        let server = Mask::default().text(&config.cluster_url.to_string());
+        let server = server.as_str().trim_end_matches('/').to_owned();
         let namespace = settings.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         // A helper for credentials runs in here, and is waited for.
         let client = tokio::task::spawn_blocking(move || Client::try_from(config));

@@ -46,7 +46,9 @@ impl Fault {
                 format!("the certificates of the kubeconfig can't be used: {why}"),
             ),
             kube::Error::ProxyProtocolUnsupported { proxy_url } => {
-                Self::new(ApiState::BadConfig, format!("a proxy such as {proxy_url} is not supported"))
+                // The address may hold a password.
+                let scheme = proxy_url.scheme_str().unwrap_or("this kind");
+                Self::new(ApiState::BadConfig, format!("a proxy that speaks {scheme} is not supported"))
             }
             other => transport(other, server),
         }

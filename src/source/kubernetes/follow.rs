@@ -108,10 +108,12 @@ pub(super) async fn follow<R: Object, T>(query: Query, mut gate: Gate, clock: Cl
         if failures > 1 || fault.is_gone() {
             from = None;
         }
-        if let Some(missing) = fault.missing(query.part, part_name(query.part))
-            && sink.tx.send(News::Missing(missing)).await.is_err()
-        {
-            return;
+        if let Some(missing) = fault.missing(query.part, part_name(query.part)) {
+            // What is told to be missing is forgotten there, and has to be listed anew.
+            from = None;
+            if sink.tx.send(News::Missing(missing)).await.is_err() {
+                return;
+            }
         }
         // What can't be asked at all may be asked again at once when it is back.
         let _ = timeout(pause(failures, &clock), gate.wait_for(Option::is_none)).await;

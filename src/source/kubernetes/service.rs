@@ -91,7 +91,7 @@ pub(super) fn registry(
     settings: &Settings,
     seen: Seen<'_>,
 ) -> RegistryService {
-    let kubectl = kubectl(settings, namespace);
+    let kubectl = kubectl(settings, Some(namespace));
     let facts = seen.service();
     let port = wanted.port.or(facts.and_then(|facts| facts.port));
     let target = match (&wanted.service, seen.pods.as_deref()) {
@@ -123,7 +123,7 @@ pub(super) fn registry(
 }
 
 /// The command that leads to the namespace of the same cluster.
-pub(super) fn kubectl(settings: &Settings, namespace: &str) -> String {
+pub(in crate::source) fn kubectl(settings: &Settings, namespace: Option<&str>) -> String {
     let mut words = vec!["kubectl".to_owned()];
     if let Some(path) = &settings.kubeconfig {
         words.push(format!("--kubeconfig {}", quoted(&path.display().to_string())));
@@ -131,7 +131,7 @@ pub(super) fn kubectl(settings: &Settings, namespace: &str) -> String {
     if let Some(context) = &settings.context {
         words.push(format!("--context {}", quoted(context)));
     }
-    words.push(format!("-n {namespace}"));
+    words.extend(namespace.map(|namespace| format!("-n {namespace}")));
     words.join(" ")
 }
 

@@ -168,6 +168,8 @@ impl World {
             News::Usage(usage) => self.told(Part::Usage, |world| {
                 world.heard.insert(Part::Requests);
                 world.missing.remove(&Part::Requests);
+                // They are counted only where usage is not known, and would stand still from now on.
+                world.requests.clear();
                 std::mem::replace(&mut world.usage, usage).is_empty()
             }),
             News::Requests(requests) => {
@@ -325,10 +327,13 @@ fn put<T>(kept: &mut Kept<T>, change: Change<T>, same: impl Fn(&T, &T) -> bool) 
 fn put_event(kept: &mut Kept<Warned>, change: Change<Warned>) -> bool {
     let gone = matches!(change, Change::Gone(_));
     let news = put(kept, change, Warned::eq);
-    while kept.len() > MOST_WARNINGS {
-        let oldest = kept.iter().min_by_key(|(_, warned)| warned.what.at).map(|(key, _)| key.clone());
-        let Some(oldest) = oldest else { break };
-        kept.remove(&oldest);
+    let excess = kept.len().saturating_sub(MOST_WARNINGS);
+    if excess > 0 {
+        let mut by_age: Vec<_> = kept.iter().map(|(key, warned)| (warned.what.at, key.clone())).collect();
+        by_age.sort_unstable();
+        for (_, key) in by_age.into_iter().take(excess) {
+            kept.remove(&key);
+        }
     }
     news && !gone
 }

@@ -80,10 +80,10 @@ struct History {
     empty_layer: bool,
 }
 
-/// Reads the cache tag of `settings`, and the tag that is built as it stands now. What can't be read is said in the result.
+/// Reads the cache tag of `settings`, and the tag that is built as it stands now. What can't be read is said in the result; whose it is
+/// says who has asked.
 pub(in crate::source) async fn read(settings: &Settings, mask: &Mask, clock: Clock) -> CacheManifest {
     let name = settings.cache.clone().unwrap_or_default();
-    let reference = Text::clean(&format!("{}/{}:{name}", settings.registry, settings.repository));
     let reading = timeout(PATIENCE, Reader::read(settings, &name, mask, clock));
     let fault = |fault: Fault| fault.words(&settings.registry, &settings.repository);
     let found = match reading.await {
@@ -92,7 +92,7 @@ pub(in crate::source) async fn read(settings: &Settings, mask: &Mask, clock: Clo
         Ok(Err(other)) => failed(fault(other)),
         Err(_) => failed(Text::clean(&format!("no answer in {} s", PATIENCE.as_secs()))),
     };
-    CacheManifest { reference, read: clock.now(), ..found }
+    CacheManifest { read: clock.now(), ..found }
 }
 
 /// What a tag points at now: the digest that the registry tells, of an index where it is one. None where it does not tell.
@@ -230,7 +230,8 @@ fn made_by(config: &ImageConfig, blobs: &[Descriptor], mask: &Mask) -> Vec<Image
 /// `RUN |2 A=1 TOKEN=x /bin/sh -c make # buildkit` without its build arguments, whose values are nobody's business.
 fn without_arguments(text: &str) -> String {
     let text = text.strip_suffix(" # buildkit").unwrap_or(text);
-    match text.strip_prefix("RUN |") {
+    // The classic builder and buildah leave `RUN` out.
+    match text.strip_prefix("RUN ").unwrap_or(text).strip_prefix('|') {
         // Where another shell was chosen it can't be told where the arguments end.
         Some(rest) => rest
             .find(" /bin/sh -c ")
@@ -263,6 +264,7 @@ mod tests {
         for (text, expected) in [
             ("RUN |2 A=1 TOKEN=a b /bin/sh -c make -j # buildkit", "RUN /bin/sh -c make -j"),
             ("RUN |1 TOKEN=x /bin/bash -c make # buildkit", "RUN"),
+            ("|1 TOKEN=x /bin/sh -c make", "RUN /bin/sh -c make"),
             ("COPY src/ src/ # buildkit", "COPY src/ src/"),
             ("/bin/sh -c #(nop) CMD [\"sh\"]", "/bin/sh -c #(nop) CMD [\"sh\"]"),
         ] {

@@ -1,0 +1,79 @@
+//! The newest build of an image that has ended, out of its recording.
+
+use std::path::PathBuf;
+
+use crate::event::plan::LastBuild;
+use crate::event::{Event, Mask, Stamped};
+use crate::recording::{Reader, default_dir, newest_of};
+
+/// Recordings that are looked into for one of this image that has ended.
+const MOST_OPENED: usize = 8;
+/// Events that are read at a time.
+const READ: usize = 4096;
+
+/// A build that has ended.
+pub(super) struct Last {
+    pub(super) build: LastBuild,
+    /// Its events; how things stood around it then is of no use now.
+    pub(super) events: Vec<Stamped>,
+}
+
+/// The newest build of this image that has ended.
+pub(super) fn build(image: Option<&str>) -> Option<Last> {
+    let paths = newest_of(&default_dir()?, image.unwrap_or_default());
+    paths.into_iter().take(MOST_OPENED).find_map(|path| ended_build(path, image))
+}
+
+fn ended_build(path: PathBuf, image: Option<&str>) -> Option<Last> {
+    let mut reader = Reader::open(path, Mask::default()).ok()?;
+    let mut events = Vec::new();
+    let mut more = true;
+    while more {
+        more = reader.next_batch(READ, &mut events);
+        let same = |event: &Stamped| match &event.event {
+            Event::Started(started) => {
+                let built = started.image.as_ref().map(|image| repository(image.as_str()));
+                Some(built == image.map(repository))
+            }
+            _ => None,
+        };
+        if events.iter().find_map(same) == Some(false) {
+            return None;
+        }
+        events.retain(|event| !is_around(&event.event));
+    }
+    let ended = events.iter().find_map(|event| match &event.event {
+        Event::Ended(ended) => Some(LastBuild { ended: event.at, exit_code: ended.exit_code }),
+        _ => None,
+    });
+    ended.map(|build| Last { build, events })
+}
+
+fn is_around(event: &Event) -> bool {
+    matches!(event, Event::Watching(_) | Event::Registry(_) | Event::Cluster(_) | Event::Builder(_))
+}
+
+/// A reference without its tag and digest: builds under several tags are builds of one image.
+fn repository(image: &str) -> &str {
+    let image = image.split('@').next().unwrap_or_default();
+    match image.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        _ => image,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_one_under_all_of_its_tags() {
+        for (image, expected) in [
+            ("127.0.0.1:5000/app:latest", "127.0.0.1:5000/app"),
+            ("127.0.0.1:5000/app", "127.0.0.1:5000/app"),
+            ("app:1@sha256:00", "app"),
+        ] {
+            assert_eq!(repository(image), expected);
+        }
+    }
+}
