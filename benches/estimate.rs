@@ -36,10 +36,7 @@ fn main() {
         return;
     };
     let builds = recordings(Path::new(&folder));
-    println!(
-        "{:<34} {:>8} {:>4}  {}   without cache",
-        "build", "wall", "ran", "error at 25 %, 50 % and 75 %"
-    );
+    println!("{:<34} {:>8} {:>4}  error at 25 %, 50 % and 75 %   without cache", "build", "wall", "ran");
     let mut errors: Vec<Vec<f64>> = vec![Vec::new(); MOMENTS.len()];
     let mut silent = 0;
     for (at, build) in builds.iter().enumerate() {

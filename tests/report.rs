@@ -353,6 +353,7 @@ fn the_documents_examples_are_lines() {
         "estimate",
         "expected",
         "fingerprint",
+        "gates",
         "header",
         "health",
         "history",
