@@ -8,6 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::clock::Speed;
+use crate::event::gate::Gate;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Cyan.on_default().bold())
@@ -27,6 +28,8 @@ Examples:
   layertop build --dry-run               print the docker command and run nothing
   layertop plan                          what a build would rebuild now, without building
   layertop status                        how registry, nodes and builder are
+  layertop history                       the builds that there were
+  layertop stats                         what the cache is worth, by what is rebuilt
   layertop build --progress plain        lines for a CI log; the default where there is no terminal
   layertop build -- --no-cache .         what follows -- goes to docker buildx build
   layertop replay build.jsonl.zst        watch a build again
@@ -35,7 +38,8 @@ Exit codes:
   0        success
   2        the command line or the configuration is wrong
   3        layertop status, or no command without a terminal: something is wrong;
-           layertop plan: a layer of --fail-on-rebuild would be rebuilt
+           layertop plan: a layer of --fail-on-rebuild would be rebuilt;
+           layertop build: a gate of --fail-on failed
   4        no engine, builder or registry is to be found
   128 + n  ended by signal n
   others   those of docker buildx: 1 the build failed, 130 it was cancelled, …";
@@ -144,6 +148,14 @@ pub enum Command {
     Why(Why),
     /// What a build would rebuild now, and why; builds nothing
     Plan(Plan),
+    /// Give a build to other programs: JSON, Markdown, HTML, a trace, metrics
+    Export(Export),
+    /// The builds that there were: what each rebuilt, how long it took, what the cache saved
+    #[command(long_about = HISTORY_HELP)]
+    History(History),
+    /// What the cache is worth: how long builds take, by what they rebuild
+    #[command(long_about = STATS_HELP)]
+    Stats(Stats),
     /// Show, check or describe the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -189,6 +201,13 @@ pub struct Build {
     /// Keep the screen when the build has ended, until q
     #[arg(long)]
     pub stay: bool,
+    /// End with 3 where the build succeeds and one of these happened: miss:LAYER, 'hit-rate<80%', import-error, clipped-log,
+    /// slower-than:p95
+    #[arg(long, value_name = "GATE,…", value_delimiter = ',')]
+    pub fail_on: Vec<Gate>,
+    /// Write metrics in OpenMetrics text to this file when the build has ended, for Prometheus' node exporter
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub metrics_file: Option<PathBuf>,
     /// What overrides the file and the environment.
     #[command(flatten)]
     pub overrides: Overrides,
@@ -332,6 +351,138 @@ pub struct Why {
     pub build: Option<String>,
     /// The step: its layer's name, its number, or a part of its instruction
     pub step: Option<String>,
+}
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  layertop export --format markdown >> \"$GITHUB_STEP_SUMMARY\"
+  layertop export --format html --output build.html
+  layertop export --format chrome-trace --output build.json     open it in ui.perfetto.dev
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 layertop export --format otlp
+  layertop export --metrics-file /var/lib/node_exporter/layertop.prom
+  layertop export 20261122T0945 --format json | jq .layers
+
+otlp sends one trace a build to the collector that OTEL_EXPORTER_OTLP_ENDPOINT, or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, names, by \
+http/protobuf; OTEL_EXPORTER_OTLP_HEADERS, _TIMEOUT, _COMPRESSION, _CERTIFICATE, OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES are \
+respected. With --output it is written to a file, and nothing is sent.";
+
+/// `layertop export`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = EXPORT_EXAMPLES)]
+pub struct Export {
+    /// The build: a recording's path or name, or how it begins [default: the newest recording]
+    pub build: Option<String>,
+    /// What to make of it
+    #[arg(long, short, value_enum, value_name = "FORMAT", required_unless_present = "metrics_file")]
+    pub format: Option<Format>,
+    /// Write it to this file, whole or not at all [default: standard output; otlp: the collector]
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "format")]
+    pub output: Option<PathBuf>,
+    /// Write metrics in OpenMetrics text to this file, for Prometheus' node exporter
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub metrics_file: Option<PathBuf>,
+}
+
+/// What a build is exported as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// The summary with all steps, as the last line of --progress json
+    Json,
+    /// For the job summaries of GitHub, and for merge requests
+    Markdown,
+    /// One file with a picture of the build, which needs no script and no network
+    Html,
+    /// Trace events, for Perfetto
+    ChromeTrace,
+    /// A trace for an OpenTelemetry collector
+    Otlp,
+}
+
+const HISTORY_HELP: &str = "\
+List the builds that there were, newest first: when, of what image, what kind of build by what it rebuilt, how it ended, how long \
+it took, the share of steps that were cached, and what the cache saved.
+
+Every build is kept, also one that failed or was cancelled. [history] in layertop.toml says how many, how long and in how much space.";
+
+const HISTORY_EXAMPLES: &str = "\
+Examples:
+  layertop history
+  layertop history --limit 100 --image montage-ai
+  layertop history --progress json | jq '.builds[] | select(.result == \"failed\")'
+  layertop history prune --older-than 90d --dry-run
+  layertop history import";
+
+/// `layertop history`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = HISTORY_EXAMPLES, args_conflicts_with_subcommands = true)]
+pub struct History {
+    /// So many builds at most; 0: all of them
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
+    pub limit: usize,
+    /// Builds of this image only, whatever their tag is: its whole reference, or its name's last part
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// What else to do with them.
+    #[command(subcommand)]
+    pub command: Option<HistoryCommand>,
+}
+
+/// What can be done with the history.
+#[derive(Debug, Clone, Subcommand)]
+pub enum HistoryCommand {
+    /// Let old builds go: those beyond what is given, and of what is not given beyond [history] in layertop.toml
+    Prune(HistoryPrune),
+    /// Take up recordings that the history does not know: those made before there was one, or on other machines
+    Import {
+        /// Recordings [default: all of this machine's]
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        files: Vec<PathBuf>,
+    },
+}
+
+/// `layertop history prune`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct HistoryPrune {
+    /// Keep so many builds, the newest
+    #[arg(long, value_name = "N")]
+    pub keep: Option<u64>,
+    /// Let those go that were begun longer ago: 30d, 12h, …
+    #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
+    pub older_than: Option<std::time::Duration>,
+    /// Keep no more than this: 1GB, 512MiB, …
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_size: Option<u64>,
+    /// Say what would go, and let nothing go
+    #[arg(long, short = 'n')]
+    pub dry_run: bool,
+}
+
+/// Bytes, as people write them.
+fn size(text: &str) -> Result<u64, String> {
+    let size = text.parse::<bytesize::ByteSize>();
+    size.map(|size| size.as_u64()).map_err(|_| "write it as 1GB, 512MiB or a number of bytes".to_owned())
+}
+
+const STATS_HELP: &str = "\
+Say what the cache is worth: the successful builds of an image by what they rebuilt, how long they took, and how long they would \
+have taken without any cache.
+
+Scenarios are those of Montage AI's build-caching strategy: first build, code change only, requirements change, no changes; any other \
+is named by the first layer that was rebuilt. With a profile its promised speedups stand beside the measured ones.";
+
+const STATS_EXAMPLES: &str = "\
+Examples:
+  layertop stats
+  layertop stats --image registry:5000/montage-ai
+  layertop stats --progress json | jq '.scenarios[] | {name, median_ms, speedup}'";
+
+/// `layertop stats`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = STATS_EXAMPLES)]
+pub struct Stats {
+    /// The image: its whole reference, or its name's last part [default: the project's, else that of the newest build]
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
 }
 
 /// The bundled builds: the four rows of Montage AI's table.

@@ -82,7 +82,9 @@ pub struct Config {
     /// The rules that name layers, all of them readable.
     pub layers: Vec<Value<LayerRule>>,
     /// Which recordings are kept.
-    pub recordings: Recordings,
+    pub recordings: Bounds,
+    /// Which builds are kept in the history.
+    pub history: Bounds,
     /// How builds are shown.
     pub ui: Ui,
     /// What is looked at beside the build.
@@ -130,9 +132,9 @@ pub struct Build {
     pub extra: Value<Vec<String>>,
 }
 
-/// Which recordings are kept: as many as all three bounds allow.
+/// What is kept: as much as all three bounds allow.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recordings {
+pub struct Bounds {
     /// How many.
     pub keep: Value<u32>,
     /// How long.
@@ -201,6 +203,12 @@ impl Config {
         let none = cli::Overrides::default();
         let typed = overrides.unwrap_or(&none);
         resolve::Resolver { docs, around, global, typed, has_project: project.is_some(), folder }.resolve()
+    }
+
+    /// What the profile's own document promises: the names of scenarios, and how much faster than without a cache each is. Empty
+    /// where there is no profile.
+    pub fn promised(&self) -> &'static [(&'static str, f64)] {
+        self.profile.as_deref().map(profile::promised).unwrap_or_default()
     }
 
     /// `registry/name`, without a tag; none where the image has no name.

@@ -5,16 +5,22 @@
 
 mod build;
 mod clerk;
+mod earlier;
+mod expected;
 mod fill;
 mod query;
 mod recorded;
+mod retain;
 pub mod rows;
 mod scenario;
 mod schema;
+mod stats;
 mod store;
 
 pub use build::{Build, Step};
-pub use clerk::{Clerk, Kept};
-pub use recorded::{Wanted, earlier, name, read};
+pub use clerk::{Clerk, Kept, Place};
+pub use earlier::{Wanted, earlier};
+pub use recorded::{name, read};
+pub use retain::{Limits, Pruned};
 pub use scenario::{CODE, FIRST, NO_CACHE, REQUIREMENTS, UNCHANGED};
 pub use store::{Opened, Store, Trouble, default_path};

@@ -4,15 +4,26 @@
 //! others wrote comes out of the model sanitised.
 
 pub mod cache;
+pub mod columns;
 pub mod end;
+pub mod estimate;
 pub mod failure;
+pub mod gates;
 pub mod health;
+pub mod history;
+pub mod html;
 pub mod json;
 pub mod label;
+pub mod markdown;
+pub mod metrics;
+pub mod otlp;
 pub mod plain;
 pub mod plan;
+pub mod spans;
+pub mod stats;
 pub mod status;
 pub mod styled;
 pub mod table;
+pub mod trace;
 pub mod why;
 pub mod words;

@@ -6,17 +6,23 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
+use layertop::clock::Clock;
 use layertop::event::{Ended, Event, Mask, Platform, Stamped, Started, Text, Time};
-use layertop::history::{Build, Opened, Store};
+use layertop::history::{Build, Clerk, Kept, Limits, Opened, Place, Store};
 use layertop::model::expected::{PastBuild, expected};
 use layertop::model::{Model, State};
-use layertop::recording::Reader;
+use layertop::recording::{Reader, Recorder, Settings};
 
 #[path = "history/damage.rs"]
 mod damage;
+#[path = "history/earlier.rs"]
+mod earlier;
 #[path = "history/kills.rs"]
 mod kills;
+#[path = "history/limits.rs"]
+mod limits;
 
 const CHILD: &str = "LAYERTOP_TEST_CHILD";
 
@@ -66,7 +72,11 @@ fn open(path: &Path) -> Opened {
 
 /// This program again, to do something for a test.
 fn child(task: &str, path: &Path) -> Child {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    as_child(&mut Command::new(std::env::current_exe().unwrap()), task, path)
+}
+
+/// The same behind another program that starts it.
+fn as_child(command: &mut Command, task: &str, path: &Path) -> Child {
     command
         .args(["--exact", "as_a_child", "--nocapture", "--quiet"])
         .env(CHILD, task)
@@ -78,6 +88,15 @@ fn child(task: &str, path: &Path) -> Child {
 fn kept(child: &mut Child) -> impl Iterator<Item = String> + use<> {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     lines.map_while(Result::ok).filter_map(|line| Some(line.split_once("kept: ")?.1.to_owned()))
+}
+
+/// What a child says behind these words before it ends well.
+fn output_of(child: Child, what: &str) -> String {
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{:?} {text}", output.status);
+    let line = text.lines().find_map(|line| line.split_once(what));
+    line.map_or_else(|| panic!("{text}"), |(_, rest)| rest.to_owned())
 }
 
 /// Not a test: what [`child`] runs.
@@ -97,6 +116,25 @@ fn as_a_child() {
                 store.keep(&written).unwrap().unwrap();
                 println!("kept: {name}");
             }
+        }
+        // Builds as a running layertop keeps them, until one can't be kept.
+        "fill" => {
+            // A limit on the size of files is a signal otherwise; the program has a handler once it records.
+            drop(Recorder::start(
+                Settings { dir: Some(path.with_extension("rec")), ..Settings::default() },
+                Clock::live(),
+            ));
+            let clerk = Clerk::start(Place::At(path), Clock::live());
+            let full = model("first");
+            let limits = Limits { keep: u64::MAX, keep_for: Duration::MAX, keep_bytes: u64::MAX };
+            let fails =
+                |at: &i32| clerk.keep(build(&full, &at.to_string()), limits).recv().unwrap() == Kept::No;
+            let at = (0..100_000).find(fails).unwrap();
+            println!("after {at} builds told: {}", clerk.news().join("; "));
+        }
+        "read" => {
+            let opened = Store::open_to_read(&path, Time::default()).unwrap().unwrap();
+            println!("read: {} builds", opened.store.builds(None, 10).unwrap().len());
         }
         other => panic!("{other}"),
     }

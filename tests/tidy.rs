@@ -22,7 +22,7 @@ const ROOMS: &[(&str, Uses)] = &[
     ("error", Uses::Only(&[])),
     ("event", Uses::Only(&[])),
     ("clock", Uses::Only(&["event"])),
-    ("cli", Uses::Only(&["clock"])),
+    ("cli", Uses::Only(&["clock", "event::gate"])),
     ("config", Uses::Only(&["cli", "error", "event"])),
     ("dockerfile", Uses::Only(&["event", "model::layers"])),
     ("model", Uses::Only(&["event"])),
@@ -32,7 +32,8 @@ const ROOMS: &[(&str, Uses)] = &[
     ("recording", Uses::Only(&["event", "clock", "source::rawjson"])),
     // A fingerprint says what the Dockerfile's steps are made from.
     ("source", Uses::Only(&["event", "config", "error", "clock", "recording", "dockerfile"])),
-    ("report", Uses::Only(&["model", "event"])),
+    // What the store answers are values.
+    ("report", Uses::Only(&["model", "event", "history::rows"])),
     ("ui", Uses::Only(&["model", "event", "report::words", "report::health"])),
     // The screen and the plain output sum a build up in the same lines.
     (
@@ -46,6 +47,7 @@ const ROOMS: &[(&str, Uses)] = &[
             "report::why",
             "report::plan",
             "report::end",
+            "report::estimate",
             "report::failure",
             "report::health",
         ]),

@@ -1,24 +1,70 @@
-//! The history beside a build: the build is written down when it has ended, and nobody waits for that.
+//! The history beside a build, which is written down when it has ended, and `layertop history`.
 
-use std::path::PathBuf;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
+use super::configuration::{complain, print};
+use super::look::Look;
+use crate::cli::{self, Cli, HistoryCommand, Progress};
 use crate::clock::Clock;
-use crate::event::Text;
-use crate::history::{self, Build, Clerk, Kept};
+use crate::config::{Bounds, Config, Surroundings};
+use crate::error::Error;
+use crate::event::expected::Expected;
+use crate::event::{Event, Stamped, Text, Time};
+use crate::history::{self, Build, Clerk, Kept, Limits, Place, Pruned, Store};
 use crate::model::Model;
+use crate::model::expected::expected;
 use crate::recording;
+use crate::report::{history as report, words};
+use crate::source::buildx::BuildCommand;
 
-/// Writes one build down.
+/// Earlier builds that are looked into for how long things take: a step may not have run for long.
+const DEPTH: usize = 500;
+
+/// How long the end of a build waits for what they tell: what it would have taken without its cache follows from that.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// Looks up what a build's history says, and writes the build down.
 pub(super) struct Historian {
     clerk: Clerk,
+    limits: Limits,
+    expected: Option<Receiver<Expected>>,
     kept: Option<Receiver<Kept>>,
 }
 
 impl Historian {
-    /// Opens the store.
-    pub(super) fn start(clock: Clock) -> Self {
-        Self { clerk: Clerk::start(None, clock), kept: None }
+    /// Opens the store and looks up how long earlier builds took.
+    pub(super) fn start(command: &BuildCommand, config: &Config, clock: Clock) -> Self {
+        let limits = limits(&config.history);
+        let clerk = Clerk::start(if limits.keep > 0 { Place::Usual } else { Place::Nowhere }, clock);
+        let started = command.started();
+        let expected = clerk.ask(move |store| {
+            let text = |text: &Option<Text>| text.as_ref().map(|text| text.as_str().to_owned());
+            let (image, builder) = (text(&started.image), text(&started.builder));
+            let told = store.map(|store| store.expected(image.as_deref(), builder.as_deref()));
+            // Where it can't be read nothing is known of it, and the clerk has said or will say so.
+            told.and_then(Result::ok).unwrap_or_default()
+        });
+        Self { clerk, limits, expected: Some(expected), kept: None }
+    }
+
+    /// Whom to ask for more.
+    pub(super) fn clerk(&self) -> &Clerk {
+        &self.clerk
+    }
+
+    /// How long what this build does takes, once, when that is known; at the end of a build it is waited for.
+    pub(super) fn expected(&mut self, last: bool) -> Option<Expected> {
+        let answer = self.expected.as_ref()?;
+        let found = if last { answer.recv_timeout(LAST_WAIT).ok() } else { answer.try_recv().ok() };
+        if found.is_some() {
+            self.expected = None;
+        }
+        found.filter(|found| found.builds > 0)
     }
 
     /// Writes a build down, once, when it has ended.
@@ -29,7 +75,7 @@ impl Historian {
         let image = model.started().image.as_ref().map_or("", Text::as_str);
         let unrecorded = || Text::clean(&recording::name_of(model.begun().unwrap_or_default(), image));
         let name = recording.as_deref().map_or_else(unrecorded, history::name);
-        self.kept = Some(self.clerk.keep(Build::of(model, name, recording)));
+        self.kept = Some(self.clerk.keep(Build::of(model, name, recording), self.limits));
     }
 
     /// What there is to tell since this was asked last.
@@ -41,4 +87,183 @@ impl Historian {
     pub(super) fn close(self) -> Vec<String> {
         self.clerk.close()
     }
+}
+
+/// What the configuration keeps.
+fn limits(bounds: &Bounds) -> Limits {
+    Limits { keep: u64::from(*bounds.keep), keep_for: *bounds.keep_for, keep_bytes: *bounds.keep_bytes }
+}
+
+/// `layertop history`.
+pub(super) fn run(cli: &Cli, args: &cli::History, around: &Surroundings) -> Result<(), Error> {
+    match &args.command {
+        None => list(cli, args, around),
+        Some(HistoryCommand::Prune(args)) => prune(cli, args, around),
+        Some(HistoryCommand::Import { files }) => import(files),
+    }
+}
+
+fn list(cli: &Cli, args: &cli::History, around: &Surroundings) -> Result<(), Error> {
+    let look = Look::without_build(&cli.global, around);
+    let most = if args.limit == 0 { usize::MAX } else { args.limit };
+    let builds = match open()? {
+        None => Vec::new(),
+        Some(store) => {
+            let image = args.image.as_deref().map(|image| named(&store, image)).transpose()?;
+            store.builds(image.as_deref(), most).map_err(|error| unreadable(&error))?
+        }
+    };
+    if look.progress == Progress::Json {
+        return print(&report::json(&builds));
+    }
+    let zone = TimeZone::system();
+    let when = |time: Time| local(time, &zone);
+    let text = text(look, report::lines(&builds, &when, wide(), look.theme.ascii));
+    print(&text)?;
+    if builds.is_empty() {
+        hint();
+    }
+    Ok(())
+}
+
+fn prune(cli: &Cli, args: &cli::HistoryPrune, around: &Surroundings) -> Result<(), Error> {
+    let config = Config::load(&cli.global, None, around)?;
+    let otherwise = limits(&config.history);
+    let limits = Limits {
+        keep: args.keep.unwrap_or(otherwise.keep),
+        keep_for: args.older_than.unwrap_or(otherwise.keep_for),
+        keep_bytes: args.max_size.unwrap_or(otherwise.keep_bytes),
+    };
+    let now = Clock::live().now();
+    let pruned = match open()? {
+        None => Pruned::default(),
+        Some(mut store) => store.prune(&limits, now, args.dry_run).map_err(|error| unreadable(&error))?,
+    };
+    let builds = words::count(pruned.builds as usize, "build");
+    let left = words::count(pruned.left as usize, "build");
+    let sizes = format!("{} before, {} now", words::bytes(pruned.bytes_before), words::bytes(pruned.bytes));
+    print(&if args.dry_run {
+        format!("{builds} would go, {left} would stay: {}\n", sizes.replace("now", "then"))
+    } else {
+        format!("{builds} gone, {left} left: {sizes}\n")
+    })
+}
+
+/// Takes up recordings. This is never done by itself: a build must not spend its time on it, and what was let go must not come back.
+fn import(files: &[PathBuf]) -> Result<(), Error> {
+    let Some(path) = history::default_path() else { return Err(homeless()) };
+    let opened = Store::open(&path, Clock::live().now()).map_err(|trouble| unavailable(&trouble))?;
+    opened.notes.iter().for_each(|note| complain(&format!("warning: {note}\n")));
+    let mut store = opened.store;
+    let recordings = || {
+        let dir = recording::default_dir();
+        let mut listed = dir.and_then(|dir| recording::list(&dir).ok()).unwrap_or_default();
+        // What is written on is no build yet. The oldest first: what it took is what the next are measured by.
+        listed.retain(|listed| !listed.is_written());
+        listed.reverse();
+        listed.into_iter().map(|listed| listed.path).collect::<Vec<_>>()
+    };
+    let files = if files.is_empty() { recordings() } else { files.to_vec() };
+    let (mut taken, mut known) = (0, 0);
+    for file in &files {
+        let name = history::name(file);
+        if store.knows(name.as_str()) {
+            known += 1;
+            continue;
+        }
+        match read(&mut store, file, name) {
+            Ok(()) => taken += 1,
+            Err(why) => complain(&format!("warning: {}: {why}\n", Text::clean(&file.display().to_string()))),
+        }
+    }
+    let known = if known > 0 { format!(", {known} known before") } else { String::new() };
+    print(&format!("{} taken up{known}\n", words::count(taken, "build")))
+}
+
+/// Reads a recording into the store.
+fn read(store: &mut Store, file: &Path, name: Text) -> Result<(), String> {
+    let wrong = |error: &dyn std::fmt::Display| error.to_string();
+    let model = history::read(file, &|_| true).map_err(|error| wrong(&error))?;
+    let mut model = model.unwrap_or_default();
+    if model.ended().is_none() {
+        return Err("it has no end".to_owned());
+    }
+    if !model.has_expected() {
+        let started = model.started();
+        let text = |text: &Option<Text>| text.as_ref().map(|text| text.as_str().to_owned());
+        let (image, builder) = (text(&started.image), text(&started.builder));
+        let builds = store.past_builds(image.as_deref(), builder.as_deref(), DEPTH).unwrap_or_default();
+        let told = Event::Expected(Box::new(expected(builds.iter())));
+        model.apply(&Stamped { at: model.newest(), event: told });
+    }
+    let path = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    store.keep(&Build::of(&model, name, Some(path))).map(drop).map_err(|error| wrong(&error))
+}
+
+/// The store, to be read; none where there is none yet.
+pub(super) fn open() -> Result<Option<Store>, Error> {
+    let Some(path) = history::default_path() else { return Err(homeless()) };
+    let opened = Store::open_to_read(&path, Clock::live().now()).map_err(|trouble| unavailable(&trouble))?;
+    let Some(opened) = opened else { return Ok(None) };
+    opened.notes.iter().for_each(|note| complain(&format!("warning: {note}\n")));
+    Ok(Some(opened.store))
+}
+
+/// The image that is meant by its whole reference or by the last part of its name.
+pub(super) fn named(store: &Store, image: &str) -> Result<String, Error> {
+    let known = store.images().map_err(|error| unreadable(&error))?;
+    let (meant, _) = crate::explain::repository(image);
+    let last = |known: &&String| known.rsplit('/').next() == Some(meant);
+    let found = known.iter().find(|known| *known == meant).or_else(|| known.iter().find(last));
+    found.cloned().ok_or_else(|| {
+        let hint = match known.as_slice() {
+            [] => "layertop build keeps one".to_owned(),
+            known => format!("there are: {}", known.join(", ")),
+        };
+        Error::usage(format!("no build of `{}` is kept", Text::clean(image)), hint)
+    })
+}
+
+/// Where nothing is kept yet there may be recordings.
+pub(super) fn hint() {
+    let recordings = recording::default_dir().and_then(|dir| recording::list(&dir).ok()).unwrap_or_default();
+    if !recordings.is_empty() {
+        let count = words::count(recordings.len(), "recording");
+        complain(&format!("there are {count} from before: layertop history import takes them up\n"));
+    }
+}
+
+/// Lines as they are printed.
+pub(super) fn text(look: Look, lines: Vec<crate::report::styled::StyledLine>) -> String {
+    let mut text = String::new();
+    for line in lines {
+        line.write(look.theme.color, &mut text);
+    }
+    text
+}
+
+/// How wide a table may be; who reads it by a program gets all of it.
+pub(super) fn wide() -> Option<usize> {
+    std::io::stdout().is_terminal().then(Look::columns)
+}
+
+/// A moment, as the clock on the wall shows it.
+fn local(time: Time, zone: &TimeZone) -> String {
+    let moment = jiff::Timestamp::from_microsecond(time.micros()).unwrap_or_default();
+    moment.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+pub(super) fn unreadable(error: &dyn std::fmt::Display) -> Error {
+    Error::unavailable(
+        format!("can't read the history: {error}"),
+        "look whether its disk is sound and has space",
+    )
+}
+
+fn unavailable(trouble: &history::Trouble) -> Error {
+    Error::unavailable("can't use the history", trouble.to_string())
+}
+
+fn homeless() -> Error {
+    Error::unavailable("there is no home directory", "set XDG_DATA_HOME to a directory that can be written")
 }

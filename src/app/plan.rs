@@ -12,6 +12,7 @@ use super::configuration::{complain, print};
 use super::die_by;
 use super::look::Look;
 use super::signals::Signals;
+use super::why;
 use crate::cli::{self, Cli, Progress};
 use crate::clock::Clock;
 use crate::config::{Config, Surroundings};
@@ -19,9 +20,7 @@ use crate::error::Error;
 use crate::event::fingerprint::{Fingerprint, Input};
 use crate::event::{Digest, Event, Level, Notice, Stamped, Text};
 use crate::explain::{self, Past};
-use crate::history::{self, Wanted};
 use crate::model::Model;
-use crate::recording;
 use crate::report::{json, plan};
 use crate::source::buildx::{BuildCommand, Program, secrets};
 use crate::source::{context, evidence};
@@ -155,18 +154,8 @@ impl Ground {
 
     /// Earlier builds.
     pub(super) async fn pasts(&self) -> Vec<Past> {
-        let started = self.command.started();
-        let wanted = Wanted {
-            image: started.image,
-            builder: started.builder,
-            platforms: started.platforms,
-            many: true,
-        };
-        let read = move || {
-            let dir = recording::default_dir();
-            dir.map(|dir| history::earlier(&dir, &wanted, None, &|| false)).unwrap_or_default()
-        };
-        spawn_blocking(read).await.unwrap_or_default()
+        let wanted = why::wanted(&self.command.started(), true);
+        spawn_blocking(move || why::earlier(&wanted, None)).await.unwrap_or_default()
     }
 
     /// What the tags of base images point at.

@@ -1,9 +1,10 @@
 //! Why steps miss: the judgement beside a build, and `layertop why`.
 
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver};
+use std::path::PathBuf;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
+use super::builds;
 use super::configuration::print;
 use super::look::Look;
 use crate::cli::{self, Cli, Progress};
@@ -11,9 +12,9 @@ use crate::clock::Clock;
 use crate::config::Surroundings;
 use crate::error::Error;
 use crate::event::reason::{Reasons, StepReason};
-use crate::event::{Digest, Event, Reason, Stamped};
+use crate::event::{Digest, Reason, Started};
 use crate::explain::{self, Past};
-use crate::history::{self, Wanted};
+use crate::history::{self, Clerk, Store, Wanted};
 use crate::model::Model;
 use crate::recording::{self, Listed};
 use crate::report::why;
@@ -24,9 +25,6 @@ const LONGEST_LOOK: Duration = Duration::from_secs(5);
 
 /// How long the end of a build waits for them.
 const LAST_WAIT: Duration = Duration::from_secs(1);
-
-/// Characters of a recording's name that must be given at least: its day.
-const SHORTEST_NAME: usize = 8;
 
 /// Judges the misses of a live build.
 pub(super) struct Explainer {
@@ -50,24 +48,20 @@ struct Seen {
 }
 
 impl Explainer {
-    /// Looks for earlier builds on a thread of its own: the build waits for nothing.
-    pub(super) fn start(command: &BuildCommand, clock: Clock) -> Self {
-        let started = command.started();
-        let wanted = Wanted {
-            image: started.image,
-            builder: started.builder,
-            platforms: started.platforms,
-            many: true,
-        };
-        let (tx, pasts) = mpsc::sync_channel(1);
+    /// Has earlier builds looked for: the build waits for nothing. Where nobody looks nothing is known of them, and the judgement says
+    /// so.
+    pub(super) fn start(command: &BuildCommand, clerk: &Clerk, clock: Clock) -> Self {
+        let wanted = wanted(&command.started(), true);
         let begun = clock.now();
-        // Where there is no thread nothing is known of earlier builds, and the judgement says so.
-        let _ = std::thread::Builder::new().name("earlier builds".to_owned()).spawn(move || {
+        let pasts = clerk.ask(move |store| {
             let is_enough = || clock.now().since(begun) > LONGEST_LOOK;
-            let dir = recording::default_dir();
-            let found = dir.map(|dir| history::earlier(&dir, &wanted, None, &is_enough));
-            // A build that is over does not listen any more.
-            let _ = tx.send(found.unwrap_or_default());
+            history::earlier(
+                store.map(|store| &*store),
+                recording::default_dir().as_deref(),
+                &wanted,
+                None,
+                &is_enough,
+            )
         });
         Self { pasts, known: None, seen: Seen::default(), told: std::collections::HashMap::new() }
     }
@@ -96,6 +90,20 @@ impl Explainer {
     }
 }
 
+/// What to compare a build with.
+pub(super) fn wanted(started: &Started, many: bool) -> Wanted {
+    let Started { image, builder, platforms, .. } = started.clone();
+    Wanted { image, builder, platforms, many }
+}
+
+/// Earlier builds, for who has no [`Clerk`] and waits for them.
+pub(super) fn earlier(wanted: &Wanted, older_than: Option<&Listed>) -> Vec<Past> {
+    // Where the store can't be opened the recordings tell as much.
+    let opened = history::default_path().map(|path| Store::open_to_read(&path, Clock::live().now()));
+    let store = opened.and_then(Result::ok).flatten().map(|opened| opened.store);
+    history::earlier(store.as_ref(), recording::default_dir().as_deref(), wanted, older_than, &|| false)
+}
+
 fn seen(model: &Model) -> Seen {
     let steps = || model.stack().steps().map(|(id, _)| id);
     let imports = model.cache().imports;
@@ -114,12 +122,7 @@ fn seen(model: &Model) -> Seen {
 pub(super) fn run(cli: &Cli, args: &cli::Why, around: &Surroundings) -> Result<(), Error> {
     let look = Look::without_build(&cli.global, around);
     let (path, step) = meant(args)?;
-    let mut model = history::read(&path, &|_| true)
-        .map_err(|error| super::replay::unreadable(&error))?
-        .unwrap_or_default();
-    if !model.has_reasons() {
-        judge(&mut model, &path);
-    }
+    let model = builds::read(&path)?;
     let chosen = match &step {
         None => None,
         Some(text) => {
@@ -146,60 +149,11 @@ pub(super) fn run(cli: &Cli, args: &cli::Why, around: &Surroundings) -> Result<(
 
 /// What is meant by the words: where the only one names no build it is a step of the newest.
 fn meant(args: &cli::Why) -> Result<(PathBuf, Option<String>), Error> {
-    let found = find(args.build.as_deref());
+    let found = builds::find(args.build.as_deref());
     match (&args.build, &args.step) {
         (Some(word), None) if found.is_err() && !word.contains(['/', '.']) => {
-            Ok((find(None)?, Some(word.clone())))
+            Ok((builds::find(None)?, Some(word.clone())))
         }
         _ => Ok((found?, args.step.clone())),
     }
-}
-
-/// The recording that is meant: a path, a name, or the newest.
-fn find(build: Option<&str>) -> Result<PathBuf, Error> {
-    let dir = recording::default_dir();
-    let recordings = dir.as_deref().and_then(|dir| recording::list(dir).ok()).unwrap_or_default();
-    let folder = dir.map_or_else(|| "the data folder".to_owned(), |dir| dir.display().to_string());
-    let Some(build) = build else {
-        let newest = recordings.iter().find(|listed| !listed.is_written()).or(recordings.first());
-        return newest.map(|listed| listed.path.clone()).ok_or_else(|| {
-            Error::unavailable(format!("there is no recording in {folder}"), "layertop build makes one")
-        });
-    };
-    if Path::new(build).is_file() {
-        return Ok(PathBuf::from(build));
-    }
-    let named = |listed: &&Listed| history::name(&listed.path).as_str() == build;
-    // Shorter words are numbers of steps.
-    let long = build.len() >= SHORTEST_NAME;
-    let begins = |listed: &&Listed| long && history::name(&listed.path).as_str().starts_with(build);
-    let found = recordings.iter().find(named).or_else(|| recordings.iter().find(begins));
-    found.map(|listed| listed.path.clone()).ok_or_else(|| {
-        Error::usage(
-            format!("there is no file and no recording `{build}`"),
-            format!("name a file, or a recording in {folder}"),
-        )
-    })
-}
-
-/// Judges a recording that does not say why its steps missed.
-fn judge(model: &mut Model, path: &Path) {
-    let started = model.started();
-    let wanted = Wanted {
-        image: started.image.clone(),
-        builder: started.builder.clone(),
-        platforms: started.platforms.clone(),
-        many: true,
-    };
-    let dir = recording::default_dir();
-    let recordings = dir.as_deref().and_then(|dir| recording::list(dir).ok()).unwrap_or_default();
-    let own = recordings.iter().find(|listed| listed.path.file_name() == path.file_name());
-    let pasts = match (&dir, own) {
-        (Some(dir), Some(own)) => history::earlier(dir, &wanted, Some(own), &|| false),
-        // Of a file from elsewhere it is not known what came before it.
-        _ => Vec::new(),
-    };
-    let reasons = explain::judge(model, &pasts);
-    let at = model.newest();
-    model.apply(&Stamped { at, event: Event::Reasons(Box::new(Reasons { reasons })) });
 }

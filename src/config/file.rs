@@ -32,6 +32,9 @@ pub(super) struct File {
     /// Which recordings of builds are kept.
     #[serde(default)]
     pub(super) recordings: Recordings,
+    /// Which builds are kept in the history.
+    #[serde(default)]
+    pub(super) history: History,
     /// How builds are shown.
     #[serde(default)]
     pub(super) ui: Ui,
@@ -154,6 +157,21 @@ pub(super) struct Recordings {
     #[schemars(with = "Option<String>")]
     pub(super) keep_for: Option<Spanned<String>>,
     /// How much disk in all: bytes, or a text such as 2GB or 512MiB; 1GiB where it is left out.
+    #[schemars(with = "Option<SizeSchema>")]
+    pub(super) keep_bytes: Option<Spanned<Size>>,
+}
+
+/// `[history]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct History {
+    /// How many builds; 10000 where it is left out, 0 keeps none.
+    #[schemars(with = "Option<u32>")]
+    pub(super) keep: Option<Spanned<u32>>,
+    /// How long, such as 30d or 1y; 1y where it is left out.
+    #[schemars(with = "Option<String>")]
+    pub(super) keep_for: Option<Spanned<String>>,
+    /// How much disk: bytes, or a text such as 2GB or 512MiB; 512MiB where it is left out.
     #[schemars(with = "Option<SizeSchema>")]
     pub(super) keep_bytes: Option<Spanned<Size>>,
 }

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::Config;
 use super::value::{Origin, Value};
+use super::{Bounds, Config};
 use crate::event::Mask;
 use crate::event::sanitize::deceives;
 
@@ -33,23 +33,23 @@ pub(super) fn print(config: &Config) -> String {
         let name = row("name", &quoted(rule.name.as_str()), &rule.origin);
         section(&mut out, "[[layer]]", [name, (format!("match = {}", quoted(&rule.pattern)), String::new())]);
     }
-    let recordings = &config.recordings;
-    let rows = [
-        row("keep", &recordings.keep.to_string(), &recordings.keep.origin),
-        row(
-            "keep_for",
-            &quoted(&humantime::format_duration(*recordings.keep_for).to_string()),
-            &recordings.keep_for.origin,
-        ),
-        row("keep_bytes", &recordings.keep_bytes.to_string(), &recordings.keep_bytes.origin),
-    ];
-    section(&mut out, "[recordings]", rows);
+    section(&mut out, "[recordings]", bounds(&config.recordings));
+    section(&mut out, "[history]", bounds(&config.history));
     section(&mut out, "[ui]", ui(config));
     let health = &config.health.watch;
     section(&mut out, "[health]", [row("watch", &health.to_string(), &health.origin)]);
     section(&mut out, "[registry]", registry(config));
     out.push_str(&kubernetes(config));
     out
+}
+
+fn bounds(bounds: &Bounds) -> [Row; 3] {
+    let keep_for = humantime::format_duration(*bounds.keep_for).to_string();
+    [
+        row("keep", &bounds.keep.to_string(), &bounds.keep.origin),
+        row("keep_for", &quoted(&keep_for), &bounds.keep_for.origin),
+        row("keep_bytes", &bounds.keep_bytes.to_string(), &bounds.keep_bytes.origin),
+    ]
 }
 
 fn image(config: &Config) -> [Row; 4] {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use toml::Spanned;
 
@@ -11,11 +12,13 @@ use crate::error::{Error, Problem};
 use super::file::File;
 use super::validate::{self, Complaint, Verdict};
 use super::value::{Origin, Value};
-use super::{Build, Config, Doc, Health, Image, Kubernetes, Recordings, Registry, Surroundings, Ui, rules};
+use super::{Bounds, Build, Config, Doc, Health, Image, Kubernetes, Registry, Surroundings, Ui, rules};
 
 /// How many bytes of recordings are kept where nothing is said.
 const KEEP_BYTES: u64 = 1 << 30;
 const DAY: u64 = 24 * 60 * 60;
+/// As `1y` is read.
+const YEAR: u64 = 31_557_600;
 
 /// Everything that has a say, the strongest of the files first.
 pub(super) struct Resolver<'a> {
@@ -33,7 +36,7 @@ impl Resolver<'_> {
     pub(super) fn resolve(self) -> Result<Config, Error> {
         let image = self.image()?;
         let build = self.build()?;
-        let recordings = self.recordings();
+        let (recordings, history) = (self.recordings(), self.history());
         let ui = self.ui();
         let profile = self.file(|file| file.profile.as_ref());
         let health = Health {
@@ -55,6 +58,7 @@ impl Resolver<'_> {
             build,
             layers,
             recordings,
+            history,
             ui,
             health,
             registry,
@@ -166,17 +170,25 @@ impl Resolver<'_> {
         args
     }
 
-    fn recordings(&self) -> Recordings {
-        let day = std::time::Duration::from_secs(DAY);
+    fn recordings(&self) -> Bounds {
         let keep_for = self.file(|file| file.recordings.keep_for.as_ref());
-        Recordings {
+        Bounds {
             keep: self.file(|file| file.recordings.keep.as_ref()).unwrap_or_else(|| Value::default(50)),
-            keep_for: keep_for
-                .and_then(|text| Some(Value { value: validate::duration(&text).ok()?, origin: text.origin }))
-                .unwrap_or_else(|| Value::default(day * 30)),
+            keep_for: period(keep_for, Duration::from_secs(30 * DAY)),
             keep_bytes: self
                 .file(|file| file.recordings.keep_bytes.as_ref())
                 .map_or_else(|| Value::default(KEEP_BYTES), |size| size.map(|size| size.0)),
+        }
+    }
+
+    fn history(&self) -> Bounds {
+        let keep_for = self.file(|file| file.history.keep_for.as_ref());
+        Bounds {
+            keep: self.file(|file| file.history.keep.as_ref()).unwrap_or_else(|| Value::default(10_000)),
+            keep_for: period(keep_for, Duration::from_secs(YEAR)),
+            keep_bytes: self
+                .file(|file| file.history.keep_bytes.as_ref())
+                .map_or_else(|| Value::default(KEEP_BYTES / 2), |size| size.map(|size| size.0)),
         }
     }
 
@@ -239,6 +251,12 @@ impl Resolver<'_> {
         let whole = if path == "." { self.folder.to_owned() } else { self.folder.join(path) };
         whole.to_string_lossy().into_owned()
     }
+}
+
+/// How long something is kept; this long where nothing is said.
+fn period(text: Option<Value<String>>, otherwise: Duration) -> Value<Duration> {
+    text.and_then(|text| Some(Value { value: validate::duration(&text).ok()?, origin: text.origin }))
+        .unwrap_or_else(|| Value::default(otherwise))
 }
 
 /// A value that may be missing, with the origin of its absence.

@@ -170,7 +170,7 @@ pub(super) fn choice<T: clap::ValueEnum>(text: &str) -> Verdict<T> {
 
 /// All that is wrong with the values of a file, in the file's order.
 pub(super) fn file(doc: &Doc) -> Vec<Problem> {
-    let File { profile, image, build, recordings, ui, registry: watch, .. } = &doc.file;
+    let File { profile, image, build, recordings, history, ui, registry: watch, .. } = &doc.file;
     let mut found: Vec<(usize, Problem)> = Vec::new();
     let mut check = |span: std::ops::Range<usize>, verdict: Verdict| {
         if let Err(Complaint { message, hint }) = verdict {
@@ -188,6 +188,7 @@ pub(super) fn file(doc: &Doc) -> Vec<Problem> {
         (&build.target, word),
         (profile, known_profile),
         (&recordings.keep_for, |text| duration(text).map(drop)),
+        (&history.keep_for, |text| duration(text).map(drop)),
         (&watch.ca, word),
         (&watch.every, |text| interval(text).map(drop)),
         (&watch.look_every, |text| interval(text).map(drop)),

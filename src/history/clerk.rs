@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::build::Build;
+use super::retain::Limits;
 use super::store::{self, Store, Trouble, default_path};
 use crate::clock::Clock;
 
@@ -23,6 +24,18 @@ pub struct Clerk {
     jobs: Option<SyncSender<Job>>,
     done: Receiver<()>,
     told: Arc<Mutex<Vec<String>>>,
+}
+
+/// Where the store is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Place {
+    /// Where it usually is.
+    #[default]
+    Usual,
+    /// In this file.
+    At(PathBuf),
+    /// There is none: nothing is kept, and nothing known.
+    Nowhere,
 }
 
 /// How it went to keep a build.
@@ -45,12 +58,21 @@ struct Desk {
 }
 
 impl Clerk {
-    /// Opens the store at `path`, or where it usually is. This does not wait for the disk and can't fail: see [`Clerk::news`].
-    pub fn start(path: Option<PathBuf>, clock: Clock) -> Self {
+    /// Opens the store. This does not wait for the disk and can't fail: see [`Clerk::news`].
+    pub fn start(place: Place, clock: Clock) -> Self {
+        let place_is_wanted = place != Place::Nowhere;
         let (jobs, inbox) = mpsc::sync_channel::<Job>(JOBS);
         let (finished, done) = mpsc::sync_channel(1);
         let told = Arc::new(Mutex::new(Vec::new()));
-        let path = path.or_else(default_path);
+        let path = match place {
+            Place::Usual => default_path(),
+            Place::At(path) => Some(path),
+            Place::Nowhere => None,
+        };
+        if path.is_none() && place_is_wanted {
+            let text = "the history is not kept: there is no home directory; set XDG_DATA_HOME to a directory that can be written";
+            tell(&told, text.to_owned());
+        }
         let mut desk = Desk { path, clock, store: None, told: Arc::clone(&told) };
         let thread = thread::Builder::new().name("history".to_owned()).spawn(move || {
             desk.open();
@@ -83,11 +105,12 @@ impl Clerk {
         answer
     }
 
-    /// Writes a build down.
-    pub fn keep(&self, build: Build) -> Receiver<Kept> {
+    /// Writes a build down, and lets those go that are beyond the limits.
+    pub fn keep(&self, build: Build, limits: Limits) -> Receiver<Kept> {
         let (tx, answer) = mpsc::sync_channel(1);
         let job = Box::new(move |desk: &mut Desk| {
             let _ = tx.send(desk.keep(&build));
+            desk.prune(&limits);
         });
         let _ = self.jobs.as_ref().map(|jobs| jobs.try_send(job));
         answer
@@ -123,11 +146,7 @@ impl Drop for Clerk {
 
 impl Desk {
     fn open(&mut self) {
-        let Some(path) = &self.path else {
-            let text = "the history is not kept: there is no home directory; set XDG_DATA_HOME to a directory that can be written";
-            tell(&self.told, text.to_owned());
-            return;
-        };
+        let Some(path) = &self.path else { return };
         match Store::open(path, self.clock.now()) {
             Ok(opened) => {
                 for note in opened.notes {
@@ -156,6 +175,14 @@ impl Desk {
                 tell(&self.told, format!("this build is not in the history: {trouble}"));
                 Kept::No
             }
+        }
+    }
+
+    /// What can't be let go today is let go with the next build.
+    fn prune(&mut self, limits: &Limits) {
+        let now = self.clock.now();
+        if let Some(store) = &mut self.store {
+            let _ = store.prune(limits, now, false);
         }
     }
 

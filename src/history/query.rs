@@ -30,6 +30,17 @@ impl Store {
         query.query_map(params![image, limit(most)], build)?.collect()
     }
 
+    /// The images that there are builds of, without tags, the one of the newest build first.
+    ///
+    /// # Errors
+    /// Where the store can't be read.
+    pub fn images(&self) -> rusqlite::Result<Vec<String>> {
+        let mut query = self.connection.prepare(
+            "SELECT image FROM builds WHERE image IS NOT NULL GROUP BY image ORDER BY max(started_us) DESC",
+        )?;
+        query.query_map([], |row| Ok(text(row, 0)?.unwrap_or_default().to_string()))?.collect()
+    }
+
     /// How many builds there are.
     ///
     /// # Errors
@@ -107,7 +118,7 @@ fn build(row: &Row<'_>) -> rusqlite::Result<BuildRow> {
     })
 }
 
-fn run(row: &Row<'_>) -> rusqlite::Result<PastRun> {
+pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<PastRun> {
     let instruction = text(row, 3)?.unwrap_or_default();
     // What a base image takes is its pull.
     let pulls = if is_from(instruction.as_str()) { micros(row, 6)? } else { Duration::ZERO };

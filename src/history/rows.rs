@@ -45,3 +45,26 @@ pub struct BuildRow {
     /// Those that were not.
     pub misses: u64,
 }
+
+/// What builds of a kind took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScenarioRow {
+    /// What kind of build it is, by what it rebuilds.
+    pub name: Text,
+    /// Successful builds of the kind.
+    pub builds: usize,
+    /// Median of their wall times.
+    pub median: Duration,
+    /// What nine of ten of them stay below.
+    pub p90: Duration,
+    /// Median of what they would have taken without any cache; none where that is known of none.
+    pub no_cache: Option<Duration>,
+}
+
+impl ScenarioRow {
+    /// How much faster than without a cache; none where that is not known.
+    pub fn speedup(&self) -> Option<f64> {
+        let factor = self.no_cache?.as_secs_f64() / self.median.as_secs_f64();
+        factor.is_finite().then_some(factor)
+    }
+}

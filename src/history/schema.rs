@@ -65,6 +65,7 @@ CREATE TABLE steps (
     PRIMARY KEY (build, number)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX steps_by_instruction ON steps (instruction, platform, build);
+CREATE INDEX steps_by_written ON steps (written);
 
 CREATE TABLE transfers (
     build INTEGER NOT NULL REFERENCES builds (id) ON DELETE CASCADE,

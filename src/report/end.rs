@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use super::cache::{CacheSummary, Side, Verdict};
+use super::estimate::Saved;
 use super::styled::StyledLine;
 use super::table::{self, LayerRow, Layout, Table};
 use super::words::{self, Role, Sign};
@@ -141,7 +143,17 @@ fn layers(model: &Model, now: Time, most: usize, columns: usize, ascii: bool) ->
     lines
 }
 
-/// `● built in 1:42 · 8 of 22 hit (36 %) · cache imported, exported · 2 warnings`.
+/// The wall time that the cache saved, and how many times faster that made the build; none where that can't be told, or is not
+/// worth a word.
+pub fn saved(model: &Model) -> Option<(Duration, f64)> {
+    const LEAST: Duration = Duration::from_millis(100);
+    let without = model.no_cache()?;
+    let wall = model.wall(model.ended()?);
+    let saved = without.checked_sub(wall).filter(|saved| *saved >= LEAST)?;
+    Some((saved, without.as_secs_f64() / wall.as_secs_f64().max(0.001)))
+}
+
+/// `● built in 1:42 · saved 9:40 (5.2×) · 8 of 22 hit (36 %) · cache imported, exported · 2 warnings`.
 pub fn result(model: &Model, now: Time, ascii: bool) -> StyledLine {
     let outcome = model.outcome();
     let sign = Sign::of_outcome(outcome);
@@ -153,6 +165,9 @@ pub fn result(model: &Model, now: Time, ascii: bool) -> StyledLine {
         line.push(format!(" with exit code {code}"), Role::Plain);
     }
     let dot = if ascii { " - " } else { " · " };
+    if let Some(saved) = Saved::of(model).and_then(|saved| saved.text(ascii)) {
+        line.push(dot, Role::Plain).push(saved, Role::Good);
+    }
     let counts = model.counts();
     let hits = counts.of(State::Hit);
     if let Some(share) = words::percent(hits, counts.total) {

@@ -4,10 +4,15 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Parts, VERSION};
+use crate::event::gate::{GateState, Verdict};
 use crate::event::{Digest, Line, Platform, Reason, Text, Time, Warning, Watching};
-use crate::model::{CachedLayer, Group, Model, Outcome, Row, Source, State, StepId, Vertex};
+use crate::model::{Basis, CachedLayer, Group, Model, Outcome, Row, Source, State, StepId, Vertex};
 use crate::report::cache::CacheSummary;
+use crate::report::estimate::Saved;
 use crate::report::table;
+
+/// What layertop ends with where a gate failed.
+const GATE_FAILED: i32 = 3;
 
 /// Lines of the failed step's output that the summary repeats.
 const LAST_LINES: usize = 20;
@@ -21,7 +26,8 @@ pub struct Summary {
     pub version: u64,
     /// How the build ended.
     pub result: BuildResult,
-    /// What layertop ended with: the exit code of buildx, or 4 where there was nothing to build with. Of a stream without its
+    /// What layertop ended with: the exit code of buildx, 3 where that is 0 and a gate failed, or 4 where there was nothing to
+    /// build with. Of a stream without its
     /// process the one that buildx would have given; null where that is not known.
     pub exit_code: Option<i32>,
     /// Arrival of the first event, in µs since the Unix epoch; null where there was none.
@@ -30,6 +36,13 @@ pub struct Summary {
     pub ended: Option<Time>,
     /// From the first event to the end, in ms.
     pub wall_ms: u64,
+    /// What it would have taken without a cache, in ms: the longest path through its graph, where cached steps take what they
+    /// took when they ran last. Null unless it made what was asked for, and where that is not known of some cached step.
+    pub no_cache_ms: Option<u64>,
+    /// What the cache saved of that, in ms; null as `no_cache_ms`.
+    pub saved_ms: Option<u64>,
+    /// How many times as long it would have taken without a cache, to two decimals; null as `no_cache_ms`.
+    pub speedup: Option<f64>,
     /// Reference of the image, with its tag.
     pub image: Option<Text>,
     /// Name of the buildx builder.
@@ -48,6 +61,9 @@ pub struct Summary {
     pub warnings: Vec<WarningSummary>,
     /// Why the build failed; null where it did not.
     pub error: Option<Error>,
+    /// What became of the gates that `--fail-on` asked for, in its order; absent where it asked for none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Verdict>,
     /// Every step on every platform: final stages first, in the Dockerfile's order, platforms in the order of `platforms`.
     pub steps: Vec<StepSummary>,
 }
@@ -184,6 +200,14 @@ pub struct StepSummary {
     pub run_ms: u64,
     /// Time in which blobs were fetched for it, in ms.
     pub pull_ms: u64,
+    /// What it takes when it runs, going by earlier builds on this builder, in ms; null where they do not tell.
+    pub expected_ms: Option<u64>,
+    /// What tells `expected_ms`; absent where that is null.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_by: Option<ExpectedBy>,
+    /// How many times slower than usual it was, to two decimals; absent where it was not slower than 95 of 100 runs are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slower: Option<f64>,
     /// Bytes fetched for it.
     pub pulled_bytes: u64,
     /// Lines that it said, those included that are no longer kept.
@@ -193,6 +217,25 @@ pub struct StepSummary {
     /// Why it failed; absent where it did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Text>,
+}
+
+/// What tells how long a step takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ExpectedBy {
+    /// Runs of the same instruction.
+    Step,
+    /// Runs of another instruction of the same layer: less sure.
+    Layer,
+}
+
+impl From<Basis> for ExpectedBy {
+    fn from(basis: Basis) -> Self {
+        match basis {
+            Basis::Step => Self::Step,
+            Basis::Layer => Self::Layer,
+        }
+    }
 }
 
 /// A step's layer in a registry cache.
@@ -234,14 +277,18 @@ pub fn line(model: &Model, now: Time) -> String {
 pub fn summary(model: &Model, now: Time) -> Summary {
     let started = model.started();
     let (total, cached) = model.vertex_counts();
+    let saved = Saved::of(model).filter(|saved| !saved.at_least);
     Summary {
         r#type: SummaryType::Summary,
         version: VERSION,
         result: model.outcome().into(),
-        exit_code: model.exit_code(),
+        exit_code: exit_code(model),
         started: model.begun(),
         ended: model.ended(),
         wall_ms: millis(model.wall(now)),
+        no_cache_ms: saved.map(|saved| millis(saved.without)),
+        saved_ms: saved.map(|saved| millis(saved.time)),
+        speedup: saved.map(|saved| (saved.speedup * 100.0).round() / 100.0),
         image: started.image.clone(),
         builder: started.builder.clone(),
         platforms: model.platforms().into_iter().flatten().collect(),
@@ -252,8 +299,15 @@ pub fn summary(model: &Model, now: Time) -> Summary {
             .then(|| Parts::of(model, model.ended().unwrap_or(now))),
         warnings: model.warnings().iter().map(warning).collect(),
         error: error(model),
+        gates: model.gates().gates.clone(),
         steps: steps(model, now),
     }
+}
+
+/// The build's own code comes before that of a gate.
+fn exit_code(model: &Model) -> Option<i32> {
+    let failed = model.gates().gates.iter().any(|gate| gate.state == GateState::Failed);
+    model.exit_code().map(|code| if code == 0 && failed { GATE_FAILED } else { code })
 }
 
 fn millis(duration: std::time::Duration) -> u64 {
@@ -323,6 +377,9 @@ fn told(model: &Model, id: StepId, row: &Row, now: Time) -> Option<StepSummary> 
     let logs = || model.vertices_of(id).map(|vertex| &vertex.log);
     let failed = model.state(id) == State::Failed;
     let origin = model.source_of(id);
+    let expected = model.expected(id);
+    let ran = matches!(model.state(id), State::Miss | State::Running | State::Failed | State::Cancelled);
+    let slower = model.step_estimate(id, now).filter(|_| ran).and_then(|told| told.slower);
     Some(StepSummary {
         digest: model.digest_of(id).cloned(),
         target: name.target.clone(),
@@ -340,6 +397,9 @@ fn told(model: &Model, id: StepId, row: &Row, now: Time) -> Option<StepSummary> 
         reason: model.reason_of(id).cloned(),
         run_ms: millis(model.run_time(id, now)),
         pull_ms: millis(model.pull_time(id, now)),
+        expected_ms: expected.map(|told| millis(told.median)),
+        expected_by: expected.map(|told| told.basis.into()),
+        slower: slower.map(|factor| (factor * 100.0).round() / 100.0),
         pulled_bytes: model.pulled_bytes(id),
         log_lines: logs().map(crate::model::Log::total).sum(),
         log_clipped: logs().any(crate::model::Log::clipped),
@@ -366,6 +426,9 @@ fn outlined(model: &Model, group: &Group, at: usize, row: &Row, platform: Option
         reason: None,
         run_ms: 0,
         pull_ms: 0,
+        expected_ms: None,
+        expected_by: None,
+        slower: None,
         pulled_bytes: 0,
         log_lines: 0,
         log_clipped: false,

@@ -1,0 +1,182 @@
+//! The earlier builds of an image that a build is compared with: out of the store, and out of recordings that it does not know.
+
+use std::path::Path;
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::fill::Rest;
+use super::query::{platform, text};
+use super::recorded;
+use super::store::Store;
+use crate::event::{Fingerprint, Platform, Text, Time};
+use crate::explain::{Past, PastStep, repository};
+use crate::model::State;
+use crate::recording::{self, Listed};
+
+/// Builds that are given; a step is mostly found in the newest.
+const MOST_PASTS: usize = 8;
+
+/// Builds and recordings that are looked into to find them.
+const MOST_OPENED: usize = 40;
+
+/// What is looked for.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// The image; its tag does not matter.
+    pub image: Option<Text>,
+    /// The builder.
+    pub builder: Option<Text>,
+    /// The platforms.
+    pub platforms: Vec<Platform>,
+    /// Whether more is wanted than what covers each step once: what an older build has made may be made again.
+    pub many: bool,
+}
+
+/// A build that may be compared with.
+struct Candidate {
+    /// When it was begun, by the second: all that the name of a recording tells.
+    begun: Time,
+    name: Text,
+    from: From,
+}
+
+enum From {
+    Store(i64),
+    Recording(Listed),
+}
+
+/// The earlier builds of an image, newest first: those that a build can be compared with. Where there is a store they come from
+/// it, in milliseconds; a recording is read where the store does not have its build. Looking stops when each platform has one on
+/// the builder in which all steps have a result, at eight builds, at forty that were looked into, or when `is_enough` says so,
+/// which is asked before each. What can't be read is left out.
+pub fn earlier(
+    store: Option<&Store>,
+    recordings: Option<&Path>,
+    wanted: &Wanted,
+    older_than: Option<&Listed>,
+    is_enough: &dyn Fn() -> bool,
+) -> Vec<Past> {
+    let mut candidates = store.map(|store| store.candidates(wanted).unwrap_or_default()).unwrap_or_default();
+    let image = wanted.image.as_ref().map_or("", Text::as_str);
+    let listed = recordings.and_then(|dir| recording::list(dir).ok()).unwrap_or_default();
+    candidates.extend(listed.into_iter().filter(|listed| listed.is_of(image)).map(|listed| Candidate {
+        begun: listed.begun,
+        name: recorded::name(&listed.path),
+        from: From::Recording(listed),
+    }));
+    if let Some(newer) = older_than {
+        let newer = (newer.begun, recorded::name(&newer.path));
+        candidates.retain(|candidate| (candidate.begun, &candidate.name) < (newer.0, &newer.1));
+    }
+    candidates.sort_by(|a, b| (b.begun, &b.name).cmp(&(a.begun, &a.name)));
+    let (mut found, mut opened): (Vec<Past>, usize) = (Vec::new(), 0);
+    for candidate in candidates {
+        if is_enough() || opened >= MOST_OPENED || found.len() >= MOST_PASTS {
+            break;
+        }
+        if !wanted.many && is_covered(wanted, &found) {
+            break;
+        }
+        let past = match &candidate.from {
+            From::Store(id) => store.and_then(|store| store.past(*id).ok().flatten()),
+            // What the store knows of it was among the candidates, or is too old to be compared with.
+            From::Recording(_) if store.is_some_and(|store| store.knows(candidate.name.as_str())) => continue,
+            From::Recording(listed) => recorded::past(listed, wanted.image.as_ref()),
+        };
+        opened += 1;
+        found.extend(past);
+    }
+    found
+}
+
+/// Whether each platform has a build on the builder in which every step has a result, and something else to compare with.
+fn is_covered(wanted: &Wanted, found: &[Past]) -> bool {
+    let whole = |past: &Past, platform: &Platform| {
+        let mut steps = past.steps.iter().filter(|step| step.platform.as_ref() == Some(platform)).peekable();
+        past.builder == wanted.builder && steps.peek().is_some() && steps.all(PastStep::has_result)
+    };
+    !wanted.platforms.is_empty()
+        && wanted.platforms.iter().all(|platform| found.iter().any(|past| whole(past, platform)))
+}
+
+impl Store {
+    /// The builds of an image of which it is known what to compare with.
+    fn candidates(&self, wanted: &Wanted) -> rusqlite::Result<Vec<Candidate>> {
+        let image = wanted.image.as_ref().map(|image| repository(image.as_str()).0);
+        let mut query = self.connection.prepare(
+            "SELECT b.id, b.name, b.started_us FROM builds AS b JOIN pasts AS p ON p.build = b.id WHERE b.image IS ?1 \
+             ORDER BY b.started_us DESC, b.id DESC LIMIT ?2",
+        )?;
+        let candidate = |row: &Row<'_>| {
+            let started: i64 = row.get(2)?;
+            Ok(Candidate {
+                begun: Time::from_micros(started - started.rem_euclid(1_000_000)),
+                name: text(row, 1)?.unwrap_or_default(),
+                from: From::Store(row.get(0)?),
+            })
+        };
+        query.query_map(params![image, super::query::limit(MOST_OPENED)], candidate)?.collect()
+    }
+
+    /// Whether a build of this name is kept.
+    pub fn knows(&self, name: &str) -> bool {
+        let mut query = self.connection.prepare("SELECT 1 FROM builds WHERE name = ?1");
+        query.as_mut().is_ok_and(|query| query.exists([name]).unwrap_or(false))
+    }
+
+    /// What a later build is compared with; none where that is not known any more.
+    fn past(&self, id: i64) -> rusqlite::Result<Option<Past>> {
+        let mut query = self.connection.prepare(
+            "SELECT b.name, b.started_us, b.image, b.tag, b.builder, p.packed, f.packed FROM builds AS b \
+             JOIN pasts AS p ON p.build = b.id LEFT JOIN prints AS f ON f.id = p.print WHERE b.id = ?1",
+        )?;
+        let past = query.query_row([id], |row| {
+            let rest: Rest = unpacked(row, 5)?.unwrap_or_default();
+            let fingerprint: Option<Fingerprint> = unpacked(row, 6)?;
+            let (image, tag) = (text(row, 2)?, text(row, 3)?);
+            Ok(Past {
+                name: text(row, 0)?.unwrap_or_default(),
+                begun: Time::from_micros(row.get(1)?),
+                image: image.map(|image| match tag {
+                    Some(tag) => Text::clean(&format!("{image}:{tag}")),
+                    None => image,
+                }),
+                builder: text(row, 4)?,
+                fingerprint,
+                records: rest.records,
+                record_bytes: rest.record_bytes,
+                nodes: rest.nodes,
+                exported: rest.exported,
+                ..Past::default()
+            })
+        });
+        let Some(past) = past.optional()? else { return Ok(None) };
+        Ok(Some(Past { steps: self.past_steps(id)?, ..past }))
+    }
+
+    fn past_steps(&self, id: i64) -> rusqlite::Result<Vec<PastStep>> {
+        let mut query = self.connection.prepare(
+            "SELECT s.stage, s.idx, s.platform, t.text, w.text, s.state, s.ran_us FROM steps AS s \
+             JOIN texts AS t ON t.id = s.instruction LEFT JOIN texts AS w ON w.id = s.written WHERE s.build = ?1 ORDER BY s.number",
+        )?;
+        let step = |row: &Row<'_>| {
+            let state = State::parse(row.get_ref(5)?.as_str()?).unwrap_or(State::Waiting);
+            Ok(PastStep {
+                stage: text(row, 0)?,
+                index: row.get(1)?,
+                platform: platform(row, 2)?,
+                instruction: text(row, 3)?.unwrap_or_default(),
+                written: text(row, 4)?,
+                state,
+                ran: if state == State::Miss { Some(super::query::micros(row, 6)?) } else { None },
+            })
+        };
+        query.query_map([id], step)?.collect()
+    }
+}
+
+/// A value that was packed; none where there is none, or where it can't be read any more.
+fn unpacked<T: serde::de::DeserializeOwned>(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<T>> {
+    let packed = row.get_ref(at)?.as_blob_or_null()?;
+    Ok(packed.and_then(|packed| serde_json::from_slice(&zstd::decode_all(packed).ok()?).ok()))
+}
