@@ -277,7 +277,10 @@ impl Trouble {
             Some(ErrorCode::SystemIoFailure) => {
                 format!("look whether {folder} has space, and what `ulimit -f` allows")
             }
-            _ => format!("make {folder} writable, or set XDG_DATA_HOME to another place"),
+            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+                format!("make {folder} writable, or set XDG_DATA_HOME to another place")
+            }
+            _ => "give the file another name, and a new one is begun".to_owned(),
         };
         Self::of(path, error.to_string(), remedy)
     }
