@@ -2,8 +2,11 @@
 
 mod around;
 mod build;
+mod builds;
 mod configuration;
 mod dashboard;
+mod export;
+mod gates;
 mod history;
 mod inputs;
 mod lines;
@@ -17,6 +20,7 @@ mod signals;
 mod stats;
 mod status;
 mod thin;
+mod whole;
 mod why;
 
 use clap::CommandFactory;
@@ -65,6 +69,7 @@ async fn command(cli: Cli) -> Result<(), Error> {
         Command::Status(args) => Box::pin(status(&cli, args, &around)).await,
         Command::Plan(args) => plan::run(&cli, args, &around).await,
         Command::Why(args) => why::run(&cli, args, &around),
+        Command::Export(args) => export::run(args, &around).await,
         Command::History(args) => history::run(&cli, args, &around),
         Command::Stats(args) => stats::run(&cli, args, &around),
         Command::Config(what) => configuration::run(*what, &cli.global, &around),
@@ -84,6 +89,7 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     // What would be run can be told where it can't be run.
     let program = if args.dry_run { found.unwrap_or_default() } else { found? };
     let command = BuildCommand::new(&config, &args.buildx, program, around, &secrets::read_file)?;
+    gates::check(&args.fail_on, &command, &config, clock)?;
     if args.dry_run {
         return configuration::print(&format!("{}\n", command.shell()));
     }
@@ -92,6 +98,7 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     let recorder = recorded.then(|| Recorder::start(recording(&config, &command), clock));
     let mut session = Session::new(clock, recorder);
     let mut signals = Signals::listen()?;
+    session.gates.clone_from(&args.fail_on);
     let historian = history::Historian::start(&command, &config, clock);
     session.explainer = Some(why::Explainer::start(&command, historian.clerk(), clock));
     session.historian = Some(historian);
@@ -114,6 +121,11 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     for problem in closed.and_then(|closed| closed.problem).into_iter().chain(session.unkept()) {
         configuration::complain(&format!("warning: {problem}\n"));
     }
+    if let Some(path) = &args.metrics_file
+        && let Err(error) = export::write_metrics(&session.model, session.now(), path)
+    {
+        configuration::complain(&format!("warning: {error}\n"));
+    }
     if let Some(number) = ended_by {
         return Err(die_by(number));
     }
@@ -129,7 +141,9 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
         None => {
             look.errors(&session);
             let code = u8::try_from(exit_code).unwrap_or(1);
-            if code == 0 { told } else { Err(Error::Exit(code)) }
+            // The build's own code comes first.
+            let gates = gates::tell(&session.model);
+            if code == 0 { told.and(gates) } else { Err(Error::Exit(code)) }
         }
     }
 }
@@ -208,9 +222,12 @@ async fn replay(cli: &Cli, args: &cli::Replay, around: &Surroundings) -> Result<
     }
     look.farewell(&session, None)?;
     look.errors(&session);
+    if !args.exit_code {
+        return Ok(());
+    }
     match session.model.exit_code() {
-        Some(code) if args.exit_code && code != 0 => Err(Error::Exit(u8::try_from(code).unwrap_or(1))),
-        _ => Ok(()),
+        Some(code) if code != 0 => Err(Error::Exit(u8::try_from(code).unwrap_or(1))),
+        _ => gates::tell(&session.model),
     }
 }
 

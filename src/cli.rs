@@ -8,6 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::clock::Speed;
+use crate::event::gate::Gate;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Cyan.on_default().bold())
@@ -37,7 +38,8 @@ Exit codes:
   0        success
   2        the command line or the configuration is wrong
   3        layertop status, or no command without a terminal: something is wrong;
-           layertop plan: a layer of --fail-on-rebuild would be rebuilt
+           layertop plan: a layer of --fail-on-rebuild would be rebuilt;
+           layertop build: a gate of --fail-on failed
   4        no engine, builder or registry is to be found
   128 + n  ended by signal n
   others   those of docker buildx: 1 the build failed, 130 it was cancelled, …";
@@ -146,6 +148,8 @@ pub enum Command {
     Why(Why),
     /// What a build would rebuild now, and why; builds nothing
     Plan(Plan),
+    /// Give a build to other programs: JSON, Markdown, HTML, a trace, metrics
+    Export(Export),
     /// The builds that there were: what each rebuilt, how long it took, what the cache saved
     #[command(long_about = HISTORY_HELP)]
     History(History),
@@ -197,6 +201,13 @@ pub struct Build {
     /// Keep the screen when the build has ended, until q
     #[arg(long)]
     pub stay: bool,
+    /// End with 3 where the build succeeds and one of these happened: miss:LAYER, 'hit-rate<80%', import-error, clipped-log,
+    /// slower-than:p95
+    #[arg(long, value_name = "GATE,…", value_delimiter = ',')]
+    pub fail_on: Vec<Gate>,
+    /// Write metrics in OpenMetrics text to this file when the build has ended, for Prometheus' node exporter
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub metrics_file: Option<PathBuf>,
     /// What overrides the file and the environment.
     #[command(flatten)]
     pub overrides: Overrides,
@@ -340,6 +351,51 @@ pub struct Why {
     pub build: Option<String>,
     /// The step: its layer's name, its number, or a part of its instruction
     pub step: Option<String>,
+}
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  layertop export --format markdown >> \"$GITHUB_STEP_SUMMARY\"
+  layertop export --format html --output build.html
+  layertop export --format chrome-trace --output build.json     open it in ui.perfetto.dev
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 layertop export --format otlp
+  layertop export --metrics-file /var/lib/node_exporter/layertop.prom
+  layertop export 20261122T0945 --format json | jq .layers
+
+otlp sends one trace a build to the collector that OTEL_EXPORTER_OTLP_ENDPOINT, or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, names, by \
+http/protobuf; OTEL_EXPORTER_OTLP_HEADERS, _TIMEOUT, _COMPRESSION, _CERTIFICATE, OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES are \
+respected. With --output it is written to a file, and nothing is sent.";
+
+/// `layertop export`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = EXPORT_EXAMPLES)]
+pub struct Export {
+    /// The build: a recording's path or name, or how it begins [default: the newest recording]
+    pub build: Option<String>,
+    /// What to make of it
+    #[arg(long, short, value_enum, value_name = "FORMAT", required_unless_present = "metrics_file")]
+    pub format: Option<Format>,
+    /// Write it to this file, whole or not at all [default: standard output; otlp: the collector]
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "format")]
+    pub output: Option<PathBuf>,
+    /// Write metrics in OpenMetrics text to this file, for Prometheus' node exporter
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub metrics_file: Option<PathBuf>,
+}
+
+/// What a build is exported as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// The summary with all steps, as the last line of --progress json
+    Json,
+    /// For the job summaries of GitHub, and for merge requests
+    Markdown,
+    /// One file with a picture of the build, which needs no script and no network
+    Html,
+    /// Trace events, for Perfetto
+    ChromeTrace,
+    /// A trace for an OpenTelemetry collector
+    Otlp,
 }
 
 const HISTORY_HELP: &str = "\

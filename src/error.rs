@@ -5,7 +5,8 @@
 //! | 0 | the build, or what was asked for, succeeded |
 //! | 1 | something could not be read or written |
 //! | 2 | usage or configuration |
-//! | 4 | no engine, registry or build is to be found |
+//! | 3 | a gate failed: `--fail-on`, `--fail-on-rebuild`, a part that is not well |
+//! | 4 | no engine, registry, collector or build is to be found |
 //! | 128 + n | ended by signal n |
 //! | others | buildx's own, passed through |
 

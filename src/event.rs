@@ -12,6 +12,7 @@ pub mod digest;
 pub mod evidence;
 pub mod expected;
 pub mod fingerprint;
+pub mod gate;
 pub mod mask;
 pub mod plan;
 pub mod platform;
@@ -31,6 +32,7 @@ pub use digest::Digest;
 pub use evidence::{CacheManifest, Records};
 pub use expected::Expected;
 pub use fingerprint::Fingerprint;
+pub use gate::Gates;
 pub use mask::Mask;
 pub use plan::Planned;
 pub use platform::Platform;
@@ -90,6 +92,8 @@ pub enum Event {
     CacheManifest(Box<CacheManifest>),
     /// Why steps were not cached.
     Reasons(Box<Reasons>),
+    /// What became of the gates of the build.
+    Gates(Gates),
     /// What a build would do now.
     Planned(Box<Planned>),
     /// The commit that is checked out where the build is made from.

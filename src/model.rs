@@ -25,8 +25,8 @@ use std::collections::VecDeque;
 
 use crate::event::digest::{DigestMap, DigestSet};
 use crate::event::{
-    Commit, Digest, Event, Fingerprint, Level, LogChunk, Notice, Output, Platform, Reason, Stamped, Started,
-    StatusUpdate, Text, Time, VertexUpdate, Warning, Watching,
+    Commit, Digest, Event, Fingerprint, Gates, Level, LogChunk, Notice, Output, Platform, Reason, Stamped,
+    Started, StatusUpdate, Text, Time, VertexUpdate, Warning, Watching,
 };
 pub use builder::Builder;
 pub use cluster::Cluster;
@@ -74,6 +74,7 @@ pub struct Model {
     fingerprint: Option<Box<Fingerprint>>,
     commit: Option<Commit>,
     reasons: DigestMap<Reason>,
+    gates: Gates,
     expected: Box<expected::Known>,
     evidence: source::Evidence,
     plan: Option<plan::Plan>,
@@ -122,6 +123,7 @@ impl Model {
             Event::Cluster(snapshot) => return self.cluster.apply(*at, snapshot),
             Event::Fingerprint(fingerprint) => return self.fingerprint = Some(fingerprint.clone()),
             Event::Reasons(news) => return self.take_reasons(news),
+            Event::Gates(gates) => return self.gates = gates.clone(),
             Event::Planned(planned) => return self.plan = Some(plan::Plan::of(planned)),
             Event::Commit(commit) => return self.commit = Some(commit.clone()),
             Event::Expected(expected) => return self.expected.take(expected),
@@ -166,6 +168,7 @@ impl Model {
             | Event::CacheManifest(_)
             | Event::Cluster(_)
             | Event::Reasons(_)
+            | Event::Gates(_)
             | Event::Planned(_)
             | Event::Commit(_)
             | Event::Expected(_)
@@ -344,6 +347,11 @@ impl Model {
     /// What the build is made from, once that is known.
     pub fn fingerprint(&self) -> Option<&Fingerprint> {
         self.fingerprint.as_deref()
+    }
+
+    /// What became of the gates; none where none were asked for, or the build has not ended.
+    pub fn gates(&self) -> &Gates {
+        &self.gates
     }
 
     /// What is checked out where the build is made from, where that is known.

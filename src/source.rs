@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 pub mod builder;
 pub mod buildkit;
 pub mod buildx;
+pub mod collector;
 pub mod context;
 pub mod docker;
 pub mod evidence;

@@ -352,6 +352,7 @@ fn the_documents_examples_are_lines() {
         "ended",
         "expected",
         "fingerprint",
+        "gates",
         "header",
         "health",
         "history",

@@ -74,10 +74,21 @@ with_cluster() {
   say "tests on a real API server are SKIPPED: $(grep '^cluster: ' "$WORK/err" 2>/dev/null | tail -n 1 | cut -c10- || true)"
 }
 
+consumers_up() { bash tests/testbed/consumers up >"$WORK/consumers" 2> >(tee "$WORK/err" >&2); }
+with_consumers() {
+  if phase readers consumers_up; then
+    eval "$(cat "$WORK/consumers")"
+    return
+  fi
+  [ "${CI:-}" != true ] || { say "the programs that read exports are not there, and under CI the tests with them must run"; exit 1; }
+  say "tests of exports with other programs are SKIPPED: $(grep '^consumers: ' "$WORK/err" 2>/dev/null | tail -n 1 | cut -c12- || true)"
+}
+
 phase install bash tests/install.sh
 phase fmt cargo fmt --check
 phase clippy cargo clippy --locked --all-targets -- -D warnings
 phase build cargo test --locked --no-run
 with_engine
 with_cluster
+with_consumers
 phase test cargo test --locked --no-fail-fast

@@ -22,7 +22,7 @@ const ROOMS: &[(&str, Uses)] = &[
     ("error", Uses::Only(&[])),
     ("event", Uses::Only(&[])),
     ("clock", Uses::Only(&["event"])),
-    ("cli", Uses::Only(&["clock"])),
+    ("cli", Uses::Only(&["clock", "event::gate"])),
     ("config", Uses::Only(&["cli", "error", "event"])),
     ("dockerfile", Uses::Only(&["event", "model::layers"])),
     ("model", Uses::Only(&["event"])),

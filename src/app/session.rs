@@ -10,9 +10,11 @@ use super::history::Historian;
 use super::thin::{self, Thin};
 use super::why::Explainer;
 use crate::clock::{Clock, Speed};
+use crate::event::gate::Gate;
 use crate::event::{Cancelling, Event, Level, Notice, Stamped, Text, Time};
 use crate::model::Model;
 use crate::recording::{Closed, Recorder};
+use crate::report::gates;
 use crate::source::buildx::Cancel;
 use crate::source::replay;
 
@@ -75,6 +77,8 @@ pub(super) struct Session {
     recorder: Option<Recorder>,
     /// Says why steps miss, in a live build.
     pub(super) explainer: Option<Explainer>,
+    /// What the build must not do.
+    pub(super) gates: Vec<Gate>,
     /// Writes a live build down.
     pub(super) historian: Option<Historian>,
     thin: Thin,
@@ -87,8 +91,8 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(clock: Clock, recorder: Option<Recorder>) -> Self {
         let (model, thin, held) = (Model::default(), Thin::every(thin::APART), Vec::new());
-        let (explainer, historian) = (None, None);
-        Self { model, replay: None, clock, recorder, thin, held, explainer, historian, warned: false }
+        let (explainer, historian, gates) = (None, None, Vec::new());
+        Self { model, replay: None, clock, recorder, thin, held, explainer, historian, gates, warned: false }
     }
 
     /// Takes news; gives the events back, with layertop's own among them. They are recorded with the next [`Session::keep`].
@@ -121,7 +125,14 @@ impl Session {
             events.push(told);
         }
         self.model.apply_all(&tail);
+        let end = tail.iter().find(|event| matches!(event.event, Event::Ended(_))).map(|end| end.at);
         events.extend(tail);
+        if let Some(at) = end.filter(|_| !self.gates.is_empty()) {
+            // They are judged by how the steps ended, which the end has told just now.
+            let told = Stamped { at, event: Event::Gates(gates::judge(&self.model, &self.gates)) };
+            self.model.apply(&told);
+            events.push(told);
+        }
         if self.recorder.is_some() {
             self.held.extend(self.thin.of(&events));
         }

@@ -1,9 +1,10 @@
 //! Why steps miss: the judgement beside a build, and `layertop why`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
+use super::builds;
 use super::configuration::print;
 use super::look::Look;
 use crate::cli::{self, Cli, Progress};
@@ -11,7 +12,7 @@ use crate::clock::Clock;
 use crate::config::Surroundings;
 use crate::error::Error;
 use crate::event::reason::{Reasons, StepReason};
-use crate::event::{Digest, Event, Reason, Stamped, Started};
+use crate::event::{Digest, Reason, Started};
 use crate::explain::{self, Past};
 use crate::history::{self, Clerk, Store, Wanted};
 use crate::model::Model;
@@ -24,9 +25,6 @@ const LONGEST_LOOK: Duration = Duration::from_secs(5);
 
 /// How long the end of a build waits for them.
 const LAST_WAIT: Duration = Duration::from_secs(1);
-
-/// Characters of a recording's name that must be given at least: its day.
-const SHORTEST_NAME: usize = 8;
 
 /// Judges the misses of a live build.
 pub(super) struct Explainer {
@@ -124,12 +122,7 @@ fn seen(model: &Model) -> Seen {
 pub(super) fn run(cli: &Cli, args: &cli::Why, around: &Surroundings) -> Result<(), Error> {
     let look = Look::without_build(&cli.global, around);
     let (path, step) = meant(args)?;
-    let mut model = history::read(&path, &|_| true)
-        .map_err(|error| super::replay::unreadable(&error))?
-        .unwrap_or_default();
-    if !model.has_reasons() {
-        judge(&mut model, &path);
-    }
+    let model = builds::read(&path)?;
     let chosen = match &step {
         None => None,
         Some(text) => {
@@ -156,51 +149,11 @@ pub(super) fn run(cli: &Cli, args: &cli::Why, around: &Surroundings) -> Result<(
 
 /// What is meant by the words: where the only one names no build it is a step of the newest.
 fn meant(args: &cli::Why) -> Result<(PathBuf, Option<String>), Error> {
-    let found = find(args.build.as_deref());
+    let found = builds::find(args.build.as_deref());
     match (&args.build, &args.step) {
         (Some(word), None) if found.is_err() && !word.contains(['/', '.']) => {
-            Ok((find(None)?, Some(word.clone())))
+            Ok((builds::find(None)?, Some(word.clone())))
         }
         _ => Ok((found?, args.step.clone())),
     }
-}
-
-/// The recording that is meant: a path, a name, or the newest.
-fn find(build: Option<&str>) -> Result<PathBuf, Error> {
-    let dir = recording::default_dir();
-    let recordings = dir.as_deref().and_then(|dir| recording::list(dir).ok()).unwrap_or_default();
-    let folder = dir.map_or_else(|| "the data folder".to_owned(), |dir| dir.display().to_string());
-    let Some(build) = build else {
-        let newest = recordings.iter().find(|listed| !listed.is_written()).or(recordings.first());
-        return newest.map(|listed| listed.path.clone()).ok_or_else(|| {
-            Error::unavailable(format!("there is no recording in {folder}"), "layertop build makes one")
-        });
-    };
-    if Path::new(build).is_file() {
-        return Ok(PathBuf::from(build));
-    }
-    let named = |listed: &&Listed| history::name(&listed.path).as_str() == build;
-    // Shorter words are numbers of steps.
-    let long = build.len() >= SHORTEST_NAME;
-    let begins = |listed: &&Listed| long && history::name(&listed.path).as_str().starts_with(build);
-    let found = recordings.iter().find(named).or_else(|| recordings.iter().find(begins));
-    found.map(|listed| listed.path.clone()).ok_or_else(|| {
-        Error::usage(
-            format!("there is no file and no recording `{build}`"),
-            format!("name a file, or a recording in {folder}"),
-        )
-    })
-}
-
-/// Judges a recording that does not say why its steps missed.
-fn judge(model: &mut Model, path: &Path) {
-    let wanted = wanted(model.started(), false);
-    let dir = recording::default_dir();
-    let recordings = dir.as_deref().and_then(|dir| recording::list(dir).ok()).unwrap_or_default();
-    let own = recordings.iter().find(|listed| listed.path.file_name() == path.file_name());
-    // Of a file from elsewhere it is not known what came before it.
-    let pasts = own.map(|own| earlier(&wanted, Some(own))).unwrap_or_default();
-    let reasons = explain::judge(model, &pasts);
-    let at = model.newest();
-    model.apply(&Stamped { at, event: Event::Reasons(Box::new(Reasons { reasons })) });
 }

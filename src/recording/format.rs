@@ -11,7 +11,7 @@ use crate::event::{Stamped, Text, Time};
 pub const VERSION: u64 = 1;
 
 /// Types of the events that this version knows; a line of another type is of a newer one.
-const EVENT_TYPES: [&str; 21] = [
+const EVENT_TYPES: [&str; 22] = [
     "started",
     "outline",
     "vertex",
@@ -30,6 +30,7 @@ const EVENT_TYPES: [&str; 21] = [
     "records",
     "cache_manifest",
     "reasons",
+    "gates",
     "planned",
     "commit",
     "expected",
@@ -190,6 +191,7 @@ mod tests {
             Event::Records(Box::default()),
             Event::CacheManifest(Box::default()),
             Event::Reasons(Box::default()),
+            Event::Gates(crate::event::Gates::default()),
             Event::Planned(Box::default()),
             Event::Commit(crate::event::Commit::default()),
             Event::Expected(Box::default()),
@@ -217,6 +219,7 @@ mod tests {
             Event::Records(_) => "records",
             Event::CacheManifest(_) => "cache_manifest",
             Event::Reasons(_) => "reasons",
+            Event::Gates(_) => "gates",
             Event::Planned(_) => "planned",
             Event::Commit(_) => "commit",
             Event::Expected(_) => "expected",

@@ -1,6 +1,6 @@
 //! Why steps were not cached, in words: causes with what follows from them, the evidence, and what would have avoided it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -33,12 +33,15 @@ pub struct Cause {
 /// The causes of a build's misses, those that cost most first.
 pub fn causes(model: &Model) -> Vec<Cause> {
     let mut found: Vec<Cause> = Vec::new();
+    let all = model.stack().groups().iter().flat_map(|group| &group.rows).enumerate();
+    let rows: HashMap<StepId, usize> =
+        all.flat_map(|(at, row)| row.steps.iter().map(move |step| (*step, at))).collect();
     let missed = || model.stack().steps().map(|(id, _)| id).filter(|id| model.missed(*id));
     let steps = || missed().filter_map(|id| Some((id, model.reason_of(id)?)));
     let ran = |id: StepId| model.run_time(id, model.newest()) + model.pull_time(id, model.newest());
     let time = |id: StepId| if model.is_plan() { model.planned_time(id) } else { ran(id) };
     for (id, reason) in steps().filter(|(_, reason)| reason.follows.is_none()) {
-        let same_row = |root: &StepId| model.stack().row_of(*root).is_some_and(|row| row.steps.contains(&id));
+        let same_row = |root: &StepId| rows.get(root).is_some_and(|row| rows.get(&id) == Some(row));
         let same = |cause: &&mut Cause| {
             cause.reason.kind == reason.kind
                 && (cause.reason.because == reason.because || cause.roots.iter().any(same_row))

@@ -4,10 +4,10 @@
 //! and the other way round: one asks `/v2/` every 2 s, the other looks into the repository every 10 s while the first has
 //! answers. Where there are none both try again for ever: after 0.5 s, then 1.6 times as long, 30 s at most.
 
-mod client;
+pub(in crate::source) mod client;
 mod credentials;
 pub(in crate::source) mod evidence;
-mod fault;
+pub(in crate::source) mod fault;
 mod look;
 mod manifest;
 mod session;

@@ -83,6 +83,23 @@ enum Fate {
     NotNeeded,
 }
 
+impl Expectation {
+    /// Whether there are runs enough to say what is slow.
+    pub fn tells_slow(&self) -> bool {
+        self.basis == Basis::Step && self.runs >= FEWEST_RUNS
+    }
+
+    /// How many times longer than usual a run is that took longer than 95 of 100 did; none of one that is not slow.
+    pub fn exceeded_by(&self, took: Duration) -> Option<f64> {
+        let factor = took.as_secs_f64() / self.median.as_secs_f64().max(f64::MIN_POSITIVE);
+        let is_slow = self.tells_slow()
+            && took > self.p95
+            && took.saturating_sub(self.median) > SLOW_BY
+            && factor >= SLOW;
+        is_slow.then_some(factor)
+    }
+}
+
 impl Model {
     /// How long the build still takes at `now`; empty where it has ended, where it is being stopped, where no history was
     /// told, and until it is known of some step whether it is cached.
@@ -268,16 +285,10 @@ impl Model {
     fn step_estimate(&self, id: StepId, now: Time) -> Option<StepEstimate> {
         let told = self.expected(id)?;
         let took = self.run_time(id, now);
-        let factor = took.as_secs_f64() / told.median.as_secs_f64().max(f64::MIN_POSITIVE);
-        let is_slow = told.basis == Basis::Step
-            && told.runs >= FEWEST_RUNS
-            && took > told.p95
-            && took.saturating_sub(told.median) > SLOW_BY
-            && factor >= SLOW;
         Some(StepEstimate {
             expected: told.median,
             left: remaining(told.median, told.p95, took),
-            slower: is_slow.then_some(factor),
+            slower: told.exceeded_by(took),
             basis: told.basis,
         })
     }

@@ -4,10 +4,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Parts, VERSION};
+use crate::event::gate::{GateState, Verdict};
 use crate::event::{Digest, Line, Platform, Reason, Text, Time, Warning, Watching};
 use crate::model::{CachedLayer, Group, Model, Outcome, Row, Source, State, StepId, Vertex};
 use crate::report::cache::CacheSummary;
 use crate::report::table;
+
+/// What layertop ends with where a gate failed.
+const GATE_FAILED: i32 = 3;
 
 /// Lines of the failed step's output that the summary repeats.
 const LAST_LINES: usize = 20;
@@ -21,7 +25,8 @@ pub struct Summary {
     pub version: u64,
     /// How the build ended.
     pub result: BuildResult,
-    /// What layertop ended with: the exit code of buildx, or 4 where there was nothing to build with. Of a stream without its
+    /// What layertop ended with: the exit code of buildx, 3 where that is 0 and a gate failed, or 4 where there was nothing to
+    /// build with. Of a stream without its
     /// process the one that buildx would have given; null where that is not known.
     pub exit_code: Option<i32>,
     /// Arrival of the first event, in µs since the Unix epoch; null where there was none.
@@ -48,6 +53,9 @@ pub struct Summary {
     pub warnings: Vec<WarningSummary>,
     /// Why the build failed; null where it did not.
     pub error: Option<Error>,
+    /// What became of the gates that `--fail-on` asked for, in its order; absent where it asked for none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Verdict>,
     /// Every step on every platform: final stages first, in the Dockerfile's order, platforms in the order of `platforms`.
     pub steps: Vec<StepSummary>,
 }
@@ -238,7 +246,7 @@ pub fn summary(model: &Model, now: Time) -> Summary {
         r#type: SummaryType::Summary,
         version: VERSION,
         result: model.outcome().into(),
-        exit_code: model.exit_code(),
+        exit_code: exit_code(model),
         started: model.begun(),
         ended: model.ended(),
         wall_ms: millis(model.wall(now)),
@@ -252,8 +260,15 @@ pub fn summary(model: &Model, now: Time) -> Summary {
             .then(|| Parts::of(model, model.ended().unwrap_or(now))),
         warnings: model.warnings().iter().map(warning).collect(),
         error: error(model),
+        gates: model.gates().gates.clone(),
         steps: steps(model, now),
     }
+}
+
+/// The build's own code comes before that of a gate.
+fn exit_code(model: &Model) -> Option<i32> {
+    let failed = model.gates().gates.iter().any(|gate| gate.state == GateState::Failed);
+    model.exit_code().map(|code| if code == 0 && failed { GATE_FAILED } else { code })
 }
 
 fn millis(duration: std::time::Duration) -> u64 {

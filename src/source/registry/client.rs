@@ -25,51 +25,51 @@ use crate::clock::Clock;
 
 use super::fault::Fault;
 
-/// How long a connection may take to come about, a head to come, and a body to go on.
+/// How long a connection may take to come about, a head to come, and a body to go on, where nobody says otherwise.
 const DIAL: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(5);
 /// How long a whole body may take.
 const WHOLE: Duration = Duration::from_secs(30);
 /// No descriptor over this is read.
-pub(super) const MOST_BYTES: u64 = 32 << 20;
+pub(in crate::source) const MOST_BYTES: u64 = 32 << 20;
 const MOST_REDIRECTS: usize = 5;
 
 /// An answer, read to its end.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
+pub(in crate::source) struct Answer {
+    pub(in crate::source) status: StatusCode,
+    pub(in crate::source) headers: HeaderMap,
+    pub(in crate::source) body: Vec<u8>,
     /// From the request sent to the head of the answer.
-    pub(super) took: Duration,
+    pub(in crate::source) took: Duration,
     /// How long the body took.
-    pub(super) body_took: Duration,
+    pub(in crate::source) body_took: Duration,
     /// Whether it is of another origin than was asked.
-    pub(super) strayed: bool,
+    pub(in crate::source) strayed: bool,
 }
 
 /// What to ask, where.
 #[derive(Clone)]
-pub(super) struct Question {
-    pub(super) method: Method,
-    pub(super) url: Url,
-    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
-    pub(super) body: Bytes,
+pub(in crate::source) struct Question {
+    pub(in crate::source) method: Method,
+    pub(in crate::source) url: Url,
+    pub(in crate::source) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(in crate::source) body: Bytes,
     /// The longest body that is read.
-    pub(super) most: u64,
+    pub(in crate::source) most: u64,
 }
 
 impl Question {
-    pub(super) fn get(url: Url, most: u64) -> Self {
+    pub(in crate::source) fn get(url: Url, most: u64) -> Self {
         Self { method: Method::GET, url, headers: Vec::new(), body: Bytes::new(), most: most.min(MOST_BYTES) }
     }
 
-    pub(super) fn with(mut self, name: HeaderName, value: &str) -> Self {
+    pub(in crate::source) fn with(mut self, name: HeaderName, value: &str) -> Self {
         self.headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
         self
     }
 
     /// Adds what must not be shown.
-    pub(super) fn authorized(mut self, value: Option<&HeaderValue>) -> Self {
+    pub(in crate::source) fn authorized(mut self, value: Option<&HeaderValue>) -> Self {
         self.headers.extend(value.map(|value| (AUTHORIZATION, value.clone())));
         self
     }
@@ -77,15 +77,15 @@ impl Question {
 
 /// Scheme, host and port: what credentials are good for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Origin(String, String, u16);
+pub(in crate::source) struct Origin(String, String, u16);
 
-pub(super) fn origin(url: &Url) -> Origin {
+pub(in crate::source) fn origin(url: &Url) -> Origin {
     let host = url.host_str().unwrap_or_default().to_owned();
     Origin(url.scheme().to_owned(), host, url.port_or_known_default().unwrap_or_default())
 }
 
 /// Whether nobody but this machine can listen in.
-pub(super) fn is_loopback(url: &Url) -> bool {
+pub(in crate::source) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
@@ -107,26 +107,33 @@ impl Drop for Link {
 }
 
 /// Asks questions, one after the other.
-pub(super) struct Client {
+pub(in crate::source) struct Client {
     tls: Arc<ClientConfig>,
     links: HashMap<Origin, Link>,
     clock: Clock,
     /// Whether plain http may be spoken with others than this machine.
     insecure: bool,
+    /// How long a head may take to come, and a body to go on.
+    answer: Duration,
 }
 
 impl Client {
-    pub(super) fn new(tls: Arc<ClientConfig>, clock: Clock, insecure: bool) -> Self {
-        Self { tls, links: HashMap::new(), clock, insecure }
+    pub(in crate::source) fn new(tls: Arc<ClientConfig>, clock: Clock, insecure: bool) -> Self {
+        Self { tls, links: HashMap::new(), clock, insecure, answer: ANSWER }
+    }
+
+    /// One that waits so long for an answer.
+    pub(in crate::source) fn waiting(self, answer: Duration) -> Self {
+        Self { answer, ..self }
     }
 
     /// The version of TLS that is spoken with the host of `url`.
-    pub(super) fn tls(&self, url: &Url) -> Option<&'static str> {
+    pub(in crate::source) fn tls(&self, url: &Url) -> Option<&'static str> {
         self.links.get(&origin(url)).and_then(|link| link.tls)
     }
 
     /// Asks, and follows redirects. What identifies us goes to the origin that was asked and to no other.
-    pub(super) async fn ask(&mut self, question: Question) -> Result<Answer, Fault> {
+    pub(in crate::source) async fn ask(&mut self, question: Question) -> Result<Answer, Fault> {
         let first = origin(&question.url);
         let mut question = question;
         for _ in 0..=MOST_REDIRECTS {
@@ -184,16 +191,17 @@ impl Client {
             link.sender.ready().await?;
             link.sender.send_request(request).await
         };
-        let response = match timeout(ANSWER, asking).await {
+        let response = match timeout(self.answer, asking).await {
             Err(_) => return Err(Fault::Silent(at)),
             Ok(Err(error)) => return Err(broken(&error, &at)),
             Ok(Ok(response)) => response,
         };
         let headed = self.clock.now();
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = timeout(WHOLE, body(response, question.most, &at)).await.map_err(|_| {
-            Fault::Nonsense("an answer that takes longer than 30 s: the way to it is too slow".into())
-        })??;
+        let body =
+            timeout(WHOLE, body(response, question.most, &at, self.answer)).await.map_err(|_| {
+                Fault::Nonsense("an answer that takes longer than 30 s: the way to it is too slow".into())
+            })??;
         let body_took = self.clock.now().since(headed);
         self.links.insert(origin(&question.url), link);
         Ok(Answer { status, headers, body, took: headed.since(sent), body_took, strayed: false })
@@ -223,7 +231,7 @@ impl Client {
         }
         let name = ServerName::try_from(host).map_err(|_| Fault::Tls(at.clone(), "no host name".into()))?;
         let connecting = TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream);
-        let stream = match timeout(ANSWER, connecting).await {
+        let stream = match timeout(self.answer, connecting).await {
             Err(_) => return Err(Fault::Silent(at)),
             Ok(Err(error)) => return Err(insecure(&error, &at)),
             Ok(Ok(stream)) => stream,
@@ -264,11 +272,16 @@ fn request(question: &Question) -> Result<Request<Full<Bytes>>, Fault> {
 }
 
 /// Reads a body, frame by frame, so that a sender that stops is noticed, and one that goes on for ever too.
-async fn body(response: Response<Incoming>, most: u64, at: &str) -> Result<Vec<u8>, Fault> {
+async fn body(
+    response: Response<Incoming>,
+    most: u64,
+    at: &str,
+    patience: Duration,
+) -> Result<Vec<u8>, Fault> {
     let mut body = response.into_body();
     let mut out = Vec::new();
     loop {
-        let frame = match timeout(ANSWER, body.frame()).await {
+        let frame = match timeout(patience, body.frame()).await {
             Err(_) => return Err(Fault::Silent(at.to_owned())),
             Ok(None) => return Ok(out),
             Ok(Some(frame)) => frame.map_err(|error| broken(&error, at))?,
@@ -283,7 +296,7 @@ async fn body(response: Response<Incoming>, most: u64, at: &str) -> Result<Vec<u
 }
 
 /// Host and port, as they are written in an address: no user information.
-pub(super) fn authority(url: &Url) -> String {
+pub(in crate::source) fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
@@ -342,7 +355,7 @@ fn insecure(error: &io::Error, at: &str) -> Fault {
 }
 
 /// How to be sure whom one speaks with: by the system's authorities and the one in `ca`.
-pub(super) fn tls(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Fault> {
+pub(in crate::source) fn tls(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Fault> {
     let mut roots = RootCertStore::clone(&super::super::AUTHORITIES);
     if let Some(path) = ca {
         let bad =

@@ -5,7 +5,7 @@ use crate::event::registry::RegistryState;
 
 /// Why a question had no good answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(in crate::source) enum Fault {
     /// The name of a host has no address.
     NotResolved(String),
     /// Nothing listens.
