@@ -45,9 +45,9 @@ impl Historian {
         let expected = clerk.ask(move |store| {
             let text = |text: &Option<Text>| text.as_ref().map(|text| text.as_str().to_owned());
             let (image, builder) = (text(&started.image), text(&started.builder));
-            let builds = store.map(|store| store.past_builds(image.as_deref(), builder.as_deref(), DEPTH));
+            let told = store.map(|store| store.expected(image.as_deref(), builder.as_deref()));
             // Where it can't be read nothing is known of it, and the clerk has said or will say so.
-            expected(builds.and_then(Result::ok).unwrap_or_default().iter())
+            told.and_then(Result::ok).unwrap_or_default()
         });
         Self { clerk, limits, expected: Some(expected), kept: None }
     }
