@@ -148,6 +148,8 @@ pub enum Command {
     Why(Why),
     /// What a build would rebuild now, and why; builds nothing
     Plan(Plan),
+    /// Two builds side by side: what each step did, how long it took and why
+    Compare(Compare),
     /// Give a build to other programs: JSON, Markdown, HTML, a trace, metrics
     Export(Export),
     /// The builds that there were: what each rebuilt, how long it took, what the cache saved
@@ -351,6 +353,21 @@ pub struct Why {
     pub build: Option<String>,
     /// The step: its layer's name, its number, or a part of its instruction
     pub step: Option<String>,
+}
+
+const COMPARE_EXAMPLES: &str = "\
+Examples:
+  layertop compare 20261121T1730 20261122T0945
+  layertop compare before.jsonl.zst after.jsonl.zst --progress json | jq '.steps[] | {layer, diff_ms}'";
+
+/// `layertop compare`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = COMPARE_EXAMPLES)]
+pub struct Compare {
+    /// The first build: a recording's path or name, or how it begins
+    pub a: String,
+    /// The second
+    pub b: String,
 }
 
 const EXPORT_EXAMPLES: &str = "\

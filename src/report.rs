@@ -5,6 +5,7 @@
 
 pub mod cache;
 pub mod columns;
+pub mod compare;
 pub mod end;
 pub mod failure;
 pub mod gates;
