@@ -491,6 +491,7 @@ const STATS_EXAMPLES: &str = "\
 Examples:
   layertop stats
   layertop stats --image registry:5000/montage-ai
+  layertop stats --trends
   layertop stats --progress json | jq '.scenarios[] | {name, median_ms, speedup}'";
 
 /// `layertop stats`.
@@ -500,6 +501,9 @@ pub struct Stats {
     /// The image: its whole reference, or its name's last part [default: the project's, else that of the newest build]
     #[arg(long, value_name = "IMAGE")]
     pub image: Option<String>,
+    /// How long each layer ran from build to build, and since when it takes another time
+    #[arg(long)]
+    pub trends: bool,
 }
 
 /// The bundled builds: the four rows of Montage AI's table.

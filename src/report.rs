@@ -25,5 +25,6 @@ pub mod status;
 pub mod styled;
 pub mod table;
 pub mod trace;
+pub mod trends;
 pub mod why;
 pub mod words;

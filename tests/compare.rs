@@ -1,13 +1,24 @@
 //! Two builds side by side: the demo's, whose steps are known.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says why it is skipped, in its helpers too"
+)]
 
 #[path = "common/process.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod process;
 
+#[path = "common/testbed.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod testbed;
+
 use serde_json::Value;
 
 use process::{Project, run};
+use testbed::{Engine, For};
 
 fn demo(name: &str) -> String {
     format!("{}/assets/demo/{name}.jsonl.zst", env!("CARGO_MANIFEST_DIR"))
@@ -66,4 +77,31 @@ fn builds_that_are_not_there_are_said() {
     let project = Project::new();
     let ended = run(&mut project.layertop(&["compare", &demo("code"), "20991231T0000"]));
     assert!(ended.code() == Some(2) && ended.stderr.contains("`20991231T0000`"), "{}", ended.stderr);
+}
+
+/// A layer that has become slower on a real engine is said to have, and one that has not is not.
+#[test]
+fn a_layer_that_became_slower_is_found() {
+    let Some(engine) = Engine::get(For::Builds) else { return };
+    let project =
+        engine.project("FROM BASE\nCOPY time /time\nRUN : pip install MARKER; sleep $(head -n1 /time)\n");
+    let times = ["0.2", "0.2", "0.2", "2.5", "2.5", "2.5"];
+    for (at, seconds) in times.iter().enumerate() {
+        project.write("time", &format!("{seconds}\n{at} {}\n", project.marker));
+        let ended = run(&mut project.layertop(&["build", "--progress", "quiet"]));
+        assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    }
+    let ended = run(&mut project.layertop(&["stats", "--trends", "--progress", "json"]));
+    let found: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let layers = found["layers"].as_array().unwrap();
+    let slow: Vec<&Value> = layers.iter().filter(|layer| !layer["change"].is_null()).collect();
+    let [slow] = slow.as_slice() else { panic!("{found:#}") };
+    assert_eq!(slow["runs"].as_array().unwrap().len(), times.len());
+    assert_eq!(slow["change"]["since"], slow["runs"][3]["at"], "{found:#}");
+    let plain = run(&mut project.layertop(&["stats", "--trends", "--color", "never"]));
+    assert!(
+        plain.stdout.lines().any(|line| line.starts_with("! ") && line.contains(" → 2.")),
+        "{}",
+        plain.stdout
+    );
 }
