@@ -45,6 +45,7 @@ bench:
     cargo bench --bench decode --bench frame --bench context
     bash benches/startup.sh
     bash benches/health.sh
+    bash benches/history.sh
     bash benches/versus-buildx.sh
     bash benches/build-time.sh
 

@@ -6,6 +6,7 @@
 mod build;
 mod clerk;
 mod earlier;
+mod expected;
 mod fill;
 mod query;
 mod recorded;

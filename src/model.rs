@@ -30,6 +30,7 @@ use crate::event::{
 };
 pub use builder::Builder;
 pub use cluster::Cluster;
+pub use estimate::{Estimate, Left, StepEstimate, WithoutCache};
 pub use expected::{Basis, Expectation};
 pub use log::{Log, LogLine};
 pub use name::{Kind, StepName};

@@ -7,6 +7,7 @@ pub mod cache;
 pub mod columns;
 pub mod compare;
 pub mod end;
+pub mod estimate;
 pub mod failure;
 pub mod gates;
 pub mod health;

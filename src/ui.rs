@@ -5,6 +5,7 @@ pub mod log;
 pub mod parts;
 pub mod rows;
 pub mod theme;
+pub mod timeline;
 
 use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyEventKind};
 use tui_input::backend::crossterm::EventHandler as _;
@@ -17,6 +18,7 @@ use log::LogView;
 use parts::{Logs, LogsOf, PartsView};
 use rows::RowId;
 use theme::Theme;
+use timeline::TimelineView;
 
 /// The panes that take keys.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub enum Overlay {
     Why(usize),
     /// All warnings, scrolled down by so many lines.
     Warnings(usize),
+    /// The build over time.
+    Timeline(TimelineView),
     /// The last words of a part.
     Logs(Logs),
     /// "A build is running: quit?"
@@ -106,6 +110,12 @@ pub struct Pages {
     pub part: usize,
     /// How many lines that pane has in all.
     pub part_all: usize,
+    /// Lanes of the timeline.
+    pub lanes: usize,
+    /// How many lanes it has in all.
+    pub lanes_all: usize,
+    /// The first that is shown.
+    pub lanes_first: usize,
 }
 
 /// What the user is looking at.
@@ -220,7 +230,8 @@ impl Ui {
     /// What is looked at, as far as keys are concerned.
     pub fn place(&self) -> keys::Place {
         let scenes = self.replay.as_ref().is_some_and(|replay| replay.scene.is_some());
-        keys::Place { replay: self.replay.is_some(), scenes, dashboard: self.dashboard }
+        let timeline = matches!(self.overlay, Overlay::Timeline(_));
+        keys::Place { replay: self.replay.is_some(), scenes, dashboard: self.dashboard, timeline }
     }
 
     fn key(&mut self, key: &KeyEvent, input: &Input, model: &Model, pages: Pages) -> Option<Effect> {
@@ -288,6 +299,17 @@ impl Ui {
                 }
                 None => None,
             },
+            Overlay::Timeline(view) => {
+                let all = model.wall(model.newest());
+                let ended = model.ended().is_some();
+                let pages_of = (pages.lanes_first, pages.lanes_all, pages.lanes);
+                match action? {
+                    Action::Timeline | Action::Back => self.overlay = Overlay::None,
+                    action if view.act(action, all, ended, pages_of) => {}
+                    action => return self.act(action, model, pages),
+                }
+                None
+            }
             Overlay::None => self.act(action?, model, pages),
         }
     }
@@ -361,6 +383,7 @@ impl Ui {
             Action::Help => self.overlay = Overlay::Help(0),
             Action::Why => self.overlay = Overlay::Why(0),
             Action::Warnings => self.overlay = Overlay::Warnings(0),
+            Action::Timeline => self.overlay = Overlay::Timeline(TimelineView::default()),
             Action::Search => {
                 self.overlay = Overlay::Search(tui_input::Input::default());
                 self.leave_parts(Focus::Log, model);
@@ -381,6 +404,8 @@ impl Ui {
             Action::Follow => self.follow(),
             Action::Back => self.back(),
             Action::Copy => return self.copy(model),
+            // They are the timeline's own.
+            Action::ZoomIn | Action::ZoomOut | Action::ZoomAll => {}
             Action::NextMatch | Action::PreviousMatch => {
                 let log = self.shown(model).and_then(|id| model.vertex(id)).map(|vertex| &vertex.log);
                 self.log.next_match(log, action == Action::NextMatch, pages.log);

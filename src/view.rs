@@ -26,6 +26,7 @@ mod plan;
 mod stack;
 mod summary;
 mod text;
+mod timeline;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -82,7 +83,14 @@ impl Screen<'_> {
         } else {
             parts::page(self, parts::place(self, form, areas.parts), false)
         };
-        Pages { stack: inner(areas.stack), log: inner(areas.log), part, part_all }
+        let pages =
+            Pages { stack: inner(areas.stack), log: inner(areas.log), part, part_all, ..Pages::default() };
+        timeline::page(self, self.whole(area), pages)
+    }
+
+    /// What a view has that fills the screen.
+    fn whole(&self, area: Rect) -> Rect {
+        if is_small(area) { area } else { self.areas(area).below_header() }
     }
 
     /// Whether the build has ended and there is no search to be seen in its log.
@@ -117,7 +125,9 @@ impl Screen<'_> {
 
 impl Widget for &Screen<'_> {
     fn render(self, area: Rect, buf: &mut Buffer) {
-        if area.width < LEAST.0 || area.height < LEAST.1 {
+        if is_small(area) && self.ui.place().timeline {
+            timeline::render(self, area, buf);
+        } else if is_small(area) {
             header::small(self, area, buf);
         } else {
             self.panes(area, buf);
@@ -133,7 +143,9 @@ impl Screen<'_> {
         let areas = self.areas(area);
         let form = Form::of(self, area);
         header::render(self, areas.header, buf);
-        if let (true, Focus::Part(part)) = (self.ui.parts.open, self.ui.focus) {
+        if self.ui.place().timeline {
+            timeline::render(self, areas.below_header(), buf);
+        } else if let (true, Focus::Part(part)) = (self.ui.parts.open, self.ui.focus) {
             parts::full(self, part, areas.below_header(), buf);
         } else {
             self.build(&areas, form, buf);
@@ -158,6 +170,10 @@ impl Screen<'_> {
             _ => log::render(self, areas.log, buf),
         }
     }
+}
+
+fn is_small(area: Rect) -> bool {
+    area.width < LEAST.0 || area.height < LEAST.1
 }
 
 /// Whether anything on the screen changes by itself as time goes by.

@@ -5,8 +5,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use layertop::event::{Ended, Event, Mask, Stamped, Time};
-use layertop::model::{Model, expected};
+use layertop::event::expected::ExpectedStep;
+use layertop::event::{Ended, Event, Expected, LayerRule, Mask, Outline, Stamped, Time};
+use layertop::model::{self, Basis, Model, expected};
 use layertop::recording::Reader;
 
 /// The events of a recorded build that ended well.
@@ -74,6 +75,129 @@ fn what_a_cache_saved_is_not_told_where_nobody_knows_how_long_a_step_runs() {
 fn a_build_without_hits_took_what_it_took() {
     let model = model("no-cache");
     assert_eq!(model.no_cache(), Some(wall(&model)));
+}
+
+/// What is told to be left at each moment of a build, with the time since its beginning; the last is at its end.
+fn told_over_time(name: &str, earlier: &[&str]) -> Vec<(Duration, Option<model::Left>)> {
+    let mut model = Model::default();
+    model.apply(&told(earlier));
+    let events = events(name);
+    let (begun, ended) = (events[0].at, events.last().unwrap().at);
+    let mut rest = events.as_slice();
+    let mut found = Vec::new();
+    let all = ended.since(begun);
+    for share in 0..200u32 {
+        let now = begun.plus(all.mul_f64(f64::from(share) / 200.0));
+        let known = rest.partition_point(|event| event.at <= now);
+        model.apply_all(&rest[..known]);
+        rest = &rest[known..];
+        found.push((now.since(begun), model.estimate(now).left));
+    }
+    found
+}
+
+const COMPARABLE: [&str; 6] = ["first", "no-cache", "req", "code", "nochange", "cache-pull"];
+
+#[test]
+fn what_is_left_does_not_jump_up() {
+    for name in COMPARABLE {
+        let others: Vec<&str> = COMPARABLE.into_iter().filter(|other| *other != name).collect();
+        let moments = told_over_time(name, &others);
+        let all = moments.last().unwrap().0;
+        let mut before: Option<(Duration, Duration)> = None;
+        let mut spoken = 0;
+        for (at, left) in moments {
+            // Where something has no history, what is said is no more than a bound.
+            let Some(left) = left.filter(|left| !left.at_least) else { continue };
+            spoken += 1;
+            if let Some((then, was)) = before {
+                let grown = left.time.saturating_sub(was);
+                // What takes longer than usual takes the rest along, step by step.
+                let most = at.saturating_sub(then) * 3 + all / 20;
+                assert!(grown <= most, "{name} at {at:?}: {was:?} became {:?}", left.time);
+            }
+            before = Some((at, left.time));
+        }
+        assert!(spoken > 60, "{name}: {spoken}");
+    }
+}
+
+#[test]
+fn nothing_is_told_before_it_is_known_what_is_cached() {
+    for name in ["first", "code"] {
+        let moments = told_over_time(name, &["req", "no-cache"]);
+        let first = moments.iter().find(|(_, left)| left.is_some()).unwrap();
+        assert!(first.0 > Duration::ZERO, "{name}");
+    }
+    assert!(told_over_time("first", &[]).iter().all(|(_, left)| left.is_none()));
+}
+
+#[test]
+fn half_way_it_is_known_about_how_long_it_takes() {
+    let mut errors = Vec::new();
+    for name in COMPARABLE {
+        let others: Vec<&str> = COMPARABLE.into_iter().filter(|other| *other != name).collect();
+        let moments = told_over_time(name, &others);
+        let (at, left) = moments[moments.len() / 2];
+        let truth = wall(&model(name)).saturating_sub(at);
+        errors.push((left.unwrap().time.as_secs_f64() / truth.as_secs_f64() - 1.0).abs());
+    }
+    errors.sort_by(f64::total_cmp);
+    assert!(errors[errors.len() / 2] < 0.35, "{errors:?}");
+}
+
+#[test]
+fn a_step_without_a_history_makes_a_bound_of_the_estimate() {
+    let mut told = told(&["first", "no-cache"]);
+    let Event::Expected(expected) = &mut told.event else { unreachable!() };
+    expected.steps.retain(|step| !step.instruction.as_str().contains("realesrgan"));
+    let mut model = Model::default();
+    model.apply(&told);
+    let events = events("req");
+    let (begun, ended) = (events[0].at, events.last().unwrap().at);
+    let now = begun.plus(ended.since(begun) / 4);
+    model.apply_all(&events.iter().filter(|event| event.at <= now).cloned().collect::<Vec<_>>());
+    let estimate = model.estimate(now);
+    assert!(estimate.left.unwrap().at_least);
+    let known = estimate
+        .steps
+        .keys()
+        .any(|id| model.stack().step(*id).unwrap().name.instruction.as_str().contains("realesrgan"));
+    assert!(!known, "nothing is guessed");
+}
+
+#[test]
+fn another_instruction_of_the_layer_tells_less_surely() {
+    let layered = |text: &str| ExpectedStep {
+        instruction: text.into(),
+        layer: Some("pip".into()),
+        runs: 4,
+        median_us: 9_000_000,
+        p95_us: 10_000_000,
+        ..ExpectedStep::default()
+    };
+    let steps = vec![layered("RUN pip install a"), layered("COPY requirements.txt .")];
+    let expected = Expected { builds: 4, steps, transfers: Vec::new() };
+    let rules = vec![LayerRule { name: "pip".into(), pattern: "pip".to_owned() }];
+    let step = |text: &str| {
+        let mut model = Model::default();
+        let vertex = format!(
+            r#"{{"at": 1, "type": "vertex", "digest": "sha256:{}", "name": "[2/2] {text}"}}"#,
+            "a".repeat(64)
+        );
+        let events = [
+            Event::Outline(Outline { rules: rules.clone(), ..Outline::default() }),
+            Event::Expected(Box::new(expected.clone())),
+        ];
+        model.apply_all(&events.map(|event| Stamped { at: Time::default(), event }));
+        model.apply(&serde_json::from_str(&vertex).unwrap());
+        let (id, _) = model.stack().steps().next().unwrap();
+        model.expected(id).map(|told| told.basis)
+    };
+    assert_eq!(step("RUN pip install a"), Some(Basis::Step));
+    assert_eq!(step("RUN pip install a b"), Some(Basis::Layer));
+    assert_eq!(step("ADD pip.tar /"), None, "another instruction does another thing");
+    assert_eq!(step("RUN make"), None);
 }
 
 /// All recordings of builds in the stream's own form.

@@ -14,6 +14,7 @@ use layertop::history::{Build, Clerk, Kept, Limits, Opened, Place, Store};
 use layertop::model::expected::{PastBuild, expected};
 use layertop::model::{Model, State};
 use layertop::recording::{Reader, Recorder, Settings};
+use rstest::rstest;
 
 #[path = "history/damage.rs"]
 mod damage;
@@ -206,6 +207,16 @@ fn every_recorded_build_can_be_kept() {
             "{row:?}"
         );
     }
+}
+
+/// Recordings that say nothing of reasons are named as well.
+#[rstest]
+#[case("first", "first build")]
+#[case("nochange", "no changes")]
+#[case("code", "code change only")]
+#[case("req", "requirements change")]
+fn the_four_scenarios_are_told_apart(#[case] recording: &str, #[case] scenario: &str) {
+    assert_eq!(build(&model(recording), "a").scenario.unwrap().as_str(), scenario);
 }
 
 #[test]

@@ -350,6 +350,7 @@ fn the_documents_examples_are_lines() {
         "cluster",
         "commit",
         "ended",
+        "estimate",
         "expected",
         "fingerprint",
         "gates",

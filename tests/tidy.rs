@@ -47,6 +47,7 @@ const ROOMS: &[(&str, Uses)] = &[
             "report::why",
             "report::plan",
             "report::end",
+            "report::estimate",
             "report::failure",
             "report::health",
         ]),

@@ -197,6 +197,61 @@ fn a_build_at_a_moment(#[case] name: &str, #[case] events: Vec<Stamped>, #[case]
     in_all_sizes(name, &mut Shown::new(&events, share), "");
 }
 
+/// What earlier builds of the example say: all of it ran, a change of the requirements, changes of the code.
+const EARLIER: [&str; 4] = ["code", "req", "first", "no-cache"];
+
+/// The same where each step took a tenth of that: what runs is slower than it ever was.
+fn slow() -> Vec<Stamped> {
+    let mut events = scenes::after("req", &EARLIER);
+    for event in &mut events {
+        if let Event::Expected(told) = &mut event.event {
+            for step in &mut told.steps {
+                (step.runs, step.median_us, step.p95_us) = (9, step.median_us / 10, step.p95_us / 10);
+            }
+        }
+    }
+    events
+}
+
+#[rstest]
+#[case::mid_build("mid_build", scenes::after("first", &EARLIER), 0.5)]
+#[case::end("end", scenes::after("req", &EARLIER), 1.0)]
+#[case::slower_than_usual("slow", slow(), 0.5)]
+fn what_earlier_builds_say_is_shown(#[case] name: &str, #[case] events: Vec<Stamped>, #[case] share: f64) {
+    in_all_sizes(&format!("estimate_{name}"), &mut Shown::new(&events, share), "");
+}
+
+#[rstest]
+#[case::mid_build("mid_build", scenes::after("req", &EARLIER), 0.5)]
+#[case::end("end", scenes::after("first", &EARLIER), 1.0)]
+#[case::pulls("pulls", scenes::montage("cache-pull"), 1.0)]
+#[case::stages("stages", scenes::recording("multistage"), 1.0)]
+#[case::failure("failure", scenes::recording("fail-one-platform"), 1.0)]
+#[case::before_the_builder_speaks("start", scenes::montage("first"), 0.0)]
+fn a_build_over_time(#[case] name: &str, #[case] events: Vec<Stamped>, #[case] share: f64) {
+    let mut shown = Shown::new(&events, share);
+    shown.press("t");
+    in_all_sizes(&format!("timeline_{name}"), &mut shown, "");
+    let mut small = String::new();
+    for (width, height) in [(20, 5), (30, 8), (60, 9)] {
+        shown.area = Rect::new(0, 0, width, height);
+        let _ = writeln!(small, "{width}x{height}\n{}", &text(&shown.draw()));
+    }
+    check(&format!("timeline_{name}_small"), &small);
+}
+
+#[rstest]
+#[case::zoomed("zoomed", "t++")]
+#[case::panned("panned", "t++hhh")]
+#[case::and_back("back", "t++hhh--")]
+#[case::scrolled("scrolled", "t<down><down><pgdn>")]
+#[case::closed("closed", "t+t")]
+fn keys_of_the_timeline(#[case] name: &str, #[case] keys: &str) {
+    let mut shown = Shown::new(&scenes::after("first", &EARLIER), 1.0);
+    shown.press(keys);
+    check(&format!("timeline_keys_{name}"), &text(&shown.draw()));
+}
+
 #[rstest]
 #[case::help("help", "first", 0.5, "?")]
 #[case::quit_is_asked_for("quit", "first", 0.5, "q")]
@@ -240,6 +295,8 @@ fn help_and_warnings_fit_every_size() {
 #[case::foreign_colours("foreign", scenes::recording("multistage"), 1.0, "/31m<enter>")]
 #[case::search("search", scenes::montage("req"), 0.5, "/collecting<enter>")]
 #[case::help("help", scenes::montage("first"), 0.5, "?")]
+#[case::timeline("timeline", scenes::after("req", &EARLIER), 0.5, "t")]
+#[case::slower_than_usual("slow", slow(), 0.5, "")]
 fn looks(
     #[case] name: &str,
     #[case] events: Vec<Stamped>,
@@ -267,6 +324,8 @@ fn looks(
 #[case::cancelled("cancelled", cancelling(), 1.0, "")]
 #[case::help("help", scenes::montage("first"), 0.5, "?")]
 #[case::foreign("foreign", scenes::recording("multistage"), 1.0, "")]
+#[case::timeline("timeline", scenes::after("req", &EARLIER), 0.5, "t")]
+#[case::slower_than_usual("slow", slow(), 0.5, "")]
 fn ascii_alone_is_enough(
     #[case] name: &str,
     #[case] events: Vec<Stamped>,
@@ -521,6 +580,8 @@ static EVENTS: LazyLock<Vec<Vec<Stamped>>> = LazyLock::new(|| {
     let mut all: Vec<Vec<Stamped>> =
         names.iter().filter_map(|name| name.strip_suffix(".jsonl")).map(scenes::recording).collect();
     all.extend(["first", "req", "cancelled"].map(scenes::montage));
+    all.push(scenes::after("req", &EARLIER));
+    all.push(slow());
     // A build among what was said of what is around it.
     for (_, scene) in health::SCENES {
         let build = scenes::montage("req");

@@ -45,9 +45,9 @@ impl Historian {
         let expected = clerk.ask(move |store| {
             let text = |text: &Option<Text>| text.as_ref().map(|text| text.as_str().to_owned());
             let (image, builder) = (text(&started.image), text(&started.builder));
-            let builds = store.map(|store| store.past_builds(image.as_deref(), builder.as_deref(), DEPTH));
+            let told = store.map(|store| store.expected(image.as_deref(), builder.as_deref()));
             // Where it can't be read nothing is known of it, and the clerk has said or will say so.
-            expected(builds.and_then(Result::ok).unwrap_or_default().iter())
+            told.and_then(Result::ok).unwrap_or_default()
         });
         Self { clerk, limits, expected: Some(expected), kept: None }
     }
@@ -117,7 +117,8 @@ fn list(cli: &Cli, args: &cli::History, around: &Surroundings) -> Result<(), Err
         return print(&report::json(&builds));
     }
     let zone = TimeZone::system();
-    let when = |time: Time| local(time, &zone);
+    let now = Clock::live().now();
+    let when = |time: Time| local(time, now, &zone);
     let text = text(look, report::lines(&builds, &when, wide(), look.theme.ascii));
     print(&text)?;
     if builds.is_empty() {
@@ -247,10 +248,14 @@ pub(super) fn wide() -> Option<usize> {
     std::io::stdout().is_terminal().then(Look::columns)
 }
 
-/// A moment, as the clock on the wall shows it.
-fn local(time: Time, zone: &TimeZone) -> String {
-    let moment = jiff::Timestamp::from_microsecond(time.micros()).unwrap_or_default();
-    moment.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
+/// A moment, as the clock on the wall shows it; without the year where that is this one.
+fn local(time: Time, now: Time, zone: &TimeZone) -> String {
+    let here = |time: Time| {
+        let moment = jiff::Timestamp::from_microsecond(time.micros()).unwrap_or_default();
+        moment.to_zoned(zone.clone())
+    };
+    let form = if here(time).year() == here(now).year() { "%m-%d %H:%M" } else { "%Y-%m-%d %H:%M" };
+    here(time).strftime(form).to_string()
 }
 
 pub(super) fn unreadable(error: &dyn std::fmt::Display) -> Error {

@@ -9,6 +9,7 @@ use tokio::time::MissedTickBehavior;
 use super::session::{Feed, Session, Steer, Update};
 use super::signals::{Number, Signals};
 use crate::error::Error;
+use crate::event::{Stamped, Time};
 use crate::model::Outcome;
 use crate::recording::{event_line, header_line};
 use crate::report::json;
@@ -25,8 +26,8 @@ const MOST_WAITING: usize = 8 << 20;
 pub(super) enum Writer {
     /// Lines for a log.
     Plain(Box<Plain>),
-    /// Events as JSON, a summary last; whether the header is written.
-    Json(bool),
+    /// Events as JSON, a summary last.
+    Json(Json),
     /// Nothing.
     Quiet,
 }
@@ -36,22 +37,14 @@ impl Writer {
         Self::Plain(Box::new(Plain::new(options)))
     }
 
-    fn write(&mut self, session: &Session, events: &[crate::event::Stamped], out: &mut Vec<u8>) {
+    fn write(&mut self, session: &Session, events: &[Stamped], out: &mut Vec<u8>) {
         match self {
             Self::Plain(plain) => {
                 let mut text = String::new();
                 plain.update(&session.model, session.now(), &mut text);
                 out.extend_from_slice(text.as_bytes());
             }
-            Self::Json(begun) => {
-                let Some(first) = events.first() else { return };
-                if !std::mem::replace(begun, true) {
-                    out.extend_from_slice(header_line(first.at).as_bytes());
-                }
-                for event in events {
-                    event_line(event, out);
-                }
-            }
+            Self::Json(json) => json.write(session, events, out),
             Self::Quiet => {}
         }
     }
@@ -59,6 +52,34 @@ impl Writer {
     fn finish(&mut self, session: &Session, out: &mut Vec<u8>) {
         if matches!(self, Self::Json(_)) {
             out.extend_from_slice(json::line(&session.model, session.now()).as_bytes());
+        }
+    }
+}
+
+/// What has been written as JSON.
+#[derive(Default)]
+pub(super) struct Json {
+    /// Whether the header is written.
+    begun: bool,
+    /// When it was last said how long it still takes.
+    estimated: Option<Time>,
+}
+
+impl Json {
+    fn write(&mut self, session: &Session, events: &[Stamped], out: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.begun, true) {
+            let first = events.first().map_or_else(|| session.now(), |event| event.at);
+            out.extend_from_slice(header_line(first).as_bytes());
+        }
+        for event in events {
+            event_line(event, out);
+        }
+        let now = session.now();
+        if self.estimated.is_none_or(|last| now.since(last) >= LOOK)
+            && let Some(line) = json::estimate_line(&session.model, now)
+        {
+            self.estimated = Some(now);
+            out.extend_from_slice(line.as_bytes());
         }
     }
 }

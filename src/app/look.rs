@@ -53,7 +53,7 @@ impl Look {
     /// The writer of a front end without a screen.
     pub(super) fn writer(self) -> Writer {
         match self.progress {
-            Progress::Json => Writer::Json(false),
+            Progress::Json => Writer::Json(super::lines::Json::default()),
             Progress::Quiet => Writer::Quiet,
             _ => Writer::plain(plain::Options { color: self.theme.color, ascii: self.theme.ascii }),
         }

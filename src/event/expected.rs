@@ -68,11 +68,14 @@ pub enum TransferKind {
     ImageExport,
     /// Export of the cache.
     CacheExport,
+    /// What buildx and layertop do behind all that, until the build's process has ended.
+    Finish,
 }
 
 impl TransferKind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Context, Self::CacheImport, Self::ImageExport, Self::CacheExport];
+    pub const ALL: [Self; 5] =
+        [Self::Context, Self::CacheImport, Self::ImageExport, Self::CacheExport, Self::Finish];
 
     /// The kind of this name.
     pub fn parse(key: &str) -> Option<Self> {
@@ -86,6 +89,7 @@ impl TransferKind {
             Self::CacheImport => "cache_import",
             Self::ImageExport => "image_export",
             Self::CacheExport => "cache_export",
+            Self::Finish => "finish",
         }
     }
 }

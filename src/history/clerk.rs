@@ -155,7 +155,7 @@ impl Desk {
                 self.store = Some(opened.store);
             }
             Err(trouble) => {
-                tell(&self.told, format!("the history is not kept: {trouble}; the build goes on"));
+                tell(&self.told, format!("the history is not kept: {}", trouble.beside_a_build()));
             }
         }
     }
@@ -172,7 +172,7 @@ impl Desk {
             Ok(None) => Kept::Known,
             Err(error) => {
                 let trouble = Trouble::sql(&path, &error);
-                tell(&self.told, format!("this build is not in the history: {trouble}"));
+                tell(&self.told, format!("this build is not in the history: {}", trouble.beside_a_build()));
                 Kept::No
             }
         }

@@ -70,6 +70,7 @@ pub fn earlier(
     }
     candidates.sort_by(|a, b| (b.begun, &b.name).cmp(&(a.begun, &a.name)));
     let (mut found, mut opened): (Vec<Past>, usize) = (Vec::new(), 0);
+    let mut unreadable: Vec<Text> = Vec::new();
     for candidate in candidates {
         if is_enough() || opened >= MOST_OPENED || found.len() >= MOST_PASTS {
             break;
@@ -78,9 +79,20 @@ pub fn earlier(
             break;
         }
         let past = match &candidate.from {
-            From::Store(id) => store.and_then(|store| store.past(*id).ok().flatten()),
+            From::Store(id) => {
+                let past = store.and_then(|store| store.past(*id).ok().flatten());
+                if past.is_none() {
+                    unreadable.push(candidate.name.clone());
+                }
+                past
+            }
             // What the store knows of it was among the candidates, or is too old to be compared with.
-            From::Recording(_) if store.is_some_and(|store| store.knows(candidate.name.as_str())) => continue,
+            From::Recording(_)
+                if store.is_some_and(|store| store.knows(candidate.name.as_str()))
+                    && !unreadable.contains(&candidate.name) =>
+            {
+                continue;
+            }
             From::Recording(listed) => recorded::past(listed, wanted.image.as_ref()),
         };
         opened += 1;

@@ -118,7 +118,7 @@ fn build(row: &Row<'_>) -> rusqlite::Result<BuildRow> {
     })
 }
 
-fn run(row: &Row<'_>) -> rusqlite::Result<PastRun> {
+pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<PastRun> {
     let instruction = text(row, 3)?.unwrap_or_default();
     // What a base image takes is its pull.
     let pulls = if is_from(instruction.as_str()) { micros(row, 6)? } else { Duration::ZERO };

@@ -81,3 +81,124 @@ fn is_changed(reason: &Reason) -> bool {
 fn is_told(reason: &Reason) -> bool {
     reason.kind != ReasonKind::Unknown
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::event::reason::ReasonKind as Kind;
+    use crate::explain::PastStep;
+
+    fn step(layer: &str, instruction: &str, why: Option<(Kind, bool)>) -> Step {
+        let past = PastStep {
+            stage: None,
+            index: 1,
+            platform: None,
+            instruction: instruction.into(),
+            written: None,
+            state: if why.is_some() { State::Miss } else { State::Hit },
+            ran: None,
+        };
+        let reason = why.map(|(kind, root)| Reason { kind, root, ..Reason::default() });
+        let zero = std::time::Duration::ZERO;
+        Step {
+            past,
+            layer: Some(layer.into()),
+            reason,
+            source: None,
+            started: None,
+            ran: zero,
+            pulled: zero,
+            bytes: 0,
+        }
+    }
+
+    /// A stack as Montage AI's; `why` says of each layer, by its first letter, why it was rebuilt: a small letter follows from another.
+    fn stack(why: &dyn Fn(&str) -> Option<(Kind, bool)>) -> Vec<Step> {
+        [
+            ("base", "FROM base"),
+            ("base", "WORKDIR /app"),
+            ("conda", "RUN conda install numba"),
+            ("pip", "COPY requirements.txt ."),
+            ("pip", "RUN pip install -r requirements.txt"),
+            ("editable install", "COPY pyproject.toml ."),
+            ("editable install", "RUN pip install -e ."),
+            ("src", "COPY src/ src/"),
+            ("src", "RUN compile src"),
+        ]
+        .into_iter()
+        .map(|(layer, text)| step(layer, text, if text.starts_with("WORKDIR") { None } else { why(text) }))
+        .collect()
+    }
+
+    /// What begins with an instruction and all that follows.
+    fn from(begin: &'static str, kind: Kind) -> Vec<Step> {
+        let seen = std::cell::Cell::new(false);
+        stack(&|text| {
+            let first = text.starts_with(begin) && !seen.get();
+            seen.set(seen.get() || first);
+            let follows = if kind.is_change() { Kind::ParentMissed } else { kind };
+            seen.get().then_some((if first { kind } else { follows }, first))
+        })
+    }
+
+    #[rstest]
+    #[case(from("nothing", Kind::Unknown), "no changes")]
+    #[case(from("COPY src/", Kind::FilesChanged), "code change only")]
+    #[case(from("COPY requirements.txt", Kind::FilesChanged), "requirements change")]
+    #[case(from("COPY pyproject.toml", Kind::FilesChanged), "editable install change")]
+    #[case(from("RUN conda", Kind::InstructionChanged), "conda change")]
+    #[case(from("RUN pip", Kind::InstructionChanged), "pip change")]
+    #[case(from("RUN compile", Kind::ArgChanged), "src change")]
+    #[case(from("RUN conda", Kind::FirstBuild), "first build")]
+    #[case(from("RUN conda", Kind::Evicted), "first build")]
+    #[case(from("RUN conda", Kind::NoCache), "no cache")]
+    #[case(from("FROM", Kind::BaseMoved), "base change")]
+    #[case(from("COPY requirements.txt", Kind::Evicted), "pip lost")]
+    #[case(from("COPY src/", Kind::Unknown), "code change only")]
+    fn a_build_is_named_by_what_it_rebuilt(#[case] steps: Vec<Step>, #[case] expected: &str) {
+        assert_eq!(of(&steps).unwrap().as_str(), expected);
+    }
+
+    #[test]
+    fn other_projects_are_named_by_the_same_rules() {
+        let named = |first: &str| {
+            let change = Some((Kind::FilesChanged, true));
+            of(&[
+                step("base", "FROM x", None),
+                step("tools", "RUN make tools", None),
+                step("a", first, change),
+            ])
+            .unwrap()
+        };
+        for (instruction, expected) in [
+            ("COPY package.json package-lock.json ./", "requirements change"),
+            ("COPY Cargo.toml Cargo.lock ./", "requirements change"),
+            ("COPY go.mod go.sum ./", "requirements change"),
+            ("COPY --link requirements/dev-requirements.txt /tmp/", "requirements change"),
+            ("COPY . .", "code change only"),
+            ("ADD app/ lib/ /srv/", "code change only"),
+            ("COPY --from=tools /tool /tool", "a change"),
+            ("ADD https://example.invalid/x.tar.gz /", "a change"),
+            ("RUN make", "a change"),
+        ] {
+            assert_eq!(named(instruction).as_str(), expected, "{instruction}");
+        }
+        assert_eq!(of(&[]), None, "a build without steps");
+    }
+
+    #[test]
+    fn of_two_changes_the_first_one_counts() {
+        let both = stack(&|text| match text {
+            text if text.starts_with("COPY requirements") || text.starts_with("COPY src/") => {
+                Some((Kind::FilesChanged, true))
+            }
+            text if text.starts_with("COPY") || text.starts_with("RUN pip") => {
+                Some((Kind::ParentMissed, false))
+            }
+            _ => None,
+        });
+        assert_eq!(of(&both).unwrap().as_str(), "requirements change");
+    }
+}

@@ -247,6 +247,12 @@ fn immutable(path: &Path) -> Option<String> {
 }
 
 impl Trouble {
+    /// The same beside a build, which does not end by it.
+    pub(super) fn beside_a_build(&self) -> String {
+        let path = Text::clean(&self.path.display().to_string());
+        format!("{path}: {}; the build goes on; {}", self.cause, self.remedy)
+    }
+
     fn of(path: &Path, cause: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { path: path.to_owned(), cause: cause.into(), remedy: remedy.into() }
     }
@@ -271,7 +277,10 @@ impl Trouble {
             Some(ErrorCode::SystemIoFailure) => {
                 format!("look whether {folder} has space, and what `ulimit -f` allows")
             }
-            _ => format!("make {folder} writable, or set XDG_DATA_HOME to another place"),
+            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+                format!("make {folder} writable, or set XDG_DATA_HOME to another place")
+            }
+            _ => "give the file another name, and a new one is begun".to_owned(),
         };
         Self::of(path, error.to_string(), remedy)
     }

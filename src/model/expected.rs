@@ -5,14 +5,14 @@ mod past;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Kind, Model, State, Step, StepId};
+use super::{Kind, Model, State, Step, StepId, Vertex};
 use crate::event::expected::{Expected, ExpectedStep, TransferKind, TransferSample};
-use crate::event::{Platform, Text};
+use crate::event::{Platform, Text, Time};
 
-pub use past::{PastBuild, PastRun, expected};
+pub use past::{MOST_RUNS, MOST_SAMPLES, PastBuild, PastRun, expected};
 
 /// Samples that are compared of a transfer: those of the builds most like this one.
-const NEIGHBOURS: usize = 3;
+const NEIGHBOURS: usize = 9;
 
 /// What an expectation rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -181,7 +181,16 @@ impl Model {
                 None => found.push((kind, took)),
             }
         }
+        if let (Some(ended), Some(last)) = (self.ended(), self.last_done()) {
+            found.push((TransferKind::Finish, ended.since(last)));
+        }
         found
+    }
+
+    /// When the last step or export ended: what comes behind them is no part of the build's graph.
+    pub(super) fn last_done(&self) -> Option<Time> {
+        let counts = |vertex: &&Vertex| vertex.kind != Kind::Client && vertex.started().is_some();
+        self.vertices.iter().filter(counts).filter_map(Vertex::completed).max()
     }
 
     /// How many steps ran to their end, over the platforms: what an export's length goes by.

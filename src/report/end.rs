@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::cache::{CacheSummary, Side, Verdict};
+use super::estimate::Saved;
 use super::styled::StyledLine;
 use super::table::{self, LayerRow, Layout, Table};
 use super::words::{self, Role, Sign};
@@ -152,7 +153,7 @@ pub fn saved(model: &Model) -> Option<(Duration, f64)> {
     Some((saved, without.as_secs_f64() / wall.as_secs_f64().max(0.001)))
 }
 
-/// `● built in 1:42 · 8 of 22 hit (36 %) · cache imported, exported · 2 warnings`.
+/// `● built in 1:42 · saved 9:40 (5.2×) · 8 of 22 hit (36 %) · cache imported, exported · 2 warnings`.
 pub fn result(model: &Model, now: Time, ascii: bool) -> StyledLine {
     let outcome = model.outcome();
     let sign = Sign::of_outcome(outcome);
@@ -164,6 +165,9 @@ pub fn result(model: &Model, now: Time, ascii: bool) -> StyledLine {
         line.push(format!(" with exit code {code}"), Role::Plain);
     }
     let dot = if ascii { " - " } else { " · " };
+    if let Some(saved) = Saved::of(model).and_then(|saved| saved.text(ascii)) {
+        line.push(dot, Role::Plain).push(saved, Role::Good);
+    }
     let counts = model.counts();
     let hits = counts.of(State::Hit);
     if let Some(share) = words::percent(hits, counts.total) {

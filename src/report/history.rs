@@ -15,8 +15,8 @@ use crate::history::rows::BuildRow;
 /// The columns. The name is what `why` and the like take; it is left out where there is no room for it.
 const COLUMNS: [Column; 8] = [
     Column::text("when"),
-    Column::text("image").at_least(12),
-    Column::text("scenario").at_least(12),
+    Column::text("image").at_least(10),
+    Column::text("scenario").at_least(10),
     Column::text("result"),
     Column::number("wall"),
     Column::number("hit"),
@@ -53,8 +53,7 @@ fn row(build: &BuildRow, when: &dyn Fn(Time) -> String, ascii: bool) -> Vec<(Str
         (words::duration(build.wall), Role::Strong),
         hit.map_or_else(none, |hit| (hit, Role::Plain)),
         saved(build).map_or_else(none, |(time, factor)| {
-            let cross = if ascii { "x" } else { "×" };
-            (format!("{} ({factor:.1}{cross})", words::duration(time)), Role::Good)
+            (format!("{} ({})", words::duration(time), words::times(factor, ascii)), Role::Good)
         }),
         (build.name.to_string(), Role::Dim),
     ]

@@ -3,16 +3,19 @@
 //! The first two are the lines of a recording and are written by [`crate::recording`]; the summary is made here, from the
 //! model, when the build has ended. `docs/json.md` explains all of it, `docs/json.schema.json` is its [`schema`].
 
+mod estimate;
 mod parts;
 mod plan;
 mod schema;
 mod summary;
 
+pub use estimate::{EstimateLine, EstimateType, PlatformLeft, StepLeft, estimate_line};
 pub use parts::{Parts, Status};
 pub use plan::{PlanStep, PlanSummary, PlanType};
 pub use schema::schema;
 pub use summary::{
-    BuildResult, Error, Layers, StepSummary, Summary, SummaryType, Vertices, WarningSummary, line, summary,
+    BuildResult, Error, ExpectedBy, Layers, StepSummary, Summary, SummaryType, Vertices, WarningSummary,
+    line, summary,
 };
 
 /// Version of the summary; a field that is only added is no new one.

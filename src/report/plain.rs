@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::styled::StyledLine;
 use super::table::Table;
 use super::words::{self, Role, Sign};
-use super::{end, failure, label, why};
+use super::{end, estimate, failure, label, why};
 use crate::event::{Line, Notice, Output, Platform, Started, Time, Warning, shell};
 use crate::model::{Model, Phase, Vertex, VertexId};
 use steps::Told;
@@ -223,6 +223,7 @@ impl Plain {
     /// Says what still runs; gives whether anything does.
     fn heartbeat(&self, model: &Model, now: Time, out: &mut String) -> bool {
         let dots = words::ellipsis(self.options.ascii);
+        let expected = model.estimate(now);
         let running: Vec<_> = model
             .vertices()
             .filter_map(|(id, vertex)| match vertex.phase() {
@@ -233,8 +234,18 @@ impl Plain {
         for (id, vertex, since) in running.iter().take(MOST_NAMED) {
             let label =
                 model.step_of(*id).map_or_else(|| vertex.name.to_string(), |step| self.label(model, step));
-            let text = format!("{label} {dots} still running {}", words::duration(now.since(*since)));
-            self.write(&StyledLine::new().with(text, Role::Dim), out);
+            let mut text = format!("{label} {dots} still running {}", words::duration(now.since(*since)));
+            let mut role = Role::Dim;
+            if let Some(told) = model.step_of(*id).and_then(|id| expected.steps.get(&id)) {
+                match told.slower {
+                    Some(factor) => {
+                        text = format!("{text}, {}", estimate::slower(factor, self.options.ascii));
+                        role = Role::Warn;
+                    }
+                    None => text = format!("{text}, {} left", estimate::step(told, self.options.ascii)),
+                }
+            }
+            self.write(&StyledLine::new().with(text, role), out);
         }
         if running.len() > MOST_NAMED {
             let text = format!("{dots} and {} more", running.len() - MOST_NAMED);
@@ -244,6 +255,10 @@ impl Plain {
         for activity in activities.iter().filter(|activity| activity.total > 0) {
             let (done, all) = (words::bytes(activity.current), words::bytes(activity.total));
             let text = format!("{dots} {} {done} of {all}", activity.verb);
+            self.write(&StyledLine::new().with(text, Role::Dim), out);
+        }
+        if let Some(left) = expected.left {
+            let text = format!("{dots} the build: {} left", estimate::left(left, self.options.ascii));
             self.write(&StyledLine::new().with(text, Role::Dim), out);
         }
         !running.is_empty() || !activities.is_empty()

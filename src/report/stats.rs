@@ -58,22 +58,16 @@ fn row(scenario: &ScenarioRow, promised: &[(&str, f64)], ascii: bool) -> Vec<(St
     row.push(scenario.speedup().map_or_else(none, |speedup| {
         // What is a tenth off is as good as promised.
         let short = promise.is_some_and(|promise| speedup < promise * 0.9);
-        (times(speedup, ascii), if short { Role::Warn } else { Role::Good })
+        (words::times(speedup, ascii), if short { Role::Warn } else { Role::Good })
     }));
     if !promised.is_empty() {
-        row.push(promise.map_or_else(none, |promise| (times(promise, ascii), Role::Dim)));
+        row.push(promise.map_or_else(none, |promise| (words::times(promise, ascii), Role::Dim)));
     }
     row
 }
 
 fn promise(scenario: &ScenarioRow, promised: &[(&str, f64)]) -> Option<f64> {
     promised.iter().find(|(name, _)| *name == scenario.name.as_str()).map(|(_, promise)| *promise)
-}
-
-/// `7.5×`, `30×`.
-fn times(factor: f64, ascii: bool) -> String {
-    let cross = if ascii { "x" } else { "×" };
-    if factor < 9.95 { format!("{factor:.1}{cross}") } else { format!("{factor:.0}{cross}") }
 }
 
 /// What `layertop stats --progress json` prints.

@@ -199,6 +199,12 @@ pub fn percent(part: usize, whole: usize) -> Option<String> {
     (whole > 0).then(|| format!("{} %", (part * 100 + whole / 2) / whole))
 }
 
+/// `7.5×`, `30×`: how many times as fast.
+pub fn times(factor: f64, ascii: bool) -> String {
+    let cross = if ascii { "x" } else { "×" };
+    if factor < 9.95 { format!("{factor:.1}{cross}") } else { format!("{factor:.0}{cross}") }
+}
+
 /// `1 warning`, `2 warnings`.
 pub fn count(n: usize, one: &str) -> String {
     format!("{n} {one}{}", if n == 1 { "" } else { "s" })

@@ -56,6 +56,14 @@ pub enum Action {
     Why,
     /// Show all build check warnings.
     Warnings,
+    /// Show or hide the build over time.
+    Timeline,
+    /// See less of the time, and more closely.
+    ZoomIn,
+    /// See more of the time.
+    ZoomOut,
+    /// See all of the time.
+    ZoomAll,
     /// Copy the selected step or log.
     Copy,
     /// Draw everything again.
@@ -95,6 +103,8 @@ pub enum Scope {
     Scenes,
     /// On the dashboard.
     Dashboard,
+    /// While the build is seen over time; there its keys go before all others.
+    Timeline,
 }
 
 /// One row of the table.
@@ -247,6 +257,26 @@ pub const TABLE: &[Binding] = &[
         Some("warnings"),
         "all warnings of the build checks",
     ),
+    row(
+        &[c('t')],
+        "t",
+        Action::Timeline,
+        Scope::Always,
+        Some("timeline"),
+        "the build over time, and what held it up",
+    ),
+    row(&[c('+'), c('=')], "+", Action::ZoomIn, Scope::Timeline, Some("zoom + -"), "closer"),
+    row(&[c('-')], "-", Action::ZoomOut, Scope::Timeline, None, "from further away"),
+    row(&[c('0')], "0", Action::ZoomAll, Scope::Timeline, Some("all"), "all of the build"),
+    row(
+        &[c('h'), k(KeyCode::Left)],
+        "h ←",
+        Action::Left,
+        Scope::Timeline,
+        Some("pan h l"),
+        "what was before",
+    ),
+    row(&[c('l'), k(KeyCode::Right)], "l →", Action::Right, Scope::Timeline, None, "what came after"),
     row(&[c('y')], "y", Action::Copy, Scope::Always, Some("copy"), "copy the selected step and its log"),
     row(&[c('.')], ".", Action::StepReplay, Scope::Replay, None, "one event on, while paused"),
     row(&[c(',')], ",", Action::SeekBack, Scope::Replay, None, "five seconds back"),
@@ -268,6 +298,7 @@ pub const TABLE: &[Binding] = &[
 
 /// What is looked at; some keys are of use there only.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "any of them may go with any other")]
 pub struct Place {
     /// A recording that plays.
     pub replay: bool,
@@ -275,11 +306,15 @@ pub struct Place {
     pub scenes: bool,
     /// The dashboard.
     pub dashboard: bool,
+    /// The build over time.
+    pub timeline: bool,
 }
 
 /// The bindings that hold there.
 pub fn active(place: Place) -> impl Iterator<Item = &'static Binding> {
     TABLE.iter().filter(move |binding| match binding.scope {
+        _ if place.timeline && binding.is_covered() => false,
+        Scope::Timeline => place.timeline,
         Scope::Always | Scope::Panes => true,
         Scope::Replay => place.replay,
         Scope::Scenes => place.scenes,
@@ -292,19 +327,29 @@ pub fn action(event: &KeyEvent, place: Place) -> Option<Action> {
     active(place).find(|binding| binding.keys.iter().any(|key| key.is(event))).map(|binding| binding.action)
 }
 
+impl Binding {
+    /// Whether the timeline has another use for its keys.
+    fn is_covered(&self) -> bool {
+        let own = TABLE.iter().filter(|binding| binding.scope == Scope::Timeline);
+        self.scope != Scope::Timeline
+            && own.flat_map(|binding| binding.keys).any(|key| self.keys.contains(key))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn no_key_means_two_things() {
-        let mut keys: Vec<Key> = TABLE.iter().flat_map(|binding| binding.keys).copied().collect();
-        let all = keys.len();
-        keys.dedup();
-        for (i, key) in keys.iter().enumerate() {
-            assert!(!keys[i + 1..].contains(key), "{key:?}");
+        for timeline in [false, true] {
+            let place = Place { replay: true, scenes: true, dashboard: true, timeline };
+            let keys: Vec<Key> = active(place).flat_map(|binding| binding.keys).copied().collect();
+            assert!(keys.len() > 20);
+            for (i, key) in keys.iter().enumerate() {
+                assert!(!keys[i + 1..].contains(key), "{key:?}");
+            }
         }
-        assert_eq!(keys.len(), all);
     }
 
     #[test]

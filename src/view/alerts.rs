@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 use super::Screen;
 use crate::event::{Level, Text};
 use crate::model::{Outcome, Phase, Transfer};
+use crate::report::estimate;
 use crate::report::why as report;
 use crate::report::words::{self, Role};
 
@@ -28,6 +29,7 @@ pub(super) fn lines(screen: &Screen<'_>) -> Vec<(Role, String)> {
         lines
             .push((Role::Bad, format!("cache export failed: {} · the next build goes without", why(export))));
     }
+    lines.extend(slow(screen));
     if let Some(line) = report::headline(model, screen.ui.theme.ascii) {
         let words: String = line.pieces().map(|(text, _)| text).collect();
         let dot = if screen.ui.theme.ascii { " - " } else { " · " };
@@ -51,6 +53,23 @@ pub(super) fn lines(screen: &Screen<'_>) -> Vec<(Role, String)> {
         lines.truncate(3);
     }
     lines
+}
+
+/// The step that is slowest against what it usually takes: it may be stuck.
+fn slow(screen: &Screen<'_>) -> Option<(Role, String)> {
+    let (model, ascii) = (screen.model, screen.ui.theme.ascii);
+    let slow = estimate::slow(model, &model.estimate(screen.now));
+    let (id, factor) = *slow.first()?;
+    let step = model.stack().step(id)?;
+    let layer = model.stack().row_of(id).and_then(|row| row.layer.as_ref());
+    let name = words::truncate(layer.unwrap_or(&step.name.instruction).as_str(), 32);
+    let on = step.name.platform.as_ref().map(|platform| format!(" on {platform}")).unwrap_or_default();
+    let (took, usual) = (words::duration(model.run_time(id, screen.now)), model.expected(id)?.median);
+    let more = if slow.len() > 1 { format!(" · {} more", slow.len() - 1) } else { String::new() };
+    let slower = estimate::slower(factor, ascii);
+    let text =
+        format!("{name}{on} is {slower}: {took}, mostly {}; is it stuck?{more}", estimate::rough(usual));
+    Some((Role::Warn, text))
 }
 
 /// The error without what stands beside it anyway: who complains, and about which reference.

@@ -55,6 +55,12 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
 /// A hint is of use only where its key does something.
 fn is_of_use(screen: &Screen<'_>, action: Action) -> bool {
     let in_part = matches!(screen.ui.focus, Focus::Part(_));
+    if screen.ui.place().timeline {
+        return !matches!(
+            action,
+            Action::NextPane | Action::Search | Action::Filter | Action::Copy | Action::Open | Action::Logs
+        );
+    }
     match action {
         Action::Warnings => !screen.model.warnings().is_empty(),
         Action::Open => in_part && !screen.ui.parts.open,

@@ -8,6 +8,7 @@ use ratatui::widgets::Widget;
 
 use super::{Screen, parts, plan};
 use crate::model::{Counts, Kind, Outcome, State, Vertex};
+use crate::report::estimate::{self, Saved};
 use crate::report::words::{self, Role, Sign};
 
 pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
@@ -79,6 +80,7 @@ fn what(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
 fn right_end(screen: &Screen<'_>) -> String {
     let theme = screen.ui.theme;
     let wall = words::duration(screen.model.wall(screen.now));
+    let time = time_left(screen).map(|left| format!("  {left}")).unwrap_or_default();
     match &screen.ui.replay {
         Some(replay) => {
             let scene =
@@ -88,11 +90,21 @@ fn right_end(screen: &Screen<'_>) -> String {
                 (false, Outcome::Running) => format!("{} {}", theme.pick("▶", ">"), replay.speed),
                 (false, _) => theme.pick("■ end", "# end").to_owned(),
             };
-            format!("{scene}{state} · {wall}")
+            format!("{scene}{state} · {wall}{time}")
         }
         None if screen.ui.dashboard => last_build(screen),
-        None => format!("{wall} elapsed"),
+        None => format!("{wall} elapsed{time}"),
     }
+}
+
+/// How long it still takes; at the end, what the cache saved.
+fn time_left(screen: &Screen<'_>) -> Option<String> {
+    let ascii = screen.ui.theme.ascii;
+    if screen.model.outcome() == Outcome::Running {
+        let left = screen.model.estimate(screen.now).left?;
+        return Some(format!("{} left", estimate::left(left, ascii)));
+    }
+    Saved::of(screen.model)?.text(ascii)
 }
 
 /// What the dashboard shows: the last build, or what would be built.

@@ -31,7 +31,7 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
             ];
             window(screen, " Quit? ", lines, 0, area, buf);
         }
-        Overlay::None | Overlay::Search(_) | Overlay::Filter(_) => {}
+        Overlay::None | Overlay::Timeline(_) | Overlay::Search(_) | Overlay::Filter(_) => {}
     }
 }
 

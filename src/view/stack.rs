@@ -2,12 +2,14 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
 use super::{Screen, shown_rows, text};
 use crate::event::Platform;
-use crate::model::{Outcome, Row, State, StepId};
+use crate::model::{Estimate, Outcome, Row, State, StepEstimate, StepId};
+use crate::report::estimate;
 use crate::report::words::{self, Role, Sign};
 use crate::ui::rows::{self, RowId};
 use crate::ui::{Focus, heading};
@@ -57,6 +59,7 @@ pub(super) fn height(screen: &Screen<'_>) -> usize {
 pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     let platforms = screen.model.platforms();
     let entries = entries(screen);
+    let estimate = screen.model.estimate(screen.now);
     let widths = widths(screen, usize::from(area.width), platforms.len(), &entries);
     let height = usize::from(area.height.saturating_sub(1));
     let first = first_line(screen, &entries, height);
@@ -81,7 +84,7 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
                     None => screen.ui.theme.pick("·", "."),
                 };
                 layer_above = layer;
-                draw_row(screen, *id, row, named, &widths, &platforms, place, buf);
+                draw_row(screen, *id, row, named, &widths, &platforms, &estimate, place, buf);
             }
         }
     }
@@ -180,6 +183,7 @@ fn draw_row(
     layer: &str,
     widths: &Widths,
     platforms: &[Option<Platform>],
+    estimate: &Estimate,
     area: Rect,
     buf: &mut Buffer,
 ) {
@@ -208,13 +212,20 @@ fn draw_row(
         };
         // A step that runs for another platform only has nothing to say in this column.
         if cell.is_some() || row.steps.is_empty() || unheard() {
-            cell_line(screen, cell, usize::from(place.width), marked).render(place, buf);
+            let told = cell.and_then(|id| estimate.steps.get(&id));
+            cell_line(screen, cell, told, usize::from(place.width), marked).render(place, buf);
         }
         x += widths.cell as u16;
     }
 }
 
-fn cell_line(screen: &Screen<'_>, cell: Option<StepId>, width: usize, marked: bool) -> Line<'static> {
+fn cell_line(
+    screen: &Screen<'_>,
+    cell: Option<StepId>,
+    told: Option<&StepEstimate>,
+    width: usize,
+    marked: bool,
+) -> Line<'static> {
     let (model, theme) = (screen.model, screen.ui.theme);
     let state = match cell {
         Some(id) => model.state(id),
@@ -226,6 +237,8 @@ fn cell_line(screen: &Screen<'_>, cell: Option<StepId>, width: usize, marked: bo
         None if model.is_plan() => Sign::LOOKING,
         None => Sign::of_state(state, model.outcome()),
     };
+    let slow = told.and_then(|told| told.slower).filter(|_| state == State::Running);
+    let look = if slow.is_some() { estimate::SLOW } else { look };
     let shape = look.shape(theme.ascii);
     let style = if marked { theme.cursor() } else { theme.style(look.role) };
     let time = cell.map(|id| (model.run_time(id, screen.now), model.pull_time(id, screen.now)));
@@ -240,10 +253,24 @@ fn cell_line(screen: &Screen<'_>, cell: Option<StepId>, width: usize, marked: bo
     let bytes = cell.map_or(0, |id| model.pulled_bytes(id));
     let bytes = if bytes > 0 { words::bytes(bytes) } else { String::new() };
     let mut spans = vec![Span::styled(format!("{shape} "), style)];
+    // What is slower than it ever was is not measured by what it mostly takes.
+    let left = match (told, slow) {
+        (_, Some(factor)) => estimate::times(factor, theme.ascii),
+        (Some(told), None) => estimate::step(told, theme.ascii),
+        (None, None) => String::new(),
+    };
     if width >= 30 {
-        spans.push(Span::styled(format!("{:<12}", look.word), style));
+        match told.filter(|_| state == State::Running && slow.is_none()) {
+            Some(told) => spans.extend(bar(screen, told, look.word, style)),
+            None => spans.push(Span::styled(format!("{:<12}", look.word), style)),
+        }
         spans.push(Span::styled(format!("{took:>7}"), theme.style(Role::Plain)));
-        spans.push(Span::styled(format!("{bytes:>9}"), theme.style(Role::Dim)));
+        // What runs has fetched nothing for itself.
+        let (last, role) = if left.is_empty() { (bytes, Role::Dim) } else { (left, Role::Plain) };
+        spans.push(Span::styled(format!("{last:>9}"), theme.style(role)));
+    } else if let Some(line) = estimated(look.word, &took, &left, width) {
+        // The time that is left says more than the time that has passed, which stands above.
+        spans.push(Span::styled(line, style));
     } else if width >= 14 {
         // Word to the left, time to the right: columns of times can be compared.
         let room = width.saturating_sub(4);
@@ -261,6 +288,32 @@ fn cell_line(screen: &Screen<'_>, cell: Option<StepId>, width: usize, marked: bo
         spans.push(Span::styled(word, style));
     }
     Line::from(spans)
+}
+
+/// A running step's word with a bar of how far it is.
+fn bar(screen: &Screen<'_>, told: &StepEstimate, word: &str, style: Style) -> [Span<'static>; 3] {
+    const WIDTH: usize = 12;
+    let theme = screen.ui.theme;
+    let columns = WIDTH.saturating_sub(words::width(word) + 2);
+    let filled = estimate::filled(told, columns);
+    let rest = theme.pick("░", ".").repeat(columns - filled);
+    [
+        Span::styled(format!("{word} "), style),
+        Span::styled(theme.pick("▓", "#").repeat(filled), style),
+        Span::styled(format!("{rest} "), theme.style(Role::Dim)),
+    ]
+}
+
+/// What is estimated of a step where there is little room: the word and the time that is left, with the time that has passed
+/// where that fits as well; none where nothing is, or where not even the time fits.
+fn estimated(word: &str, took: &str, left: &str, width: usize) -> Option<String> {
+    let room = width.checked_sub(4).filter(|_| !left.is_empty())?;
+    let fill = |first: &str| {
+        let gap = room.checked_sub(words::width(first) + words::width(left))?;
+        (gap > 0 || first.is_empty()).then(|| format!("{first}{}{left}", " ".repeat(gap)))
+    };
+    let both = if took.is_empty() { word.to_owned() } else { format!("{word} {took}") };
+    fill(&both).or_else(|| fill(word)).or_else(|| fill(took)).or_else(|| fill(""))
 }
 
 /// How long a step of a plan would run.

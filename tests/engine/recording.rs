@@ -1,10 +1,10 @@
-//! A recording that can't be written is a warning, and never the build's failure.
+//! A recording and a history that can't be written are warnings, and never the build's failure.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::process::run;
+use crate::process::{Project, run};
 use crate::testbed::{Engine, For, recording, skipped};
 
 /// Noise that finds no room on a disk that has some for the beginning. The pause is long enough for that to be written.
@@ -28,6 +28,13 @@ impl Tiny {
     }
 }
 
+/// Of what follows nothing goes into the history.
+fn without_history(project: &Project) {
+    let file = project.folder().join("layertop.toml");
+    let before = fs::read_to_string(&file).unwrap();
+    fs::write(file, before + "[history]\nkeep = 0\n").unwrap();
+}
+
 impl Drop for Tiny {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg(&self.0).status();
@@ -46,9 +53,13 @@ fn on_a_full_disk_the_build_goes_on_and_says_what_to_do() {
     let json = run(project.layertop(&["build", "--progress", "json"]).env("XDG_DATA_HOME", &disk));
     assert_eq!(json.code(), Some(0), "{}", json.stderr);
     assert_eq!(json.summary()["result"], "success");
-    let said = json.events().into_iter().find(|event| event["type"] == "notice").expect("a notice");
+    let notices: Vec<_> = json.events().into_iter().filter(|event| event["type"] == "notice").collect();
+    let about = |what: &str| notices.iter().find(|said| said["text"].as_str().unwrap().contains(what));
+    let said = about(&remedy).expect("a notice");
     assert_eq!(said["level"], "warn");
-    assert!(said["text"].as_str().unwrap().contains(&remedy), "{said}");
+    let said = about("the history is not kept: ").expect("a notice");
+    assert_eq!(said["level"], "warn");
+    assert!(said["text"].as_str().unwrap().contains("; the build goes on; "), "{said}");
 
     let plain = run(project.layertop(&["build", "--progress", "plain"]).env("XDG_DATA_HOME", &disk));
     assert_eq!(plain.code(), Some(0));
@@ -61,6 +72,8 @@ fn a_disk_that_fills_up_leaves_what_was_written_and_a_warning() {
     let Some(engine) = Engine::get(For::Builds) else { return };
     let project = engine.project(NOISY);
     let disk = project.beside("filling");
+    // What room there is is the recording's.
+    without_history(&project);
     let Some(_tiny) = Tiny::mount(&disk, 8 << 10) else { return };
     let ended = run(project.layertop(&["build", "--progress", "plain"]).env("XDG_DATA_HOME", &disk));
     assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
@@ -88,8 +101,12 @@ fn where_nothing_can_be_written_the_build_goes_on_too() {
     let line = ended.stdout.lines().find(|line| line.contains("not recording: ")).expect("a warning");
     assert!(line.contains("/proc/layertop/recordings"), "{line}");
     assert!(line.ends_with("or set XDG_DATA_HOME to another place"), "{line}");
+    let line =
+        ended.stdout.lines().find(|line| line.contains("the history is not kept: ")).expect("a warning");
+    assert!(line.contains("/proc/layertop/history.db") && line.contains("; the build goes on; "), "{line}");
+    without_history(&project);
     let silent =
         run(project.layertop(&["build", "--progress", "plain", "--no-record"]).env("XDG_DATA_HOME", "/proc"));
     assert_eq!(silent.code(), Some(0));
-    assert!(!silent.stdout.contains("recording"), "{}", silent.stdout);
+    assert!(!silent.stdout.contains("recording") && !silent.stdout.contains("history"), "{}", silent.stdout);
 }

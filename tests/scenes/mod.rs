@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use layertop::dockerfile;
 use layertop::event::{Ended, Event, LayerRule, Mask, Outline, Platform, Stamped, Started, Time};
-use layertop::model::Model;
+use layertop::model::{Model, expected};
 use layertop::recording::Reader;
 
 /// A path in the project.
@@ -52,6 +52,22 @@ pub(crate) fn montage(name: &str) -> Vec<Stamped> {
     };
     let beginning = [Event::Started(started), Event::Outline(outline())];
     events.splice(0..0, beginning.map(|event| Stamped { at, event }));
+    events
+}
+
+/// The same with what these builds, newest first, say of how long it takes.
+pub(crate) fn after(name: &str, earlier: &[&str]) -> Vec<Stamped> {
+    let mut events = montage(name);
+    let builds: Vec<_> = earlier
+        .iter()
+        .map(|name| {
+            let mut model = Model::default();
+            model.apply_all(&montage(name));
+            expected::PastBuild::of(&model)
+        })
+        .collect();
+    let at = events.first().map(|event| event.at).unwrap_or_default();
+    events.insert(2, Stamped { at, event: Event::Expected(Box::new(expected::expected(&builds))) });
     events
 }
 

@@ -49,6 +49,8 @@ pub struct StepEstimate {
     pub expected: Duration,
     /// What it still takes.
     pub left: Duration,
+    /// From now until it ends: what it waits for takes its time, too.
+    pub ends_in: Duration,
     /// How many times slower it is than usual: it has taken longer than 95 of 100 runs did.
     pub slower: Option<f64>,
     /// What it rests on.
@@ -119,17 +121,23 @@ impl Model {
         }
         let will_run =
             steps.iter().filter(|at| fate(**at) == Fate::Runs || running(**at) || ran(**at)).count();
-        let rests: Vec<Rest> =
+        let mut rests: Vec<Rest> =
             (0..self.vertices.len()).map(|at| self.rest(at, fate(at), will_run, now)).collect();
-        let rest = |at: usize| rests.get(at).copied().unwrap_or_default();
-        let ends = graph.ends(|at| Span { lag: Duration::ZERO, length: rest(at).time });
-        let tail = self.tail(&graph, will_run);
-        let whole = self.left(&graph, &ends, &rest, tail, &|_| true);
+        let ends = |rests: &[Rest]| graph.ends(|at| Span { length: time_of(rests, at), ..Span::default() });
+        let mut tail = self.tail(&graph, will_run) + self.finish(&rests, will_run, now);
+        let usual = self.left(&graph, &ends(&rests), &rests, tail, &|_| true);
+        let pace = self.pace(usual.time, will_run, now);
+        tail = tail.mul_f64(pace);
+        for rest in &mut rests {
+            rest.time = rest.time.mul_f64(pace);
+        }
+        let ends = ends(&rests);
+        let whole = self.left(&graph, &ends, &rests, tail, &|_| true);
         // Nothing runs and nothing is known to: nothing is said of what may all be cached.
         let anything = whole.time > Duration::ZERO || !whole.at_least;
         estimate.left = Some(whole).filter(|_| anything);
         for platform in self.platforms() {
-            let left = self.left(&graph, &ends, &rest, tail, &|at| self.is_on(at, platform.as_ref()));
+            let left = self.left(&graph, &ends, &rests, tail, &|at| self.is_on(at, platform.as_ref()));
             let known = estimate.left.is_some() && (left.time > Duration::ZERO || !left.at_least);
             estimate.platforms.push((platform, Some(left).filter(|_| known)));
         }
@@ -138,7 +146,9 @@ impl Model {
             if let Some(id) = self.step_of(VertexId(at as u32)).filter(|_| runs)
                 && let Some(step) = self.step_estimate(id, now)
             {
-                estimate.steps.insert(id, step);
+                let ends_in = ends.get(at).copied().unwrap_or_default();
+                let known = estimate.steps.entry(id).or_insert(step);
+                known.ends_in = known.ends_in.max(ends_in);
             }
         }
         estimate
@@ -217,19 +227,31 @@ impl Model {
         if !self.is_layer(at) {
             return Rest::default();
         }
-        let parts = self.step_of(VertexId(at as u32)).map_or(1, |id| self.vertices_of(id).count().max(1));
         match (fate, vertex.phase()) {
             (Fate::Begun, Phase::Running(_)) => {
-                let told = self.expectation_at(at).map(|told| {
-                    let parts = parts as u32;
-                    remaining(told.median / parts, told.p95 / parts, vertex.run_time(now))
-                });
+                let parts = self.parts_at(at);
+                let told = self
+                    .expectation_at(at)
+                    .map(|told| remaining(told.median / parts, told.p95 / parts, vertex.run_time(now)));
                 Rest::known(told)
             }
-            (Fate::Runs, _) => Rest::known(self.expectation_at(at).map(|told| told.median / parts as u32)),
+            (Fate::Runs, _) => Rest::known(self.share_of(at)),
             (Fate::Open, _) => Rest::UNKNOWN,
             _ => Rest::default(),
         }
+    }
+
+    /// How many vertices the step of one has.
+    fn parts_at(&self, at: usize) -> u32 {
+        self.step_of(VertexId(at as u32)).map_or(1, |id| self.vertices_of(id).count().max(1) as u32)
+    }
+
+    /// What a vertex takes of what its step is expected to take; none of what is no step.
+    pub(super) fn share_of(&self, at: usize) -> Option<Duration> {
+        self.is_layer(at)
+            .then(|| self.expectation_at(at))
+            .flatten()
+            .map(|told| told.median / self.parts_at(at))
     }
 
     fn expectation_at(&self, at: usize) -> Option<Expectation> {
@@ -257,12 +279,23 @@ impl Model {
         own.is_none() || own.as_ref() == platform
     }
 
+    /// What is done behind the last export.
+    fn finish(&self, rests: &[Rest], will_run: usize, now: Time) -> Duration {
+        let Some(told) = self.expected.transfer(TransferKind::Finish, will_run) else {
+            return Duration::ZERO;
+        };
+        let goes_on = self.vertices.iter().any(|vertex| matches!(vertex.phase(), Phase::Running(_)))
+            || rests.iter().any(|rest| !rest.time.is_zero());
+        let since = self.last_done().filter(|_| !goes_on).map_or(Duration::ZERO, |last| now.since(last));
+        remaining(told.took, told.took, since)
+    }
+
     /// What remains of the vertices that are `mine`, the exports included.
     fn left(
         &self,
         graph: &Graph,
         ends: &[Duration],
-        rest: &impl Fn(usize) -> Rest,
+        rests: &[Rest],
         tail: Duration,
         mine: &dyn Fn(usize) -> bool,
     ) -> Left {
@@ -273,25 +306,31 @@ impl Model {
             match graph.part(at) {
                 Part::Prepare | Part::Import | Part::Work | Part::Late => work = work.max(end),
                 // Its own time, since it waits for every platform.
-                Part::Export | Part::CacheExport => export += rest(at).time,
+                Part::Export | Part::CacheExport => export += time_of(rests, at),
                 Part::After | Part::Aside => {}
             }
-            at_least |= rest(at).is_unknown;
+            at_least |= rests.get(at).is_some_and(|rest| rest.is_unknown);
         }
         Left { time: work + export + tail, at_least }
     }
 
-    /// How long a step takes that runs or will run; none where it has no history.
-    fn step_estimate(&self, id: StepId, now: Time) -> Option<StepEstimate> {
+    /// How long a step takes that runs, or will run, or how long it took against what was to be expected; none where it has
+    /// no history.
+    pub fn step_estimate(&self, id: StepId, now: Time) -> Option<StepEstimate> {
         let told = self.expected(id)?;
         let took = self.run_time(id, now);
         Some(StepEstimate {
             expected: told.median,
             left: remaining(told.median, told.p95, took),
+            ends_in: Duration::ZERO,
             slower: told.exceeded_by(took),
             basis: told.basis,
         })
     }
+}
+
+fn time_of(rests: &[Rest], at: usize) -> Duration {
+    rests.get(at).map_or(Duration::ZERO, |rest| rest.time)
 }
 
 /// What remains of something that takes `usual`, and seldom more than `most`, after it has taken `took`. It never grows, and

@@ -10,10 +10,10 @@ use crate::event::{Platform, Text};
 use crate::model::{Model, Outcome};
 
 /// Runs of a step that count.
-const MOST_RUNS: usize = 10;
+pub const MOST_RUNS: usize = 10;
 
 /// Samples of a transfer that are told.
-const MOST_SAMPLES: usize = 30;
+pub const MOST_SAMPLES: usize = 30;
 
 /// An earlier build, as much of it as tells how long things take.
 #[derive(Debug, Clone, Default)]

@@ -47,8 +47,6 @@ pub struct PlanStep {
     pub predicted: Prediction,
     /// How sure that is.
     pub grade: ReasonGrade,
-    /// How long it would run, the median of the recorded builds in which it did, in ms; null where none is known.
-    pub expected_ms: Option<u64>,
 }
 
 impl PlanSummary {
@@ -91,11 +89,13 @@ impl PlanStep {
                 source_evidence,
                 source_ref: None,
                 reason: told.reason.clone(),
+                // It is told by the builds that the plan was made from.
+                expected_ms: told.expected_us.map(|us| us / 1000),
+                expected_by: None,
                 ..step
             },
             predicted: told.predicted,
             grade: told.grade,
-            expected_ms: told.expected_us.map(|us| us / 1000),
         }
     }
 }

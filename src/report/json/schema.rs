@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 use serde_json::Value;
 
-use super::{PlanSummary, Status, Summary};
+use super::{EstimateLine, PlanSummary, Status, Summary};
 use crate::event::{Digest, Line, Span, Stamped, Text, Time};
 use crate::report::history::HistoryList;
 use crate::report::stats::Stats;
@@ -20,6 +20,7 @@ enum AnyLine {
     Summary(Box<Summary>),
     Status(Box<Status>),
     Plan(Box<PlanSummary>),
+    Estimate(Box<EstimateLine>),
     History(HistoryList),
     Stats(Stats),
 }

@@ -6,8 +6,9 @@ use serde::Serialize;
 use super::{Parts, VERSION};
 use crate::event::gate::{GateState, Verdict};
 use crate::event::{Digest, Line, Platform, Reason, Text, Time, Warning, Watching};
-use crate::model::{CachedLayer, Group, Model, Outcome, Row, Source, State, StepId, Vertex};
+use crate::model::{Basis, CachedLayer, Group, Model, Outcome, Row, Source, State, StepId, Vertex};
 use crate::report::cache::CacheSummary;
+use crate::report::estimate::Saved;
 use crate::report::table;
 
 /// What layertop ends with where a gate failed.
@@ -35,6 +36,13 @@ pub struct Summary {
     pub ended: Option<Time>,
     /// From the first event to the end, in ms.
     pub wall_ms: u64,
+    /// What it would have taken without a cache, in ms: the longest path through its graph, where cached steps take what they
+    /// took when they ran last. Null unless it made what was asked for, and where that is not known of some cached step.
+    pub no_cache_ms: Option<u64>,
+    /// What the cache saved of that, in ms; null as `no_cache_ms`.
+    pub saved_ms: Option<u64>,
+    /// How many times as long it would have taken without a cache, to two decimals; null as `no_cache_ms`.
+    pub speedup: Option<f64>,
     /// Reference of the image, with its tag.
     pub image: Option<Text>,
     /// Name of the buildx builder.
@@ -192,6 +200,14 @@ pub struct StepSummary {
     pub run_ms: u64,
     /// Time in which blobs were fetched for it, in ms.
     pub pull_ms: u64,
+    /// What it takes when it runs, going by earlier builds on this builder, in ms; null where they do not tell.
+    pub expected_ms: Option<u64>,
+    /// What tells `expected_ms`; absent where that is null.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_by: Option<ExpectedBy>,
+    /// How many times slower than usual it was, to two decimals; absent where it was not slower than 95 of 100 runs are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slower: Option<f64>,
     /// Bytes fetched for it.
     pub pulled_bytes: u64,
     /// Lines that it said, those included that are no longer kept.
@@ -201,6 +217,25 @@ pub struct StepSummary {
     /// Why it failed; absent where it did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Text>,
+}
+
+/// What tells how long a step takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ExpectedBy {
+    /// Runs of the same instruction.
+    Step,
+    /// Runs of another instruction of the same layer: less sure.
+    Layer,
+}
+
+impl From<Basis> for ExpectedBy {
+    fn from(basis: Basis) -> Self {
+        match basis {
+            Basis::Step => Self::Step,
+            Basis::Layer => Self::Layer,
+        }
+    }
 }
 
 /// A step's layer in a registry cache.
@@ -242,6 +277,7 @@ pub fn line(model: &Model, now: Time) -> String {
 pub fn summary(model: &Model, now: Time) -> Summary {
     let started = model.started();
     let (total, cached) = model.vertex_counts();
+    let saved = Saved::of(model).filter(|saved| !saved.at_least);
     Summary {
         r#type: SummaryType::Summary,
         version: VERSION,
@@ -250,6 +286,9 @@ pub fn summary(model: &Model, now: Time) -> Summary {
         started: model.begun(),
         ended: model.ended(),
         wall_ms: millis(model.wall(now)),
+        no_cache_ms: saved.map(|saved| millis(saved.without)),
+        saved_ms: saved.map(|saved| millis(saved.time)),
+        speedup: saved.map(|saved| (saved.speedup * 100.0).round() / 100.0),
         image: started.image.clone(),
         builder: started.builder.clone(),
         platforms: model.platforms().into_iter().flatten().collect(),
@@ -338,6 +377,9 @@ fn told(model: &Model, id: StepId, row: &Row, now: Time) -> Option<StepSummary> 
     let logs = || model.vertices_of(id).map(|vertex| &vertex.log);
     let failed = model.state(id) == State::Failed;
     let origin = model.source_of(id);
+    let expected = model.expected(id);
+    let ran = matches!(model.state(id), State::Miss | State::Running | State::Failed | State::Cancelled);
+    let slower = model.step_estimate(id, now).filter(|_| ran).and_then(|told| told.slower);
     Some(StepSummary {
         digest: model.digest_of(id).cloned(),
         target: name.target.clone(),
@@ -355,6 +397,9 @@ fn told(model: &Model, id: StepId, row: &Row, now: Time) -> Option<StepSummary> 
         reason: model.reason_of(id).cloned(),
         run_ms: millis(model.run_time(id, now)),
         pull_ms: millis(model.pull_time(id, now)),
+        expected_ms: expected.map(|told| millis(told.median)),
+        expected_by: expected.map(|told| told.basis.into()),
+        slower: slower.map(|factor| (factor * 100.0).round() / 100.0),
         pulled_bytes: model.pulled_bytes(id),
         log_lines: logs().map(crate::model::Log::total).sum(),
         log_clipped: logs().any(crate::model::Log::clipped),
@@ -381,6 +426,9 @@ fn outlined(model: &Model, group: &Group, at: usize, row: &Row, platform: Option
         reason: None,
         run_ms: 0,
         pull_ms: 0,
+        expected_ms: None,
+        expected_by: None,
+        slower: None,
         pulled_bytes: 0,
         log_lines: 0,
         log_clipped: false,

@@ -5,7 +5,7 @@ use crate::event::Time;
 use crate::model::{Group, Kind, Model, Phase, State, Step, StepId, Vertex, VertexId};
 use crate::report::styled::StyledLine;
 use crate::report::words::{self, Role, Sign};
-use crate::report::{label, table};
+use crate::report::{estimate, label, table};
 
 /// What has been told of a step or another vertex.
 #[derive(Debug, Default)]
@@ -74,7 +74,7 @@ impl Plain {
             let name = told.label.take().unwrap_or_else(|| label::of_step(model, id, step));
             if let Some(at) = start {
                 told.started = true;
-                lines.push((at, self.start_line(&name, step)));
+                lines.push((at, self.start_line(model, id, &name, step)));
             }
             for vertex in &step.vertices {
                 self.log(model, *vertex, &name, border, lines);
@@ -100,9 +100,17 @@ impl Plain {
         StyledLine::new().with(format!("{name} "), Role::Strong).with(instruction, Role::Plain)
     }
 
-    fn start_line(&self, name: &str, step: &Step) -> StyledLine {
+    fn start_line(&self, model: &Model, id: StepId, name: &str, step: &Step) -> StyledLine {
         let line = self.what(name, step);
-        if step.name.is_from() { line.with("  pulling", Role::Busy) } else { line }
+        if step.name.is_from() {
+            return line.with("  pulling", Role::Busy);
+        }
+        match model.expected(id) {
+            Some(told) => {
+                line.with(format!("  {}", estimate::expected(&told, self.options.ascii)), Role::Dim)
+            }
+            None => line,
+        }
     }
 
     fn end_line(&self, model: &Model, id: StepId, name: &str, step: &Step, now: Time) -> StyledLine {
@@ -119,6 +127,9 @@ impl Plain {
             line.push(format!(" {} in {}", words::bytes(pulled), words::duration(pull)), Role::Plain);
         } else {
             line.push(format!(" {}", words::duration(run + pull)), Role::Plain);
+        }
+        if let Some(factor) = model.step_estimate(id, now).and_then(|told| told.slower) {
+            line.push(format!(" ({})", estimate::slower(factor, self.options.ascii)), Role::Warn);
         }
         line
     }

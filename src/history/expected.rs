@@ -1,0 +1,86 @@
+//! How long what a build may do took in earlier builds, out of the store.
+
+use rusqlite::params;
+
+use super::query::{limit, micros, run, text};
+use super::store::Store;
+use crate::event::expected::{Expected, ExpectedTransfer, TransferKind, TransferSample};
+use crate::explain::repository;
+use crate::model::Outcome;
+use crate::model::expected::{MOST_RUNS, MOST_SAMPLES, PastBuild, PastRun, expected};
+
+/// Builds of an image that are looked at: a step that none of so many ran is not waited for either.
+const MOST_BUILDS: usize = 2_000;
+
+/// Samples of a transfer from builds in which equally many steps ran.
+const MOST_ALIKE: usize = 3;
+
+/// The newest builds of an image on a builder.
+const RECENT: &str = "WITH recent AS (SELECT id, started_us, result, misses FROM builds \
+                      WHERE image IS ?1 AND builder IS ?2 ORDER BY started_us DESC, id DESC LIMIT ?3) ";
+
+impl Store {
+    /// How long what a build of an image on a builder may do took before: the last ten runs of each step, wherever in the last
+    /// 2,000 builds they are, and transfers of builds of all kinds. The image's tag does not matter.
+    ///
+    /// # Errors
+    /// Where the store can't be read.
+    pub fn expected(&self, image: Option<&str>, builder: Option<&str>) -> rusqlite::Result<Expected> {
+        let image = image.map(|image| repository(image).0);
+        let most = limit(MOST_BUILDS);
+        let mut told = expected(&self.last_runs(image, builder)?);
+        told.builds = self.connection.query_row(
+            &format!("{RECENT} SELECT count(*) FROM recent"),
+            params![image, builder, most],
+            |row| row.get(0),
+        )?;
+        told.transfers = self.samples(image, builder)?;
+        Ok(told)
+    }
+
+    /// The builds, newest first, with those runs of a step in them that are among its last.
+    fn last_runs(&self, image: Option<&str>, builder: Option<&str>) -> rusqlite::Result<Vec<PastBuild>> {
+        let sql = format!(
+            "{RECENT}, ranked AS (SELECT s.*, r.id AS of, r.started_us AS begun, row_number() OVER \
+             (PARTITION BY s.instruction, s.platform ORDER BY r.started_us DESC, r.id DESC) AS nth \
+             FROM recent AS r JOIN steps AS s ON s.build = r.id WHERE s.state = 'miss') \
+             SELECT k.stage, k.idx, k.platform, t.text, k.layer, k.ran_us, k.pulled_us, k.of FROM ranked AS k \
+             JOIN texts AS t ON t.id = k.instruction WHERE k.nth <= ?4 ORDER BY k.begun DESC, k.of DESC, k.number"
+        );
+        let mut query = self.connection.prepare(&sql)?;
+        let values = params![image, builder, limit(MOST_BUILDS), limit(MOST_RUNS)];
+        let rows = query.query_map(values, |row| Ok((row.get::<_, i64>(7)?, run(row)?)))?;
+        let rows: Vec<(i64, PastRun)> = rows.collect::<rusqlite::Result<_>>()?;
+        let build = |rows: &[(i64, PastRun)]| PastBuild {
+            steps: rows.iter().map(|(_, run)| run.clone()).collect(),
+            ..PastBuild::default()
+        };
+        Ok(rows.chunk_by(|a, b| a.0 == b.0).map(build).collect())
+    }
+
+    /// Transfers: of builds in which equally many steps ran the newest, so that those of rare builds are among them.
+    fn samples(&self, image: Option<&str>, builder: Option<&str>) -> rusqlite::Result<Vec<ExpectedTransfer>> {
+        let sql = format!(
+            "{RECENT}, ranked AS (SELECT t.kind, t.took_us, r.misses, r.started_us, row_number() OVER \
+             (PARTITION BY t.kind, r.misses ORDER BY r.started_us DESC, r.id DESC) AS nth \
+             FROM recent AS r JOIN transfers AS t ON t.build = r.id WHERE r.result = ?4) \
+             SELECT kind, took_us, misses FROM ranked WHERE nth <= ?5 ORDER BY nth, started_us DESC"
+        );
+        let mut query = self.connection.prepare(&sql)?;
+        let values = params![image, builder, limit(MOST_BUILDS), Outcome::Success.key(), limit(MOST_ALIKE)];
+        let mut rows = query.query(values)?;
+        let mut told: Vec<ExpectedTransfer> = Vec::new();
+        while let Some(row) = rows.next()? {
+            let kind = text(row, 0)?.unwrap_or_default();
+            let Some(kind) = TransferKind::parse(kind.as_str()) else { continue };
+            let us = u64::try_from(micros(row, 1)?.as_micros()).unwrap_or(u64::MAX);
+            let sample = TransferSample { ran: row.get(2)?, us };
+            match told.iter_mut().find(|transfer| transfer.kind == kind) {
+                Some(transfer) if transfer.samples.len() >= MOST_SAMPLES => {}
+                Some(transfer) => transfer.samples.push(sample),
+                None => told.push(ExpectedTransfer { kind, samples: vec![sample] }),
+            }
+        }
+        Ok(told)
+    }
+}
