@@ -171,14 +171,14 @@ pub fn compare(a: (Text, &Summary), b: (Text, &Summary)) -> Comparison {
         for (at, step) in
             b.1.steps.iter().enumerate().filter(|(at, _)| right[*at].is_none()).collect::<Vec<_>>()
         {
-            let fits = |other: &Option<&StepSummary>| {
+            let fits = |other: Option<&StepSummary>| {
                 other.is_some_and(|other| {
                     (&other.target, &other.stage, &other.platform)
                         == (&step.target, &step.stage, &step.platform)
                         && same(other, step)
                 })
             };
-            right[at] = left.iter_mut().find(|other| fits(other)).and_then(Option::take);
+            right[at] = left.iter_mut().find(|other| fits(**other)).and_then(Option::take);
         }
     }
     let both = b.1.steps.iter().zip(&right).filter_map(|(step, other)| Pair::of(*other, Some(step)));

@@ -188,7 +188,8 @@ struct Trends<'a> {
 
 #[derive(Serialize)]
 struct Layer<'a> {
-    layer: &'a Text,
+    #[serde(rename = "layer")]
+    name: &'a Text,
     platform: Option<&'a Platform>,
     builder: Option<&'a Text>,
     median_ms: u64,
@@ -208,7 +209,7 @@ pub fn json(image: Option<&str>, layers: &[LayerRuns]) -> String {
     let layer =
         |layer: &'_ LayerRuns| -> Vec<Duration> { layer.runs.iter().map(|(_, took)| *took).collect() };
     let layers = layers.iter().map(|found| Layer {
-        layer: &found.layer,
+        name: &found.layer,
         platform: found.platform.as_ref(),
         builder: found.builder.as_ref(),
         median_ms: millis(median(&layer(found))),
