@@ -18,7 +18,7 @@ unset REGISTRY TAG PLATFORMS
 IMAGE=registry.invalid:5000/montage-ai
 
 mkdir -p "$WORK/data/layertop" "$WORK/project"
-cargo bench --quiet --bench history -- fill "$WORK/data/layertop/history.db" "$BUILDS" "$IMAGE:latest"
+cargo bench --quiet --profile "${PROFILE:-release}" --bench history -- fill "$WORK/data/layertop/history.db" "$BUILDS" "$IMAGE:latest"
 cp examples/montage-ai/Dockerfile "$WORK/project/"
 printf 'profile = "montage-ai"\n[image]\nregistry = "registry.invalid:5000"\nname = "montage-ai"\n[health]\nwatch = false\n' >"$WORK/project/layertop.toml"
 cd "$WORK/project"
