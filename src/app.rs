@@ -3,6 +3,7 @@
 mod around;
 mod build;
 mod builds;
+mod compare;
 mod configuration;
 mod dashboard;
 mod export;
@@ -69,6 +70,7 @@ async fn command(cli: Cli) -> Result<(), Error> {
         Command::Status(args) => Box::pin(status(&cli, args, &around)).await,
         Command::Plan(args) => plan::run(&cli, args, &around).await,
         Command::Why(args) => why::run(&cli, args, &around),
+        Command::Compare(args) => compare::run(&cli, args, &around),
         Command::Export(args) => export::run(args, &around).await,
         Command::History(args) => history::run(&cli, args, &around),
         Command::Stats(args) => stats::run(&cli, args, &around),

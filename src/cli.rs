@@ -148,6 +148,8 @@ pub enum Command {
     Why(Why),
     /// What a build would rebuild now, and why; builds nothing
     Plan(Plan),
+    /// Two builds side by side: what each step did, how long it took and why
+    Compare(Compare),
     /// Give a build to other programs: JSON, Markdown, HTML, a trace, metrics
     Export(Export),
     /// The builds that there were: what each rebuilt, how long it took, what the cache saved
@@ -353,6 +355,21 @@ pub struct Why {
     pub step: Option<String>,
 }
 
+const COMPARE_EXAMPLES: &str = "\
+Examples:
+  layertop compare 20261121T1730 20261122T0945
+  layertop compare before.jsonl.zst after.jsonl.zst --progress json | jq '.steps[] | {layer, diff_ms}'";
+
+/// `layertop compare`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = COMPARE_EXAMPLES)]
+pub struct Compare {
+    /// The first build: a recording's path or name, or how it begins
+    pub a: String,
+    /// The second
+    pub b: String,
+}
+
 const EXPORT_EXAMPLES: &str = "\
 Examples:
   layertop export --format markdown >> \"$GITHUB_STEP_SUMMARY\"
@@ -474,6 +491,7 @@ const STATS_EXAMPLES: &str = "\
 Examples:
   layertop stats
   layertop stats --image registry:5000/montage-ai
+  layertop stats --trends
   layertop stats --progress json | jq '.scenarios[] | {name, median_ms, speedup}'";
 
 /// `layertop stats`.
@@ -483,6 +501,9 @@ pub struct Stats {
     /// The image: its whole reference, or its name's last part [default: the project's, else that of the newest build]
     #[arg(long, value_name = "IMAGE")]
     pub image: Option<String>,
+    /// How long each layer ran from build to build, and since when it takes another time
+    #[arg(long)]
+    pub trends: bool,
 }
 
 /// The bundled builds: the four rows of Montage AI's table.

@@ -16,6 +16,7 @@ mod scenario;
 mod schema;
 mod stats;
 mod store;
+mod trends;
 
 pub use build::{Build, Step};
 pub use clerk::{Clerk, Kept, Place};

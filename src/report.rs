@@ -5,6 +5,7 @@
 
 pub mod cache;
 pub mod columns;
+pub mod compare;
 pub mod end;
 pub mod estimate;
 pub mod failure;
@@ -25,5 +26,6 @@ pub mod status;
 pub mod styled;
 pub mod table;
 pub mod trace;
+pub mod trends;
 pub mod why;
 pub mod words;

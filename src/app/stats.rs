@@ -4,9 +4,11 @@ use super::configuration::print;
 use super::history::{hint, named, open, text, unreadable, wide};
 use super::look::Look;
 use crate::cli::{self, Cli, Progress};
+use crate::clock::Clock;
 use crate::config::{Config, Surroundings};
 use crate::error::Error;
-use crate::report::stats;
+use crate::history::rows::LayerRuns;
+use crate::report::{stats, trends};
 
 /// Prints the table.
 pub(super) fn run(cli: &Cli, args: &cli::Stats, around: &Surroundings) -> Result<(), Error> {
@@ -24,6 +26,10 @@ pub(super) fn run(cli: &Cli, args: &cli::Stats, around: &Surroundings) -> Result
                 Some(image) => Some(named(store, image)?),
                 None => config.repository().map_or_else(newest, |image| Ok(Some(image)))?,
             };
+            if args.trends {
+                let layers = store.layer_runs(image.as_deref()).map_err(|error| unreadable(&error))?;
+                return trended(look, image.as_deref(), &layers);
+            }
             let scenarios = store.scenarios(image.as_deref()).map_err(|error| unreadable(&error))?;
             (image, scenarios)
         }
@@ -38,4 +44,13 @@ pub(super) fn run(cli: &Cli, args: &cli::Stats, around: &Surroundings) -> Result
         hint();
     }
     Ok(())
+}
+
+/// Prints how long the layers ran.
+fn trended(look: Look, image: Option<&str>, layers: &[LayerRuns]) -> Result<(), Error> {
+    if look.progress == Progress::Json {
+        return print(&trends::json(image, layers));
+    }
+    let lines = trends::lines(image, layers, Clock::live().now(), wide(), look.theme.ascii);
+    print(&text(look, lines))
 }

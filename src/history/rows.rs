@@ -68,3 +68,16 @@ impl ScenarioRow {
         factor.is_finite().then_some(factor)
     }
 }
+
+/// The runs of a layer on a platform of a builder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerRuns {
+    /// The layer; the instruction of a step that is of none.
+    pub layer: Text,
+    /// The platform.
+    pub platform: Option<Platform>,
+    /// The builder.
+    pub builder: Option<Text>,
+    /// When a build began and how long the layer ran in it, oldest first.
+    pub runs: Vec<(Time, Duration)>,
+}

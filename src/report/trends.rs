@@ -1,0 +1,300 @@
+//! Whether layers have become slower or faster: their runs as sparklines, and where they changed for good.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::columns::{self, Column};
+use super::json::VERSION;
+use super::styled::StyledLine;
+use super::words::{self, Role};
+use crate::event::{Platform, Text, Time};
+use crate::history::rows::LayerRuns;
+
+/// Runs on either side of a change that it is told by: fewer tell nothing, and more would tell it late.
+const FEWEST: usize = 3;
+const MOST: usize = 7;
+
+/// A change is larger than so many times what runs differ by anyway, than this share of what they took, and than this.
+const BEYOND_NOISE: u32 = 4;
+const LEAST_SHARE: f64 = 0.15;
+const LEAST: Duration = Duration::from_secs(1);
+
+/// Runs that a sparkline shows, the newest.
+const SHOWN: usize = 24;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// A layer that takes another time since then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// The median before, in ms.
+    pub before_ms: u64,
+    /// The median since, in ms.
+    pub after_ms: u64,
+    /// The first run that took the other time.
+    pub since: Time,
+}
+
+impl Change {
+    /// Whether it became slower.
+    pub fn is_slower(&self) -> bool {
+        self.after_ms > self.before_ms
+    }
+}
+
+fn median(times: &[Duration]) -> Duration {
+    let mut times = times.to_vec();
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+/// What runs differ by: the median of how far they are from their median.
+fn spread(times: &[Duration]) -> Duration {
+    let middle = median(times);
+    median(&times.iter().map(|time| time.abs_diff(middle)).collect::<Vec<_>>())
+}
+
+/// Where the runs changed for good, oldest first: of all places the one where the median of the runs behind differs most from that of
+/// those before, beyond what they differ by anyway; and the newest runs must still be as those behind it.
+pub fn change(runs: &[(Time, Duration)]) -> Option<Change> {
+    let times: Vec<Duration> = runs.iter().map(|(_, took)| *took).collect();
+    let mut best: Option<(Duration, usize, Duration, Duration)> = None;
+    for at in FEWEST..(times.len() + 1).saturating_sub(FEWEST) {
+        let before = times.get(at.saturating_sub(MOST)..at).unwrap_or_default();
+        let after = times.get(at..times.len().min(at + MOST)).unwrap_or_default();
+        let (old, new) = (median(before), median(after));
+        let noise = spread(before).max(spread(after)) * BEYOND_NOISE;
+        let limit = noise.max(old.mul_f64(LEAST_SHARE)).max(LEAST);
+        let Some(beyond) = old.abs_diff(new).checked_sub(limit).filter(|beyond| !beyond.is_zero()) else {
+            continue;
+        };
+        let newest =
+            median(times.get(times.len().saturating_sub(MOST.min(times.len() - at))..).unwrap_or_default());
+        // It may have become as it was.
+        let stays = newest.abs_diff(new) < newest.abs_diff(old);
+        // Of places that tell as much the one where the first run is as those behind it.
+        let first = times.get(at).is_some_and(|first| first.abs_diff(new) < first.abs_diff(old));
+        if stays && first && best.is_none_or(|(known, ..)| beyond > known) {
+            best = Some((beyond, at, old, new));
+        }
+    }
+    let (_, at, old, new) = best?;
+    // Where runs differ the best place may lie a little behind the first run that took the other time.
+    let is_new = |at: &usize| times.get(*at).is_some_and(|time| time.abs_diff(new) < time.abs_diff(old));
+    let at = (0..at).rev().take_while(is_new).last().unwrap_or(at);
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let (since, _) = runs.get(at)?;
+    Some(Change { before_ms: millis(old), after_ms: millis(new), since: *since })
+}
+
+/// The runs as bars of eight heights, from nothing to the longest.
+fn sparkline(runs: &[(Time, Duration)], ascii: bool) -> String {
+    let bars: [char; 8] = if ascii {
+        ['_', '.', ',', '-', '=', '+', '*', '#']
+    } else {
+        ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
+    };
+    let shown = runs.get(runs.len().saturating_sub(SHOWN)..).unwrap_or_default();
+    let most =
+        shown.iter().map(|(_, took)| *took).max().unwrap_or_default().as_secs_f64().max(f64::MIN_POSITIVE);
+    let bar = |(_, took): &(Time, Duration)| {
+        let height = (took.as_secs_f64() / most * 7.0).round() as usize;
+        bars[height.min(7)]
+    };
+    shown.iter().map(bar).collect()
+}
+
+/// `pip on linux/amd64: 2:10 → 3:40 since Tuesday`.
+fn sentence(layer: &LayerRuns, change: &Change, now: Time, ascii: bool) -> String {
+    let arrow = if ascii { "->" } else { "→" };
+    let on = layer.platform.as_ref().map(|platform| format!(" on {platform}")).unwrap_or_default();
+    let time = |millis| words::duration(Duration::from_millis(millis));
+    let (before, after) = (time(change.before_ms), time(change.after_ms));
+    format!("{}{on}: {before} {arrow} {after} since {}", layer.layer, day(change.since, now))
+}
+
+/// `Tuesday`, of the last six days; else `2026-11-03`. The days are those of UTC.
+fn day(then: Time, now: Time) -> String {
+    let moment = jiff::Timestamp::from_microsecond(then.micros()).unwrap_or_default();
+    let form = if now.since(then) < 6 * DAY { "%A" } else { "%Y-%m-%d" };
+    moment.strftime(form).to_string()
+}
+
+/// The layers of an image: first those that changed, in a sentence each, then all of them.
+pub fn lines(
+    image: Option<&str>,
+    layers: &[LayerRuns],
+    now: Time,
+    most: Option<usize>,
+    ascii: bool,
+) -> Vec<StyledLine> {
+    let of = image.map_or_else(|| "builds without an image".to_owned(), str::to_owned);
+    if layers.is_empty() {
+        return vec![
+            StyledLine::new().with(format!("no layer of {of} has run in a build that is kept"), Role::Dim),
+        ];
+    }
+    let title = StyledLine::new()
+        .with(of, Role::Strong)
+        .with(": how long its layers ran, oldest to newest", Role::Plain);
+    let mut lines = vec![title.cut(most.unwrap_or(usize::MAX), ascii)];
+    let mut changed: Vec<(&LayerRuns, Change)> =
+        layers.iter().filter_map(|layer| Some((layer, change(&layer.runs)?))).collect();
+    changed.sort_by_key(|(_, change)| std::cmp::Reverse(change.after_ms.saturating_sub(change.before_ms)));
+    for (layer, change) in &changed {
+        let (mark, role) = if change.is_slower() { ("! ", Role::Warn) } else { ("  ", Role::Good) };
+        lines.push(StyledLine::new().with(mark, role).with(sentence(layer, change, now, ascii), Role::Plain));
+    }
+    lines.push(StyledLine::new());
+    let head = [
+        Column::text("layer").at_least(12),
+        Column::text("platform"),
+        Column::number("runs"),
+        Column::number("median"),
+        Column::number("newest"),
+        Column::text("trend").at_least(8),
+    ];
+    let rows: Vec<_> = layers.iter().map(|layer| row(layer, ascii)).collect();
+    lines.extend(columns::lines(&head, &rows, most, ascii));
+    lines
+}
+
+fn row(layer: &LayerRuns, ascii: bool) -> Vec<(String, Role)> {
+    let times: Vec<Duration> = layer.runs.iter().map(|(_, took)| *took).collect();
+    let newest = times.last().copied().unwrap_or_default();
+    let role = match change(&layer.runs) {
+        Some(change) if change.is_slower() => Role::Warn,
+        Some(_) => Role::Good,
+        None => Role::Plain,
+    };
+    vec![
+        (layer.layer.to_string(), Role::Plain),
+        (layer.platform.as_ref().map(|platform| platform.short().to_owned()).unwrap_or_default(), Role::Dim),
+        (times.len().to_string(), Role::Plain),
+        (words::duration(median(&times)), Role::Plain),
+        (words::duration(newest), Role::Strong),
+        (sparkline(&layer.runs, ascii), role),
+    ]
+}
+
+#[derive(Serialize)]
+struct Trends<'a> {
+    r#type: &'static str,
+    version: u64,
+    image: Option<&'a str>,
+    layers: Vec<Layer<'a>>,
+}
+
+#[derive(Serialize)]
+struct Layer<'a> {
+    #[serde(rename = "layer")]
+    name: &'a Text,
+    platform: Option<&'a Platform>,
+    builder: Option<&'a Text>,
+    median_ms: u64,
+    change: Option<Change>,
+    runs: Vec<Run>,
+}
+
+#[derive(Serialize)]
+struct Run {
+    at: Time,
+    ms: u64,
+}
+
+/// The same as one JSON object on a line.
+pub fn json(image: Option<&str>, layers: &[LayerRuns]) -> String {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let layer =
+        |layer: &'_ LayerRuns| -> Vec<Duration> { layer.runs.iter().map(|(_, took)| *took).collect() };
+    let layers = layers.iter().map(|found| Layer {
+        name: &found.layer,
+        platform: found.platform.as_ref(),
+        builder: found.builder.as_ref(),
+        median_ms: millis(median(&layer(found))),
+        change: change(&found.runs),
+        runs: found.runs.iter().map(|(at, took)| Run { at: *at, ms: millis(*took) }).collect(),
+    });
+    let trends = Trends { r#type: "trends", version: VERSION, image, layers: layers.collect() };
+    let mut line = serde_json::to_string(&trends).unwrap_or_default();
+    line.push('\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Runs of so many seconds, one a day.
+    fn runs(seconds: &[f64]) -> Vec<(Time, Duration)> {
+        let day = |at: usize| Time::default().plus(DAY * u32::try_from(at).unwrap());
+        seconds.iter().enumerate().map(|(at, took)| (day(at), Duration::from_secs_f64(*took))).collect()
+    }
+
+    fn found(seconds: &[f64]) -> Option<(u64, u64, u64)> {
+        let found = change(&runs(seconds))?;
+        Some((
+            found.before_ms / 1000,
+            found.after_ms / 1000,
+            found.since.since(Time::default()).as_secs() / DAY.as_secs(),
+        ))
+    }
+
+    #[test]
+    fn a_step_is_found_where_it_is() {
+        assert_eq!(found(&[130.0, 131.0, 129.0, 130.0, 220.0, 221.0, 219.0]), Some((130, 220, 4)));
+        assert_eq!(found(&[220.0, 221.0, 219.0, 130.0, 131.0, 129.0]), Some((220, 130, 3)));
+        // Long ago, with runs enough since.
+        let long: Vec<f64> = (0..40).map(|at| if at < 10 { 10.0 } else { 20.0 }).collect();
+        assert_eq!(found(&long), Some((10, 20, 10)));
+    }
+
+    #[test]
+    fn what_is_no_step_is_not_found() {
+        for seconds in [
+            &[][..],
+            &[1.0, 9.0],
+            &[10.0, 10.0, 10.0, 20.0, 20.0],
+            // One run that was slow, and one that still is the only one.
+            &[10.0, 10.0, 10.0, 60.0, 10.0, 10.0, 10.0],
+            &[10.0, 10.0, 10.0, 10.0, 10.0, 10.0, 60.0],
+            // Noise, and what is too little.
+            &[10.0, 14.0, 8.0, 13.0, 9.0, 15.0, 11.0, 14.0, 9.0],
+            &[10.0, 10.0, 10.0, 11.0, 11.0, 11.0],
+            &[0.1, 0.1, 0.1, 0.9, 0.9, 0.9],
+            // It became as it was.
+            &[10.0, 10.0, 10.0, 10.0, 30.0, 30.0, 30.0, 10.0, 10.0, 10.0, 10.0],
+        ] {
+            assert_eq!(found(seconds), None, "{seconds:?}");
+        }
+    }
+
+    #[test]
+    fn days_and_bars() {
+        // The epoch was a Thursday.
+        let at = |day: u32| Time::default().plus(DAY * day);
+        assert_eq!((day(at(5), at(7)), day(at(5), at(20))), ("Tuesday".to_owned(), "1970-01-06".to_owned()));
+        assert_eq!(sparkline(&runs(&[0.0, 5.0, 10.0]), false), "▁▅█");
+        assert_eq!(sparkline(&runs(&[0.0, 5.0, 10.0]), true), "_=#");
+    }
+
+    proptest! {
+        /// Noise of a tenth around any level is no change, and a step to the double is one, at its place.
+        #[test]
+        fn noise_is_none_and_a_step_is_one(
+            level in 20.0f64..600.0,
+            noise in proptest::collection::vec(-0.05f64..0.05, 16..40),
+            at in 6usize..10,
+        ) {
+            let flat: Vec<f64> = noise.iter().map(|part| level * (1.0 + part)).collect();
+            prop_assert_eq!(found(&flat), None);
+            let step: Vec<f64> =
+                flat.iter().enumerate().map(|(i, time)| if i < at { *time } else { time * 2.0 }).collect();
+            let (_, _, since) = found(&step).unwrap();
+            prop_assert_eq!(since, at as u64);
+        }
+    }
+}

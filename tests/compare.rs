@@ -1,0 +1,107 @@
+//! Two builds side by side: the demo's, whose steps are known.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says why it is skipped, in its helpers too"
+)]
+
+#[path = "common/process.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod process;
+
+#[path = "common/testbed.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod testbed;
+
+use serde_json::Value;
+
+use process::{Project, run};
+use testbed::{Engine, For};
+
+fn demo(name: &str) -> String {
+    format!("{}/assets/demo/{name}.jsonl.zst", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn compare(a: &str, b: &str, options: &[&str]) -> process::Ended {
+    let project = Project::new();
+    run(&mut project.layertop(&[&["compare", &demo(a), &demo(b)], options].concat()))
+}
+
+#[test]
+fn what_costs_most_comes_first() {
+    let ended = compare("unchanged", "requirements", &["--progress", "json"]);
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    let found: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let steps = found["steps"].as_array().unwrap();
+    assert_eq!(steps.len(), 22);
+    let cost = |step: &Value| step["diff_ms"].as_i64().unwrap().abs();
+    assert!(steps.windows(2).all(|two| cost(&two[0]) >= cost(&two[1])));
+    let first = &steps[0];
+    assert_eq!((&first["layer"], &first["platform"]), (&Value::from("pip"), &Value::from("linux/arm64")));
+    assert_eq!((&first["a"]["state"], &first["b"]["state"]), (&Value::from("hit"), &Value::from("miss")));
+    let sides = ["a", "b"].map(|side| found[side]["wall_ms"].as_i64().unwrap());
+    assert_eq!(found["diff_ms"], sides[1] - sides[0]);
+}
+
+/// The other way round it is the same with the other sign, and a build is like itself.
+#[test]
+fn a_comparison_has_two_sides() {
+    let json =
+        |a, b| -> Value { serde_json::from_str(&compare(a, b, &["--progress", "json"]).stdout).unwrap() };
+    let (there, back) = (json("code", "requirements"), json("requirements", "code"));
+    assert_eq!(there["diff_ms"].as_i64().unwrap(), -back["diff_ms"].as_i64().unwrap());
+    assert_eq!((&there["a"], &there["b"]), (&back["b"], &back["a"]));
+    let own = compare("code", "code", &["--color", "never"]);
+    assert!(
+        own.stdout.contains("B took as long as A") && own.stdout.contains("22 steps alike"),
+        "{}",
+        own.stdout
+    );
+}
+
+#[test]
+fn lines_fit_into_80_columns() {
+    for (a, b) in [("unchanged", "requirements"), ("first", "code")] {
+        let ended = compare(a, b, &["--color", "never", "--progress", "plain"]);
+        let wide = ended.stdout.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(wide <= 80, "{}", ended.stdout);
+    }
+    let text = compare("unchanged", "requirements", &["--color", "never"]).stdout;
+    assert!(text.contains("B: pip because requirements.txt changed"), "{text}");
+}
+
+#[test]
+fn builds_that_are_not_there_are_said() {
+    let project = Project::new();
+    let ended = run(&mut project.layertop(&["compare", &demo("code"), "20991231T0000"]));
+    assert!(ended.code() == Some(2) && ended.stderr.contains("`20991231T0000`"), "{}", ended.stderr);
+}
+
+/// A layer that has become slower on a real engine is said to have, and one that has not is not.
+#[test]
+fn a_layer_that_became_slower_is_found() {
+    let Some(engine) = Engine::get(For::Builds) else { return };
+    let project =
+        engine.project("FROM BASE\nCOPY time /time\nRUN : pip install MARKER; sleep $(head -n1 /time)\n");
+    let times = ["0.2", "0.2", "0.2", "2.5", "2.5", "2.5"];
+    for (at, seconds) in times.iter().enumerate() {
+        project.write("time", &format!("{seconds}\n{at} {}\n", project.marker));
+        let ended = run(&mut project.layertop(&["build", "--progress", "quiet"]));
+        assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    }
+    let ended = run(&mut project.layertop(&["stats", "--trends", "--progress", "json"]));
+    let found: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let layers = found["layers"].as_array().unwrap();
+    let slow: Vec<&Value> = layers.iter().filter(|layer| !layer["change"].is_null()).collect();
+    let [slow] = slow.as_slice() else { panic!("{found:#}") };
+    assert_eq!(slow["runs"].as_array().unwrap().len(), times.len());
+    assert_eq!(slow["change"]["since"], slow["runs"][3]["at"], "{found:#}");
+    let plain = run(&mut project.layertop(&["stats", "--trends", "--color", "never"]));
+    assert!(
+        plain.stdout.lines().any(|line| line.starts_with("! ") && line.contains(" → 2.")),
+        "{}",
+        plain.stdout
+    );
+}
