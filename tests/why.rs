@@ -284,7 +284,8 @@ fn what_the_caches_lost_is_said() {
     let evicted = bench.build(&[]);
     expect("pruned", &evicted, &all("evicted"));
     let told = evidence(&evicted, "evicted");
-    assert!(told.contains("the builder's cache was emptied"), "{told}");
+    // A layer that something else on the engine holds stays, and then it was not emptied.
+    assert!(told.contains("cache was emptied") || told.contains("no longer has the result"), "{told}");
 
     // What another builder has is nothing to this one: that both of them are the same engine's here is undone by a prune.
     bench.prune();

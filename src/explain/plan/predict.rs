@@ -244,12 +244,12 @@ impl<'a> Predictor<'_, 'a> {
                     "of the records of it that {title} made or used some are gone"
                 ));
             }
-            let kept = |record: &crate::event::evidence::CacheRecord| {
-                record.imported.is_some() && model.had_before(&record.id)
-            };
-            // What ran there has a record that is described as the step.
+            // What ran there has a record that is described as the step. Of a chain that was imported the base image's layers may be
+            // kept for others: all of it has to be there.
             let ran = then.step.is_some_and(|step| step.state == State::Miss);
-            if !ran && then.past.records.iter().any(kept) {
+            let mut imported = then.past.records.iter().filter(|record| record.imported.is_some()).peekable();
+            let any = imported.peek().is_some();
+            if !ran && any && imported.all(|record| model.had_before(&record.id)) {
                 let text = format!("the builder has the records that {title} imported");
                 return Told::hit(ReasonGrade::Likely, Source::Local, text);
             }
