@@ -36,12 +36,27 @@ use unicode_width::UnicodeWidthStr;
 const SIZES: [(u16, u16); 4] = [(80, 24), (100, 30), (120, 40), (200, 60)];
 
 /// The screens whose PNG is kept in the project: the README shows them.
-const SHOWN: [&str; 5] =
-    ["mid-build-120x40", "requirements-120x40", "failure-120x40", "first-build-end-80x24", "around-120x40"];
+const SHOWN: [&str; 6] = [
+    "mid-build-120x40",
+    "requirements-120x40",
+    "failure-120x40",
+    "first-build-end-80x24",
+    "around-120x40",
+    "timeline-120x40",
+];
 
 /// The screens whose SVG is.
-const KEPT: [&str; 8] =
-    ["mid-build", "first-build-end", "requirements", "failure", "multistage", "help", "around", "builder"];
+const KEPT: [&str; 9] = [
+    "mid-build",
+    "first-build-end",
+    "requirements",
+    "failure",
+    "multistage",
+    "help",
+    "around",
+    "builder",
+    "timeline",
+];
 
 /// A build at a moment.
 struct Scene {
@@ -83,7 +98,7 @@ fn main() {
 fn scenes() -> Vec<Scene> {
     let scene = |name, events, share, keys| Scene { name, events, share, keys };
     let first = demo("first").unwrap_or_else(|| scenes::montage("first"));
-    let requirements = demo("requirements").unwrap_or_else(|| scenes::montage("req"));
+    let requirements = demo("requirements").unwrap_or_else(|| scenes::after("req", &["code", "first"]));
     let code = demo("code").unwrap_or_else(|| scenes::montage("code"));
     vec![
         scene("mid-build", first.clone(), 0.6, ""),
@@ -97,6 +112,7 @@ fn scenes() -> Vec<Scene> {
         scene("warnings", scenes::recording("warnings"), 1.0, ""),
         scene("cancelled", scenes::montage("cancelled"), 1.0, ""),
         scene("start", first.clone(), 0.001, ""),
+        scene("timeline", requirements.clone(), 1.0, "t"),
         scene("selected", requirements, 1.0, "jkkkk"),
         scene("help", first.clone(), 0.6, "?"),
         scene("around", around(&first, 0.6, "well"), 0.6, ""),
