@@ -221,7 +221,10 @@ async fn disk_usage_is_that_of_buildx() {
         for record in &usage.largest {
             let theirs = before.iter().find(|one| one["ID"] == record.id.as_str()).expect("the record");
             assert_eq!(theirs["Size"], size(record.bytes));
-            assert_eq!(theirs["Description"], record.description.as_str());
+            // A description can be a whole script, and its beginning is enough to know it by.
+            let whole = theirs["Description"].as_str().unwrap();
+            assert!(whole.starts_with(record.description.as_str()), "{whole}");
+            assert_eq!(record.description.as_str().chars().count(), whole.chars().count().min(400));
         }
         let total = totals.lines().find_map(|line| line.strip_prefix("Total:")).unwrap();
         assert_eq!(total.trim(), size(usage.total.bytes));

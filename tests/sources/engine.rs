@@ -85,7 +85,10 @@ impl<'a> Bench<'a> {
         for image in all.lines().filter(tests) {
             docker(&["image", "rm", "--force", image]);
         }
-        docker(&["buildx", "prune", "--builder", BUILDER, "-af"]);
+        // They share one store of content, and what either holds needs no fetching.
+        for builder in [BUILDER, "default"] {
+            docker(&["buildx", "prune", "--builder", builder, "-af"]);
+        }
         assert!(!docker(&["buildx", "du", "--builder", BUILDER, "--verbose"]).contains(&self.project.marker));
     }
 }
