@@ -17,6 +17,7 @@ mod files;
 mod judge;
 mod past;
 mod plan;
+mod results;
 
 pub use judge::judge;
 pub use past::{Past, PastStep, repository, same_image};

@@ -10,6 +10,10 @@
     reason = "a test fails by panicking and says why it is skipped, in its helpers too"
 )]
 
+#[path = "why/address.rs"]
+mod address;
+#[path = "why/back.rs"]
+mod back;
 #[path = "common/bench.rs"]
 mod bench;
 #[path = "common/process.rs"]

@@ -40,10 +40,10 @@ pub(super) fn moved_node<'a>(
 }
 
 /// Judges by the caches. `then` is the newest build here in which the step left a result; `alike` says what could not be compared.
-pub(super) fn judge(
-    judge: &Judge<'_>,
-    here: &Here<'_>,
-    then: Option<&Then<'_>>,
+pub(super) fn judge<'a>(
+    judge: &Judge<'a>,
+    here: &Here<'a>,
+    then: Option<&Then<'a>>,
     alike: Option<String>,
 ) -> Reason {
     let transfers = judge.model.cache();
@@ -120,8 +120,8 @@ fn by_import(import: &Import<'_>) -> Option<Reason> {
 }
 
 /// The step was built here before, and all is as it was.
-fn lost(judge: &Judge<'_>, here: &Here<'_>, then: &Then<'_>, import: &Import<'_>, partly: bool) -> Reason {
-    let (grade, mut evidence) = gone(judge.model, here, then);
+fn lost<'a>(judge: &Judge<'a>, here: &Here<'a>, then: &Then<'a>, import: &Import<'_>, partly: bool) -> Reason {
+    let (grade, mut evidence) = gone(judge, here, then);
     evidence.push(said(format!("nothing that is known of it is another than in {}", then.past.title())));
     // Where neither all of the step was compared nor the records tell, anything may be the reason.
     if grade == ReasonGrade::Unknown || (partly && grade != ReasonGrade::Proven) {
@@ -155,8 +155,8 @@ fn lost(judge: &Judge<'_>, here: &Here<'_>, then: &Then<'_>, import: &Import<'_>
 }
 
 /// Whether the result is gone, or may be: nothing says that it is still there.
-pub(super) fn is_gone(model: &Model, here: &Here<'_>, then: &Then<'_>) -> bool {
-    gone(model, here, then).0 != ReasonGrade::Unknown
+pub(super) fn is_gone<'a>(judge: &Judge<'a>, here: &Here<'a>, then: &Then<'a>) -> bool {
+    gone(judge, here, then).0 != ReasonGrade::Unknown
 }
 
 /// Whether a step takes files of a build's context, by its text.
@@ -168,7 +168,12 @@ pub(super) fn takes_files(here: &Here<'_>) -> bool {
 }
 
 /// Whether the builder has lost the result: how sure that is, and how it is known.
-pub(super) fn gone(model: &Model, here: &Here<'_>, then: &Then<'_>) -> (ReasonGrade, Vec<Evidence>) {
+pub(super) fn gone<'a>(
+    judge: &Judge<'a>,
+    here: &Here<'a>,
+    then: &Then<'a>,
+) -> (ReasonGrade, Vec<Evidence>) {
+    let model = judge.model;
     let before = model.records_before();
     let trouble = before.iter().find_map(|listing| listing.error.as_ref());
     if before.is_empty() || trouble.is_some() {
@@ -182,7 +187,7 @@ pub(super) fn gone(model: &Model, here: &Here<'_>, then: &Then<'_>) -> (ReasonGr
     }
     let whole = before.iter().all(|listing| listing.total <= listing.records.len() as u64);
     let there = |record: &CacheRecord| model.had_before(&record.id);
-    let own = then.past.results(model, here.step);
+    let own = judge.results(here, then).records;
     let (left, lost): (Vec<&CacheRecord>, Vec<&CacheRecord>) =
         own.into_iter().partition(|record| there(record));
     let ids = |records: &[&CacheRecord]| {
