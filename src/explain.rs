@@ -12,6 +12,7 @@ mod advice;
 mod align;
 mod cache;
 mod change;
+mod collected;
 mod earlier;
 mod files;
 mod judge;

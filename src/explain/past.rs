@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use super::results::PastIndex;
 use crate::event::evidence::CacheRecord;
 use crate::event::{Digest, Fingerprint, Platform, Text, Time};
-use super::results::PastIndex;
 use crate::model::{Model, Outcome, Phase, State, StepId};
 
 /// Records of one build that are kept.

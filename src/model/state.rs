@@ -218,7 +218,8 @@ impl Model {
 
 /// Whether a vertex fetches what an `ADD` names by its address: one that is made from nothing else.
 fn is_fetch(vertex: &Vertex) -> bool {
-    let keyword = |text: &str| text.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("ADD"));
+    let keyword =
+        |text: &str| text.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("ADD"));
     vertex.inputs.is_empty() && matches!(&vertex.kind, Kind::Step(step) if keyword(step.instruction.as_str()))
 }
 

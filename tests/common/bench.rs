@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::fs;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use serde_json::Value;
 
@@ -33,6 +34,10 @@ COPY --from=tools /tool /tool
 RUN cat /tool > /copy
 ";
 
+/// Steps that all tests have compared, and those of which the plan said what then happened.
+static ALL: AtomicU32 = AtomicU32::new(0);
+static RIGHT: AtomicU32 = AtomicU32::new(0);
+
 /// A project of its own.
 pub(crate) struct Bench<'a> {
     pub(crate) engine: &'a Engine,
@@ -58,7 +63,13 @@ impl<'a> Bench<'a> {
         project.write("requirements.txt", "numpy==1\n");
         project.write("src/main.py", "print(1)\n");
         project.write(".dockerignore", "**/*.log\n");
-        let bench = Self { engine, project, compared: Cell::default(), asked: Cell::default(), host: RefCell::default() };
+        let bench = Self {
+            engine,
+            project,
+            compared: Cell::default(),
+            asked: Cell::default(),
+            host: RefCell::default(),
+        };
         bench.configure(BUILDER, true);
         bench
     }
@@ -164,6 +175,8 @@ impl<'a> Bench<'a> {
         let (all, right) = self.compared.get();
         let asked = self.asked.get();
         println!("{what}: {right} of {all} steps went as planned; {asked} beside them depend on an address");
+        let (before, before_right) = (ALL.fetch_add(all, SeqCst), RIGHT.fetch_add(right, SeqCst));
+        println!("of all so far: {} of {} steps went as planned", before_right + right, before + all);
         assert!(all > 0 && right * 100 >= all * 99, "{what}: {right} of {all}");
     }
 
@@ -196,10 +209,22 @@ impl<'a> Bench<'a> {
 
     /// Images hold the content of what they share with the builder's cache.
     pub(crate) fn forget_images(&self) {
-        let all = docker(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
+        let all = self.docker(&["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]);
         for image in all.lines().filter(|image| image.contains(&self.project.marker)) {
-            docker(&["image", "rm", "--force", image]);
+            self.docker(&["image", "rm", "--force", image]);
         }
+    }
+
+    /// What a docker command says on the engine that it is built on; it must succeed.
+    pub(crate) fn docker(&self, words: &[&str]) -> String {
+        let mut command = Command::new("docker");
+        command.args(words);
+        if let Some(host) = self.host.borrow().as_ref() {
+            command.env("DOCKER_HOST", host);
+        }
+        let ended = run(&mut command);
+        assert!(ended.status.success(), "docker {words:?}: {ended:?}");
+        ended.stdout
     }
 
     /// Makes the config of a cache in the registry so large that `BuildKit` does not import it.

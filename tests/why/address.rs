@@ -4,9 +4,9 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
+use crate::Why::{Follows, Hit, Root};
 use crate::bench::{AMD, ARM, Bench, planned};
 use crate::testbed::{Engine, For};
-use crate::Why::{Follows, Hit, Root};
 use crate::{evidence, expect};
 
 /// What an address gives, to whoever asks.
@@ -43,7 +43,12 @@ fn what_an_address_gives_is_said() {
     expect("the same file", &same, &[Hit; 3]);
     for platform in [AMD, ARM] {
         // Nobody but the builder asks the address.
-        assert_eq!(planned(&same.plan, platform, "predicted"), ["hit", "unknown", "unknown"], "{:#}", same.plan);
+        assert_eq!(
+            planned(&same.plan, platform, "predicted"),
+            ["hit", "unknown", "unknown"],
+            "{:#}",
+            same.plan
+        );
     }
     "two".clone_into(&mut content.lock().unwrap());
     let changed = bench.build(&[]);
