@@ -4,8 +4,8 @@ mod ignored;
 mod packages;
 
 use super::judge::Here;
-use super::past::base;
-use crate::event::fingerprint::{Input, Source, Step};
+use super::past::{base, full};
+use crate::event::fingerprint::{Source, Step, StepKind};
 use crate::event::reason::{Advice, Fact, FileChange, Reason, ReasonKind};
 use crate::event::{Digest, Text};
 use crate::model::Model;
@@ -97,8 +97,9 @@ fn left_out(model: &Model, here: &Here<'_>, paths: &[(&Text, FileChange)]) -> Op
         };
         step.sources.iter().any(own)
     };
-    let known = |path: &&Text| Some((path.as_str(), ignored::pattern(path.as_str())?));
-    let mut known: Vec<(&str, (String, bool))> = paths.iter().filter_map(|(path, _)| known(path)).collect();
+    let texts = paths.iter().map(|(path, _)| path.as_str());
+    let mut known: Vec<(&str, (String, bool))> =
+        texts.filter_map(|path| Some((path, ignored::pattern(path)?))).collect();
     known.retain(|(path, (pattern, _))| !named(path, pattern));
     known.sort_by_key(|(_, (_, sure))| !sure);
     let (path, (pattern, sure)) = known.into_iter().next()?;
@@ -153,15 +154,16 @@ fn order(
 /// The line of the `FROM`, with the digest that the tag pointed at.
 fn pin(model: &Model, fact: &Fact, file: Option<&Text>) -> Option<Advice> {
     let Fact::Base { image, new, .. } = fact else { return None };
-    let line = model.fingerprint().and_then(|print| {
-        let mut steps = print.stages.iter().flat_map(|stage| &stage.steps);
-        let names = |text: &str| base(text).is_some_and(|(known, _)| known == image.as_str());
-        let by_text = steps.find(|step| {
-            step.kind == crate::event::fingerprint::StepKind::From && names(step.instruction.as_str())
+    // As the Dockerfile names it, whose line it is.
+    let found = model.fingerprint().and_then(|print| {
+        let steps = print.stages.iter().flat_map(|stage| &stage.steps);
+        let mut named = steps.filter(|step| step.kind == StepKind::From).filter_map(|step| {
+            let (known, _) = base(step.instruction.as_str())?;
+            Some((known, step.line))
         });
-        let uses = |stage: &&crate::event::fingerprint::Stage| stage.base == Input::Image(image.clone());
-        by_text.or_else(|| print.stages.iter().find(uses)?.steps.first()).map(|step| step.line)
+        named.find(|(known, _)| full(known) == full(image.as_str()))
     });
+    let (image, line) = found.map_or((image.as_str(), None), |(known, line)| (known, Some(line)));
     let text = format!("pin the base image by its digest: FROM {image}@{}", shown(new));
     Some(Advice { text: Text::clean(&text), file: file.cloned(), line })
 }

@@ -210,3 +210,17 @@ pub(super) fn base(instruction: &str) -> Option<(&str, Option<Digest>)> {
         None => (image, None),
     })
 }
+
+/// A reference with what Docker adds to short names.
+pub(super) fn full(image: &str) -> String {
+    if image == "scratch" {
+        return image.to_owned();
+    }
+    let named = match image.split_once('/') {
+        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => image.to_owned(),
+        Some(_) => format!("docker.io/{image}"),
+        None => format!("docker.io/library/{image}"),
+    };
+    let last = named.rsplit('/').next().unwrap_or_default();
+    if last.contains(':') || named.contains('@') { named } else { format!("{named}:latest") }
+}

@@ -6,6 +6,7 @@ use super::predict::Told;
 use crate::event::fingerprint::{Fingerprint, Input, Step, StepKind};
 use crate::event::plan::Prediction;
 use crate::event::{Digest, Text, Time, VertexUpdate};
+use crate::explain::past::full;
 use crate::model::Model;
 
 /// A step of the build that is planned.
@@ -113,20 +114,6 @@ fn from(instruction: &str, bases: &BTreeMap<Text, Digest>) -> String {
         Some((_, digest)) if !full.contains('@') => format!("FROM {full}@{digest}"),
         _ => format!("FROM {full}"),
     }
-}
-
-/// A reference with what Docker adds to short names.
-fn full(image: &str) -> String {
-    if image == "scratch" {
-        return image.to_owned();
-    }
-    let named = match image.split_once('/') {
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => image.to_owned(),
-        Some(_) => format!("docker.io/{image}"),
-        None => format!("docker.io/library/{image}"),
-    };
-    let last = named.rsplit('/').next().unwrap_or_default();
-    if last.contains(':') || named.contains('@') { named } else { format!("{named}:latest") }
 }
 
 /// The imports of the caches, as they would go.
