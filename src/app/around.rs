@@ -29,6 +29,7 @@ impl Targets {
         let builder = builder::Settings {
             builder: command.builder.clone(),
             platforms: command.platforms.clone(),
+            images: command.images.clone(),
             env: around.env.clone(),
             mask: Mask::new(command.secrets.iter().cloned()),
         };

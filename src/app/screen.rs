@@ -22,7 +22,7 @@ use crate::view::{self, Screen};
 
 /// A frame lasts at least so long: it is enough for the eye, for a line over SSH, and for a host that is to build. Keys are
 /// answered at once.
-const FRAME: Duration = Duration::from_millis(200);
+const FRAME: Duration = Duration::from_millis(250);
 /// While nothing but the clock moves in a live build a frame lasts so long: what it shows counts seconds, and drawing is most
 /// of what layertop costs beside the build. A replay may be faster than life.
 const BEAT: Duration = Duration::from_millis(500);

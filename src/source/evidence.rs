@@ -52,9 +52,9 @@ pub async fn run(
     let mut tasks = JoinSet::new();
     let found = builder::ways(&builder::Settings {
         builder: settings.builder.clone(),
-        platforms: Vec::new(),
         env: settings.env.clone(),
         mask: settings.mask.clone(),
+        ..builder::Settings::default()
     });
     match found {
         Ok(ways) => {
