@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::event::evidence::CacheRecord;
-use crate::event::{Digest, Fingerprint, Platform, Text, Time};
+use crate::event::{Digest, Fingerprint, Platform, Reference, Text, Time};
 use crate::model::{Model, Outcome, Phase, RecordIndex, State, Step, StepId};
 
 /// Records of one build that are kept.
@@ -172,12 +172,8 @@ pub fn same_image(one: Option<&Text>, other: Option<&Text>) -> bool {
 
 /// A reference without its tag and digest, and its tag.
 pub fn repository(reference: &str) -> (&str, Option<&str>) {
-    let untagged = reference.split('@').next().unwrap_or_default();
-    match untagged.rsplit_once(':') {
-        // What stands before a port is no name.
-        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
-        _ => (untagged, None),
-    }
+    let reference = Reference::parse(reference);
+    (reference.repository, reference.tag)
 }
 
 /// The image that a `FROM` names, and the digest that `BuildKit` has found for it.
