@@ -21,10 +21,13 @@ use std::path::Path;
 use std::process::Command;
 
 use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyModifiers};
-use layertop::event::{Stamped, Time};
+use layertop::event::{Stamped, Text, Time};
 use layertop::model::Model;
+use layertop::report::compare::Side;
+use layertop::report::trends::Trends;
+use layertop::ui::sheet::Before;
 use layertop::ui::theme::Theme;
-use layertop::ui::{Pages, Ui};
+use layertop::ui::{Effect, Pages, Ui};
 use layertop::view::Screen;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
@@ -46,7 +49,7 @@ const SHOWN: [&str; 6] = [
 ];
 
 /// The screens whose SVG is.
-const KEPT: [&str; 9] = [
+const KEPT: [&str; 10] = [
     "mid-build",
     "first-build-end",
     "requirements",
@@ -56,6 +59,7 @@ const KEPT: [&str; 9] = [
     "around",
     "builder",
     "timeline",
+    "compare",
 ];
 
 /// A build at a moment.
@@ -113,6 +117,8 @@ fn scenes() -> Vec<Scene> {
         scene("cancelled", scenes::montage("cancelled"), 1.0, ""),
         scene("start", first.clone(), 0.001, ""),
         scene("timeline", requirements.clone(), 1.0, "t"),
+        scene("compare", requirements.clone(), 1.0, "c"),
+        scene("trends", requirements.clone(), 1.0, "T"),
         scene("selected", requirements, 1.0, "jkkkk"),
         scene("help", first.clone(), 0.6, "?"),
         scene("around", around(&first, 0.6, "well"), 0.6, ""),
@@ -159,11 +165,29 @@ fn draw(model: &Model, now: Time, keys: &str, area: Rect) -> Buffer {
         let pages: Pages = Screen { model, ui: &ui, now }.pages(area);
         let code = if key == '\n' { KeyCode::Enter } else { KeyCode::Char(key) };
         let key = KeyEvent::new(code, KeyModifiers::NONE);
-        let _ = ui.handle(&Input::Key(key), model, pages);
+        match ui.handle(&Input::Key(key), model, pages) {
+            Some(Effect::Compare(wanted)) => ui.compared(&wanted, Ok(before())),
+            Some(Effect::Trends { image, .. }) => ui.trends_came(Ok(trends(image))),
+            _ => {}
+        }
     }
     let mut buffer = Buffer::empty(area);
     (&Screen { model, ui: &ui, now }).render(area, &mut buffer);
     buffer
+}
+
+/// The build that others are put beside: the demo's change of the code.
+fn before() -> Before {
+    let (model, now) = scenes::until(&demo("code").unwrap_or_else(|| scenes::montage("code")), 1.0);
+    Before { a: Side::of_model("a file in src/ changed".into(), &model, now), b: None, of: 2 }
+}
+
+/// How long the layers ran in the demo's builds.
+fn trends(image: Option<Text>) -> Trends {
+    let builds = ["first", "code", "requirements", "unchanged"].map(|name| demo(name).unwrap_or_default());
+    let models = builds.map(|events| scenes::until(&events, 1.0).0);
+    let asked = models.iter().map(Model::newest).max().unwrap_or_default();
+    Trends { image, layers: layertop::history::layer_runs(&models), asked }
 }
 
 /// Makes a PNG of it; whether that could be done.

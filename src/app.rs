@@ -263,7 +263,7 @@ async fn demo(cli: &Cli, args: &cli::Demo, around: &Surroundings) -> Result<(), 
         stage.ui.replay = Some(ReplayStatus { scene: Some(scene), ..ReplayStatus::default() });
         let watch = stage.watch(&mut session, feed, &mut signals);
         let more = args.scenario.is_none() && at + 1 < scenes.len();
-        match (Watch { more, ..watch }).run().await? {
+        match (Watch { more, asking: Asking::of_bundled(at), ..watch }).run().await? {
             Left::Scene(Action::PreviousScene) => at = at.saturating_sub(1),
             Left::Scene(_) => at = (at + 1).min(scenes.len() - 1),
             Left::Quit => return Ok(()),

@@ -492,6 +492,7 @@ Examples:
   layertop stats
   layertop stats --image registry:5000/montage-ai
   layertop stats --trends
+  layertop stats --all
   layertop stats --progress json | jq '.scenarios[] | {name, median_ms, speedup}'";
 
 /// `layertop stats`.
@@ -504,6 +505,9 @@ pub struct Stats {
     /// How long each layer ran from build to build, and since when it takes another time
     #[arg(long)]
     pub trends: bool,
+    /// Builds on all builders, for all platforms and of all stages, a table each [default: those like the newest build]
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// The bundled builds: the four rows of Montage AI's table.

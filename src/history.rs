@@ -25,3 +25,4 @@ pub use recorded::{name, read};
 pub use retain::{Limits, Pruned};
 pub use scenario::{CODE, FIRST, NO_CACHE, REQUIREMENTS, UNCHANGED};
 pub use store::{Opened, Store, Trouble, default_path};
+pub use trends::layer_runs;

@@ -4,6 +4,7 @@ pub mod keys;
 pub mod log;
 pub mod parts;
 pub mod rows;
+pub mod sheet;
 pub mod theme;
 pub mod timeline;
 
@@ -13,10 +14,11 @@ use tui_input::backend::crossterm::EventHandler as _;
 use crate::event::{Line, Platform, Text};
 use crate::model::{Kind, Model, Outcome, StepId, VertexId};
 use crate::report::health::Part;
-use keys::Action;
+use keys::{Action, Sheet};
 use log::LogView;
 use parts::{Logs, LogsOf, PartsView};
 use rows::RowId;
+use sheet::{CompareView, TrendsView, Wanted};
 use theme::Theme;
 use timeline::TimelineView;
 
@@ -46,6 +48,10 @@ pub enum Overlay {
     Warnings(usize),
     /// The build over time.
     Timeline(TimelineView),
+    /// The build beside an earlier one.
+    Compare(Box<CompareView>),
+    /// How long layers ran from build to build.
+    Trends(TrendsView),
     /// The last words of a part.
     Logs(Logs),
     /// "A build is running: quit?"
@@ -75,6 +81,15 @@ pub enum Effect {
     Turn,
     /// Ask for the last words of a part, and hand them to [`Ui::logs_came`].
     Logs(LogsOf),
+    /// Look up an earlier build, and hand it to [`Ui::compared`].
+    Compare(Wanted),
+    /// Look up how long the layers of an image ran on a builder, and hand it to [`Ui::trends_came`].
+    Trends {
+        /// The image; its tag does not matter.
+        image: Option<Text>,
+        /// The builder; none: each of them.
+        builder: Option<Text>,
+    },
 }
 
 /// Where a replay stands.
@@ -110,12 +125,14 @@ pub struct Pages {
     pub part: usize,
     /// How many lines that pane has in all.
     pub part_all: usize,
-    /// Lanes of the timeline.
+    /// Lines of what fills the screen: lanes of the timeline, of a sheet.
     pub lanes: usize,
-    /// How many lanes it has in all.
+    /// How many lines it has in all.
     pub lanes_all: usize,
     /// The first that is shown.
     pub lanes_first: usize,
+    /// The first line of a window over the panes that can be its topmost: its end is seen then.
+    pub window_last: usize,
 }
 
 /// What the user is looking at.
@@ -230,8 +247,13 @@ impl Ui {
     /// What is looked at, as far as keys are concerned.
     pub fn place(&self) -> keys::Place {
         let scenes = self.replay.as_ref().is_some_and(|replay| replay.scene.is_some());
-        let timeline = matches!(self.overlay, Overlay::Timeline(_));
-        keys::Place { replay: self.replay.is_some(), scenes, dashboard: self.dashboard, timeline }
+        let sheet = match self.overlay {
+            Overlay::Timeline(_) => Some(Sheet::Timeline),
+            Overlay::Compare(_) => Some(Sheet::Compare),
+            Overlay::Trends(_) => Some(Sheet::Trends),
+            _ => None,
+        };
+        keys::Place { replay: self.replay.is_some(), scenes, dashboard: self.dashboard, sheet }
     }
 
     fn key(&mut self, key: &KeyEvent, input: &Input, model: &Model, pages: Pages) -> Option<Effect> {
@@ -264,13 +286,9 @@ impl Ui {
                 matches!(key.code, KeyCode::Char('y' | 'Y' | 'q') | KeyCode::Enter).then_some(Effect::Quit)
             }
             Overlay::Help(top) | Overlay::Warnings(top) | Overlay::Why(top) => {
-                match action {
-                    Some(Action::Down) => *top += 1,
-                    Some(Action::PageDown) => *top += 10,
-                    Some(Action::Up) => *top = top.saturating_sub(1),
-                    Some(Action::PageUp) => *top = top.saturating_sub(10),
-                    Some(Action::First) => *top = 0,
-                    Some(_) => self.overlay = Overlay::None,
+                match action.map(|action| scrolled(action, *top, pages.window_last)) {
+                    Some(Some(moved)) => *top = moved,
+                    Some(None) => self.overlay = Overlay::None,
                     None => {}
                 }
                 None
@@ -310,6 +328,7 @@ impl Ui {
                 }
                 None
             }
+            Overlay::Compare(_) | Overlay::Trends(_) => self.sheet_key(action?, model, pages),
             Overlay::None => self.act(action?, model, pages),
         }
     }
@@ -404,8 +423,10 @@ impl Ui {
             Action::Follow => self.follow(),
             Action::Back => self.back(),
             Action::Copy => return self.copy(model),
-            // They are the timeline's own.
-            Action::ZoomIn | Action::ZoomOut | Action::ZoomAll => {}
+            Action::Compare => return self.compare(model),
+            Action::Trends => return Some(self.trends(model)),
+            // They are the timeline's own, and the comparison's.
+            Action::ZoomIn | Action::ZoomOut | Action::ZoomAll | Action::Older | Action::Newer => {}
             Action::NextMatch | Action::PreviousMatch => {
                 let log = self.shown(model).and_then(|id| model.vertex(id)).map(|vertex| &vertex.log);
                 self.log.next_match(log, action == Action::NextMatch, pages.log);
@@ -508,6 +529,20 @@ impl Ui {
         };
         Some(Effect::Copy(format!("{title}\n{}\n", lines.join("\n"))))
     }
+}
+
+/// Where a window over the panes begins behind a key; none where that closes it.
+fn scrolled(action: Action, top: usize, last: usize) -> Option<usize> {
+    let moved = match action {
+        Action::Down => top + 1,
+        Action::PageDown => top + 10,
+        Action::Up => top.saturating_sub(1),
+        Action::PageUp => top.saturating_sub(10),
+        Action::First => 0,
+        Action::Last => last,
+        _ => return None,
+    };
+    Some(moved.min(last))
 }
 
 /// What is pasted was often written by others; it is shown as it is looked for.

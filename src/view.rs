@@ -16,6 +16,7 @@
 //! ```
 
 mod alerts;
+mod compare;
 mod failure;
 mod footer;
 mod header;
@@ -23,10 +24,12 @@ mod log;
 mod overlay;
 mod parts;
 mod plan;
+mod sheet;
 mod stack;
 mod summary;
 mod text;
 mod timeline;
+mod trends;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -85,7 +88,9 @@ impl Screen<'_> {
         };
         let pages =
             Pages { stack: inner(areas.stack), log: inner(areas.log), part, part_all, ..Pages::default() };
-        timeline::page(self, self.whole(area), pages)
+        let pages = Pages { window_last: overlay::last(self, area), ..pages };
+        let pages = timeline::page(self, self.whole(area), pages);
+        sheet::page(self, self.whole(area), pages)
     }
 
     /// What a view has that fills the screen.
@@ -125,8 +130,8 @@ impl Screen<'_> {
 
 impl Widget for &Screen<'_> {
     fn render(self, area: Rect, buf: &mut Buffer) {
-        if is_small(area) && self.ui.place().timeline {
-            timeline::render(self, area, buf);
+        if is_small(area) && self.ui.place().sheet.is_some() {
+            self.sheet(area, buf);
         } else if is_small(area) {
             header::small(self, area, buf);
         } else {
@@ -139,12 +144,18 @@ impl Widget for &Screen<'_> {
 }
 
 impl Screen<'_> {
+    /// What fills the screen.
+    fn sheet(&self, area: Rect, buf: &mut Buffer) {
+        timeline::render(self, area, buf);
+        sheet::render(self, area, buf);
+    }
+
     fn panes(&self, area: Rect, buf: &mut Buffer) {
         let areas = self.areas(area);
         let form = Form::of(self, area);
         header::render(self, areas.header, buf);
-        if self.ui.place().timeline {
-            timeline::render(self, areas.below_header(), buf);
+        if self.ui.place().sheet.is_some() {
+            self.sheet(areas.below_header(), buf);
         } else if let (true, Focus::Part(part)) = (self.ui.parts.open, self.ui.focus) {
             parts::full(self, part, areas.below_header(), buf);
         } else {

@@ -1,6 +1,7 @@
 //! The build command, and the process that runs it: with real processes, which trap signals and leave children behind.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
@@ -10,7 +11,7 @@ use layertop::cli::{Cli, Command};
 use layertop::config::{Config, Surroundings};
 use layertop::error::Error;
 use layertop::event::Stream;
-use layertop::source::buildx::{self, BuildCommand, Cancel, Chunk, Exit, Process, Program};
+use layertop::source::buildx::{self, BuildCommand, Cancel, Chunk, Exit, Process, Program, plugin};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -178,7 +179,7 @@ fn secrets_stay_out_of_the_command_line() {
     ] {
         assert!(command.secrets.contains(&secret.to_owned()), "{secret} is known: {:?}", command.secrets);
         let shown: Vec<&str> = command.display.iter().map(layertop::event::Text::as_str).collect();
-        for text in [shown.join(" "), command.shell(), format!("{command:?} {:?}", command.process())] {
+        for text in [shown.join(" "), command.shell(), format!("{command:?} {:?}", command.process(None))] {
             assert!(!text.contains(secret), "{secret} shows in {text}");
         }
         let typed_there = ["in-cache", "ghp_in-context"].contains(&secret);
@@ -238,6 +239,54 @@ fn the_program_is_found_in_the_path() {
     assert_eq!(Program::find(Some(&path)).unwrap(), Program::DockerBuildx);
     put("docker", 0o755);
     assert_eq!(Program::find(Some(&path)).unwrap(), Program::Docker);
+}
+
+#[test]
+fn the_plugin_behind_docker_is_taken_where_it_is_beyond_doubt() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let put = |name: &str, bytes: &[u8]| {
+        fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+        fs::write(at(name), bytes).unwrap();
+        fs::set_permissions(at(name), fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let text = |name: &str| at(name).to_str().unwrap().to_owned();
+    let env =
+        BTreeMap::from([("PATH".to_owned(), text("bin")), ("DOCKER_CONFIG".to_owned(), text("config"))]);
+    let found = || plugin::behind_docker(&env);
+    put("config/cli-plugins/docker-buildx", b"\x7fELF");
+    assert_eq!(found(), None, "without docker");
+    put("bin/docker", b"\x7fELF");
+    assert_eq!(found(), Some(at("config/cli-plugins/docker-buildx")));
+    put("bin/docker", b"#!/bin/sh\nexec podman \"$@\"\n");
+    assert_eq!(found(), None, "a script may do anything");
+    fs::remove_file(at("bin/docker")).unwrap();
+    put("bin/nerdctl", b"\x7fELF");
+    symlink(at("bin/nerdctl"), at("bin/docker")).unwrap();
+    assert_eq!(found(), None, "another program under its name");
+    fs::remove_file(at("bin/docker")).unwrap();
+    put("other/docker", b"\x7fELF");
+    symlink(at("other/docker"), at("bin/docker")).unwrap();
+    assert_eq!(found(), Some(at("config/cli-plugins/docker-buildx")), "a link to docker");
+    put("config/config.json", format!("{{\"cliPluginsExtraDirs\": [{:?}]}}", at("extra")).as_bytes());
+    assert_eq!(found(), Some(at("config/cli-plugins/docker-buildx")), "the other folder is empty");
+    put("extra/docker-buildx", b"\x7fELF");
+    assert_eq!(found(), None, "two of the user's own");
+    fs::remove_file(at("config/cli-plugins/docker-buildx")).unwrap();
+    assert_eq!(found(), Some(at("extra/docker-buildx")));
+    fs::set_permissions(at("extra/docker-buildx"), fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(found(), None, "it can't be run");
+    put("config/config.json", b"{");
+    assert_eq!(found(), None, "docker's configuration can't be read");
+
+    let command = command("", "layertop build", &[]);
+    let direct = command.process(Some(at("extra/docker-buildx")));
+    assert_eq!((direct.program, &direct.argv), (at("extra/docker-buildx"), &command.argv));
+    let name = "DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND";
+    assert!(direct.env.contains(&(name.to_owned(), "docker".to_owned())), "{:?}", direct.env);
+    assert_eq!(command.process(None).program, Path::new("docker"));
+    assert!(command.shell().starts_with("docker buildx build "), "{}", command.shell());
 }
 
 // The process.

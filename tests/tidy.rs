@@ -34,7 +34,17 @@ const ROOMS: &[(&str, Uses)] = &[
     ("source", Uses::Only(&["event", "config", "error", "clock", "recording", "dockerfile"])),
     // What the store answers are values.
     ("report", Uses::Only(&["model", "event", "history::rows"])),
-    ("ui", Uses::Only(&["model", "event", "report::words", "report::health"])),
+    (
+        "ui",
+        Uses::Only(&[
+            "model",
+            "event",
+            "report::words",
+            "report::health",
+            "report::compare",
+            "report::trends",
+        ]),
+    ),
     // The screen and the plain output sum a build up in the same lines.
     (
         "view",
@@ -50,6 +60,8 @@ const ROOMS: &[(&str, Uses)] = &[
             "report::estimate",
             "report::failure",
             "report::health",
+            "report::compare",
+            "report::trends",
         ]),
     ),
 ];

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a test's helper fails the test")]
 
 mod scenes;
+#[path = "view/sheets.rs"]
+mod sheets;
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -84,6 +86,7 @@ fn code(name: &str) -> Option<KeyCode> {
         "home" => KeyCode::Home,
         "end" => KeyCode::End,
         "pgup" => KeyCode::PageUp,
+        "pgdn" => KeyCode::PageDown,
         "left" => KeyCode::Left,
         "backtab" => KeyCode::BackTab,
         _ => return None,
@@ -648,7 +651,10 @@ proptest! {
         fits(&shown)?;
         for step in steps {
             match step {
-                Step::Key(key) => drop(shown.key(key)),
+                Step::Key(key) => {
+                    let effect = shown.key(key);
+                    sheets::answer(&mut shown, effect);
+                }
                 Step::Paste(text) => {
                     let pages = shown.screen().pages(shown.area);
                     drop(shown.ui.handle(&Input::Paste(text), &shown.model, pages));

@@ -140,9 +140,10 @@ async fn drive(
     mut witness: Witness,
 ) -> Result<End, Error> {
     let mut voice = Voice::new(&command, clock, tx);
+    let plugin = buildx::plugin::behind_docker(&around.env);
     let (chunks, mut heard) = mpsc::channel::<Chunk>(AHEAD);
     let (cancels, passed_on) = mpsc::channel(CANCELS);
-    let mut child = std::pin::pin!(buildx::run(command.process(), chunks, passed_on));
+    let mut child = std::pin::pin!(buildx::run(command.process(plugin), chunks, passed_on));
     let (mut ended, mut count, mut listening) = (None, 0, true);
     let exit = loop {
         tokio::select! {

@@ -14,7 +14,7 @@ use crate::recording::{self, Listed, Reader};
 const SHORTEST_NAME: usize = 8;
 
 /// Events that are read at once.
-const BATCH: usize = 1024;
+pub(super) const BATCH: usize = 1024;
 
 /// The recording that is meant: a path, a name or how it begins, or the newest.
 pub(super) fn find(build: Option<&str>) -> Result<PathBuf, Error> {

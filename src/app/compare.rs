@@ -1,21 +1,35 @@
-//! `compare`: two builds side by side.
+//! Two builds side by side: `compare`, and what the screen holds a build against.
+
+use std::path::PathBuf;
 
 use super::builds;
 use super::configuration::print;
 use super::look::Look;
+use super::replay::BUNDLED;
 use crate::cli::{self, Cli, Progress};
+use crate::clock::Clock;
 use crate::config::Surroundings;
 use crate::error::Error;
-use crate::event::Text;
-use crate::history;
-use crate::report::compare;
-use crate::report::json::{self, Summary};
+use crate::event::{Platform, Text, Time};
+use crate::history::rows::BuildRow;
+use crate::history::{self, Store};
+use crate::model::Model;
+use crate::recording;
+use crate::report::compare::{self, Side};
+use crate::report::trends::Trends;
+use crate::ui::sheet::{Before, Wanted};
+
+/// Earlier builds that can be chosen from.
+const MOST: usize = 200;
+
+/// Characters of a build's name that must be given at least: its day.
+const SHORTEST_NAME: usize = 8;
 
 /// Compares the two builds that are meant.
 pub(super) fn run(cli: &Cli, args: &cli::Compare, around: &Surroundings) -> Result<(), Error> {
     let look = Look::without_build(&cli.global, around);
-    let (a, b) = (summed(&args.a)?, summed(&args.b)?);
-    let found = compare::compare((a.0, &a.1), (b.0, &b.1));
+    let (a, b) = (side(&args.a)?, side(&args.b)?);
+    let found = compare::compare(&a, &b);
     if look.progress == Progress::Json {
         return print(&compare::json(&found));
     }
@@ -26,8 +40,181 @@ pub(super) fn run(cli: &Cli, args: &cli::Compare, around: &Surroundings) -> Resu
     print(&text)
 }
 
-fn summed(build: &str) -> Result<(Text, Summary), Error> {
-    let path = builds::find(Some(build))?;
-    let model = builds::read(&path)?;
-    Ok((history::name(&path), json::summary(&model, model.newest())))
+/// The build that is meant: out of its recording, or where that is no more, out of the history.
+fn side(build: &str) -> Result<Side, Error> {
+    let missing = match builds::find(Some(build)) {
+        Ok(path) => {
+            let model = builds::read(&path)?;
+            return Ok(Side::of_model(history::name(&path), &model, model.newest()));
+        }
+        Err(missing) => missing,
+    };
+    let store = store().filter(|_| build.len() >= SHORTEST_NAME);
+    let kept = store.and_then(|store| {
+        let row = store.build_named(build).ok().flatten()?;
+        let steps = store.steps(row.id).ok()?;
+        Some(Side::kept(&row, &steps))
+    });
+    kept.ok_or(missing)
+}
+
+/// The history, where it can be read. What is wrong with it is told by the commands that are about it.
+fn store() -> Option<Store> {
+    let path = history::default_path()?;
+    let opened = Store::open_to_read(&path, Clock::live().now()).ok().flatten()?;
+    Some(opened.store)
+}
+
+/// The builds that there were before the one on the screen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Earlier {
+    /// Those of this machine.
+    #[default]
+    Machine,
+    /// Of the bundled ones those that come before this.
+    Bundled(usize),
+}
+
+/// An earlier build.
+struct Candidate {
+    begun: Time,
+    name: Text,
+    recording: Option<PathBuf>,
+    row: Option<BuildRow>,
+}
+
+impl Earlier {
+    /// What a build is compared with. It reads files and may take its time.
+    ///
+    /// # Errors
+    /// A sentence where there is nothing to compare with, or it can't be read.
+    pub(super) fn before(self, wanted: &Wanted) -> Result<Before, Text> {
+        match self {
+            Self::Machine => on_machine(wanted),
+            Self::Bundled(at) => {
+                let at = at.checked_sub(wanted.back + 1).ok_or_else(|| {
+                    Text::from("nothing was built before the first of the recorded builds: ] is the next")
+                })?;
+                let (name, model) = bundled(at)?;
+                let of = at + wanted.back + 1;
+                Ok(Before { a: Side::of_model(name, &model, model.newest()), b: None, of })
+            }
+        }
+    }
+
+    /// How long the layers of an image ran, on one builder where one is named.
+    ///
+    /// # Errors
+    /// A sentence where it can't be told.
+    pub(super) fn trends(self, image: Option<&Text>, builder: Option<&Text>) -> Result<Trends, Text> {
+        let asked = Clock::live().now();
+        let named = image.map(|image| Text::clean(crate::explain::repository(image.as_str()).0));
+        let mut layers = match self {
+            Self::Machine => {
+                let Some(store) = store() else {
+                    return Err("no history is kept yet: layertop build begins one".into());
+                };
+                let found = store.layer_runs(image.map(Text::as_str));
+                found.map_err(|error| Text::clean(&format!("can't read the history: {error}")))?
+            }
+            Self::Bundled(_) => {
+                let models: Result<Vec<_>, Text> = (0..BUNDLED.len()).map(bundled).collect();
+                history::layer_runs(models?.iter().map(|(_, model)| model))
+            }
+        };
+        layers.retain(|layer| builder.is_none() || layer.builder.as_ref() == builder);
+        Ok(Trends { image: named, layers, asked })
+    }
+}
+
+/// The bundled build of this number.
+fn bundled(at: usize) -> Result<(Text, Model), Text> {
+    let scene = BUNDLED.get(at).ok_or("there is no such build")?;
+    let mut reader = scene.open().map_err(|error| Text::clean(&error.to_string()))?;
+    let (mut model, mut batch, mut more) = (Model::default(), Vec::new(), true);
+    while more {
+        more = reader.next_batch(builds::BATCH, &mut batch);
+        model.apply_all(&batch);
+        batch.clear();
+    }
+    Ok((scene.title.into(), model))
+}
+
+fn on_machine(wanted: &Wanted) -> Result<Before, Text> {
+    let store = store();
+    let mut builds = candidates(store.as_ref(), wanted).into_iter();
+    // Of a plan it is the newest build that is compared.
+    let b = match wanted.begun {
+        Some(_) => None,
+        None => builds.next().map(|newest| read(store.as_ref(), &newest)).transpose()?,
+    };
+    let of = builds.len();
+    let image = wanted.image.as_ref().map_or("this image", Text::as_str);
+    let a = builds.nth(wanted.back).ok_or_else(|| match (wanted.begun, &b) {
+        (None, None) => Text::clean(&format!("no build of {image} is kept yet: layertop build keeps one")),
+        _ => Text::clean(&format!("no earlier build of {image} is known here to compare with")),
+    })?;
+    Ok(Before { a: read(store.as_ref(), &a)?, b, of })
+}
+
+/// The earlier builds of the image, newest first: those that the history knows, and recordings that it does not.
+fn candidates(store: Option<&Store>, wanted: &Wanted) -> Vec<Candidate> {
+    let image = wanted.image.as_ref().map(Text::as_str);
+    let begun = wanted.begun.unwrap_or_else(|| Time::from_micros(i64::MAX));
+    let rows = store.and_then(|store| store.builds_before(image, begun, MOST).ok()).unwrap_or_default();
+    let mut found: Vec<Candidate> = rows
+        .into_iter()
+        .map(|row| Candidate {
+            begun: row.started,
+            name: row.name.clone(),
+            recording: row
+                .recording
+                .as_ref()
+                .map(|path| PathBuf::from(path.as_str()))
+                .filter(|path| path.is_file()),
+            row: Some(row),
+        })
+        .collect();
+    let listed =
+        recording::default_dir().and_then(|dir| recording::list(&dir).ok()).unwrap_or_default().into_iter();
+    // The name of a recording tells the second only: one of the same second may be the build itself.
+    let second = Time::from_micros(begun.micros() - begun.micros().rem_euclid(1_000_000));
+    let earlier = listed.filter(|listed| listed.is_of(image.unwrap_or_default()) && listed.begun < second);
+    for listed in earlier.take(MOST) {
+        let name = history::name(&listed.path);
+        if !found.iter().any(|known| known.name == name) && !listed.is_written() {
+            found.push(Candidate { begun: listed.begun, name, recording: Some(listed.path), row: None });
+        }
+    }
+    // Another builder is another machine, and other platforms are other steps.
+    if found.iter().any(|build| is_alike(build, wanted)) {
+        found.retain(|build| is_alike(build, wanted));
+    }
+    found.sort_by_key(|build| std::cmp::Reverse(build.begun));
+    found
+}
+
+/// Whether a build was made where the wanted one was, for the same platforms. Of a recording that is taken to be so.
+fn is_alike(build: &Candidate, wanted: &Wanted) -> bool {
+    let same = |row: &BuildRow| {
+        let all =
+            |list: &[Platform], other: &[Platform]| list.iter().all(|platform| other.contains(platform));
+        let platforms = all(&row.platforms, &wanted.platforms) && all(&wanted.platforms, &row.platforms);
+        row.builder == wanted.builder && platforms
+    };
+    build.row.as_ref().is_none_or(same)
+}
+
+fn read(store: Option<&Store>, build: &Candidate) -> Result<Side, Text> {
+    let kept = || {
+        let row = build.row.as_ref()?;
+        Some(Side::kept(row, &store?.steps(row.id).ok()?))
+    };
+    let Some(path) = &build.recording else {
+        return kept().ok_or_else(|| Text::clean(&format!("{} can't be read from the history", build.name)));
+    };
+    match builds::read(path) {
+        Ok(model) => Ok(Side::of_model(build.name.clone(), &model, model.newest())),
+        Err(error) => kept().ok_or_else(|| Text::clean(&error.to_string())),
+    }
 }

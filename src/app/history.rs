@@ -68,10 +68,11 @@ impl Historian {
     }
 
     /// Writes a build down, once, when it has ended.
-    pub(super) fn look(&mut self, model: &Model, recording: Option<PathBuf>) {
+    pub(super) fn look(&mut self, model: &Model, recording: impl FnOnce() -> Option<PathBuf>) {
         if self.kept.is_some() || model.ended().is_none() {
             return;
         }
+        let recording = recording();
         let image = model.started().image.as_ref().map_or("", Text::as_str);
         let unrecorded = || Text::clean(&recording::name_of(model.begun().unwrap_or_default(), image));
         let name = recording.as_deref().map_or_else(unrecorded, history::name);

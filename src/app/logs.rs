@@ -1,11 +1,14 @@
-//! The last words of a part, asked for in tasks of their own: whoever is asked may never answer.
+//! What the screen asks for, in tasks of their own: whoever is asked may never answer, and files take their time.
 
 use tokio::task::JoinSet;
 
 use super::around::Targets;
+use super::compare::Earlier;
 use crate::event::{Line, Text};
+use crate::report::trends::Trends;
 use crate::source::{builder, kubernetes};
 use crate::ui::parts::{LOG_LINES, LogsOf};
+use crate::ui::sheet::{Before, Wanted};
 
 /// Whom the last words can be had of; nobody in a replay.
 #[derive(Debug, Clone, Default)]
@@ -15,12 +18,20 @@ struct Sources {
 }
 
 /// What came back.
-pub(super) type Answer = (LogsOf, Result<Vec<Line>, Text>);
+pub(super) enum Answer {
+    /// The last words of a part.
+    Logs(LogsOf, Result<Vec<Line>, Text>),
+    /// A build to compare with.
+    Before(Wanted, Result<Box<Before>, Text>),
+    /// How long layers ran.
+    Trends(Result<Trends, Text>),
+}
 
 /// Asks, and hands back what is answered.
 #[derive(Debug, Default)]
 pub(super) struct Asking {
     sources: Sources,
+    earlier: Earlier,
     tasks: JoinSet<Answer>,
 }
 
@@ -28,7 +39,12 @@ impl Asking {
     /// Asks those that are watched.
     pub(super) fn of(targets: &Targets) -> Self {
         let sources = Sources { builder: Some(targets.builder.clone()), cluster: targets.cluster.clone() };
-        Self { sources, tasks: JoinSet::new() }
+        Self { sources, ..Self::default() }
+    }
+
+    /// Looks among the bundled builds for those before this one; there is nobody else to ask.
+    pub(super) fn of_bundled(at: usize) -> Self {
+        Self { earlier: Earlier::Bundled(at), ..Self::default() }
     }
 
     /// Asks; what was asked before is wanted no more.
@@ -38,8 +54,26 @@ impl Asking {
         self.tasks.spawn(async move {
             let answer = last_words(&of, &sources).await;
             let mask = sources.builder.map(|settings| settings.mask).unwrap_or_default();
-            (of, answer.map(|lines| lines.into_iter().map(|line| mask.line(line)).collect()))
+            let answer = answer.map(|lines| lines.into_iter().map(|line| mask.line(line)).collect());
+            Answer::Logs(of, answer)
         });
+    }
+
+    /// Looks up an earlier build; what was asked before is wanted no more.
+    pub(super) fn before(&mut self, wanted: Wanted) {
+        self.tasks.abort_all();
+        let earlier = self.earlier;
+        self.tasks.spawn_blocking(move || {
+            let answer = earlier.before(&wanted).map(Box::new);
+            Answer::Before(wanted, answer)
+        });
+    }
+
+    /// Looks up how long layers ran; what was asked before is wanted no more.
+    pub(super) fn trends(&mut self, image: Option<Text>, builder: Option<Text>) {
+        self.tasks.abort_all();
+        let earlier = self.earlier;
+        self.tasks.spawn_blocking(move || Answer::Trends(earlier.trends(image.as_ref(), builder.as_ref())));
     }
 
     /// The next answer; never where nobody was asked.

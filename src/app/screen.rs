@@ -9,7 +9,7 @@ use ratatui::widgets::Widget;
 use tokio::time::MissedTickBehavior;
 
 use super::inputs::Inputs;
-use super::logs::Asking;
+use super::logs::{Answer, Asking};
 use super::session::{Feed, Reset, Session, Steer, Update};
 use super::signals::{Number, Signals};
 use crate::error::Error;
@@ -22,7 +22,7 @@ use crate::view::{self, Screen};
 
 /// A frame lasts at least so long: it is enough for the eye, for a line over SSH, and for a host that is to build. Keys are
 /// answered at once.
-const FRAME: Duration = Duration::from_millis(200);
+const FRAME: Duration = Duration::from_millis(250);
 /// While nothing but the clock moves in a live build a frame lasts so long: what it shows counts seconds, and drawing is most
 /// of what layertop costs beside the build. A replay may be faster than life.
 const BEAT: Duration = Duration::from_millis(500);
@@ -101,8 +101,12 @@ impl Watch<'_> {
                 _ = ages.tick(), if !moves && self.session.replay.is_none() && view::ages(&self.session.model) => {
                     dirty = true;
                 }
-                (of, answer) = self.asking.next() => {
-                    self.ui.logs_came(&of, answer);
+                answer = self.asking.next() => {
+                    match answer {
+                        Answer::Logs(of, answer) => self.ui.logs_came(&of, answer),
+                        Answer::Before(wanted, answer) => self.ui.compared(&wanted, answer.map(|before| *before)),
+                        Answer::Trends(answer) => self.ui.trends_came(answer),
+                    }
                     dirty = true;
                 }
                 update = self.feed.updates.recv(), if open => {
@@ -205,6 +209,8 @@ impl Watch<'_> {
             }
             Effect::Replay(action) => self.control(action),
             Effect::Logs(of) => self.asking.ask(of),
+            Effect::Compare(wanted) => self.asking.before(wanted),
+            Effect::Trends { image, builder } => self.asking.trends(image, builder),
             Effect::Turn => {
                 if let Steer::Board(board) = &self.feed.steer {
                     board.turn();

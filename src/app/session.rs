@@ -140,8 +140,8 @@ impl Session {
             self.keep();
         }
         if let Some(historian) = &mut self.historian {
-            let written = self.recorder.as_ref().and_then(Recorder::path).filter(|path| path.exists());
-            historian.look(&self.model, written.map(Path::to_owned));
+            let path = self.recorder.as_ref().and_then(Recorder::path);
+            historian.look(&self.model, || path.filter(|path| path.exists()).map(Path::to_owned));
         }
         let problem = self.recorder.as_mut().and_then(Recorder::new_problem);
         self.warned |= problem.is_some();

@@ -7,15 +7,18 @@ use crate::cli::{self, Cli, Progress};
 use crate::clock::Clock;
 use crate::config::{Config, Surroundings};
 use crate::error::Error;
+use crate::event::Text;
+use crate::history::Store;
 use crate::history::rows::LayerRuns;
-use crate::report::{stats, trends};
+use crate::report::stats;
+use crate::report::trends::{self, Trends};
 
 /// Prints the table.
 pub(super) fn run(cli: &Cli, args: &cli::Stats, around: &Surroundings) -> Result<(), Error> {
     let config = Config::load(&cli.global, None, around)?;
     let look = Look::of(&config, around);
     let store = open()?;
-    let (image, scenarios) = match &store {
+    let (image, builds) = match &store {
         None => (config.repository(), Vec::new()),
         Some(store) => {
             let newest = || -> Result<Option<String>, Error> {
@@ -27,30 +30,36 @@ pub(super) fn run(cli: &Cli, args: &cli::Stats, around: &Surroundings) -> Result
                 None => config.repository().map_or_else(newest, |image| Ok(Some(image)))?,
             };
             if args.trends {
-                let layers = store.layer_runs(image.as_deref()).map_err(|error| unreadable(&error))?;
-                return trended(look, image.as_deref(), &layers);
+                return trended(look, store, image.as_deref(), args.all);
             }
-            let scenarios = store.scenarios(image.as_deref()).map_err(|error| unreadable(&error))?;
-            (image, scenarios)
+            let builds = store.scenarios(image.as_deref()).map_err(|error| unreadable(&error))?;
+            (image, builds)
         }
     };
-    let promised = config.promised();
+    let shown =
+        stats::Shown { image: image.as_deref(), builds: &builds, all: args.all, promised: config.promised() };
     if look.progress == Progress::Json {
-        return print(&stats::json(image.as_deref(), &scenarios, promised));
+        return print(&stats::json(&shown));
     }
-    let lines = stats::lines(image.as_deref(), &scenarios, promised, wide(), look.theme.ascii);
-    print(&text(look, lines))?;
-    if scenarios.is_empty() {
+    print(&text(look, stats::lines(&shown, wide(), look.theme.ascii)))?;
+    if builds.is_empty() {
         hint();
     }
     Ok(())
 }
 
 /// Prints how long the layers ran.
-fn trended(look: Look, image: Option<&str>, layers: &[LayerRuns]) -> Result<(), Error> {
-    if look.progress == Progress::Json {
-        return print(&trends::json(image, layers));
+fn trended(look: Look, store: &Store, image: Option<&str>, all: bool) -> Result<(), Error> {
+    let mut layers = store.layer_runs(image).map_err(|error| unreadable(&error))?;
+    if !all {
+        // Another builder is another machine: those of the newest build are shown.
+        let newest = |layer: &&LayerRuns| layer.runs.last().map(|(begun, _)| *begun);
+        let builder = layers.iter().max_by_key(newest).and_then(|layer| layer.builder.clone());
+        layers.retain(|layer| layer.builder == builder);
     }
-    let lines = trends::lines(image, layers, Clock::live().now(), wide(), look.theme.ascii);
-    print(&text(look, lines))
+    let told = Trends { image: image.map(Text::clean), layers, asked: Clock::live().now() };
+    if look.progress == Progress::Json {
+        return print(&trends::json(&told));
+    }
+    print(&text(look, trends::lines(&told, wide(), look.theme.ascii)))
 }

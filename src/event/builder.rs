@@ -288,6 +288,9 @@ pub struct ActiveBuild {
     pub cached: u64,
     /// Name of the vertex that began last and is not done; empty where there is none.
     pub running: Text,
+    /// Whether it is the build that is told of, which itself tells how far it is: it is not followed a second time, the counts
+    /// are 0 and nothing is said to run.
+    pub own: bool,
 }
 
 /// How a platform is built on a node.

@@ -4,9 +4,10 @@ mod ignored;
 mod packages;
 
 use super::judge::Here;
-use super::past::{base, full};
+use super::past::base;
 use crate::event::fingerprint::{Source, Step, StepKind};
 use crate::event::reason::{Advice, Fact, FileChange, Reason, ReasonKind};
+use crate::event::reference::is_same_image;
 use crate::event::{Digest, Text};
 use crate::model::Model;
 
@@ -161,7 +162,7 @@ fn pin(model: &Model, fact: &Fact, file: Option<&Text>) -> Option<Advice> {
             let (known, _) = base(step.instruction.as_str())?;
             Some((known, step.line))
         });
-        named.find(|(known, _)| full(known) == full(image.as_str()))
+        named.find(|(known, _)| is_same_image(known, image.as_str()))
     });
     let (image, line) = found.map_or((image.as_str(), None), |(known, line)| (known, Some(line)));
     let text = format!("pin the base image by its digest: FROM {image}@{}", shown(new));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::results::PastIndex;
 use crate::event::evidence::CacheRecord;
-use crate::event::{Digest, Fingerprint, Platform, Text, Time};
+use crate::event::{Digest, Fingerprint, Platform, Reference, Text, Time};
 use crate::model::{Model, Outcome, Phase, State, StepId};
 
 /// Records of one build that are kept.
@@ -192,12 +192,8 @@ pub fn same_image(one: Option<&Text>, other: Option<&Text>) -> bool {
 
 /// A reference without its tag and digest, and its tag.
 pub fn repository(reference: &str) -> (&str, Option<&str>) {
-    let untagged = reference.split('@').next().unwrap_or_default();
-    match untagged.rsplit_once(':') {
-        // What stands before a port is no name.
-        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
-        _ => (untagged, None),
-    }
+    let reference = Reference::parse(reference);
+    (reference.repository, reference.tag)
 }
 
 /// The image that a `FROM` names, and the digest that `BuildKit` has found for it.
@@ -209,18 +205,4 @@ pub(super) fn base(instruction: &str) -> Option<(&str, Option<Digest>)> {
         Some((image, digest)) => (image, Some(Digest::parse(digest))),
         None => (image, None),
     })
-}
-
-/// A reference with what Docker adds to short names.
-pub(super) fn full(image: &str) -> String {
-    if image == "scratch" {
-        return image.to_owned();
-    }
-    let named = match image.split_once('/') {
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => image.to_owned(),
-        Some(_) => format!("docker.io/{image}"),
-        None => format!("docker.io/library/{image}"),
-    };
-    let last = named.rsplit('/').next().unwrap_or_default();
-    if last.contains(':') || named.contains('@') { named } else { format!("{named}:latest") }
 }

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use rusqlite::types::FromSql;
-use rusqlite::{Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 
-use super::rows::BuildRow;
+use super::rows::{BuildRow, StepRow};
 use super::store::Store;
 use crate::event::expected::TransferKind;
-use crate::event::{Platform, Text, Time};
+use crate::event::{Platform, Reason, Text, Time};
 use crate::explain::repository;
-use crate::model::Outcome;
 use crate::model::expected::{PastBuild, PastRun};
+use crate::model::{Outcome, State};
 
 /// The columns of a [`BuildRow`], in the order in which [`build`] reads them.
 const BUILD: &str = "id, name, recording, image, tag, builder, platforms, commit_id, dirty, host, result, scenario, started_us, \
@@ -28,6 +28,48 @@ impl Store {
         let sql = format!("SELECT {BUILD} FROM builds {only} ORDER BY started_us DESC, id DESC LIMIT ?2");
         let mut query = self.connection.prepare(&sql)?;
         query.query_map(params![image, limit(most)], build)?.collect()
+    }
+
+    /// The build of this name, or the newest whose name begins so.
+    ///
+    /// # Errors
+    /// Where the store can't be read.
+    pub fn build_named(&self, name: &str) -> rusqlite::Result<Option<BuildRow>> {
+        let sql = format!(
+            "SELECT {BUILD} FROM builds WHERE name = ?1 OR substr(name, 1, length(?1)) = ?1 \
+             ORDER BY name = ?1 DESC, started_us DESC, id DESC LIMIT 1"
+        );
+        self.connection.query_row(&sql, [name], build).optional()
+    }
+
+    /// The newest builds of an image that were begun before a moment, newest first.
+    ///
+    /// # Errors
+    /// Where the store can't be read.
+    pub fn builds_before(
+        &self,
+        image: Option<&str>,
+        begun: Time,
+        most: usize,
+    ) -> rusqlite::Result<Vec<BuildRow>> {
+        let image = image.map(|image| repository(image).0);
+        let sql = format!(
+            "SELECT {BUILD} FROM builds WHERE image IS ?1 AND started_us < ?2 ORDER BY started_us DESC, id DESC LIMIT ?3"
+        );
+        let mut query = self.connection.prepare(&sql)?;
+        query.query_map(params![image, begun.micros(), limit(most)], build)?.collect()
+    }
+
+    /// The steps of a build, in their order.
+    ///
+    /// # Errors
+    /// Where the store can't be read.
+    pub fn steps(&self, id: i64) -> rusqlite::Result<Vec<StepRow>> {
+        let mut query = self.connection.prepare(
+            "SELECT s.stage, s.idx, s.platform, t.text, s.layer, s.state, s.source, s.reason, s.grade, s.root, s.because, s.ran_us, \
+             s.pulled_us, s.bytes FROM steps AS s JOIN texts AS t ON t.id = s.instruction WHERE s.build = ?1 ORDER BY s.number",
+        )?;
+        query.query_map([id], step)?.collect()
     }
 
     /// The images that there are builds of, without tags, the one of the newest build first.
@@ -116,6 +158,38 @@ fn build(row: &Row<'_>) -> rusqlite::Result<BuildRow> {
         hits: natural(row, 16)?,
         misses: natural(row, 17)?,
     })
+}
+
+fn step(row: &Row<'_>) -> rusqlite::Result<StepRow> {
+    let reason = match keyed(row, 7)? {
+        Some(kind) => Some(Reason {
+            kind,
+            grade: keyed(row, 8)?.unwrap_or_default(),
+            root: row.get::<_, Option<bool>>(9)?.unwrap_or_default(),
+            because: text(row, 10)?.unwrap_or_default(),
+            ..Reason::default()
+        }),
+        None => None,
+    };
+    Ok(StepRow {
+        stage: text(row, 0)?,
+        index: row.get(1)?,
+        platform: platform(row, 2)?,
+        instruction: text(row, 3)?.unwrap_or_default(),
+        layer: text(row, 4)?,
+        state: State::parse(row.get_ref(5)?.as_str()?).unwrap_or(State::Waiting),
+        source: keyed(row, 6)?,
+        reason,
+        ran: micros(row, 11)?,
+        pulled: micros(row, 12)?,
+        bytes: natural(row, 13)?,
+    })
+}
+
+/// A value that is written by its name in JSON; none of one that this version does not know.
+fn keyed<T: serde::de::DeserializeOwned>(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<T>> {
+    let key = row.get_ref(at)?.as_str_or_null()?;
+    Ok(key.and_then(|key| serde_json::from_value(serde_json::Value::from(key)).ok()))
 }
 
 pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<PastRun> {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::event::{Platform, Text, Time};
-use crate::model::Outcome;
+use crate::event::{Platform, Reason, Text, Time};
+use crate::model::{Outcome, Source, State};
 
 /// A build, as much of it as a list shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +46,64 @@ pub struct BuildRow {
     pub misses: u64,
 }
 
+impl BuildRow {
+    /// The image with its tag.
+    pub fn reference(&self) -> Option<Text> {
+        let image = self.image.as_ref()?;
+        Some(match &self.tag {
+            Some(tag) => Text::clean(&format!("{image}:{tag}")),
+            None => image.clone(),
+        })
+    }
+}
+
+/// A step of a build, as it is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepRow {
+    /// Its stage.
+    pub stage: Option<Text>,
+    /// Its number in the stage, from 1.
+    pub index: u16,
+    /// Its platform.
+    pub platform: Option<Platform>,
+    /// Its instruction.
+    pub instruction: Text,
+    /// Its layer.
+    pub layer: Option<Text>,
+    /// What became of it.
+    pub state: State,
+    /// Where it came from, of a hit.
+    pub source: Option<Source>,
+    /// Why it was not cached, in a clause and without what that is known by.
+    pub reason: Option<Reason>,
+    /// How long it was at work, pulls left out.
+    pub ran: Duration,
+    /// How long blobs were fetched for it.
+    pub pulled: Duration,
+    /// Bytes that were fetched for it.
+    pub bytes: u64,
+}
+
+/// Successful builds that can be held against each other: they were made on one builder, of one stage, for the same platforms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlikeRow {
+    /// The builder.
+    pub builder: Option<Text>,
+    /// The platforms, in the order of their names.
+    pub platforms: Vec<Platform>,
+    /// The stage that was built, where one was named.
+    pub target: Option<Text>,
+    /// What they took, by what they rebuilt.
+    pub scenarios: Vec<ScenarioRow>,
+}
+
+impl AlikeRow {
+    /// How many builds they are.
+    pub fn builds(&self) -> usize {
+        self.scenarios.iter().map(|scenario| scenario.builds).sum()
+    }
+}
+
 /// What builds of a kind took.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScenarioRow {
@@ -80,4 +138,11 @@ pub struct LayerRuns {
     pub builder: Option<Text>,
     /// When a build began and how long the layer ran in it, oldest first.
     pub runs: Vec<(Time, Duration)>,
+}
+
+impl LayerRuns {
+    /// How long it ran, oldest first.
+    pub fn times(&self) -> Vec<Duration> {
+        self.runs.iter().map(|(_, took)| *took).collect()
+    }
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use rusqlite::{Row, params};
 
 use super::query::{duration, millis, text};
-use super::rows::ScenarioRow;
+use super::rows::{AlikeRow, ScenarioRow};
 use super::scenario;
 use super::store::Store;
-use crate::event::Text;
+use crate::event::{Platform, Text};
 use crate::explain::repository;
 use crate::model::Outcome;
 
@@ -23,26 +23,52 @@ pub(super) struct Sample {
     no_cache: Option<Duration>,
 }
 
+/// What builds have in common that can be held against each other.
+type Ground = (Option<Text>, Vec<Platform>, Option<Text>);
+
 impl Store {
-    /// What successful builds of an image took, whatever its tag is, by what they rebuilt.
+    /// What successful builds of an image took, whatever its tag is, by what they rebuilt: those on the builder, for the platforms
+    /// and of the stage of the newest first.
     ///
     /// # Errors
     /// Where the store can't be read.
-    pub fn scenarios(&self, image: Option<&str>) -> rusqlite::Result<Vec<ScenarioRow>> {
+    pub fn scenarios(&self, image: Option<&str>) -> rusqlite::Result<Vec<AlikeRow>> {
         let image = image.map(|image| repository(image).0);
         let mut query = self.connection.prepare(
-            "SELECT scenario, wall_ms, no_cache_ms FROM builds WHERE image IS ?1 AND result = ?2 AND scenario IS NOT NULL",
+            "SELECT scenario, wall_ms, no_cache_ms, builder, platforms, target FROM builds \
+             WHERE image IS ?1 AND result = ?2 AND scenario IS NOT NULL ORDER BY started_us DESC, id DESC",
         )?;
-        let sample = |row: &Row<'_>| {
-            Ok(Sample {
+        let mut grounds: Vec<(Ground, Vec<Sample>)> = Vec::new();
+        let mut places: HashMap<Ground, usize> = HashMap::new();
+        let mut rows = query.query(params![image, Outcome::Success.key()])?;
+        while let Some(row) = rows.next()? {
+            let sample = Sample {
                 scenario: text(row, 0)?.unwrap_or_default(),
                 wall: millis(row, 1)?,
                 no_cache: row.get::<_, Option<i64>>(2)?.map(duration),
-            })
+            };
+            let ground = ground(row)?;
+            let at = *places.entry(ground.clone()).or_insert(grounds.len());
+            match grounds.get_mut(at) {
+                Some((_, samples)) => samples.push(sample),
+                None => grounds.push((ground, vec![sample])),
+            }
+        }
+        let alike = |((builder, platforms, target), samples)| AlikeRow {
+            builder,
+            platforms,
+            target,
+            scenarios: scenarios(samples),
         };
-        let samples = query.query_map(params![image, Outcome::Success.key()], sample)?;
-        Ok(scenarios(samples.collect::<rusqlite::Result<Vec<Sample>>>()?))
+        Ok(grounds.into_iter().map(alike).collect())
     }
+}
+
+fn ground(row: &Row<'_>) -> rusqlite::Result<Ground> {
+    let mut platforms = Platform::parse_list(row.get_ref(4)?.as_str()?);
+    // In which order they were asked for makes no difference.
+    platforms.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+    Ok((text(row, 3)?, platforms, text(row, 5)?))
 }
 
 /// The builds, scenario by scenario.

@@ -9,25 +9,76 @@ use super::columns::{self, Column};
 use super::json::VERSION;
 use super::styled::StyledLine;
 use super::words::{self, Role};
-use crate::event::Text;
-use crate::history::rows::ScenarioRow;
+use crate::event::{Platform, Text};
+use crate::history::rows::{AlikeRow, ScenarioRow};
 
-/// The table. `promised` is what the project's own document promises, by the name of a scenario; without any the column is left out.
-pub fn lines(
-    image: Option<&str>,
-    scenarios: &[ScenarioRow],
-    promised: &[(&str, f64)],
-    most: Option<usize>,
-    ascii: bool,
-) -> Vec<StyledLine> {
-    let of = image.map_or_else(|| "builds without an image".to_owned(), |image| format!("builds of {image}"));
-    if scenarios.is_empty() {
+/// What is shown of an image's builds.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a> {
+    /// The image, without its tag; none: builds that name none.
+    pub image: Option<&'a str>,
+    /// Its successful builds, those that can be held against each other together, the newest first.
+    pub builds: &'a [AlikeRow],
+    /// Whether all of them are shown; else those like the newest build.
+    pub all: bool,
+    /// What the project's own document promises, by the name of a scenario; without any the column is left out.
+    pub promised: &'a [(&'a str, f64)],
+}
+
+impl<'a> Shown<'a> {
+    /// Those that are shown.
+    fn shown(&self) -> &'a [AlikeRow] {
+        if self.all { self.builds } else { self.builds.get(..1).unwrap_or_default() }
+    }
+
+    /// How many builds are not.
+    fn others(&self) -> usize {
+        self.builds.iter().skip(self.shown().len()).map(AlikeRow::builds).sum()
+    }
+}
+
+/// A table for builds that can be held against each other, and how many are in none.
+pub fn lines(told: &Shown<'_>, most: Option<usize>, ascii: bool) -> Vec<StyledLine> {
+    let of =
+        told.image.map_or_else(|| "builds without an image".to_owned(), |image| format!("builds of {image}"));
+    if told.builds.is_empty() {
         return vec![StyledLine::new().with(format!("no successful {of} are kept yet"), Role::Dim)];
     }
-    let builds: usize = scenarios.iter().map(|scenario| scenario.builds).sum();
-    let title = StyledLine::new()
-        .with(of, Role::Strong)
-        .with(format!(": {}", words::count(builds, "successful build")), Role::Plain);
+    let mut lines = Vec::new();
+    for alike in told.shown() {
+        if !lines.is_empty() {
+            lines.push(StyledLine::new());
+        }
+        let title = StyledLine::new()
+            .with(of.clone(), Role::Strong)
+            .with(format!(": {}", words::count(alike.builds(), "successful build")), Role::Plain);
+        lines.push(title.cut(most.unwrap_or(usize::MAX), ascii));
+        lines.push(StyledLine::new().with(ground(alike), Role::Dim).cut(most.unwrap_or(usize::MAX), ascii));
+        lines.push(StyledLine::new());
+        lines.extend(table(alike, told.promised, most, ascii));
+    }
+    if told.others() > 0 {
+        let others = words::count(told.others(), "other build");
+        let text = format!("{others} on another builder, for other platforms or of another stage: --all");
+        lines.push(StyledLine::new());
+        lines.push(StyledLine::new().with(text, Role::Dim).cut(most.unwrap_or(usize::MAX), ascii));
+    }
+    lines
+}
+
+/// `on multiarch-builder for linux/amd64, linux/arm64`.
+fn ground(alike: &AlikeRow) -> String {
+    let platforms: Vec<&str> = alike.platforms.iter().map(Platform::as_str).collect();
+    let platforms = match platforms.as_slice() {
+        [] => String::new(),
+        known => format!(" for {}", known.join(", ")),
+    };
+    let target = alike.target.as_ref().map(|target| format!(", stage {target}")).unwrap_or_default();
+    let builder = alike.builder.as_ref().map_or("the default builder", Text::as_str);
+    format!("on {builder}{platforms}{target}")
+}
+
+fn table(alike: &AlikeRow, promised: &[(&str, f64)], most: Option<usize>, ascii: bool) -> Vec<StyledLine> {
     let mut head = vec![
         Column::text("scenario").at_least(12),
         Column::number("builds"),
@@ -39,10 +90,8 @@ pub fn lines(
     if !promised.is_empty() {
         head.push(Column::number("promised"));
     }
-    let rows: Vec<_> = scenarios.iter().map(|scenario| row(scenario, promised, ascii)).collect();
-    let mut lines = vec![title.cut(most.unwrap_or(usize::MAX), ascii), StyledLine::new()];
-    lines.extend(columns::lines(&head, &rows, most, ascii));
-    lines
+    let rows: Vec<_> = alike.scenarios.iter().map(|scenario| row(scenario, promised, ascii)).collect();
+    columns::lines(&head, &rows, most, ascii)
 }
 
 fn row(scenario: &ScenarioRow, promised: &[(&str, f64)], ascii: bool) -> Vec<(String, Role)> {
@@ -79,8 +128,11 @@ pub struct Stats {
     pub version: u64,
     /// The image that it is about, without its tag; null: builds that name none.
     pub image: Option<Text>,
-    /// Each kind of build that there was.
+    /// Each kind of build that there was, on the builder, for the platforms and of the stage of the newest successful build; with
+    /// `--all` the same of all others behind them.
     pub scenarios: Vec<Scenario>,
+    /// Successful builds that are in none of them: they were made on another builder, for other platforms or of another stage.
+    pub others: usize,
 }
 
 /// The type of a table of scenarios.
@@ -96,6 +148,12 @@ pub enum StatsType {
 pub struct Scenario {
     /// Its name: `first build`, `code change only`, `requirements change`, `no changes`, `no cache`, `conda change`, `conda lost`, …
     pub name: Text,
+    /// Name of the buildx builder.
+    pub builder: Option<Text>,
+    /// The platforms, in the order of their names.
+    pub platforms: Vec<Platform>,
+    /// The stage that was built; null where none was named.
+    pub target: Option<Text>,
     /// Successful builds of this kind.
     pub builds: usize,
     /// Median of their wall times, in ms.
@@ -111,10 +169,29 @@ pub struct Scenario {
 }
 
 /// The table on one line, ended by a line feed.
-pub fn json(image: Option<&str>, scenarios: &[ScenarioRow], promised: &[(&str, f64)]) -> String {
+pub fn json(told: &Shown<'_>) -> String {
+    let of = |alike: &'_ AlikeRow| -> Vec<Scenario> {
+        alike.scenarios.iter().map(|scenario| written(alike, scenario, told.promised)).collect()
+    };
+    let stats = Stats {
+        r#type: StatsType::Stats,
+        version: VERSION,
+        image: told.image.map(Text::clean),
+        scenarios: told.shown().iter().flat_map(of).collect(),
+        others: told.others(),
+    };
+    let mut line = serde_json::to_string(&stats).unwrap_or_default();
+    line.push('\n');
+    line
+}
+
+fn written(alike: &AlikeRow, scenario: &ScenarioRow, promised: &[(&str, f64)]) -> Scenario {
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let told = |scenario: &ScenarioRow| Scenario {
+    Scenario {
         name: scenario.name.clone(),
+        builder: alike.builder.clone(),
+        platforms: alike.platforms.clone(),
+        target: alike.target.clone(),
         builds: scenario.builds,
         median_ms: millis(scenario.median),
         p90_ms: millis(scenario.p90),
@@ -122,14 +199,5 @@ pub fn json(image: Option<&str>, scenarios: &[ScenarioRow], promised: &[(&str, f
         // More digits would say more than is known.
         speedup: scenario.speedup().map(|speedup| (speedup * 100.0).round() / 100.0),
         promised: promise(scenario, promised),
-    };
-    let stats = Stats {
-        r#type: StatsType::Stats,
-        version: VERSION,
-        image: image.map(Text::clean),
-        scenarios: scenarios.iter().map(told).collect(),
-    };
-    let mut line = serde_json::to_string(&stats).unwrap_or_default();
-    line.push('\n');
-    line
+    }
 }

@@ -212,7 +212,11 @@ fn builder(page: &mut Page, model: &Model, now: Time) {
     let active = builder.nodes.iter().flat_map(|node| node.active.iter().flatten());
     for build in active.take(MOST_BUILDS) {
         let name = if build.name.is_empty() { &build.reference } else { &build.name };
-        let done = format!("{} of {} vertices", build.completed, build.total);
+        let done = if build.own {
+            "this build".to_owned()
+        } else {
+            format!("{} of {} vertices", build.completed, build.total)
+        };
         page.facts(
             [Some(format!("building {name}")), Some(done), text(&build.running)].into_iter().flatten(),
         );

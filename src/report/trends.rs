@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::columns::{self, Column};
@@ -20,19 +21,30 @@ const BEYOND_NOISE: u32 = 4;
 const LEAST_SHARE: f64 = 0.15;
 const LEAST: Duration = Duration::from_secs(1);
 
-/// Runs that a sparkline shows, the newest.
-const SHOWN: usize = 24;
+/// Runs that a sparkline shows, the newest: so many where lines may be as wide as this, else the last of these.
+const SHOWN: [(usize, usize); 3] = [(100, 24), (60, 16), (0, 8)];
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
+/// How long the layers of an image ran from build to build.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trends {
+    /// The image, without its tag.
+    pub image: Option<Text>,
+    /// The layers, on each platform and builder.
+    pub layers: Vec<LayerRuns>,
+    /// When that was asked.
+    pub asked: Time,
+}
+
 /// A layer that takes another time since then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Change {
     /// The median before, in ms.
     pub before_ms: u64,
     /// The median since, in ms.
     pub after_ms: u64,
-    /// The first run that took the other time.
+    /// Begin of the first build in which it took the other time, in µs since the Unix epoch.
     pub since: Time,
 }
 
@@ -88,14 +100,20 @@ pub fn change(runs: &[(Time, Duration)]) -> Option<Change> {
     Some(Change { before_ms: millis(old), after_ms: millis(new), since: *since })
 }
 
-/// The runs as bars of eight heights, from nothing to the longest.
-fn sparkline(runs: &[(Time, Duration)], ascii: bool) -> String {
+/// How many runs fit into lines of so many columns.
+fn shown(most: Option<usize>) -> usize {
+    let fits = |(wide, _): &&(usize, usize)| most.is_none_or(|most| most >= *wide);
+    SHOWN.iter().find(fits).map_or(0, |(_, runs)| *runs)
+}
+
+/// The newest runs as bars of eight heights, from nothing to the longest.
+fn sparkline(runs: &[(Time, Duration)], shown: usize, ascii: bool) -> String {
     let bars: [char; 8] = if ascii {
         ['_', '.', ',', '-', '=', '+', '*', '#']
     } else {
         ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
     };
-    let shown = runs.get(runs.len().saturating_sub(SHOWN)..).unwrap_or_default();
+    let shown = runs.get(runs.len().saturating_sub(shown)..).unwrap_or_default();
     let most =
         shown.iter().map(|(_, took)| *took).max().unwrap_or_default().as_secs_f64().max(f64::MIN_POSITIVE);
     let bar = |(_, took): &(Time, Duration)| {
@@ -106,9 +124,12 @@ fn sparkline(runs: &[(Time, Duration)], ascii: bool) -> String {
 }
 
 /// `pip on linux/amd64: 2:10 → 3:40 since Tuesday`.
-fn sentence(layer: &LayerRuns, change: &Change, now: Time, ascii: bool) -> String {
+fn sentence(layer: &LayerRuns, change: &Change, now: Time, several: bool, ascii: bool) -> String {
     let arrow = if ascii { "->" } else { "→" };
-    let on = layer.platform.as_ref().map(|platform| format!(" on {platform}")).unwrap_or_default();
+    let mut on = layer.platform.as_ref().map(|platform| format!(" on {platform}")).unwrap_or_default();
+    if let Some(builder) = layer.builder.as_ref().filter(|_| several) {
+        on = format!("{on} of {builder}");
+    }
     let time = |millis| words::duration(Duration::from_millis(millis));
     let (before, after) = (time(change.before_ms), time(change.after_ms));
     format!("{}{on}: {before} {arrow} {after} since {}", layer.layer, day(change.since, now))
@@ -121,33 +142,37 @@ fn day(then: Time, now: Time) -> String {
     moment.strftime(form).to_string()
 }
 
+/// Whether there are layers of more than one builder: then each row says of which it is.
+fn several(layers: &[LayerRuns]) -> bool {
+    layers.first().is_some_and(|first| layers.iter().any(|layer| layer.builder != first.builder))
+}
+
 /// The layers of an image: first those that changed, in a sentence each, then all of them.
-pub fn lines(
-    image: Option<&str>,
-    layers: &[LayerRuns],
-    now: Time,
-    most: Option<usize>,
-    ascii: bool,
-) -> Vec<StyledLine> {
-    let of = image.map_or_else(|| "builds without an image".to_owned(), str::to_owned);
+pub fn lines(told: &Trends, most: Option<usize>, ascii: bool) -> Vec<StyledLine> {
+    let layers = &told.layers;
+    let of = told.image.as_ref().map_or_else(|| "builds without an image".to_owned(), ToString::to_string);
     if layers.is_empty() {
         return vec![
             StyledLine::new().with(format!("no layer of {of} has run in a build that is kept"), Role::Dim),
         ];
     }
+    let several = several(layers);
+    let on = layers.first().and_then(|layer| layer.builder.as_ref()).filter(|_| !several);
+    let on = on.map(|builder| format!(" on {builder}")).unwrap_or_default();
     let title = StyledLine::new()
         .with(of, Role::Strong)
-        .with(": how long its layers ran, oldest to newest", Role::Plain);
+        .with(format!("{on}: how long its layers ran, oldest to newest"), Role::Plain);
     let mut lines = vec![title.cut(most.unwrap_or(usize::MAX), ascii)];
     let mut changed: Vec<(&LayerRuns, Change)> =
         layers.iter().filter_map(|layer| Some((layer, change(&layer.runs)?))).collect();
     changed.sort_by_key(|(_, change)| std::cmp::Reverse(change.after_ms.saturating_sub(change.before_ms)));
     for (layer, change) in &changed {
         let (mark, role) = if change.is_slower() { ("! ", Role::Warn) } else { ("  ", Role::Good) };
-        lines.push(StyledLine::new().with(mark, role).with(sentence(layer, change, now, ascii), Role::Plain));
+        let sentence = sentence(layer, change, told.asked, several, ascii);
+        lines.push(StyledLine::new().with(mark, role).with(sentence, Role::Plain));
     }
     lines.push(StyledLine::new());
-    let head = [
+    let mut head = vec![
         Column::text("layer").at_least(12),
         Column::text("platform"),
         Column::number("runs"),
@@ -155,69 +180,108 @@ pub fn lines(
         Column::number("newest"),
         Column::text("trend").at_least(8),
     ];
-    let rows: Vec<_> = layers.iter().map(|layer| row(layer, ascii)).collect();
+    if several {
+        head.insert(2, Column::text("builder").at_least(8));
+    }
+    // What takes long matters more than what is called alike.
+    let mut longest: Vec<&LayerRuns> = layers.iter().collect();
+    longest.sort_by_key(|layer| std::cmp::Reverse(median(&layer.times())));
+    let rows: Vec<_> = longest.iter().map(|layer| row(layer, several, shown(most), ascii)).collect();
     lines.extend(columns::lines(&head, &rows, most, ascii));
     lines
 }
 
-fn row(layer: &LayerRuns, ascii: bool) -> Vec<(String, Role)> {
-    let times: Vec<Duration> = layer.runs.iter().map(|(_, took)| *took).collect();
+fn row(layer: &LayerRuns, several: bool, shown: usize, ascii: bool) -> Vec<(String, Role)> {
+    let times = layer.times();
     let newest = times.last().copied().unwrap_or_default();
     let role = match change(&layer.runs) {
         Some(change) if change.is_slower() => Role::Warn,
         Some(_) => Role::Good,
         None => Role::Plain,
     };
-    vec![
-        (layer.layer.to_string(), Role::Plain),
+    let name = words::instruction(layer.layer.as_str()).into_owned();
+    let mut row = vec![
+        (name, Role::Plain),
         (layer.platform.as_ref().map(|platform| platform.short().to_owned()).unwrap_or_default(), Role::Dim),
         (times.len().to_string(), Role::Plain),
         (words::duration(median(&times)), Role::Plain),
         (words::duration(newest), Role::Strong),
-        (sparkline(&layer.runs, ascii), role),
-    ]
+        (sparkline(&layer.runs, shown, ascii), role),
+    ];
+    if several {
+        let builder = layer.builder.as_ref().map(ToString::to_string).unwrap_or_default();
+        row.insert(2, (builder, Role::Dim));
+    }
+    row
 }
 
-#[derive(Serialize)]
-struct Trends<'a> {
-    r#type: &'static str,
+/// What `layertop stats --trends --progress json` prints.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TrendsLine {
+    /// `trends`.
+    r#type: TrendsType,
+    /// Version of the line. A field that is only added is no new version.
     version: u64,
-    image: Option<&'a str>,
-    layers: Vec<Layer<'a>>,
+    /// The image without its tag; null: builds that name none.
+    image: Option<Text>,
+    /// Each layer, on each platform and builder.
+    layers: Vec<Trend>,
 }
 
-#[derive(Serialize)]
-struct Layer<'a> {
-    #[serde(rename = "layer")]
-    name: &'a Text,
-    platform: Option<&'a Platform>,
-    builder: Option<&'a Text>,
+/// The type of such a line.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum TrendsType {
+    /// The only one.
+    Trends,
+}
+
+/// A layer on a platform of a builder.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "LayerTrend")]
+struct Trend {
+    /// Its name; the instruction of a step that is of no layer.
+    layer: Text,
+    /// The platform.
+    platform: Option<Platform>,
+    /// The builder.
+    builder: Option<Text>,
+    /// Median of its runs, in ms.
     median_ms: u64,
+    /// Since when it takes another time; null where it takes what it took.
     change: Option<Change>,
+    /// Its runs, oldest first.
     runs: Vec<Run>,
 }
 
-#[derive(Serialize)]
+/// A run of a layer: what those of its steps took in all that ran in a build.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "LayerRun")]
 struct Run {
+    /// When the build began, in µs since the Unix epoch.
     at: Time,
+    /// How long it ran, in ms.
     ms: u64,
 }
 
 /// The same as one JSON object on a line.
-pub fn json(image: Option<&str>, layers: &[LayerRuns]) -> String {
+pub fn json(told: &Trends) -> String {
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let layer =
-        |layer: &'_ LayerRuns| -> Vec<Duration> { layer.runs.iter().map(|(_, took)| *took).collect() };
-    let layers = layers.iter().map(|found| Layer {
-        name: &found.layer,
-        platform: found.platform.as_ref(),
-        builder: found.builder.as_ref(),
-        median_ms: millis(median(&layer(found))),
+    let layers = told.layers.iter().map(|found| Trend {
+        layer: found.layer.clone(),
+        platform: found.platform.clone(),
+        builder: found.builder.clone(),
+        median_ms: millis(median(&found.times())),
         change: change(&found.runs),
         runs: found.runs.iter().map(|(at, took)| Run { at: *at, ms: millis(*took) }).collect(),
     });
-    let trends = Trends { r#type: "trends", version: VERSION, image, layers: layers.collect() };
-    let mut line = serde_json::to_string(&trends).unwrap_or_default();
+    let line = TrendsLine {
+        r#type: TrendsType::Trends,
+        version: VERSION,
+        image: told.image.clone(),
+        layers: layers.collect(),
+    };
+    let mut line = serde_json::to_string(&line).unwrap_or_default();
     line.push('\n');
     line
 }
@@ -277,8 +341,8 @@ mod tests {
         // The epoch was a Thursday.
         let at = |day: u32| Time::default().plus(DAY * day);
         assert_eq!((day(at(5), at(7)), day(at(5), at(20))), ("Tuesday".to_owned(), "1970-01-06".to_owned()));
-        assert_eq!(sparkline(&runs(&[0.0, 5.0, 10.0]), false), "▁▅█");
-        assert_eq!(sparkline(&runs(&[0.0, 5.0, 10.0]), true), "_=#");
+        assert_eq!(sparkline(&runs(&[9.0, 0.0, 5.0, 10.0]), 3, false), "▁▅█");
+        assert_eq!(sparkline(&runs(&[0.0, 5.0, 10.0]), shown(Some(40)), true), "_=#");
     }
 
     proptest! {

@@ -19,7 +19,7 @@ use tokio::time::{MissedTickBehavior, sleep};
 use crate::clock::Clock;
 use crate::event::{BuilderSnapshot, Event, Line, Mask, Platform, Stamped, Text};
 
-use super::buildkit::{self, Dial, Lister};
+use super::buildkit::{self, Dial, Lister, Own};
 use super::kubernetes::BuilderPods;
 use super::retry::pause;
 use instance::{Definition, Driver, Host, Missing};
@@ -41,6 +41,8 @@ pub struct Settings {
     pub builder: Option<String>,
     /// Platforms that the build wants; none: the builder's own.
     pub platforms: Vec<Platform>,
+    /// Images of the build that is told of otherwise; none: there is no such build, or it makes none.
+    pub images: Vec<String>,
     /// The environment that docker and buildx are configured by; children get it on top of ours.
     pub env: BTreeMap<String, String>,
     /// What must not be told: `BuildKit` puts the values of arguments into the names of steps.
@@ -50,7 +52,8 @@ pub struct Settings {
 /// Follows the builder. Ends when nobody listens any more.
 pub async fn run(settings: Settings, clock: Clock, tx: mpsc::Sender<Vec<Stamped>>) {
     let mut found = find(&settings);
-    let mut watched = Watched::new(&found, &settings, clock);
+    let own = Own { images: settings.images.clone(), since: clock.now() };
+    let mut watched = Watched::new(&found, &settings, &own, clock);
     let mut ticks = tokio::time::interval(POLL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut due = true;
@@ -76,7 +79,7 @@ pub async fn run(settings: Settings, clock: Clock, tx: mpsc::Sender<Vec<Stamped>
                 let now = find(&settings);
                 if now != found {
                     found = now;
-                    watched = Watched::new(&found, &settings, clock);
+                    watched = Watched::new(&found, &settings, &own, clock);
                     due = true;
                 }
                 // Where there is nobody to ask, there is the tick that says that this still holds.
@@ -89,7 +92,7 @@ pub async fn run(settings: Settings, clock: Clock, tx: mpsc::Sender<Vec<Stamped>
 /// Looks once, at what answers within 8 s.
 pub async fn once(settings: Settings, clock: Clock) -> BuilderSnapshot {
     let found = find(&settings);
-    let mut watched = Watched::new(&found, &settings, clock);
+    let mut watched = Watched::new(&found, &settings, &Own::default(), clock);
     let all = async {
         while !watched.is_whole(&found) {
             let Some((node, part)) = watched.parts.recv().await else { break };
@@ -206,14 +209,14 @@ struct Watched {
 }
 
 impl Watched {
-    fn new(found: &Found, settings: &Settings, clock: Clock) -> Self {
+    fn new(found: &Found, settings: &Settings, own: &Own, clock: Clock) -> Self {
         let (report, parts) = mpsc::channel(64);
         let mut tasks = JoinSet::new();
         let mut known = Vec::new();
         if let Ok(definition) = found {
             known = vec![Known::default(); definition.nodes.len()];
             for i in 0..definition.nodes.len() {
-                spawn(&mut tasks, definition, i, settings, clock, &report);
+                spawn(&mut tasks, definition, i, settings, own, clock, &report);
             }
         }
         Self { known, parts, _report: report, _tasks: tasks }
@@ -240,6 +243,7 @@ fn spawn(
     definition: &Definition,
     i: usize,
     settings: &Settings,
+    own: &Own,
     clock: Clock,
     report: &mpsc::Sender<(usize, Part)>,
 ) {
@@ -278,7 +282,7 @@ fn spawn(
     });
     let (kit, mut kits) = mpsc::channel(4);
     let report = report.clone();
-    tasks.spawn(buildkit::follow(dial, allowed, settings.mask.clone(), clock, kit));
+    tasks.spawn(buildkit::follow(dial, allowed, settings.mask.clone(), own.clone(), clock, kit));
     tasks.spawn(async move {
         while let Some(reading) = kits.recv().await {
             if report.send((i, Part::Kit(Box::new(reading)))).await.is_err() {

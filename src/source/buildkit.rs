@@ -33,6 +33,7 @@ use crate::event::{Mask, Platform, Text};
 
 use super::builder::instance::{Host, Listener};
 use active::Active;
+pub(in crate::source) use active::Own;
 use child::Child;
 pub(in crate::source) use records::{Lister, cut};
 use words::Words;
@@ -41,6 +42,8 @@ use words::Words;
 const POLL: Duration = Duration::from_secs(2);
 /// How many polls make one of disk usage, which costs the daemon more.
 const USAGE_POLLS: u64 = 5;
+/// How many of them where a build of ours is beside it.
+const SELDOM_POLLS: u64 = 15;
 /// How long a plain question may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long disk usage may take: the daemon looks at every record.
@@ -109,14 +112,16 @@ pub(in crate::source) async fn follow(
     dial: Dial,
     mut may: watch::Receiver<bool>,
     mask: Mask,
+    own: Own,
     clock: Clock,
     out: mpsc::Sender<Reading>,
 ) {
+    let own = (&mask, &own);
     let mut known = Reading::default();
     let mut failures = 0;
     while may.wait_for(|may| *may).await.is_ok() {
         let error = tokio::select! {
-            Err(error) = session(&dial, &mut known, &mask, &clock, &out) => Some(error),
+            Err(error) = session(&dial, &mut known, own, &clock, &out) => Some(error),
             gone = may.wait_for(|may| !*may) => match gone {
                 Ok(_) => None,
                 Err(_) => return,
@@ -176,12 +181,12 @@ where
 async fn session(
     dial: &Dial,
     known: &mut Reading,
-    mask: &Mask,
+    (mask, own): (&Mask, &Own),
     clock: &Clock,
     out: &mpsc::Sender<Reading>,
 ) -> Result<Infallible, String> {
     let (mut carrier, channel) = connect(dial).await?;
-    let status = match talk(channel, known, mask, clock, out).await {
+    let status = match talk(channel, known, (mask, own), clock, out).await {
         Ok(never) => match never {},
         Err(status) => status,
     };
@@ -192,7 +197,7 @@ async fn session(
 async fn talk(
     channel: Channel,
     known: &mut Reading,
-    mask: &Mask,
+    (mask, own): (&Mask, &Own),
     clock: &Clock,
     out: &mpsc::Sender<Reading>,
 ) -> Result<Infallible, String> {
@@ -200,27 +205,31 @@ async fn talk(
     let mut active = Active::default();
     let mut ticks = tokio::time::interval(POLL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut polls = 0;
+    // A build that begins has better use for the daemon, and what it adds to the cache is asked for when it has ended.
+    let (mut until_usage, usage_polls) =
+        if own.images.is_empty() { (0, USAGE_POLLS) } else { (2, SELDOM_POLLS) };
+    let mut is_first = true;
     loop {
         tokio::select! {
             _ = ticks.tick() => {
                 poll(&mut client, known, clock).await?;
-                if polls == 0 {
+                if std::mem::take(&mut is_first) {
                     let _ = out.send(known.clone()).await;
-                    active = Active::listen(&mut client, mask).await?;
+                    active = Active::listen(&mut client, mask, own).await?;
                 }
                 known.active = active.builds();
-                if polls % USAGE_POLLS == 0 {
+                if until_usage == 0 {
+                    until_usage = usage_polls;
                     let request = client.disk_usage(DiskUsageRequest::default());
                     known.usage = Some(usage::sum_up(&within(USAGE_PATIENCE, request).await?.record, mask));
                 }
-                polls += 1;
+                until_usage -= 1;
             }
             ended = active.changed() => {
                 known.active = active.builds();
                 // What a build leaves behind is to be seen at once.
                 if ended? {
-                    polls = polls.next_multiple_of(USAGE_POLLS);
+                    until_usage = 0;
                 }
             }
         }

@@ -15,6 +15,7 @@
 pub(super) mod args;
 pub mod command;
 mod group;
+pub mod plugin;
 pub mod program;
 pub mod secrets;
 

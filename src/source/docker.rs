@@ -4,6 +4,8 @@
 //! The messages are those of Docker 28.5 with buildx 0.29, each seen; the variants of older and newer versions stand
 //! beside them.
 
+pub(in crate::source) mod folder;
+
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -156,13 +158,10 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
     Some(text.split_once(before)?.1.split_once(after)?.0)
 }
 
-/// The names of buildx's builders: one file each in `instances` of `$BUILDX_CONFIG`, else of `$DOCKER_CONFIG/buildx`,
-/// else of `~/.docker/buildx` (`util/confutil` of buildx); and the engine's own.
+/// The names of buildx's builders: one file each in `instances` of its folder; and the engine's own.
 pub fn builders(around: &Surroundings) -> Vec<String> {
-    let env = |name| around.env.get(name).filter(|value: &&String| !value.is_empty()).map(PathBuf::from);
-    let docker = || env("DOCKER_CONFIG").or_else(|| env("HOME").map(|home| home.join(".docker")));
-    let folder = env("BUILDX_CONFIG").or_else(|| docker().map(|folder| folder.join("buildx")));
-    let entries = folder.and_then(|folder| std::fs::read_dir(around.cwd.join(folder).join("instances")).ok());
+    let entries = folder::of_buildx(&around.env)
+        .and_then(|folder| std::fs::read_dir(around.cwd.join(folder).join("instances")).ok());
     let mut names: Vec<String> = entries
         .into_iter()
         .flatten()

@@ -58,6 +58,14 @@ pub enum Action {
     Warnings,
     /// Show or hide the build over time.
     Timeline,
+    /// Show or hide the build beside an earlier one.
+    Compare,
+    /// An older build to compare with.
+    Older,
+    /// A newer build to compare with.
+    Newer,
+    /// Show or hide how long layers ran from build to build.
+    Trends,
     /// See less of the time, and more closely.
     ZoomIn,
     /// See more of the time.
@@ -95,16 +103,25 @@ pub enum Action {
 pub enum Scope {
     /// Everywhere.
     Always,
-    /// In every pane alike.
-    Panes,
     /// While a recording plays.
     Replay,
     /// While several recordings play in turn.
     Scenes,
     /// On the dashboard.
     Dashboard,
-    /// While the build is seen over time; there its keys go before all others.
+    /// While the screen is filled by this; there its keys go before all others.
+    On(Sheet),
+}
+
+/// What may fill the screen between header and footer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sheet {
+    /// The build over time.
     Timeline,
+    /// Two builds side by side.
+    Compare,
+    /// How long layers ran from build to build.
+    Trends,
 }
 
 /// One row of the table.
@@ -183,25 +200,41 @@ pub const TABLE: &[Binding] = &[
     ),
     row(&[c('3')], "3", Action::Pane(Focus::Part(Part::Nodes)), Scope::Always, None, "the nodes"),
     row(&[c('4')], "4", Action::Pane(Focus::Part(Part::Builder)), Scope::Always, None, "the builder"),
-    row(&[k(KeyCode::Up), c('k')], "↑ k", Action::Up, Scope::Panes, Some("step"), "one step or line up"),
-    row(&[k(KeyCode::Down), c('j')], "↓ j", Action::Down, Scope::Panes, None, "one step or line down"),
-    row(&[k(KeyCode::Left)], "←", Action::Left, Scope::Panes, None, "the platform or pane to the left"),
-    row(&[k(KeyCode::Right)], "→", Action::Right, Scope::Panes, None, "the platform or pane to the right"),
-    row(&[k(KeyCode::PageUp), Key::Ctrl('b')], "PgUp", Action::PageUp, Scope::Panes, None, "one page up"),
+    row(
+        &[c('h'), k(KeyCode::Left)],
+        "h ←",
+        Action::Older,
+        Scope::On(Sheet::Compare),
+        Some("older"),
+        "compare with an older build",
+    ),
+    row(
+        &[c('l'), k(KeyCode::Right)],
+        "l →",
+        Action::Newer,
+        Scope::On(Sheet::Compare),
+        Some("newer"),
+        "compare with a newer build",
+    ),
+    row(&[k(KeyCode::Up), c('k')], "↑ k", Action::Up, Scope::Always, Some("step"), "one step or line up"),
+    row(&[k(KeyCode::Down), c('j')], "↓ j", Action::Down, Scope::Always, None, "one step or line down"),
+    row(&[k(KeyCode::Left)], "←", Action::Left, Scope::Always, None, "the platform or pane to the left"),
+    row(&[k(KeyCode::Right)], "→", Action::Right, Scope::Always, None, "the platform or pane to the right"),
+    row(&[k(KeyCode::PageUp), Key::Ctrl('b')], "PgUp", Action::PageUp, Scope::Always, None, "one page up"),
     row(
         &[k(KeyCode::PageDown), Key::Ctrl('f')],
         "PgDn",
         Action::PageDown,
-        Scope::Panes,
+        Scope::Always,
         None,
         "one page down",
     ),
-    row(&[k(KeyCode::Home), c('g')], "Home g", Action::First, Scope::Panes, None, "the beginning"),
+    row(&[k(KeyCode::Home), c('g')], "Home g", Action::First, Scope::Always, None, "the beginning"),
     row(
         &[k(KeyCode::End), c('G')],
         "End G",
         Action::Last,
-        Scope::Panes,
+        Scope::Always,
         None,
         "the end; the log is followed again",
     ),
@@ -209,7 +242,7 @@ pub const TABLE: &[Binding] = &[
         &[k(KeyCode::Enter)],
         "Enter",
         Action::Open,
-        Scope::Panes,
+        Scope::Always,
         Some("in full"),
         "the log of the selected step; a pane in full",
     ),
@@ -217,7 +250,7 @@ pub const TABLE: &[Binding] = &[
         &[c('l')],
         "l",
         Action::Logs,
-        Scope::Panes,
+        Scope::Always,
         Some("last lines"),
         "last lines of the builder, or a registry's pod",
     ),
@@ -265,18 +298,41 @@ pub const TABLE: &[Binding] = &[
         Some("timeline"),
         "the build over time, and what held it up",
     ),
-    row(&[c('+'), c('=')], "+", Action::ZoomIn, Scope::Timeline, Some("zoom + -"), "closer"),
-    row(&[c('-')], "-", Action::ZoomOut, Scope::Timeline, None, "from further away"),
-    row(&[c('0')], "0", Action::ZoomAll, Scope::Timeline, Some("all"), "all of the build"),
+    row(
+        &[c('c')],
+        "c",
+        Action::Compare,
+        Scope::Always,
+        Some("compare"),
+        "the build beside the one before it",
+    ),
+    row(
+        &[c('T')],
+        "T",
+        Action::Trends,
+        Scope::Always,
+        Some("trends"),
+        "how long layers ran from build to build",
+    ),
+    row(&[c('+'), c('=')], "+", Action::ZoomIn, Scope::On(Sheet::Timeline), Some("zoom + -"), "closer"),
+    row(&[c('-')], "-", Action::ZoomOut, Scope::On(Sheet::Timeline), None, "from further away"),
+    row(&[c('0')], "0", Action::ZoomAll, Scope::On(Sheet::Timeline), Some("all"), "all of the build"),
     row(
         &[c('h'), k(KeyCode::Left)],
         "h ←",
         Action::Left,
-        Scope::Timeline,
+        Scope::On(Sheet::Timeline),
         Some("pan h l"),
         "what was before",
     ),
-    row(&[c('l'), k(KeyCode::Right)], "l →", Action::Right, Scope::Timeline, None, "what came after"),
+    row(
+        &[c('l'), k(KeyCode::Right)],
+        "l →",
+        Action::Right,
+        Scope::On(Sheet::Timeline),
+        None,
+        "what came after",
+    ),
     row(&[c('y')], "y", Action::Copy, Scope::Always, Some("copy"), "copy the selected step and its log"),
     row(&[c('.')], ".", Action::StepReplay, Scope::Replay, None, "one event on, while paused"),
     row(&[c(',')], ",", Action::SeekBack, Scope::Replay, None, "five seconds back"),
@@ -298,7 +354,6 @@ pub const TABLE: &[Binding] = &[
 
 /// What is looked at; some keys are of use there only.
 #[derive(Debug, Clone, Copy, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "any of them may go with any other")]
 pub struct Place {
     /// A recording that plays.
     pub replay: bool,
@@ -306,16 +361,16 @@ pub struct Place {
     pub scenes: bool,
     /// The dashboard.
     pub dashboard: bool,
-    /// The build over time.
-    pub timeline: bool,
+    /// What fills the screen, if anything does.
+    pub sheet: Option<Sheet>,
 }
 
 /// The bindings that hold there.
 pub fn active(place: Place) -> impl Iterator<Item = &'static Binding> {
     TABLE.iter().filter(move |binding| match binding.scope {
-        _ if place.timeline && binding.is_covered() => false,
-        Scope::Timeline => place.timeline,
-        Scope::Always | Scope::Panes => true,
+        _ if binding.is_covered(place.sheet) => false,
+        Scope::On(sheet) => place.sheet == Some(sheet),
+        Scope::Always => true,
         Scope::Replay => place.replay,
         Scope::Scenes => place.scenes,
         Scope::Dashboard => place.dashboard,
@@ -328,10 +383,11 @@ pub fn action(event: &KeyEvent, place: Place) -> Option<Action> {
 }
 
 impl Binding {
-    /// Whether the timeline has another use for its keys.
-    fn is_covered(&self) -> bool {
-        let own = TABLE.iter().filter(|binding| binding.scope == Scope::Timeline);
-        self.scope != Scope::Timeline
+    /// Whether what fills the screen has another use for its keys.
+    fn is_covered(&self, sheet: Option<Sheet>) -> bool {
+        let Some(sheet) = sheet else { return false };
+        let own = TABLE.iter().filter(|binding| binding.scope == Scope::On(sheet));
+        self.scope != Scope::On(sheet)
             && own.flat_map(|binding| binding.keys).any(|key| self.keys.contains(key))
     }
 }
@@ -342,8 +398,8 @@ mod tests {
 
     #[test]
     fn no_key_means_two_things() {
-        for timeline in [false, true] {
-            let place = Place { replay: true, scenes: true, dashboard: true, timeline };
+        for sheet in [None, Some(Sheet::Timeline), Some(Sheet::Compare), Some(Sheet::Trends)] {
+            let place = Place { replay: true, scenes: true, dashboard: true, sheet };
             let keys: Vec<Key> = active(place).flat_map(|binding| binding.keys).copied().collect();
             assert!(keys.len() > 20);
             for (i, key) in keys.iter().enumerate() {

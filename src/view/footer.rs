@@ -7,7 +7,7 @@ use ratatui::widgets::Widget;
 
 use super::Screen;
 use crate::report::words::Role;
-use crate::ui::keys::{self, Action};
+use crate::ui::keys::{self, Action, Sheet};
 use crate::ui::{Focus, Overlay};
 
 pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
@@ -55,11 +55,11 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
 /// A hint is of use only where its key does something.
 fn is_of_use(screen: &Screen<'_>, action: Action) -> bool {
     let in_part = matches!(screen.ui.focus, Focus::Part(_));
-    if screen.ui.place().timeline {
+    if screen.ui.place().sheet.is_some() {
         return !matches!(
             action,
             Action::NextPane | Action::Search | Action::Filter | Action::Copy | Action::Open | Action::Logs
-        );
+        ) && (screen.ui.place().sheet == Some(Sheet::Timeline) || action != Action::Follow);
     }
     match action {
         Action::Warnings => !screen.model.warnings().is_empty(),

@@ -15,9 +15,11 @@ use crate::ui::{Overlay, keys};
 
 pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     match &screen.ui.overlay {
-        Overlay::Help(top) => help(screen, *top, area, buf),
-        Overlay::Why(top) => reasons(screen, *top, area, buf),
-        Overlay::Warnings(top) => warnings(screen, *top, area, buf),
+        Overlay::Help(top) | Overlay::Why(top) | Overlay::Warnings(top) => {
+            if let Some((title, lines)) = scrolled(screen, area) {
+                window(screen, title, lines, *top, area, buf);
+            }
+        }
         Overlay::Logs(logs) => last_words(screen, logs, area, buf),
         Overlay::Quit => {
             let lines = vec![
@@ -31,8 +33,31 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
             ];
             window(screen, " Quit? ", lines, 0, area, buf);
         }
-        Overlay::None | Overlay::Timeline(_) | Overlay::Search(_) | Overlay::Filter(_) => {}
+        Overlay::None
+        | Overlay::Timeline(_)
+        | Overlay::Compare(_)
+        | Overlay::Trends(_)
+        | Overlay::Search(_)
+        | Overlay::Filter(_) => {}
     }
+}
+
+/// Title and lines of a window that may have more of them than fit.
+fn scrolled<'a>(screen: &Screen<'a>, area: Rect) -> Option<(&'static str, Vec<Line<'a>>)> {
+    match &screen.ui.overlay {
+        Overlay::Help(_) => Some(help(screen, area)),
+        Overlay::Why(_) => Some(reasons(screen)),
+        Overlay::Warnings(_) => Some(warnings(screen)),
+        _ => None,
+    }
+}
+
+/// The first line of such a window that can be its topmost: the last one is seen then.
+pub(super) fn last(screen: &Screen<'_>, area: Rect) -> usize {
+    scrolled(screen, area).map_or(0, |(title, lines)| {
+        let fitted = Fitted::of(title, lines, area);
+        fitted.last()
+    })
 }
 
 /// What a part said last, over all panes: lines of a log are long.
@@ -71,7 +96,7 @@ fn framed(screen: &Screen<'_>, title: &str, place: Rect, buf: &mut Buffer) -> Re
     inner
 }
 
-fn help(screen: &Screen<'_>, top: usize, area: Rect, buf: &mut Buffer) {
+fn help<'a>(screen: &Screen<'a>, area: Rect) -> (&'static str, Vec<Line<'a>>) {
     let theme = screen.ui.theme;
     let cells: Vec<(String, &str)> = keys::active(screen.ui.place())
         .map(|b| (if theme.ascii { ascii(b.label) } else { b.label.to_owned() }, b.help))
@@ -96,14 +121,14 @@ fn help(screen: &Screen<'_>, top: usize, area: Rect, buf: &mut Buffer) {
     let row = |n: usize| Line::from((0..columns).flat_map(|c| cell(n + c * per_column)).collect::<Vec<_>>());
     let more = per_column + 2 > usize::from(area.height);
     let title = if more { " Keys · ↑↓ for more " } else { " Keys " };
-    window(screen, title, (0..per_column).map(row).collect(), top, area, buf);
+    (title, (0..per_column).map(row).collect())
 }
 
 fn ascii(label: &str) -> String {
     label.replace('↑', "Up").replace('↓', "Down").replace('←', "Left").replace('→', "Right")
 }
 
-fn warnings(screen: &Screen<'_>, top: usize, area: Rect, buf: &mut Buffer) {
+fn warnings<'a>(screen: &Screen<'a>) -> (&'static str, Vec<Line<'a>>) {
     let theme = screen.ui.theme;
     let mut lines = Vec::new();
     for warning in screen.model.warnings() {
@@ -120,11 +145,11 @@ fn warnings(screen: &Screen<'_>, top: usize, area: Rect, buf: &mut Buffer) {
     if lines.is_empty() {
         lines.push(Line::styled("no warnings", theme.style(Role::Dim)));
     }
-    window(screen, " Warnings ", lines, top, area, buf);
+    (" Warnings ", lines)
 }
 
 /// Why the selected step was not cached; without a selection, or where it was cached, why the build's were not.
-fn reasons(screen: &Screen<'_>, top: usize, area: Rect, buf: &mut Buffer) {
+fn reasons<'a>(screen: &Screen<'a>) -> (&'static str, Vec<Line<'a>>) {
     let theme = screen.ui.theme;
     let model = screen.model;
     let step = screen.ui.selected(model).filter(|id| model.missed(*id) || model.source_of(*id).is_some());
@@ -134,22 +159,45 @@ fn reasons(screen: &Screen<'_>, top: usize, area: Rect, buf: &mut Buffer) {
         Line::from(line.pieces().map(span).collect::<Vec<_>>())
     };
     let title = if step.is_some() { " Why · this step " } else { " Why " };
-    window(screen, title, told.iter().map(line).collect(), top, area, buf);
+    (title, told.iter().map(line).collect())
 }
 
-/// A window in the middle, as large as its lines and no larger than the screen.
+/// Lines in a window in the middle, as large as they are and no larger than the screen.
+struct Fitted<'a> {
+    text: Paragraph<'a>,
+    /// How many lines they are in it.
+    wrapped: usize,
+    place: Rect,
+}
+
+impl<'a> Fitted<'a> {
+    fn of(title: &str, lines: Vec<Line<'a>>, area: Rect) -> Self {
+        let longest = lines.iter().map(Line::width).max().unwrap_or(0).max(words::width(title)) as u16;
+        let width = (longest + 4).min(area.width);
+        let text = Paragraph::new(lines).wrap(Wrap { trim: false });
+        let wrapped = text.line_count(width.saturating_sub(4).max(1));
+        let height = (wrapped as u16 + 2).min(area.height);
+        let place = Rect {
+            x: area.x + (area.width - width) / 2,
+            y: area.y + (area.height - height) / 2,
+            width,
+            height,
+        };
+        Self { text, wrapped, place }
+    }
+
+    /// The first line that can be its topmost.
+    fn last(&self) -> usize {
+        self.wrapped.saturating_sub(usize::from(self.place.height.saturating_sub(2)))
+    }
+}
+
 fn window(screen: &Screen<'_>, title: &str, lines: Vec<Line<'_>>, top: usize, area: Rect, buf: &mut Buffer) {
-    let longest = lines.iter().map(Line::width).max().unwrap_or(0).max(words::width(title)) as u16;
-    let width = (longest + 4).min(area.width);
-    let text = Paragraph::new(lines).wrap(Wrap { trim: false });
-    let wrapped = text.line_count(width.saturating_sub(4).max(1));
-    let height = (wrapped as u16 + 2).min(area.height);
-    let place =
-        Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height };
+    let fitted = Fitted::of(title, lines, area);
     let block = frame(screen, title);
-    let top = top.min(wrapped.saturating_sub(usize::from(height.saturating_sub(2))));
-    Clear.render(place, buf);
-    text.scroll((top as u16, 0)).block(block).render(place, buf);
+    let top = top.min(fitted.last());
+    Clear.render(fitted.place, buf);
+    fitted.text.scroll((top as u16, 0)).block(block).render(fitted.place, buf);
 }
 
 fn frame(screen: &Screen<'_>, title: &str) -> Block<'static> {

@@ -302,6 +302,7 @@ fn node(name: &str, now: Time, n: u32) -> BuilderNode {
         }),
         usage: Some(usage(now, n)),
         active: Some(vec![ActiveBuild {
+            own: false,
             reference: "x2u1n0q7d6".into(),
             name: "montage-ai:my-feature".into(),
             started: Some(ago(now, 41)),

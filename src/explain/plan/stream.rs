@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::predict::Told;
 use crate::event::fingerprint::{Fingerprint, Input, Step, StepKind};
 use crate::event::plan::Prediction;
-use crate::event::{Digest, Text, Time, VertexUpdate};
-use crate::explain::past::full;
+use crate::event::{Digest, Reference, Text, Time, VertexUpdate};
 use crate::model::Model;
 
 /// A step of the build that is planned.
@@ -114,6 +113,14 @@ fn from(instruction: &str, bases: &BTreeMap<Text, Digest>) -> String {
         Some((_, digest)) if !full.contains('@') => format!("FROM {full}@{digest}"),
         _ => format!("FROM {full}"),
     }
+}
+
+/// A reference with what Docker adds to short names.
+fn full(image: &str) -> String {
+    if image == "scratch" {
+        return image.to_owned();
+    }
+    Reference::parse(image).full_with_digest()
 }
 
 /// The imports of the caches, as they would go.

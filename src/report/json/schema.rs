@@ -7,8 +7,10 @@ use serde_json::Value;
 
 use super::{EstimateLine, PlanSummary, Status, Summary};
 use crate::event::{Digest, Line, Span, Stamped, Text, Time};
+use crate::report::compare::Comparison;
 use crate::report::history::HistoryList;
 use crate::report::stats::Stats;
+use crate::report::trends::TrendsLine;
 
 /// A line of `--progress json`, or of a recording.
 #[derive(JsonSchema)]
@@ -23,6 +25,8 @@ enum AnyLine {
     Estimate(Box<EstimateLine>),
     History(HistoryList),
     Stats(Stats),
+    Comparison(Box<Comparison>),
+    Trends(TrendsLine),
 }
 
 /// The first line.

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::event::builder::Health;
 use crate::event::{Platform, Text};
+use crate::source::docker::folder;
 
 const DEFAULT_SOCKET: &str = "unix:///var/run/docker.sock";
 
@@ -185,10 +186,12 @@ struct Folders {
 
 impl Folders {
     fn of(env: &BTreeMap<String, String>) -> Self {
-        let given = |name: &str| env.get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let home = || PathBuf::from(env.get("HOME").map_or("/", String::as_str)).join(".docker");
-        let docker = given("DOCKER_CONFIG").unwrap_or_else(home);
-        Self { buildx: given("BUILDX_CONFIG").unwrap_or_else(|| docker.join("buildx")), docker }
+        // Without a home docker looks below the root.
+        let root = || PathBuf::from("/.docker");
+        Self {
+            buildx: folder::of_buildx(env).unwrap_or_else(|| root().join("buildx")),
+            docker: folder::of_docker(env).unwrap_or_else(root),
+        }
     }
 }
 

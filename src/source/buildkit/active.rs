@@ -1,6 +1,7 @@
 //! Builds that run on a daemon now, by anybody, and how far they are.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use bollard_buildkit_proto::moby::buildkit::v1::control_client::ControlClient;
 use bollard_buildkit_proto::moby::buildkit::v1::{
@@ -13,12 +14,34 @@ use tonic::transport::Channel;
 use tonic::{Code, Streaming};
 
 use crate::event::builder::ActiveBuild;
-use crate::event::{Mask, Text};
+use crate::event::reference::is_same_image;
+use crate::event::{Mask, Text, Time};
 
 use super::{PATIENCE, cut, usage, words};
 
 /// Builds whose progress is followed; of more only name and reference are told.
 const FOLLOWED: usize = 8;
+
+/// How much later than ours a daemon's clock may tell that our build began.
+const SKEW: Duration = Duration::from_secs(2);
+
+/// By what the build is known that is told of otherwise.
+#[derive(Debug, Clone, Default)]
+pub(in crate::source) struct Own {
+    /// Images that it makes.
+    pub(in crate::source) images: Vec<String>,
+    /// It has not begun before that.
+    pub(in crate::source) since: Time,
+}
+
+impl Own {
+    fn is(&self, record: &BuildHistoryRecord) -> bool {
+        // buildx writes references out.
+        let is_one = |made: &str| self.images.iter().any(|image| is_same_image(made, image));
+        let since = record.created_at.as_ref().map(usage::time);
+        since.is_some_and(|began| self.since.since(began) <= SKEW) && images(record).any(is_one)
+    }
+}
 
 /// The builds of one daemon.
 #[derive(Default)]
@@ -26,6 +49,7 @@ pub(super) struct Active {
     builds: BTreeMap<String, ActiveBuild>,
     listening: Option<Listening>,
     mask: Mask,
+    own: Own,
 }
 
 struct Listening {
@@ -46,7 +70,11 @@ struct Progress {
 
 impl Active {
     /// Begins to listen.
-    pub(super) async fn listen(client: &mut ControlClient<Channel>, mask: &Mask) -> Result<Self, String> {
+    pub(super) async fn listen(
+        client: &mut ControlClient<Channel>,
+        mask: &Mask,
+        own: &Own,
+    ) -> Result<Self, String> {
         // First those that run already, a list with an end: without it nobody could tell when it is whole.
         let mut request =
             BuildHistoryRequest { active_only: true, early_exit: true, ..BuildHistoryRequest::default() };
@@ -71,7 +99,8 @@ impl Active {
         let (report, news) = mpsc::channel(16);
         let listening =
             Listening { client: client.clone(), history, followers: JoinSet::new(), news, report };
-        let mut active = Self { builds: BTreeMap::new(), listening: Some(listening), mask: mask.clone() };
+        let (mask, own) = (mask.clone(), own.clone());
+        let mut active = Self { builds: BTreeMap::new(), listening: Some(listening), mask, own };
         for event in already {
             active.take(event);
         }
@@ -123,12 +152,13 @@ impl Active {
         if self.builds.contains_key(&record.r#ref) {
             return false;
         }
-        if listening.followers.len() < FOLLOWED {
+        let own = self.own.is(&record) && !self.builds.values().any(|build| build.own);
+        if !own && listening.followers.len() < FOLLOWED {
             let (client, report) = (listening.client.clone(), listening.report.clone());
             let mask = self.mask.clone();
             listening.followers.spawn(follow(client, record.r#ref.clone(), mask, report));
         }
-        self.builds.insert(record.r#ref.clone(), begun(&record, &self.mask));
+        self.builds.insert(record.r#ref.clone(), ActiveBuild { own, ..begun(&record, &self.mask) });
         false
     }
 }
@@ -144,15 +174,20 @@ fn begun(record: &BuildHistoryRecord, mask: &Mask) -> ActiveBuild {
 
 /// What a build is called: the image that it makes, else its target and where its context comes from.
 fn name(record: &BuildHistoryRecord) -> String {
-    let mut images = record.exporters.iter().filter_map(|exporter| exporter.attrs.get("name"));
-    if let Some(image) = images.find(|image| !image.is_empty()) {
-        return image.split(',').next().unwrap_or_default().to_owned();
+    if let Some(image) = images(record).next() {
+        return image.to_owned();
     }
     let said = |key: &str| record.frontend_attrs.get(key).filter(|value| !value.is_empty());
     let source = said("vcs:source").or_else(|| said("context"));
     let place = source.or_else(|| said("vcs:localdir:context")).or_else(|| said("filename"));
     let place = place.map(|place| place.trim_end_matches('/').rsplit('/').next().unwrap_or(place));
     [place, said("target").map(String::as_str)].into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// The images that a build makes.
+fn images(record: &BuildHistoryRecord) -> impl Iterator<Item = &str> {
+    let names = record.exporters.iter().filter_map(|exporter| exporter.attrs.get("name"));
+    names.flat_map(|names| names.split(',')).filter(|image| !image.is_empty())
 }
 
 /// Follows one build; gives its reference back when it has ended.

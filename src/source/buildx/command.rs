@@ -22,6 +22,7 @@ use crate::event::{Mask, Platform, Started, Text, shell};
 
 use super::Process;
 use super::args::{self, Item, field, fields};
+use super::plugin;
 use super::program::Program;
 use super::secrets::{self, ReadFile};
 
@@ -123,12 +124,15 @@ impl BuildCommand {
             .collect()
     }
 
-    /// What is to be started.
-    pub fn process(&self) -> Process {
+    /// What is to be started. `plugin` is the buildx that docker would start, where that is known.
+    pub fn process(&self, plugin: Option<PathBuf>) -> Process {
+        let mut env = self.env.clone();
+        let plugin = plugin.filter(|_| self.program == Program::Docker);
+        env.extend(plugin.is_some().then(|| (plugin::CALLED_BY.to_owned(), self.program.name().to_owned())));
         Process {
-            program: self.program.name().into(),
+            program: plugin.unwrap_or_else(|| self.program.name().into()),
             argv: self.argv.clone(),
-            env: self.env.clone(),
+            env,
             cwd: self.cwd.clone(),
             stdin: self.stdin,
         }

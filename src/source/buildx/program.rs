@@ -1,7 +1,7 @@
 //! Which program is buildx: the docker command's plugin, or buildx on its own.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 
@@ -25,17 +25,19 @@ impl Program {
     /// It has none: exit code 4.
     pub fn find(path: Option<&OsStr>) -> Result<Self, Error> {
         let all = [Self::Docker, Self::DockerBuildx, Self::Buildx];
-        let there = |program: &Self| {
-            std::env::split_paths(path.unwrap_or_default())
-                .any(|folder| is_executable(&folder.join(program.name())))
-        };
-        all.into_iter().find(there).ok_or_else(|| {
+        all.into_iter().find(|program| program.file(path).is_some()).ok_or_else(|| {
             Error::unavailable(
                 "there is no docker, docker-buildx or buildx in PATH",
                 "install Docker with its buildx plugin: https://docs.docker.com/engine/install; \
                  `layertop demo` needs neither",
             )
         })
+    }
+
+    /// Where it is, by a `PATH`.
+    pub(super) fn file(self, path: Option<&OsStr>) -> Option<PathBuf> {
+        let mut files = std::env::split_paths(path?).map(|folder| folder.join(self.name()));
+        files.find(|file| is_executable(file))
     }
 
     /// What is run.
@@ -56,7 +58,7 @@ impl Program {
     }
 }
 
-fn is_executable(file: &Path) -> bool {
+pub(super) fn is_executable(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }

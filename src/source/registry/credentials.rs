@@ -16,6 +16,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::fault::Fault;
+use crate::source::docker::folder;
 
 /// How long a helper may take: it may have to ask its user.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -58,9 +59,7 @@ struct Given {
 
 /// Where docker's configuration is, by the environment.
 pub(super) fn config_file(env: &BTreeMap<String, String>) -> Option<PathBuf> {
-    let set = |name: &str| env.get(name).filter(|value| !value.is_empty());
-    let folder = set("DOCKER_CONFIG").map(PathBuf::from);
-    folder.or_else(|| Some(PathBuf::from(set("HOME")?).join(".docker"))).map(|at| at.join("config.json"))
+    folder::of_docker(env).map(|at| at.join("config.json"))
 }
 
 /// The credentials for a registry; none where docker knows none.

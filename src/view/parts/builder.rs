@@ -268,15 +268,21 @@ fn active(place: &Place<'_>, builder: &BuilderSnapshot, lines: &mut Lines<'_>) {
 /// `◐ 12/22  0:41  montage-ai:latest  RUN make`.
 fn build_line(place: &Place<'_>, build: &ActiveBuild) -> StyledLine {
     let shape = if place.ascii { "~" } else { "◐" };
-    let done = format!("{shape} {}/{}", build.completed, build.total);
+    let done = if build.own {
+        format!("{shape} this")
+    } else {
+        format!("{shape} {}/{}", build.completed, build.total)
+    };
     let mut line = StyledLine::new().with(words::pad_right(&done, 9), Role::Busy);
     let took = build.started.map(|started| words::duration(place.now.since(started))).unwrap_or_default();
     line.push(words::pad_left(&took, 7), Role::Plain);
     let name = if build.name.is_empty() { build.reference.as_str() } else { build.name.as_str() };
     line.push(format!("  {name}"), Role::Plain);
     if place.full {
-        line.push(format!("  {} cached", build.cached), Role::Dim);
-        line.push(format!("  {}", build.running), Role::Dim);
+        if !build.own {
+            line.push(format!("  {} cached", build.cached), Role::Dim);
+            line.push(format!("  {}", build.running), Role::Dim);
+        }
         line.push(format!("  ref {}", build.reference), Role::Dim);
     }
     line.cut(place.width, place.ascii)

@@ -1,0 +1,189 @@
+//! A comparison in lines: both builds, what the second took longer and why, and the steps that differ.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::{Comparison, Half, NOISE_MS, Pair, Whole};
+use crate::model::{Outcome, Source, State};
+use crate::report::json::BuildResult;
+use crate::report::styled::StyledLine;
+use crate::report::words::{self, Role, Sign};
+
+/// Causes that are told.
+const MOST_REASONS: usize = 6;
+
+/// From here on there is room for a step's size beside its time, and for its reason.
+const WIDE: usize = 110;
+
+/// Widths of the table's columns.
+struct Widths {
+    label: usize,
+    platform: usize,
+    half: usize,
+    diff: usize,
+    /// Why it was not cached; nothing where there is no room.
+    why: usize,
+}
+
+impl Widths {
+    fn of(rows: &[&Pair], columns: usize) -> Self {
+        let platform =
+            rows.iter().filter_map(|pair| Some(words::width(pair.platform.as_ref()?.short()))).max();
+        let platform = platform.unwrap_or(0).min(12);
+        let is_wide = columns >= WIDE;
+        let (half, diff) = (if is_wide { 24 } else { 20 }, 9);
+        let rest = columns.saturating_sub(platform + 2 * half + diff + 4);
+        let label = if is_wide { rest / 2 } else { rest }.clamp(8, 48);
+        let why = if is_wide { rest.saturating_sub(label + 2) } else { 0 };
+        Self { label, platform, half, diff, why }
+    }
+}
+
+/// The comparison in lines no wider than `columns`, where that is 60 or more: both builds, what the second took longer, and the
+/// steps that differ.
+pub fn lines(found: &Comparison, columns: usize, ascii: bool) -> Vec<StyledLine> {
+    let mut lines = vec![whole("A", &found.a, ascii), whole("B", &found.b, ascii), verdict(found, ascii)];
+    lines.extend(reasons(found));
+    lines.push(StyledLine::new());
+    let differing: Vec<&Pair> = found.steps.iter().filter(|pair| pair.differs()).collect();
+    let widths = Widths::of(&differing, columns);
+    if !differing.is_empty() {
+        let pad = |text: &str, width| words::pad_right(text, width);
+        let title = format!(
+            "{} {} {} {} {}{}",
+            pad(&words::cut_to("what costs most", widths.label, ascii), widths.label),
+            pad("", widths.platform),
+            pad("A", widths.half),
+            pad("B", widths.half),
+            words::pad_left("B - A", widths.diff),
+            if widths.why > 0 { "  why" } else { "" },
+        );
+        lines.push(StyledLine::new().with(title, Role::Dim));
+    }
+    lines.extend(differing.iter().map(|pair| row(pair, &widths, ascii)));
+    let waiting = |pair: &&Pair| pair.b.as_ref().is_some_and(|half| half.state == State::Waiting);
+    let waiting = found.steps.iter().filter(waiting).count();
+    if waiting > 0 {
+        lines.push(
+            StyledLine::new().with(format!("{} of B to come", words::count(waiting, "step")), Role::Dim),
+        );
+    }
+    let alike = found.steps.len().saturating_sub(differing.len() + waiting);
+    if alike > 0 {
+        lines.push(StyledLine::new().with(format!("{} alike", words::count(alike, "step")), Role::Dim));
+    }
+    lines.into_iter().map(|line| line.cut(columns, ascii)).collect()
+}
+
+/// `A ● built in 8.8 s, 10 of 22 hit  20261122T…`.
+fn whole(name: &str, whole: &Whole, ascii: bool) -> StyledLine {
+    let (outcome, preposition) = match whole.result {
+        BuildResult::Success => (Outcome::Success, "in"),
+        BuildResult::Failed => (Outcome::Failed, "after"),
+        BuildResult::Cancelled => (Outcome::Cancelled, "after"),
+        BuildResult::Lost => (Outcome::Lost, "after"),
+        BuildResult::Running => (Outcome::Running, "for"),
+    };
+    let sign = Sign::of_outcome(outcome);
+    let mut line = StyledLine::new().with(format!("{name} "), Role::Strong);
+    line.push(format!("{} {}", sign.shape(ascii), sign.word), sign.role);
+    let took = millis(whole.wall_ms);
+    line.push(format!(" {preposition} {took}, {} of {} hit", whole.hits, whole.total), Role::Plain);
+    line.push(format!("  {}", whole.name), Role::Dim);
+    line
+}
+
+/// What the second took longer, and what of it was running and pulling.
+fn verdict(found: &Comparison, ascii: bool) -> StyledLine {
+    let arrow = if ascii { "->" } else { "→" };
+    let dot = if ascii { " - " } else { " · " };
+    let verdict = match found.diff_ms {
+        _ if found.b.result == BuildResult::Running => "B goes on".to_owned(),
+        diff if diff.abs() < NOISE_MS => "B took as long as A".to_owned(),
+        diff if diff > 0 => format!("B took {} longer", millis(diff.unsigned_abs())),
+        diff => format!("B took {} less", millis(diff.unsigned_abs())),
+    };
+    let run = format!("{} {arrow} {}", millis(found.a.run_ms), millis(found.b.run_ms));
+    let pulled =
+        format!("{} {arrow} {}", words::bytes(found.a.pulled_bytes), words::bytes(found.b.pulled_bytes));
+    StyledLine::new()
+        .with(verdict, Role::Strong)
+        .with(format!("{dot}run {run}{dot}pulled {pulled}"), Role::Plain)
+}
+
+/// Why steps were not cached, in either of them: each cause once, for platforms miss for one, and what follows says so.
+fn reasons(found: &Comparison) -> Vec<StyledLine> {
+    let mut told: HashSet<String> = HashSet::new();
+    let mut lines = Vec::new();
+    for (name, get) in [("A", (|pair| &pair.a) as fn(&Pair) -> &Option<Half>), ("B", |pair| &pair.b)] {
+        for pair in &found.steps {
+            let reason = get(pair).as_ref().and_then(|half| half.reason.as_ref());
+            let Some(reason) = reason.filter(|reason| reason.root) else { continue };
+            let what = pair.layer.as_ref().unwrap_or(&pair.instruction);
+            let text = format!("{name}: {what} because {}", reason.because);
+            if told.insert(text.clone()) && lines.len() < MOST_REASONS {
+                lines.push(StyledLine::new().with(text, Role::Plain));
+            }
+        }
+    }
+    lines
+}
+
+fn row(pair: &Pair, widths: &Widths, ascii: bool) -> StyledLine {
+    let instruction = words::instruction(pair.instruction.as_str()).into_owned();
+    let label = match &pair.layer {
+        Some(layer) => format!("{layer}: {instruction}"),
+        None => instruction,
+    };
+    let label = words::pad_right(&words::cut_to(&label, widths.label, ascii), widths.label);
+    let platform = pair.platform.as_ref().map_or("", |platform| platform.short());
+    let platform = words::pad_right(&words::cut_to(platform, widths.platform, ascii), widths.platform);
+    let mut line = StyledLine::new().with(format!("{label} {platform} "), Role::Plain);
+    for half in [&pair.a, &pair.b] {
+        push_half(half.as_ref(), widths, ascii, &mut line);
+    }
+    let sign = if pair.diff_ms < 0 { "-" } else { "+" };
+    let (text, role) = match pair.diff_ms {
+        diff if diff.abs() < NOISE_MS => (String::new(), Role::Plain),
+        diff => {
+            let role = if diff > 0 { Role::Warn } else { Role::Good };
+            (format!("{sign}{}", millis(diff.unsigned_abs())), role)
+        }
+    };
+    line.push(words::pad_left(&text, widths.diff), role);
+    let reason = [&pair.b, &pair.a].into_iter().flatten().find_map(|half| half.reason.as_ref());
+    if let Some(reason) = reason.filter(|_| widths.why > 0) {
+        let why = words::cut_to(reason.because.as_str(), widths.why, ascii);
+        line.push(format!("  {why}"), if reason.root { Role::Plain } else { Role::Dim });
+    }
+    line
+}
+
+/// `○ ran 4.2 s`, `● hit local 24 MB`.
+fn push_half(half: Option<&Half>, widths: &Widths, ascii: bool, line: &mut StyledLine) {
+    let width = widths.half;
+    let Some(half) = half else {
+        line.push(words::pad_right("not in it", width + 1), Role::Dim);
+        return;
+    };
+    let sign = Sign::of_state(half.state, Outcome::Success);
+    let mut text = format!("{} {}", sign.shape(ascii), sign.word);
+    if let Some(source) = half.source.filter(|source| *source != Source::Unknown) {
+        text.push(' ');
+        text.push_str(source.key());
+    }
+    let took = half.took() >= NOISE_MS;
+    if took {
+        text.push(' ');
+        text.push_str(&millis(half.took().unsigned_abs()));
+    }
+    if half.bytes > 0 && (!took || widths.why > 0) {
+        text.push(' ');
+        text.push_str(&words::bytes(half.bytes));
+    }
+    line.push(words::pad_right(&words::cut_to(&text, width, ascii), width + 1), sign.role);
+}
+
+fn millis(millis: u64) -> String {
+    words::duration(Duration::from_millis(millis))
+}
