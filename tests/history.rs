@@ -1,11 +1,6 @@
 //! The history on a real file system: what survives a kill, a damaged file, a full disk, and many processes at once.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "what fails in a test's helper fails the test, and what was measured is printed"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what fails in a test's helper fails the test")]
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;

@@ -11,7 +11,7 @@ use super::{child, kept, open};
 
 /// How often a writer is killed, and how often the file is begun anew.
 const KILLS: usize = 1_000;
-const FILES: usize = 20;
+const FILES: usize = 40;
 
 /// How many write at once, of whom one is killed at a time.
 const WRITERS: usize = 6;
