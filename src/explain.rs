@@ -12,11 +12,13 @@ mod advice;
 mod align;
 mod cache;
 mod change;
+mod collected;
 mod earlier;
 mod files;
 mod judge;
 mod past;
 mod plan;
+mod results;
 
 pub use judge::judge;
 pub use past::{Past, PastStep, repository, same_image};

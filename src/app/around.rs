@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::config::{Config, Surroundings};
-use crate::event::{Mask, Stamped, Watched, Watching};
+use crate::event::{Mask, Reference, Stamped, Watched, Watching};
 use crate::source::buildx::BuildCommand;
 use crate::source::{builder, kubernetes, registry};
 
@@ -73,19 +73,10 @@ fn image_of(command: &BuildCommand) -> Option<Image> {
     }
 }
 
-/// Host, repository and tag of a reference whose first part is a host, as docker tells hosts: by a dot, a colon, or its being
-/// localhost (distribution/reference, `splitDockerDomain`).
+/// Host, repository and tag of a reference that names its host.
 fn parse(reference: &str) -> Option<(String, String, Option<String>)> {
-    let reference = reference.split('@').next()?;
-    let (host, rest) = reference.split_once('/')?;
-    if !host.contains(['.', ':']) && host != "localhost" {
-        return None;
-    }
-    let (repository, tag) = match rest.rsplit_once(':') {
-        Some((repository, tag)) => (repository, Some(tag.to_owned())),
-        None => (rest, None),
-    };
-    Some((host.to_owned(), repository.to_owned(), tag))
+    let reference = Reference::parse(reference);
+    Some((reference.host?.to_owned(), reference.path.to_owned(), reference.tag.map(str::to_owned)))
 }
 
 fn settings(config: &Config, image: Image, around: &Surroundings) -> registry::Settings {

@@ -1,63 +1,37 @@
 //! What would have avoided a miss, with the file and the line that it is about.
 
+mod ignored;
+mod packages;
+
 use super::judge::Here;
 use super::past::base;
-use crate::event::fingerprint::{Input, StepKind};
+use crate::event::fingerprint::{Source, Step, StepKind};
 use crate::event::reason::{Advice, Fact, FileChange, Reason, ReasonKind};
+use crate::event::reference::is_same_image;
 use crate::event::{Digest, Text};
 use crate::model::Model;
 
-/// Files that mostly do not belong into an image, by a part of their path.
-const STRAY: [&str; 12] = [
-    ".git/",
-    "__pycache__/",
-    ".pyc",
-    ".log",
-    ".swp",
-    ".DS_Store",
-    "node_modules/",
-    ".idea/",
-    ".vscode/",
-    ".tmp",
-    "~",
-    ".pytest_cache/",
-];
-
-/// Names of files that say which packages are installed.
-const LISTS: [&str; 14] = [
-    "requirements",
-    "pyproject.toml",
-    "package.json",
-    "package-lock.json",
-    "yarn.lock",
-    "pnpm-lock.yaml",
-    "Cargo.toml",
-    "Cargo.lock",
-    "go.mod",
-    "go.sum",
-    "Gemfile",
-    "Pipfile",
-    "environment.yml",
-    "composer.json",
-];
-
-/// Commands that install packages, and where they keep what they have fetched.
-const INSTALLERS: [(&str, &str); 8] = [
-    ("pip install", "/root/.cache/pip"),
-    ("uv pip", "/root/.cache/uv"),
-    ("conda install", "/opt/conda/pkgs"),
-    ("npm ", "/root/.npm"),
-    ("yarn ", "/usr/local/share/.cache/yarn"),
-    ("cargo ", "/usr/local/cargo/registry"),
-    ("go build", "/root/.cache/go-build"),
-    ("apt-get install", "/var/cache/apt"),
-];
-
-/// Advice on a root cause; on what follows from one there is none.
+/// Advice on a miss. What merely follows can be made cheaper only.
 pub(super) fn of(model: &Model, here: &Here<'_>, reason: &Reason) -> Vec<Advice> {
-    if !reason.root {
-        return behind(dockerfile(model).as_ref(), here, reason);
+    let mut found = if reason.root { avoided(model, here, reason) } else { Vec::new() };
+    // What has to run again may fetch again what it had fetched.
+    let reruns = matches!(
+        reason.kind,
+        ReasonKind::ParentMissed
+            | ReasonKind::InstructionChanged
+            | ReasonKind::ArgChanged
+            | ReasonKind::FilesChanged
+    );
+    if let Some((_, step)) = here.print.filter(|_| reruns)
+        && let Some(text) = packages::mount(step)
+    {
+        found.push(Advice { text: Text::clean(&text), file: dockerfile(model), line: Some(step.line) });
     }
+    found
+}
+
+/// What would have avoided a root cause.
+fn avoided(model: &Model, here: &Here<'_>, reason: &Reason) -> Vec<Advice> {
     let file = dockerfile(model);
     let line = here.print.map(|(_, step)| step.line);
     let place = |text: String| Advice { text: Text::clean(&text), file: file.clone(), line };
@@ -95,27 +69,6 @@ fn dockerfile(model: &Model) -> Option<Text> {
     Some(path.as_str().rsplit_once("/./").map_or_else(|| path.clone(), |(_, within)| Text::clean(within)))
 }
 
-/// A command that fetches packages fetches fewer of them with a cache of its own.
-fn behind(file: Option<&Text>, here: &Here<'_>, reason: &Reason) -> Vec<Advice> {
-    let Some((_, step)) = here.print.filter(|(_, step)| step.kind == StepKind::Run) else {
-        return Vec::new();
-    };
-    let text = step.instruction.as_str();
-    if reason.kind != ReasonKind::ParentMissed || text.contains("--mount=type=cache") {
-        return Vec::new();
-    }
-    let found = INSTALLERS.iter().find(|(command, _)| text.contains(command));
-    let advice = |(command, folder): &(&str, &str)| Advice {
-        text: Text::clean(&format!(
-            "keep what `{}` fetches from build to build: RUN --mount=type=cache,target={folder} …",
-            command.trim()
-        )),
-        file: file.cloned(),
-        line: Some(step.line),
-    };
-    found.map(advice).into_iter().collect()
-}
-
 fn files(model: &Model, here: &Here<'_>, reason: &Reason, place: &dyn Fn(String) -> Advice) -> Vec<Advice> {
     let mut found = Vec::new();
     let paths: Vec<(&Text, FileChange)> = reason
@@ -126,30 +79,39 @@ fn files(model: &Model, here: &Here<'_>, reason: &Reason, place: &dyn Fn(String)
             _ => None,
         })
         .collect();
-    let stray = paths.iter().find_map(|(path, _)| {
-        STRAY.iter().find(|part| path.as_str().contains(*part)).map(|part| (path, part))
-    });
-    if let Some((path, part)) = stray {
-        let ignore = model.fingerprint().and_then(|print| print.contexts.first()?.ignore.as_ref());
-        let file = ignore.map_or_else(|| ".dockerignore".into(), |ignore| ignore.file.clone());
-        // Patterns are rooted in the context.
-        let pattern = match part.strip_suffix('/') {
-            Some(folder) => format!("**/{folder}"),
-            None if part.starts_with('.') => format!("**/*{part}"),
-            None => format!("**/*{part}"),
-        };
-        found.push(Advice {
-            text: Text::clean(&format!("keep {path} out of the context: add the line `{pattern}`")),
-            file: Some(file),
-            line: None,
-        });
-    }
+    found.extend(left_out(model, here, &paths));
     if let Some((path, _)) = paths.iter().find(|(_, change)| *change == FileChange::Mode) {
         let chmod = "set the mode in the Dockerfile, so that the context's does not count: COPY --chmod=…";
         found.push(place(format!("{chmod} (for {path})")));
     }
     found.extend(order(model, here, &paths, place));
     found
+}
+
+/// A file that is taken along and that no step needs. What a step names itself can't be left out.
+fn left_out(model: &Model, here: &Here<'_>, paths: &[(&Text, FileChange)]) -> Option<Advice> {
+    let (_, step) = here.print?;
+    let named = |path: &str, pattern: &str| {
+        let own = |source: &Source| {
+            let source = source.path.as_str().trim_start_matches("./").trim_matches('/');
+            source == path || source == pattern || source.starts_with(&format!("{pattern}/"))
+        };
+        step.sources.iter().any(own)
+    };
+    let texts = paths.iter().map(|(path, _)| path.as_str());
+    let mut known: Vec<(&str, (String, bool))> =
+        texts.filter_map(|path| Some((path, ignored::pattern(path)?))).collect();
+    known.retain(|(path, (pattern, _))| !named(path, pattern));
+    known.sort_by_key(|(_, (_, sure))| !sure);
+    let (path, (pattern, sure)) = known.into_iter().next()?;
+    let text = if sure {
+        format!("keep {path} out of the context: add the line `{pattern}`")
+    } else {
+        format!("if no step needs {path}, keep it out of the context: add the line `{pattern}`")
+    };
+    let ignore = model.fingerprint().and_then(|print| print.contexts.first()?.ignore.as_ref());
+    let file = ignore.map_or_else(|| ".dockerignore".into(), |ignore| ignore.file.clone());
+    Some(Advice { text: Text::clean(&text), file: Some(file), line: None })
 }
 
 /// A copy of sources before the packages are installed costs their installation at each change.
@@ -161,47 +123,48 @@ fn order(
 ) -> Option<Advice> {
     let (stage, step) = here.print?;
     let own = stage.steps.iter().position(|known| std::ptr::eq(known, step))?;
-    let listed = |path: &Text| {
-        let name = path.as_str().rsplit('/').next().unwrap_or_default();
-        LISTS.iter().any(|list| name.starts_with(list))
-    };
-    let installs = |known: &&crate::event::fingerprint::Step| {
-        known.kind == StepKind::Run
-            && INSTALLERS.iter().any(|(command, _)| known.instruction.as_str().contains(command))
-    };
-    let install = stage.steps.get(own + 1..)?.iter().find(installs)?;
-    if paths.is_empty() || paths.iter().any(|(path, _)| listed(path)) {
+    let installs: Vec<&Step> =
+        stage.steps.get(own + 1..)?.iter().filter(|step| packages::installs(step)).collect();
+    let last = installs.last()?.line;
+    let read = |path: &str| installs.iter().any(|step| packages::reads(step, path));
+    if paths.is_empty() || paths.iter().any(|(path, _)| read(path.as_str())) {
         return None;
     }
     // Who names a single file wants it just there.
     let folder = |path: &str| path.ends_with(['/', '*', '.']) || !path.contains('.');
     let set =
         step.sources.iter().filter(|source| folder(source.path.as_str())).find_map(|source| source.set)?;
-    let set = model.fingerprint()?.sets.get(set as usize)?;
-    let has_list = model.fingerprint()?.files(set).find(|(path, _)| listed(&Text::clean(path)));
-    Some(match has_list {
-        Some((path, _)) => {
-            place(format!("split the COPY: copy {path} before line {}, and the rest behind it", install.line))
-        }
-        None => place(format!(
-            "move this COPY behind line {}, which does not need to run again for it",
-            install.line
-        )),
-    })
+    let print = model.fingerprint()?;
+    let lists: Vec<String> = print
+        .files(print.sets.get(set as usize)?)
+        .map(|(path, _)| path)
+        .filter(|path| read(path))
+        .take(3)
+        .collect();
+    let Some(first) = installs.iter().find(|step| lists.iter().any(|list| packages::reads(step, list)))
+    else {
+        return Some(place(format!(
+            "move this COPY behind line {last}, which does not need to run again for it"
+        )));
+    };
+    let rest = if last == first.line { "it".to_owned() } else { format!("line {last}") };
+    let (lists, first) = (lists.join(" and "), first.line);
+    Some(place(format!("split the COPY: copy {lists} before line {first}, and the rest behind {rest}")))
 }
 
 /// The line of the `FROM`, with the digest that the tag pointed at.
 fn pin(model: &Model, fact: &Fact, file: Option<&Text>) -> Option<Advice> {
     let Fact::Base { image, new, .. } = fact else { return None };
-    let line = model.fingerprint().and_then(|print| {
-        let mut steps = print.stages.iter().flat_map(|stage| &stage.steps);
-        let names = |text: &str| base(text).is_some_and(|(known, _)| known == image.as_str());
-        let by_text = steps.find(|step| {
-            step.kind == crate::event::fingerprint::StepKind::From && names(step.instruction.as_str())
+    // As the Dockerfile names it, whose line it is.
+    let found = model.fingerprint().and_then(|print| {
+        let steps = print.stages.iter().flat_map(|stage| &stage.steps);
+        let mut named = steps.filter(|step| step.kind == StepKind::From).filter_map(|step| {
+            let (known, _) = base(step.instruction.as_str())?;
+            Some((known, step.line))
         });
-        let uses = |stage: &&crate::event::fingerprint::Stage| stage.base == Input::Image(image.clone());
-        by_text.or_else(|| print.stages.iter().find(uses)?.steps.first()).map(|step| step.line)
+        named.find(|(known, _)| is_same_image(known, image.as_str()))
     });
+    let (image, line) = found.map_or((image.as_str(), None), |(known, line)| (known, Some(line)));
     let text = format!("pin the base image by its digest: FROM {image}@{}", shown(new));
     Some(Advice { text: Text::clean(&text), file: file.cloned(), line })
 }

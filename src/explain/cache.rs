@@ -1,6 +1,7 @@
 //! Why a step that is what it was was not cached: what became of its result, on the builder and in the registry.
 
 use super::change::said;
+use super::collected;
 use super::earlier::Then;
 use super::judge::{Here, Judge};
 use super::past::Past;
@@ -40,10 +41,10 @@ pub(super) fn moved_node<'a>(
 }
 
 /// Judges by the caches. `then` is the newest build here in which the step left a result; `alike` says what could not be compared.
-pub(super) fn judge(
-    judge: &Judge<'_>,
-    here: &Here<'_>,
-    then: Option<&Then<'_>>,
+pub(super) fn judge<'a>(
+    judge: &Judge<'a>,
+    here: &Here<'a>,
+    then: Option<&Then<'a>>,
     alike: Option<String>,
 ) -> Reason {
     let transfers = judge.model.cache();
@@ -120,8 +121,14 @@ fn by_import(import: &Import<'_>) -> Option<Reason> {
 }
 
 /// The step was built here before, and all is as it was.
-fn lost(judge: &Judge<'_>, here: &Here<'_>, then: &Then<'_>, import: &Import<'_>, partly: bool) -> Reason {
-    let (grade, mut evidence) = gone(judge.model, here, then);
+fn lost<'a>(
+    judge: &Judge<'a>,
+    here: &Here<'a>,
+    then: &Then<'a>,
+    import: &Import<'_>,
+    partly: bool,
+) -> Reason {
+    let (grade, mut evidence) = gone(judge, here, then);
     evidence.push(said(format!("nothing that is known of it is another than in {}", then.past.title())));
     // Where neither all of the step was compared nor the records tell, anything may be the reason.
     if grade == ReasonGrade::Unknown || (partly && grade != ReasonGrade::Proven) {
@@ -145,7 +152,7 @@ fn lost(judge: &Judge<'_>, here: &Here<'_>, then: &Then<'_>, import: &Import<'_>
             Some(layer) => format!("the cache at {at} holds {}, and it was not used", layer.blob),
         }));
     }
-    let how = how_gone(judge.model, then.past);
+    let how = collected::how(judge.model, then.past);
     let because = match &how {
         Some((_, because)) => because.clone(),
         None => "the builder no longer has the result: pruned, or collected as garbage".to_owned(),
@@ -155,8 +162,8 @@ fn lost(judge: &Judge<'_>, here: &Here<'_>, then: &Then<'_>, import: &Import<'_>
 }
 
 /// Whether the result is gone, or may be: nothing says that it is still there.
-pub(super) fn is_gone(model: &Model, here: &Here<'_>, then: &Then<'_>) -> bool {
-    gone(model, here, then).0 != ReasonGrade::Unknown
+pub(super) fn is_gone<'a>(judge: &Judge<'a>, here: &Here<'a>, then: &Then<'a>) -> bool {
+    gone(judge, here, then).0 != ReasonGrade::Unknown
 }
 
 /// Whether a step takes files of a build's context, by its text.
@@ -168,7 +175,8 @@ pub(super) fn takes_files(here: &Here<'_>) -> bool {
 }
 
 /// Whether the builder has lost the result: how sure that is, and how it is known.
-pub(super) fn gone(model: &Model, here: &Here<'_>, then: &Then<'_>) -> (ReasonGrade, Vec<Evidence>) {
+pub(super) fn gone<'a>(judge: &Judge<'a>, here: &Here<'a>, then: &Then<'a>) -> (ReasonGrade, Vec<Evidence>) {
+    let model = judge.model;
     let before = model.records_before();
     let trouble = before.iter().find_map(|listing| listing.error.as_ref());
     if before.is_empty() || trouble.is_some() {
@@ -182,7 +190,7 @@ pub(super) fn gone(model: &Model, here: &Here<'_>, then: &Then<'_>) -> (ReasonGr
     }
     let whole = before.iter().all(|listing| listing.total <= listing.records.len() as u64);
     let there = |record: &CacheRecord| model.had_before(&record.id);
-    let own = then.past.results(model, here.step);
+    let own = judge.results(here, then).records;
     let (left, lost): (Vec<&CacheRecord>, Vec<&CacheRecord>) =
         own.into_iter().partition(|record| there(record));
     let ids = |records: &[&CacheRecord]| {
@@ -223,39 +231,6 @@ pub(super) fn is_bare(listing: &Records) -> bool {
         record.kind.as_str() == "regular" && !record.mutable && !source
     };
     listing.total <= listing.records.len() as u64 && !listing.records.iter().any(result)
-}
-
-/// What took the result away, where that can be told: the evidence, and a clause.
-fn how_gone(model: &Model, past: &Past) -> Option<(Evidence, String)> {
-    let before = model.records_before();
-    if !before.is_empty() && before.iter().all(is_bare) {
-        let text = "nothing at all is left: the builder was pruned, or made anew";
-        return Some((said(text), "the builder's cache was emptied".to_owned()));
-    }
-    let snapshot = model.builder().snapshot()?;
-    for node in &snapshot.nodes {
-        for (at, rule) in node.gc.iter().enumerate() {
-            let limit = if rule.max_used > 0 { rule.max_used } else { rule.reserved };
-            // Rules for contexts and the like take no results of steps.
-            if limit == 0 || rule.filters.iter().any(|filter| !filter.is_empty()) {
-                continue;
-            }
-            let listed = before.iter().filter(|listing| listing.node == node.name);
-            let now: u64 = listed.flat_map(|listing| &listing.records).map(|record| record.bytes).sum();
-            let told = if past.record_bytes > limit {
-                format!("there were {} B after {}", past.record_bytes, past.title())
-            } else if now >= limit / 10 * 9 {
-                // Whoever collects stops where the limit is.
-                format!("there were {now} B before this one")
-            } else {
-                continue;
-            };
-            let text =
-                format!("rule {at} of the garbage collection of {} keeps {limit} B, and {told}", node.name);
-            return Some((said(text), "the builder's garbage collection took it".to_owned()));
-        }
-    }
-    None
 }
 
 /// The step was never built here, as far as is known.

@@ -104,11 +104,22 @@ fn unknown_parts(step: &Step) -> Option<String> {
     Some(if words.is_empty() { "not all of its files could be read".to_owned() } else { words.join(", ") })
 }
 
-/// Whether a step takes something that the builder asks an address for.
+/// Whether a step takes something that the builder asks an address for, which no checksum pins.
 pub(super) fn address(step: &Step) -> Option<&Text> {
     let remote = |source: &crate::event::fingerprint::Source| matches!(source.from, Some(Input::Remote(_)));
     let found = step.sources.iter().find(|source| remote(source))?;
-    (step.kind == StepKind::Add).then_some(&found.path)
+    (step.kind == StepKind::Add && step.gaps.contains(&Gap::Remote)).then_some(&found.path)
+}
+
+/// The address of a step that is what it was but for the checksum of what it takes from there: the content may be the same.
+pub(super) fn repinned<'s>(step: &'s Step, old: &Step) -> Option<&'s Text> {
+    let remote = |source: &&crate::event::fingerprint::Source| matches!(source.from, Some(Input::Remote(_)));
+    let found = step.sources.iter().find(remote)?;
+    let rest = |step: &Step| -> Vec<String> {
+        let words = step.instruction.as_str().split_whitespace();
+        words.filter(|word| !word.starts_with("--checksum=")).map(str::to_owned).collect()
+    };
+    (step.instruction != old.instruction && rest(step) == rest(old)).then_some(&found.path)
 }
 
 fn plain(kind: ReasonKind, because: String, evidence: Vec<Evidence>) -> Change {

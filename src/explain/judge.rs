@@ -128,11 +128,11 @@ impl<'a> Judge<'a> {
             }
             if let (Some(now), Some((_, new)), Some(old)) = (self.model.fingerprint(), here.print, then.print)
                 && let Some(change) = change::attributes((now, new), old)
-                && !cache::is_gone(self.model, here, then)
+                && !cache::is_gone(self, here, then)
             {
                 return changed(&change, Some(then));
             }
-            if here.print.is_none() && cache::takes_files(here) && !cache::is_gone(self.model, here, then) {
+            if here.print.is_none() && cache::takes_files(here) && !cache::is_gone(self, here, then) {
                 return unseen_files(then);
             }
             if let Some(address) = here.print.and_then(|(_, step)| change::address(step)) {
@@ -334,7 +334,7 @@ impl<'a> Judge<'a> {
             return None;
         }
         let then = self.find(here, at, past, here.platform.as_ref())?;
-        if !cache::is_gone(self.model, here, &then) {
+        if !cache::is_gone(self, here, &then) {
             return None;
         }
         let alike = match self.own(here, &then) {
@@ -352,7 +352,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Whether a step, with all that it is built on, is what it was in an earlier build.
-    fn is_same(&self, id: StepId, at: usize, past: &'a Past) -> bool {
+    pub(super) fn is_same(&self, id: StepId, at: usize, past: &'a Past) -> bool {
         if let Some(known) = self.same.borrow().get(&(id, at)) {
             return *known;
         }

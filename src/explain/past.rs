@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use super::results::PastIndex;
 use crate::event::evidence::CacheRecord;
-use crate::event::{Digest, Fingerprint, Platform, Text, Time};
-use crate::model::{Model, Outcome, Phase, RecordIndex, State, Step, StepId};
+use crate::event::{Digest, Fingerprint, Platform, Reference, Text, Time};
+use crate::model::{Model, Outcome, Phase, State, StepId};
 
 /// Records of one build that are kept.
 const MOST_RECORDS: usize = 2_000;
@@ -26,10 +27,13 @@ pub struct Past {
     pub fingerprint: Option<Fingerprint>,
     /// Its steps.
     pub steps: Vec<PastStep>,
-    /// The builder's records that it made or used, or that can be results of its steps; of each what tells it apart.
+    /// The builder's records that it made or used, or that can be results of its steps; of each what tells it apart. Those that came
+    /// with it stand first.
     pub records: Vec<CacheRecord>,
-    /// These records by their descriptions, once somebody has asked.
-    pub(crate) indexed: OnceLock<RecordIndex>,
+    /// How many of the records came with it; none where that is not known.
+    pub made: Option<u32>,
+    /// These records by what they are asked for, once somebody has asked.
+    pub(crate) indexed: OnceLock<PastIndex>,
     /// Bytes of all records of the builder, as far as they are known.
     pub record_bytes: u64,
     /// The node that each platform was built on, where that is known.
@@ -82,7 +86,7 @@ impl Past {
     /// Takes from a build what others are compared with.
     pub fn of(name: Text, model: &Model) -> Self {
         let started = model.started();
-        let (records, record_bytes) = records(model);
+        let (records, made, record_bytes) = records(model);
         let places = model.builder().snapshot().map(|snapshot| snapshot.platforms.as_slice());
         let nodes = places.unwrap_or_default().iter();
         Self {
@@ -93,18 +97,13 @@ impl Past {
             fingerprint: model.fingerprint().cloned(),
             steps: model.stack().steps().filter_map(|(id, _)| PastStep::of(model, id)).collect(),
             records,
+            made,
             indexed: OnceLock::new(),
             record_bytes,
             nodes: nodes.filter_map(|place| Some((place.platform.clone(), place.node.clone()?))).collect(),
             exported: model.outcome() == Outcome::Success
                 && model.cache().exports.iter().any(|export| export.phase == Phase::Done),
         }
-    }
-
-    /// Those of its records that are described as the result of a step.
-    pub(super) fn results(&self, model: &Model, step: &Step) -> Vec<&CacheRecord> {
-        let index = self.indexed.get_or_init(|| RecordIndex::of(&self.records));
-        model.results_of(step, &self.records, index)
     }
 
     /// The step at a place of a stage.
@@ -122,8 +121,9 @@ impl Past {
 }
 
 /// The records that can tell what became of this build's results: those that it made or used, those that are described as one of its
-/// steps, and where it is not known which it used, those that were imported, which are not described. With them go the bytes of all that there were.
-fn records(model: &Model) -> (Vec<CacheRecord>, u64) {
+/// steps, and where it is not known which it used, those that were imported, which are not described. With them goes how many of them
+/// came with it, which stand first, and the bytes of all that there were.
+fn records(model: &Model) -> (Vec<CacheRecord>, Option<u32>, u64) {
     let (mut records, mut bytes) = (Vec::new(), 0);
     let mut seen = HashSet::new();
     let fits = model.fits_some_step();
@@ -147,11 +147,31 @@ fn records(model: &Model) -> (Vec<CacheRecord>, u64) {
                 description: record.description.clone(),
                 imported: record.imported.clone(),
                 created: record.created,
+                parents: record.parents.clone(),
                 ..CacheRecord::default()
             });
         }
     }
-    (records, bytes)
+    if !is_told_apart(model) {
+        return (records, None, bytes);
+    }
+    records.sort_by_key(|record| model.had_before(&record.id));
+    let made = records.iter().take_while(|record| !model.had_before(&record.id)).count();
+    (records, u32::try_from(made).ok(), bytes)
+}
+
+/// Whether it is known of each record whether it came with the build: all were listed before a step ran.
+fn is_told_apart(model: &Model) -> bool {
+    let ran = |id: &StepId| model.state(*id) == State::Miss;
+    let ids = model.stack().steps().map(|(id, _)| id).filter(ran);
+    let first = ids.flat_map(|id| model.vertices_of(id)).filter_map(crate::model::Vertex::started).min();
+    let before = model.records_before();
+    !before.is_empty()
+        && before.iter().all(|listing| {
+            listing.error.is_none()
+                && listing.total <= listing.records.len() as u64
+                && first.is_none_or(|first| listing.answered <= first)
+        })
 }
 
 /// The platform of a step: its own, the only one that was asked for, or the only one that the build is known to be for.
@@ -172,12 +192,8 @@ pub fn same_image(one: Option<&Text>, other: Option<&Text>) -> bool {
 
 /// A reference without its tag and digest, and its tag.
 pub fn repository(reference: &str) -> (&str, Option<&str>) {
-    let untagged = reference.split('@').next().unwrap_or_default();
-    match untagged.rsplit_once(':') {
-        // What stands before a port is no name.
-        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
-        _ => (untagged, None),
-    }
+    let reference = Reference::parse(reference);
+    (reference.repository, reference.tag)
 }
 
 /// The image that a `FROM` names, and the digest that `BuildKit` has found for it.

@@ -64,7 +64,7 @@ fn step(draft: &Draft, told: Told, judged: Option<Reason>, expected: Option<Dura
     let reason = match told.predicted {
         Prediction::Hit => None,
         Prediction::Miss => told.reason.or_else(|| judged.map(to_come)).or_else(|| Some(unknown(&told.why))),
-        Prediction::Unknown => Some(unknown(&told.why)),
+        Prediction::Unknown => told.reason.or_else(|| Some(unknown(&told.why))),
     };
     let source = match told.predicted {
         Prediction::Hit => Some(told.source.unwrap_or(Source::Unknown)),

@@ -3,7 +3,7 @@
 use super::{Past, judge};
 use crate::event::evidence::{CacheManifest, CacheRecord, Records, When};
 use crate::event::fingerprint::{
-    Context, File, FileKind, FileSet, Fingerprint, Hash, Input, Mount, MountKind, Origin, RULES, Source,
+    Context, File, FileKind, FileSet, Fingerprint, Gap, Hash, Input, Mount, MountKind, Origin, RULES, Source,
     Stage, Step, StepKind, Variable,
 };
 use crate::event::reason::{Reason, ReasonGrade, ReasonKind, Reasons};
@@ -141,6 +141,7 @@ impl Build {
                 },
                 keyed: kind == StepKind::Run && args.contains("TOKEN"),
                 complete: !remote,
+                gaps: if remote { vec![Gap::Remote] } else { Vec::new() },
                 instruction: text(instruction),
                 line: at as u32 + 1,
                 env: if kind == StepKind::Run { (0..self.args.len() as u32).collect() } else { Vec::new() },

@@ -156,6 +156,7 @@ impl Store {
                 builder: text(row, 4)?,
                 fingerprint,
                 records: rest.records,
+                made: rest.made,
                 record_bytes: rest.record_bytes,
                 nodes: rest.nodes,
                 exported: rest.exported,

@@ -27,6 +27,7 @@ const LEVEL: i32 = 3;
 #[serde(default)]
 pub(super) struct Rest {
     pub(super) records: Vec<CacheRecord>,
+    pub(super) made: Option<u32>,
     pub(super) record_bytes: u64,
     pub(super) nodes: Vec<(Platform, Text)>,
     pub(super) exported: bool,
@@ -153,6 +154,7 @@ fn insert_past(change: &Transaction<'_>, id: i64, past: &Past) -> rusqlite::Resu
     let print = past.fingerprint.as_ref().map(|print| print_id(change, print)).transpose()?.flatten();
     let rest = Rest {
         records: past.records.clone(),
+        made: past.made,
         record_bytes: past.record_bytes,
         nodes: past.nodes.clone(),
         exported: past.exported,

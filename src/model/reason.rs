@@ -42,14 +42,23 @@ impl Model {
         self.reasons.get(digest).filter(|_| self.missed(id))
     }
 
-    /// The steps that a step is computed from directly: what lies between them is no step.
+    /// The steps that a step is computed from directly: what lies between them is no step. What an `ADD` fetches is one vertex for all
+    /// platforms, named after the first of them (seen on the test engine): the same instruction for another platform is none.
     pub fn built_on(&self, id: StepId) -> Vec<StepId> {
+        let twin = |other: StepId| match (self.stack.step(id), self.stack.step(other)) {
+            (Some(own), Some(other)) => {
+                let (own, other) = (&own.name, &other.name);
+                (&own.target, &own.stage, own.index) == (&other.target, &other.stage, other.index)
+                    && own.instruction == other.instruction
+            }
+            _ => false,
+        };
         let mut found = Vec::new();
         let mut queue: VecDeque<&Digest> = self.vertices_of(id).flat_map(|vertex| &vertex.inputs).collect();
         let mut seen: DigestSet = queue.iter().copied().cloned().collect();
         while let Some(digest) = queue.pop_front() {
             let Some(&at) = self.index.get(digest) else { continue };
-            match self.step_of(at).filter(|step| *step != id) {
+            match self.step_of(at).filter(|step| *step != id && !twin(*step)) {
                 Some(step) if !found.contains(&step) => found.push(step),
                 Some(_) => {}
                 None => {

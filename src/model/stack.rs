@@ -7,6 +7,7 @@ use super::name::StepName;
 use super::shared;
 use super::vertex::{Vertex, VertexId};
 use crate::event::digest::DigestMap;
+use crate::event::reference::is_same_image;
 use crate::event::{Digest, Outline, OutlineStage, OutlineStep, Platform, Text};
 
 /// Place of a step in the model, in order of appearance.
@@ -84,8 +85,9 @@ impl Stack {
         own.copied().or_else(|| {
             // A base image has one vertex a platform, which is named after the first stage that wants it.
             let base = base_image(&row.instruction).filter(|_| row.steps.is_empty())?;
-            let same =
-                |step: &Step| base_image(&step.name.instruction).is_some_and(|other| same_image(base, other));
+            let same = |step: &Step| {
+                base_image(&step.name.instruction).is_some_and(|other| is_same_image(base, other))
+            };
             let at = |step: &Step| step.name.platform.as_ref() == platform || step.name.platform.is_none();
             self.steps().find(|(_, step)| at(step) && same(step)).map(|(id, _)| id)
         })
@@ -280,27 +282,12 @@ fn base_image(instruction: &Text) -> Option<&str> {
     words.find(|word| !word.starts_with("--"))
 }
 
-/// Whether two references name one image: the stream adds a digest, and what Docker adds to short names.
-fn same_image(a: &str, b: &str) -> bool {
-    let name = |image: &str| {
-        let tagged = image.split('@').next().unwrap_or_default();
-        let short = tagged.strip_prefix("docker.io/").unwrap_or(tagged);
-        let short = short.strip_prefix("library/").unwrap_or(short);
-        let last = short.rsplit('/').next().unwrap_or_default();
-        if last.contains(':') { short.to_owned() } else { format!("{short}:latest") }
-    };
-    name(a) == name(b)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn one_image_under_its_names() {
-        assert!(same_image("alpine", "docker.io/library/alpine:latest@sha256:00"));
-        assert!(same_image("r:5000/a/b", "r:5000/a/b:latest"));
-        assert!(!same_image("alpine:3", "alpine"));
+    fn a_from_names_its_base_image() {
         assert_eq!(base_image(&"FROM --platform=linux/amd64 a AS b".into()), Some("a"));
         assert_eq!(base_image(&"COPY a b".into()), None);
     }

@@ -224,13 +224,11 @@ fn of_build(model: &Model, ascii: bool) -> Vec<StyledLine> {
         lines.extend(details(&cause.reason, ascii));
         // What follows may have advice of its own: a command that fetches again what it had fetched.
         let later = cause.followers.iter().filter_map(|id| model.reason_of(*id));
-        let mut said: Vec<&Advice> = Vec::new();
-        for advice in later.flat_map(|reason| &reason.advice) {
-            if !said.contains(&advice) && !cause.reason.advice.contains(advice) {
-                lines.push(advised(advice, &cause.reason, ascii));
-                said.push(advice);
-            }
-        }
+        let mut advice: Vec<&Advice> = later.flat_map(|reason| &reason.advice).collect();
+        advice.sort_by_key(|advice| (&advice.file, advice.line));
+        advice.dedup();
+        advice.retain(|advice| !cause.reason.advice.contains(advice));
+        lines.extend(advice.into_iter().map(|advice| advised(advice, ascii)));
     }
     lines
 }
@@ -330,11 +328,11 @@ fn details(reason: &Reason, ascii: bool) -> Vec<StyledLine> {
     for evidence in &reason.evidence {
         lines.push(StyledLine::new().with("  - ", Role::Dim).with(evidence.text.as_str(), Role::Plain));
     }
-    lines.extend(reason.advice.iter().map(|advice| advised(advice, reason, ascii)));
+    lines.extend(reason.advice.iter().map(|advice| advised(advice, ascii)));
     lines
 }
 
-fn advised(advice: &Advice, _reason: &Reason, ascii: bool) -> StyledLine {
+fn advised(advice: &Advice, ascii: bool) -> StyledLine {
     let arrow = if ascii { "  > " } else { "  → " };
     let place = match (&advice.file, advice.line) {
         (Some(file), Some(line)) => format!("{file}:{line}: "),

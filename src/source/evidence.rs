@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::event::evidence::{CacheRecord, MOST_RECORDS, Records, When};
-use crate::event::{CacheManifest, Digest, Event, Mask, Stamped, Text};
+use crate::event::{CacheManifest, Digest, Event, Mask, Reference, Stamped, Text};
 
 use super::builder::{self, Way};
 use super::buildkit::Lister;
@@ -93,7 +93,7 @@ pub async fn bases(settings: &Settings, images: &[Text], clock: Clock) -> BTreeM
             tasks.spawn(async move { known });
             continue;
         }
-        let Some(reference) = Reference::parse(image.as_str()) else { continue };
+        let Some(reference) = Asked::parse(image.as_str()) else { continue };
         let (image, asked) = (image.clone(), asked(settings, &reference));
         tasks.spawn(async move { (image, registry::evidence::digest(&asked, &reference.tag, clock).await) });
     }
@@ -112,14 +112,13 @@ fn stamped(clock: Clock, event: Event) -> Stamped {
 
 /// Reads one cache.
 async fn manifest(settings: &Settings, cache: &str, clock: Clock) -> CacheManifest {
-    let Some(reference) = Reference::parse(cache) else {
+    let Some(reference) = Asked::parse(cache) else {
         let error = Some("that is no reference of a cache".into());
         return CacheManifest { reference: settings.mask.text(cache), error, ..CacheManifest::default() };
     };
-    let image = settings.image.as_deref().and_then(Reference::parse);
-    let beside = |image: &Reference| {
-        (&image.registry, &image.repository) == (&reference.registry, &reference.repository)
-    };
+    let image = settings.image.as_deref().and_then(Asked::parse);
+    let beside =
+        |image: &Asked| (&image.registry, &image.repository) == (&reference.registry, &reference.repository);
     let asked = registry::Settings {
         tag: image.filter(beside).map(|image| image.tag),
         cache: Some(reference.tag.clone()),
@@ -131,8 +130,8 @@ async fn manifest(settings: &Settings, cache: &str, clock: Clock) -> CacheManife
 
 /// How a reference's registry is asked. What is said of the image's own registry says nothing of others; where there is no image, it is
 /// said of the one that the cache lies in.
-fn asked(settings: &Settings, reference: &Reference) -> registry::Settings {
-    let own = settings.image.as_ref().or(settings.caches.first()).and_then(|own| Reference::parse(own));
+fn asked(settings: &Settings, reference: &Asked) -> registry::Settings {
+    let own = settings.image.as_ref().or(settings.caches.first()).and_then(|own| Asked::parse(own));
     let is_own = own.is_some_and(|own| own.registry == reference.registry);
     registry::Settings {
         insecure: is_own && settings.insecure,
@@ -142,34 +141,25 @@ fn asked(settings: &Settings, reference: &Reference) -> registry::Settings {
     }
 }
 
-/// A reference of an image, as docker reads it.
+/// What of a reference a registry is asked for.
 #[derive(Debug, PartialEq, Eq)]
-struct Reference {
+struct Asked {
     registry: String,
     repository: String,
     tag: String,
 }
 
-impl Reference {
+impl Asked {
     fn parse(text: &str) -> Option<Self> {
-        let text = text.split('@').next()?;
-        let (registry, rest) = match text.split_once('/') {
-            Some(("docker.io", name)) if !name.contains('/') => ("docker.io", format!("library/{name}")),
-            Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => (host, rest.to_owned()),
-            Some(_) => ("docker.io", text.to_owned()),
-            None => ("docker.io", format!("library/{text}")),
-        };
-        let (repository, tag) = rest.rsplit_once(':').unwrap_or((&rest, "latest"));
+        let reference = Reference::parse(text);
+        let (repository, tag) = (reference.path_in_registry(), reference.tag.unwrap_or("latest"));
         let sound = |text: &str| {
             !text.is_empty()
                 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b))
                 && !text.contains("..")
         };
-        (sound(repository) && !repository.ends_with('/') && sound(tag) && !tag.contains('/')).then(|| Self {
-            registry: registry.to_owned(),
-            repository: repository.to_owned(),
-            tag: tag.to_owned(),
-        })
+        let is_sound = sound(reference.path) && !repository.ends_with('/') && sound(tag);
+        is_sound.then(|| Self { registry: reference.registry().to_owned(), repository, tag: tag.to_owned() })
     }
 }
 
@@ -270,8 +260,7 @@ mod tests {
     #[test]
     fn references_are_taken_apart_as_docker_does() {
         let parts = |text: &str| {
-            Reference::parse(text)
-                .map(|found| format!("{} {} {}", found.registry, found.repository, found.tag))
+            Asked::parse(text).map(|found| format!("{} {} {}", found.registry, found.repository, found.tag))
         };
         for (text, expected) in [
             ("127.0.0.1:5000/a/b:c", "127.0.0.1:5000 a/b c"),

@@ -26,6 +26,11 @@ pub(crate) struct Second {
 impl Second {
     /// Starts one; none where the engine is not ours to start.
     pub(crate) fn start(engine: &Engine) -> Option<Self> {
+        Self::with(engine, &serde_json::json!({}))
+    }
+
+    /// Starts one whose builder has this configuration.
+    pub(crate) fn with(engine: &Engine, builder: &serde_json::Value) -> Option<Self> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let beside = std::env::split_paths(&path).map(|bin| bin.join("../sbin/dockerd"));
         let Some(program) = beside.into_iter().find(|program| program.is_file()) else {
@@ -44,6 +49,7 @@ impl Second {
             // It shares the other one's bridge, as it finds it; without any bridge it would take the default one away from all.
             "iptables": false, "ip6tables": false,
             "features": {"containerd-snapshotter": true}, "insecure-registries": [engine.registry],
+            "builder": builder,
         });
         fs::write(at("daemon.json"), config.to_string()).unwrap();
         let mut second = Self { folder, program, process: None };

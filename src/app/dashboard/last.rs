@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::event::plan::LastBuild;
 use crate::event::{Event, Mask, Stamped};
+use crate::explain::repository;
 use crate::recording::{Reader, default_dir, newest_of};
 
 /// Recordings that are looked into for one of this image that has ended.
@@ -32,8 +33,8 @@ fn ended_build(path: PathBuf, image: Option<&str>) -> Option<Last> {
         more = reader.next_batch(READ, &mut events);
         let same = |event: &Stamped| match &event.event {
             Event::Started(started) => {
-                let built = started.image.as_ref().map(|image| repository(image.as_str()));
-                Some(built == image.map(repository))
+                let built = started.image.as_ref().map(|image| repository(image.as_str()).0);
+                Some(built == image.map(|image| repository(image).0))
             }
             _ => None,
         };
@@ -51,29 +52,4 @@ fn ended_build(path: PathBuf, image: Option<&str>) -> Option<Last> {
 
 fn is_around(event: &Event) -> bool {
     matches!(event, Event::Watching(_) | Event::Registry(_) | Event::Cluster(_) | Event::Builder(_))
-}
-
-/// A reference without its tag and digest: builds under several tags are builds of one image.
-fn repository(image: &str) -> &str {
-    let image = image.split('@').next().unwrap_or_default();
-    match image.rsplit_once(':') {
-        Some((repository, tag)) if !tag.contains('/') => repository,
-        _ => image,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_image_is_one_under_all_of_its_tags() {
-        for (image, expected) in [
-            ("127.0.0.1:5000/app:latest", "127.0.0.1:5000/app"),
-            ("127.0.0.1:5000/app", "127.0.0.1:5000/app"),
-            ("app:1@sha256:00", "app"),
-        ] {
-            assert_eq!(repository(image), expected);
-        }
-    }
 }

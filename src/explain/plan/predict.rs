@@ -6,14 +6,15 @@ use super::stream::Draft;
 use crate::event::evidence::CacheManifest;
 use crate::event::fingerprint::{Fingerprint, StepKind};
 use crate::event::plan::Prediction;
-use crate::event::reason::{Reason, ReasonGrade};
+use crate::event::reason::{Reason, ReasonGrade, ReasonKind};
 use crate::event::registry::MOST_CONFIG_BYTES;
-use crate::event::{Digest, Records};
+use crate::event::{Digest, Records, Text};
 use crate::explain::cache;
 use crate::explain::change::{self, Own};
 use crate::explain::earlier::{Then, is_usable};
 use crate::explain::judge::{self, Here, Judge};
 use crate::explain::past::{Past, base};
+use crate::explain::results::Results;
 use crate::model::{Source, State, StepId};
 
 /// What is predicted of a step.
@@ -161,6 +162,10 @@ impl<'a> Predictor<'_, 'a> {
         if let Some(then) = &then
             && let Own::Changed(change) = self.judge.own(here, then)
         {
+            let prints = here.print.zip(then.print);
+            if let Some(address) = prints.and_then(|((_, step), (_, old))| change::repinned(step, old)) {
+                return asking(address);
+            }
             let sure = change.grade == ReasonGrade::Proven && self.is_accounted(here);
             let grade = if sure { ReasonGrade::Proven } else { ReasonGrade::Likely };
             return Told { changed: true, ..Told::new(Prediction::Miss, grade, change.because) };
@@ -176,6 +181,9 @@ impl<'a> Predictor<'_, 'a> {
             let why = "what it takes files from would be rebuilt";
             return Told { changed: true, ..Told::new(Prediction::Miss, ReasonGrade::Likely, why) };
         }
+        if let Some(told) = self.asked_above(draft) {
+            return told;
+        }
         if then.is_none() {
             return self.never(here);
         }
@@ -188,6 +196,15 @@ impl<'a> Predictor<'_, 'a> {
         }
         let why = "it was never built on what it is built on now";
         Told { changed: true, ..Told::new(Prediction::Miss, ReasonGrade::Likely, why) }
+    }
+
+    /// A step that is built on something that an address gives.
+    fn asked_above(&self, draft: &Draft) -> Option<Told> {
+        let asks = |input: &usize| self.told.get(*input).is_some_and(|told| told.asks);
+        let input = draft.inputs().find(asks)?;
+        let number = self.drafts.get(input).map_or(0, |draft| draft.place + 1);
+        let told = Told::unknown(format!("it depends on what step {number} fetches from an address"));
+        Some(Told { asks: true, ..told })
     }
 
     /// A step that some earlier build here has made of the same: whether its result is still to be had.
@@ -203,11 +220,11 @@ impl<'a> Predictor<'_, 'a> {
                 chain => Some((past, step, chain)),
             }
         })?;
-        let draft = self.drafts.get(at)?;
-        let asks = here.print.is_some_and(|(_, step)| change::address(step).is_some());
-        if asks || draft.inputs().any(|input| self.told.get(input).is_some_and(|told| told.asks)) {
-            let told = Told::unknown("what an address gives is seen by the builder only");
-            return Some(Told { asks: true, ..told });
+        if let Some(address) = here.print.and_then(|(_, step)| change::address(step)) {
+            return Some(asking(address));
+        }
+        if let Some(told) = self.asked_above(self.drafts.get(at)?) {
+            return Some(told);
         }
         let print = past.fingerprint.as_ref().and_then(|print| {
             Some((print, print.step(name.stage.as_ref(), name.index, step.platform.as_ref())?.1))
@@ -228,12 +245,17 @@ impl<'a> Predictor<'_, 'a> {
         let title = then.past.title();
         let listed = !before.is_empty() && before.iter().all(|listing| listing.error.is_none());
         if listed {
-            let own = then.past.results(model, here.step);
+            let Results { records: own, made } = self.judge.results(here, then);
             let left = own.iter().filter(|record| model.had_before(&record.id)).count();
             let text = format!("the builder has the record of it that {title} made or used");
-            // Of a build that imported nothing the result is among those that are described by the instruction.
-            let imported = then.past.records.iter().any(|record| record.imported.is_some());
-            if left > 0 && left == own.len() && !imported && before.iter().all(is_whole) {
+            // Of a build that imported nothing the result is among those that are described by the instruction. What it made itself is
+            // known.
+            let imported = !made && then.past.records.iter().any(|record| record.imported.is_some());
+            // Where something was pruned BuildKit has let go of the results whose base image it does not hold as a whole, though their
+            // records stay as long as others are built on them (seen on the test engine).
+            let pruned = then.past.records.iter().any(|record| !model.had_before(&record.id));
+            let sure = !imported && !pruned && before.iter().all(is_whole);
+            if left > 0 && left == own.len() && sure {
                 return Told::hit(ReasonGrade::Proven, Source::Local, text);
             }
             if left > 0 && left == own.len() {
@@ -261,7 +283,7 @@ impl<'a> Predictor<'_, 'a> {
         if !listed {
             return Told::unknown("what the builder holds is not known");
         }
-        let (grade, evidence) = cache::gone(model, here, then);
+        let (grade, evidence) = cache::gone(self.judge, here, then);
         let why = evidence.first().map(|one| one.text.to_string()).unwrap_or_default();
         let no_cache = model.cache_manifests().iter().all(missing);
         match grade {
@@ -462,6 +484,14 @@ impl<'a> Predictor<'_, 'a> {
             }
         }
     }
+}
+
+/// What is told of a step that takes what an address gives.
+fn asking(address: &Text) -> Told {
+    let why = format!("what {address} gives is seen by the builder only");
+    let because = Text::clean(&why);
+    let reason = Reason { kind: ReasonKind::Uncacheable, root: true, because, ..Reason::default() };
+    Told { asks: true, reason: Some(reason), ..Told::unknown(why) }
 }
 
 fn has_base(past: &Past, image: &str, digest: &str) -> bool {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::predict::Told;
 use crate::event::fingerprint::{Fingerprint, Input, Step, StepKind};
 use crate::event::plan::Prediction;
-use crate::event::{Digest, Text, Time, VertexUpdate};
+use crate::event::{Digest, Reference, Text, Time, VertexUpdate};
 use crate::model::Model;
 
 /// A step of the build that is planned.
@@ -120,13 +120,7 @@ fn full(image: &str) -> String {
     if image == "scratch" {
         return image.to_owned();
     }
-    let named = match image.split_once('/') {
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => image.to_owned(),
-        Some(_) => format!("docker.io/{image}"),
-        None => format!("docker.io/library/{image}"),
-    };
-    let last = named.rsplit('/').next().unwrap_or_default();
-    if last.contains(':') || named.contains('@') { named } else { format!("{named}:latest") }
+    Reference::parse(image).full_with_digest()
 }
 
 /// The imports of the caches, as they would go.

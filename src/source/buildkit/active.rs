@@ -14,6 +14,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Streaming};
 
 use crate::event::builder::ActiveBuild;
+use crate::event::reference::is_same_image;
 use crate::event::{Mask, Text, Time};
 
 use super::{PATIENCE, cut, usage, words};
@@ -35,12 +36,8 @@ pub(in crate::source) struct Own {
 
 impl Own {
     fn is(&self, record: &BuildHistoryRecord) -> bool {
-        // buildx writes references out: `docker.io/library/app:latest` for `app`.
-        let bare = |image: &'_ str| image.strip_suffix(":latest").unwrap_or(image).to_owned();
-        let is_one = |made: &str| {
-            let made = format!("/{}", bare(made));
-            self.images.iter().any(|image| made.ends_with(&format!("/{}", bare(image))))
-        };
+        // buildx writes references out.
+        let is_one = |made: &str| self.images.iter().any(|image| is_same_image(made, image));
         let since = record.created_at.as_ref().map(usage::time);
         since.is_some_and(|began| self.since.since(began) <= SKEW) && images(record).any(is_one)
     }

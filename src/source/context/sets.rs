@@ -8,6 +8,7 @@ use crate::event::fingerprint::{
     Context, ContextKind, File, FileKind, FileSet, Gap, Ignore, MOST_FILES, MOST_NAME_BYTES, MOST_UNREAD,
     Unread, Work,
 };
+use crate::event::reference::is_same_image;
 use crate::event::{Mask, Text, Time};
 
 use super::ignore::{self, Patterns};
@@ -125,7 +126,7 @@ impl<'a> Sets<'a> {
 
     /// The context of that name; that of the build has none.
     pub(super) fn context(&self, name: &str) -> Option<u32> {
-        let same = |entry: &Entry<'_>| familiar(entry.context.name.as_str()) == familiar(name);
+        let same = |entry: &Entry<'_>| is_same_image(entry.context.name.as_str(), name);
         self.contexts.iter().position(same).map(|at| at as u32)
     }
 
@@ -329,13 +330,6 @@ fn summed(tree: &mut Tree<'_>, selection: &Selection, context: u32, pattern: Tex
         _ => None,
     };
     Known { set, ids: selection.taken.iter().map(|taken| taken.id).filter(|id| *id != ROOT).collect(), gap }
-}
-
-/// The name of an image without what may be left out of it.
-fn familiar(name: &str) -> &str {
-    let name = name.strip_prefix("docker.io/").unwrap_or(name);
-    let name = name.strip_prefix("library/").unwrap_or(name);
-    name.strip_suffix(":latest").unwrap_or(name)
 }
 
 /// Reads a file that is small, if it is one: nothing is waited for.
