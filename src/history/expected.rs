@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 
-use super::query::{limit, micros, natural, run, text};
+use super::query::{limit, micros, pulls, run, text};
 use super::store::Store;
 use crate::event::expected::{Expected, ExpectedTransfer, Pulls, TransferKind, TransferSample};
 use crate::explain::repository;
@@ -70,8 +70,7 @@ impl Store {
              SELECT coalesce(sum(bytes), 0), coalesce(sum(us), 0) FROM pulled"
         );
         let values = params![image, builder, limit(MOST_FETCHING), limit(MOST_PULLS)];
-        self.connection
-            .query_row(&sql, values, |row| Ok(Pulls { bytes: natural(row, 0)?, us: natural(row, 1)? }))
+        self.connection.query_row(&sql, values, pulls)
     }
 
     /// Transfers: of builds in which equally many steps ran the newest, so that those of rare builds are among them.

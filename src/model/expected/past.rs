@@ -63,7 +63,7 @@ impl PastBuild {
         };
         let whole = model.outcome() == Outcome::Success;
         let mut pulls = Pulls::default();
-        for (id, _) in model.stack().steps() {
+        for (id, _) in model.stack().steps().filter(|(id, _)| model.pulled_bytes(*id) > 0) {
             pulls.bytes = pulls.bytes.saturating_add(model.pulled_bytes(id));
             pulls.us = pulls.us.saturating_add(micros(model.pull_time(id, model.newest())));
         }
