@@ -85,7 +85,9 @@ fn without_recordings_the_history_tells() {
     words.extend(copies.iter().map(|copy| copy.to_str().unwrap()));
     assert_eq!(run(&mut project.layertop(&words)).code(), Some(0));
     let with = compare("unchanged", "requirements", &["--progress", "json"]);
-    copies.iter().for_each(|copy| std::fs::remove_file(copy).unwrap());
+    for copy in copies {
+        std::fs::remove_file(copy).unwrap();
+    }
     let words = ["compare", "unchanged", "requirem", "--progress", "json"];
     let without = run(&mut project.layertop(&words));
     assert_eq!(without.code(), Some(0), "{}", without.stderr);
