@@ -39,13 +39,14 @@ slow:
     eval "$env"
     LAYERTOP_TEST_ENGINE_UP=1 cargo test --release -- --ignored
 
-# The figures: decoding and frames, the start and rest of the program, buildx's own screen beside ours (on the test engine),
-# and a clean release build.
+# The figures: decoding and frames, the start and rest of the program, the history, how good the estimate of time left is (on the
+# test engine, a quarter of an hour), buildx's own screen beside ours (there, too), and a clean release build.
 bench:
     cargo bench --bench decode --bench frame --bench context
     bash benches/startup.sh
     bash benches/health.sh
     bash benches/history.sh
+    bash benches/estimate.sh
     bash benches/versus-buildx.sh
     bash benches/build-time.sh
 

@@ -72,6 +72,43 @@ fn lines_fit_into_80_columns() {
     assert!(text.contains("B: pip because requirements.txt changed"), "{text}");
 }
 
+/// The recordings have been let go; the history has their builds.
+#[test]
+fn without_recordings_the_history_tells() {
+    let project = Project::new();
+    let copies = ["unchanged", "requirements"].map(|name| {
+        let copy = project.folder().join(format!("{name}.jsonl.zst"));
+        std::fs::copy(demo(name), &copy).unwrap();
+        copy
+    });
+    let mut words = vec!["history", "import"];
+    words.extend(copies.iter().map(|copy| copy.to_str().unwrap()));
+    assert_eq!(run(&mut project.layertop(&words)).code(), Some(0));
+    let with = compare("unchanged", "requirements", &["--progress", "json"]);
+    for copy in copies {
+        std::fs::remove_file(copy).unwrap();
+    }
+    let words = ["compare", "unchanged", "requirem", "--progress", "json"];
+    let without = run(&mut project.layertop(&words));
+    assert_eq!(without.code(), Some(0), "{}", without.stderr);
+    let read = |ended: &process::Ended| -> Value { serde_json::from_str(&ended.stdout).unwrap() };
+    let (with, without) = (read(&with), read(&without));
+    assert_eq!(with["diff_ms"], without["diff_ms"]);
+    let kept = |found: &Value| -> Vec<Value> {
+        let told = |half: &Value| {
+            let because = half["reason"]["because"].clone();
+            serde_json::json!([half["state"], half["source"], half["run_ms"], because])
+        };
+        let mut steps: Vec<Value> = found["steps"].as_array().unwrap().clone();
+        steps.sort_by_key(|step| (step["index"].as_u64(), step["platform"].to_string()));
+        steps
+            .iter()
+            .map(|step| serde_json::json!([told(&step["a"]), told(&step["b"]), step["diff_ms"]]))
+            .collect()
+    };
+    assert_eq!(kept(&with), kept(&without));
+}
+
 #[test]
 fn builds_that_are_not_there_are_said() {
     let project = Project::new();

@@ -5,10 +5,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use layertop::event::expected::ExpectedStep;
+use layertop::event::expected::{ExpectedStep, Pulls};
 use layertop::event::{Ended, Event, Expected, LayerRule, Mask, Outline, Stamped, Time};
 use layertop::model::{self, Basis, Model, expected};
 use layertop::recording::Reader;
+use layertop::report::estimate;
 
 /// The events of a recorded build that ended well.
 fn events(name: &str) -> Vec<Stamped> {
@@ -166,6 +167,56 @@ fn a_step_without_a_history_makes_a_bound_of_the_estimate() {
     assert!(!known, "nothing is guessed");
 }
 
+/// Of a pull it is said how long it takes until all is unpacked, where as much was fetched before: the stream tells nothing of
+/// unpacking. Else it is a bound.
+#[test]
+fn unpacking_takes_the_time_that_it_took_before() {
+    let events = events("cache-pull");
+    let unpacking = |event: &&Stamped| matches!(&event.event, Event::Status(status) if status.id.as_str().starts_with("extracting"));
+    let now = events.iter().find(unpacking).unwrap().at;
+    let known: Vec<Stamped> = events.iter().filter(|event| event.at <= now).cloned().collect();
+    let of_it = expected::PastBuild::of(&model("cache-pull")).pulls;
+    assert!(of_it.bytes > 1 << 20 && of_it.us > 0, "{of_it:?}");
+    let left = |pulls: Pulls| {
+        let mut told = told(&["no-cache"]);
+        let Event::Expected(expected) = &mut told.event else { unreachable!() };
+        expected.pulls = pulls;
+        let mut model = Model::default();
+        model.apply(&told);
+        model.apply_all(&known);
+        model.estimate(now).left
+    };
+    assert!(left(Pulls::default()).is_none_or(|left| left.at_least), "{:?}", left(Pulls::default()));
+    let usual = left(of_it).unwrap();
+    // Ten times as slow.
+    let slow = left(Pulls { us: of_it.us * 10, ..of_it }).unwrap();
+    assert!(slow.time > usual.time * 2, "{usual:?} {slow:?}");
+}
+
+/// A real build in which a step slept for 9 s that had slept for 2 s in the four before it.
+#[test]
+fn what_takes_longer_than_it_ever_did_is_said_to() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings/estimate/slower.jsonl");
+    let mut reader = Reader::open(&file, Mask::default()).unwrap();
+    let mut events = Vec::new();
+    while reader.next_batch(1024, &mut events) {}
+    let begun = events[0].at;
+    let slow = |seconds: u64| {
+        let now = begun.plus(Duration::from_secs(seconds));
+        let mut model = Model::default();
+        model.apply_all(&events.iter().filter(|event| event.at <= now).cloned().collect::<Vec<_>>());
+        let slow = estimate::slow(&model, &model.estimate(now));
+        let name = |id| model.stack().step(id).unwrap().name.instruction.to_string();
+        slow.into_iter().map(|(id, factor)| (name(id), factor)).collect::<Vec<_>>()
+    };
+    assert_eq!(slow(3), []);
+    let told = slow(7);
+    let [(step, factor)] = told.as_slice() else { panic!("{told:?}") };
+    assert!(step.contains("pip install") && (2.0..3.0).contains(factor), "{told:?}");
+    assert!(slow(9)[0].1 > *factor, "it grows");
+    assert_eq!(slow(60), [], "it has ended");
+}
+
 #[test]
 fn another_instruction_of_the_layer_tells_less_surely() {
     let layered = |text: &str| ExpectedStep {
@@ -177,7 +228,7 @@ fn another_instruction_of_the_layer_tells_less_surely() {
         ..ExpectedStep::default()
     };
     let steps = vec![layered("RUN pip install a"), layered("COPY requirements.txt .")];
-    let expected = Expected { builds: 4, steps, transfers: Vec::new() };
+    let expected = Expected { builds: 4, steps, ..Expected::default() };
     let rules = vec![LayerRule { name: "pip".into(), pattern: "pip".to_owned() }];
     let step = |text: &str| {
         let mut model = Model::default();

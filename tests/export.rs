@@ -1,4 +1,5 @@
-//! What is exported, read by the programs that it is made for: a collector, a browser, GitHub's Markdown, Prometheus' node exporter.
+//! What is exported, read by the programs that it is made for: a collector, a browser, Perfetto, GitHub's Markdown, Prometheus' node
+//! exporter.
 //!
 //! `tests/testbed/consumers up` installs them, and `tests/run.sh` says where they are; tests that need one say that they are skipped
 //! where there is none, and fail under CI.
@@ -20,6 +21,8 @@ mod collector;
 mod files;
 #[path = "export/metrics.rs"]
 mod metrics;
+#[path = "export/perfetto.rs"]
+mod perfetto;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -219,6 +219,51 @@ fn the_four_scenarios_are_told_apart(#[case] recording: &str, #[case] scenario: 
     assert_eq!(build(&model(recording), "a").scenario.unwrap().as_str(), scenario);
 }
 
+/// What was fetched comes back as it was, from either question.
+#[test]
+fn how_fast_was_fetched_is_known_from_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(&dir.path().join("history.db")).store;
+    let model = model("cache-pull");
+    store.keep(&build(&model, "pulled")).unwrap();
+    let known = PastBuild::of(&model).pulls;
+    assert!(known.bytes > 1 << 20 && known.us > 0, "{known:?}");
+    let (image, builder) = (Some("registry:5000/team/app"), Some("multiarch-builder"));
+    assert_eq!(store.past_builds(image, builder, 10).unwrap()[0].pulls, known);
+    assert_eq!(store.expected(image, builder).unwrap().pulls, known);
+}
+
+/// Only builds on one builder, for the same platforms and of one stage stand in one table.
+#[test]
+fn only_builds_that_are_alike_are_held_against_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(&dir.path().join("history.db")).store;
+    let model = model("code");
+    let mut keep = |name: &str, second: i64, builder: &str, platforms: &str, target: Option<&str>| {
+        let changed = Build {
+            builder: Some(builder.into()),
+            platforms: Platform::parse_list(platforms),
+            target: target.map(Text::from),
+            started: Time::from_micros(second * 1_000_000),
+            ..build(&model, name)
+        };
+        store.keep(&changed).unwrap();
+    };
+    keep("a", 1, "here", "linux/amd64,linux/arm64", None);
+    keep("b", 2, "here", "linux/amd64", None);
+    keep("c", 3, "there", "linux/amd64,linux/arm64", None);
+    keep("d", 4, "here", "linux/amd64,linux/arm64", Some("test"));
+    // In which order they were asked for makes no difference.
+    keep("e", 5, "here", "linux/arm64,linux/amd64", None);
+    let told = store.scenarios(Some("registry:5000/team/app")).unwrap();
+    let of = |row: &layertop::history::rows::AlikeRow| {
+        (row.builder.as_ref().unwrap().to_string(), row.platforms.len(), row.target.is_some(), row.builds())
+    };
+    let expected =
+        [("here", 2, false, 2), ("here", 2, true, 1), ("there", 2, false, 1), ("here", 1, false, 1)];
+    assert_eq!(told.iter().map(of).collect::<Vec<_>>(), expected.map(|(a, b, c, d)| (a.to_owned(), b, c, d)));
+}
+
 #[test]
 fn only_its_owner_can_read_it() {
     let dir = tempfile::tempdir().unwrap();

@@ -19,6 +19,18 @@ pub struct Expected {
     pub steps: Vec<ExpectedStep>,
     /// What is no step.
     pub transfers: Vec<ExpectedTransfer>,
+    /// What was fetched in the newest ten builds that fetched anything: how fast the next fetches, and unpacks.
+    pub pulls: Pulls,
+}
+
+/// What was fetched for steps, from a registry or a cache in one, until it was unpacked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Pulls {
+    /// How many bytes, as they are in the registry.
+    pub bytes: u64,
+    /// How long, in microseconds: the sum over the steps, some of which were fetched for side by side.
+    pub us: u64,
 }
 
 /// How long a step took when it ran: the last ten times, on this builder.

@@ -2,15 +2,18 @@
 
 use rusqlite::params;
 
-use super::query::{limit, micros, run, text};
+use super::query::{limit, micros, pulls, run, text};
 use super::store::Store;
-use crate::event::expected::{Expected, ExpectedTransfer, TransferKind, TransferSample};
+use crate::event::expected::{Expected, ExpectedTransfer, Pulls, TransferKind, TransferSample};
 use crate::explain::repository;
 use crate::model::Outcome;
-use crate::model::expected::{MOST_RUNS, MOST_SAMPLES, PastBuild, PastRun, expected};
+use crate::model::expected::{MOST_PULLS, MOST_RUNS, MOST_SAMPLES, PastBuild, PastRun, expected};
 
 /// Builds of an image that are looked at: a step that none of so many ran is not waited for either.
 const MOST_BUILDS: usize = 2_000;
+
+/// Builds that are looked through for what was fetched.
+const MOST_FETCHING: usize = 200;
 
 /// Samples of a transfer from builds in which equally many steps ran.
 const MOST_ALIKE: usize = 3;
@@ -35,6 +38,7 @@ impl Store {
             |row| row.get(0),
         )?;
         told.transfers = self.samples(image, builder)?;
+        told.pulls = self.pulls(image, builder)?;
         Ok(told)
     }
 
@@ -56,6 +60,17 @@ impl Store {
             ..PastBuild::default()
         };
         Ok(rows.chunk_by(|a, b| a.0 == b.0).map(build).collect())
+    }
+
+    /// What the newest builds fetched that fetched anything.
+    fn pulls(&self, image: Option<&str>, builder: Option<&str>) -> rusqlite::Result<Pulls> {
+        let sql = format!(
+            "{RECENT}, pulled AS (SELECT sum(s.bytes) AS bytes, sum(s.pulled_us) AS us FROM recent AS r JOIN steps AS s \
+             ON s.build = r.id WHERE s.bytes > 0 GROUP BY r.id ORDER BY r.started_us DESC, r.id DESC LIMIT ?4) \
+             SELECT coalesce(sum(bytes), 0), coalesce(sum(us), 0) FROM pulled"
+        );
+        let values = params![image, builder, limit(MOST_FETCHING), limit(MOST_PULLS)];
+        self.connection.query_row(&sql, values, pulls)
     }
 
     /// Transfers: of builds in which equally many steps ran the newest, so that those of rare builds are among them.

@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::rows::{BuildRow, StepRow};
 use super::store::Store;
-use crate::event::expected::TransferKind;
+use crate::event::expected::{Pulls, TransferKind};
 use crate::event::{Platform, Reason, Text, Time};
 use crate::explain::repository;
 use crate::model::expected::{PastBuild, PastRun};
@@ -111,6 +111,9 @@ impl Store {
         )?;
         let mut transfers =
             self.connection.prepare("SELECT kind, took_us FROM transfers WHERE build = ?1")?;
+        let mut fetched = self.connection.prepare(
+            "SELECT coalesce(sum(bytes), 0), coalesce(sum(pulled_us), 0) FROM steps WHERE build = ?1 AND bytes > 0",
+        )?;
         let mut found = Vec::new();
         let mut rows = builds.query(params![image, builder, limit(most)])?;
         while let Some(row) = rows.next()? {
@@ -120,6 +123,7 @@ impl Store {
             let mut build = PastBuild {
                 ran: u32::try_from(runs.len()).unwrap_or(u32::MAX),
                 steps: runs,
+                pulls: fetched.query_row([id], pulls)?,
                 ..PastBuild::default()
             };
             if whole {
@@ -190,6 +194,11 @@ fn step(row: &Row<'_>) -> rusqlite::Result<StepRow> {
 fn keyed<T: serde::de::DeserializeOwned>(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<T>> {
     let key = row.get_ref(at)?.as_str_or_null()?;
     Ok(key.and_then(|key| serde_json::from_value(serde_json::Value::from(key)).ok()))
+}
+
+/// Bytes and microseconds.
+pub(super) fn pulls(row: &Row<'_>) -> rusqlite::Result<Pulls> {
+    Ok(Pulls { bytes: natural(row, 0)?, us: natural(row, 1)? })
 }
 
 pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<PastRun> {

@@ -9,10 +9,13 @@ use super::{Kind, Model, State, Step, StepId, Vertex};
 use crate::event::expected::{Expected, ExpectedStep, TransferKind, TransferSample};
 use crate::event::{Platform, Text, Time};
 
-pub use past::{MOST_RUNS, MOST_SAMPLES, PastBuild, PastRun, expected};
+pub use past::{MOST_PULLS, MOST_RUNS, MOST_SAMPLES, PastBuild, PastRun, expected};
 
 /// Samples that are compared of a transfer: those of the builds most like this one.
 const NEIGHBOURS: usize = 9;
+
+/// Fewer bytes tell nothing of how fast something is fetched: asking for them takes longer.
+const LEAST_PULLED: u64 = 1 << 20;
 
 /// What an expectation rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,6 +99,14 @@ impl Known {
         }
         let at = self.by_layer.get(&(platform.cloned(), layer?.clone(), keyword))?;
         told(at, Basis::Layer)
+    }
+
+    /// How long it takes to fetch so many bytes and to unpack them; none where too little was fetched before.
+    pub(super) fn pull(&self, bytes: u64) -> Option<Duration> {
+        let known = self.said.pulls;
+        let per_byte = known.us as f64 / known.bytes as f64;
+        let us = (known.bytes >= LEAST_PULLED).then_some(bytes as f64 * per_byte)?;
+        Duration::try_from_secs_f64(us / 1e6).ok()
     }
 
     /// How long a transfer took in the builds in which about as many steps ran as here: the median of the three that are most

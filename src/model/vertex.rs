@@ -223,6 +223,12 @@ impl Vertex {
         self.blobs().next().is_some()
     }
 
+    /// Bytes of all that is fetched, as far as it was announced.
+    pub(super) fn announced_bytes(&self) -> u64 {
+        let fetched = self.blobs().filter(|s| s.id.as_str().starts_with("sha256:"));
+        fetched.map(|s| s.total.max(s.current)).fold(0, u64::saturating_add)
+    }
+
     /// Bytes fetched so far.
     pub fn pulled_bytes(&self) -> u64 {
         self.blobs().filter(|s| s.id.as_str().starts_with("sha256:")).map(|s| s.current).sum()

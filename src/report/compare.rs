@@ -276,8 +276,10 @@ impl Pair {
     fn differs(&self) -> bool {
         match (&self.a, &self.b) {
             (Some(a), Some(b)) => {
-                b.state != State::Waiting
-                    && ((a.state, a.source) != (b.state, b.source) || self.diff_ms.abs() >= NOISE_MS)
+                // What is not known of one, or not yet, is no difference.
+                let told = |half: &Half| half.source.filter(|source| *source != Source::Unknown);
+                let moved = told(a).zip(told(b)).is_some_and(|(a, b)| a != b);
+                b.state != State::Waiting && (a.state != b.state || moved || self.diff_ms.abs() >= NOISE_MS)
             }
             _ => true,
         }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
 
 use super::cache::{CacheSummary, Side, Verdict};
 use super::estimate::Saved;
@@ -141,16 +140,6 @@ fn layers(model: &Model, now: Time, most: usize, columns: usize, ascii: bool) ->
         lines.push(StyledLine::new().with(format!("  {} and {more}", words::ellipsis(ascii)), Role::Dim));
     }
     lines
-}
-
-/// The wall time that the cache saved, and how many times faster that made the build; none where that can't be told, or is not
-/// worth a word.
-pub fn saved(model: &Model) -> Option<(Duration, f64)> {
-    const LEAST: Duration = Duration::from_millis(100);
-    let without = model.no_cache()?;
-    let wall = model.wall(model.ended()?);
-    let saved = without.checked_sub(wall).filter(|saved| *saved >= LEAST)?;
-    Some((saved, without.as_secs_f64() / wall.as_secs_f64().max(0.001)))
 }
 
 /// `● built in 1:42 · saved 9:40 (5.2×) · 8 of 22 hit (36 %) · cache imported, exported · 2 warnings`.

@@ -43,15 +43,24 @@ impl Saved {
         if at_least && found.wall <= wall {
             return None;
         }
-        let speedup = found.wall.as_secs_f64() / wall.as_secs_f64().max(0.001);
-        Some(Self { time: found.wall.saturating_sub(wall), speedup, without: found.wall, at_least })
+        Some(Self { at_least, ..Self::between(found.wall, wall) })
+    }
+
+    /// What a build saved that took so long, and would have taken so long without its cache.
+    pub fn between(without: Duration, wall: Duration) -> Self {
+        let speedup = without.as_secs_f64() / wall.as_secs_f64().max(0.001);
+        Self { time: without.saturating_sub(wall), speedup, without, at_least: false }
+    }
+
+    /// Itself, where it is worth a word.
+    #[must_use]
+    pub fn worth_a_word(self) -> Option<Self> {
+        (self.time >= LEAST_SAVED && self.speedup >= LEAST_SPEEDUP).then_some(self)
     }
 
     /// `saved 9:40 (5.2×)`; none where it is not worth a word.
     pub fn text(&self, ascii: bool) -> Option<String> {
-        if self.time < LEAST_SAVED || self.speedup < LEAST_SPEEDUP {
-            return None;
-        }
+        self.worth_a_word()?;
         let sign = if self.at_least { format!("{} ", at_least(ascii)) } else { String::new() };
         Some(format!("saved {sign}{} ({})", rough(self.time), times(self.speedup, ascii)))
     }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::columns::{self, Column};
+use super::estimate::Saved;
 use super::json::{BuildResult, VERSION};
 use super::styled::StyledLine;
 use super::words::{self, Role, Sign};
@@ -52,8 +53,9 @@ fn row(build: &BuildRow, when: &dyn Fn(Time) -> String, ascii: bool) -> Vec<(Str
         (format!("{} {}", sign.shape(ascii), sign.word), sign.role),
         (words::duration(build.wall), Role::Strong),
         hit.map_or_else(none, |hit| (hit, Role::Plain)),
-        saved(build).map_or_else(none, |(time, factor)| {
-            (format!("{} ({})", words::duration(time), words::times(factor, ascii)), Role::Good)
+        saved(build).map_or_else(none, |saved| {
+            let factor = words::times(saved.speedup, ascii);
+            (format!("{} ({factor})", words::duration(saved.time)), Role::Good)
         }),
         (build.name.to_string(), Role::Dim),
     ]
@@ -68,12 +70,9 @@ fn image(build: &BuildRow) -> String {
     }
 }
 
-/// What the cache saved, and how much faster the build was for it; none where that is not known, or next to nothing.
-fn saved(build: &BuildRow) -> Option<(Duration, f64)> {
-    let no_cache = build.no_cache?;
-    let saved = no_cache.checked_sub(build.wall).filter(|saved| *saved >= Duration::from_millis(100))?;
-    let factor = no_cache.as_secs_f64() / build.wall.as_secs_f64();
-    factor.is_finite().then_some((saved, factor))
+/// What the cache saved; none where that is not known, or not worth a word.
+fn saved(build: &BuildRow) -> Option<Saved> {
+    Saved::between(build.no_cache?, build.wall).worth_a_word()
 }
 
 /// What `layertop history --progress json` prints.

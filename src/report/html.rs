@@ -10,6 +10,7 @@ use std::time::Duration;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::cache::{CacheSummary, Side, Verdict};
+use super::estimate::Saved;
 use super::json::{StepSummary, Summary};
 use super::table::{Cell, Table};
 use super::words::{self, Role, Sign};
@@ -120,8 +121,8 @@ fn head(model: &Model, summary: &Summary, now: Time) -> Markup {
 
 /// What the cache saved, and how many times faster that made the build; none where that can't be told.
 fn saved(model: &Model) -> Option<(String, String)> {
-    let (saved, factor) = super::end::saved(model)?;
-    Some((words::duration(saved), format!("{factor:.1} times faster")))
+    let saved = Saved::of(model).and_then(Saved::worth_a_word).filter(|saved| !saved.at_least)?;
+    Some((words::duration(saved.time), format!("{:.1} times faster", saved.speedup)))
 }
 
 fn tile(name: &str, value: &str, more: &str) -> Markup {

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::cache::{CacheSummary, Side, Verdict};
+use super::estimate::Saved;
 use super::styled::StyledLine;
 use super::table::{Cell, Table};
 use super::{label, why, words};
@@ -92,8 +93,9 @@ fn head(model: &Model, now: Time, out: &mut String) {
     if let Some(share) = words::percent(hits, counts.total) {
         facts.push(format!("**{hits} of {} steps hit ({share})**", counts.total));
     }
-    if let Some((saved, factor)) = super::end::saved(model) {
-        facts.push(format!("**{} saved by the cache ({factor:.1}×)**", words::duration(saved)));
+    let saved = Saved::of(model).and_then(Saved::worth_a_word).filter(|saved| !saved.at_least);
+    if let Some(saved) = saved {
+        facts.push(format!("**{} saved by the cache ({:.1}×)**", words::duration(saved.time), saved.speedup));
     }
     let cache = CacheSummary::of(model);
     for (side, word) in [(&cache.import, "cache imported"), (&cache.export, "cache exported")] {

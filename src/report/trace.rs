@@ -1,7 +1,8 @@
 //! A build in Google's trace event format, which Perfetto and `chrome://tracing` open.
 //!
 //! The format is that of Google's document "Trace Event Format", in its JSON object form: `M` events name processes (what is done
-//! once for all, then the platforms) and threads (lanes), `X` events are stretches with a start and a length in microseconds.
+//! once for all, then the platforms) and threads (lanes), `X` events are stretches with a start and a length in microseconds. It has no
+//! `displayTimeUnit`: Perfetto has taken that for the unit of the times (seen with its version 20).
 
 use std::collections::BTreeMap;
 
@@ -19,8 +20,6 @@ use crate::model::Model;
 struct Trace {
     #[serde(rename = "traceEvents")]
     events: Vec<Value>,
-    #[serde(rename = "displayTimeUnit")]
-    unit: &'static str,
     #[serde(rename = "otherData")]
     about: Map<String, Value>,
 }
@@ -30,7 +29,7 @@ pub fn render(model: &Model, now: Time) -> String {
     let summary = super::json::summary(model, now);
     let spans = spans::spans(model, &summary, now);
     let zero = spans.iter().map(|span| span.start).chain(summary.started).min().unwrap_or_default();
-    let mut trace = Trace { events: Vec::new(), unit: "ms", about: about(&summary, zero) };
+    let mut trace = Trace { events: Vec::new(), about: about(&summary, zero) };
     for (at, (name, spans)) in processes(&summary, &spans).into_iter().enumerate() {
         process(at + 1, name, &spans, &summary, zero, &mut trace.events);
     }

@@ -25,7 +25,7 @@ use crate::model::{Estimate, Timeline};
 use crate::report::words::{self, Role};
 use crate::ui::timeline::TimelineView;
 use crate::ui::{Overlay, Pages};
-use rows::Row;
+use rows::{Name, Row};
 use scale::Scale;
 
 /// How it stands in an area.
@@ -35,6 +35,8 @@ struct Chart<'a> {
     timeline: Timeline,
     estimate: Estimate,
     rows: Vec<Row>,
+    /// What the lanes are called.
+    names: Vec<Name>,
     scale: Scale,
     columns: Columns,
 }
@@ -138,10 +140,11 @@ impl<'a> Chart<'a> {
         let estimate = screen.model.estimate(screen.now);
         let lanes = usize::from(Parts::of(area.height).lanes(area.height));
         let rows = rows::rows(screen.model, &timeline, lanes);
+        let names = rows::names(&timeline.lanes);
         let columns = Columns::of(area.width.saturating_sub(2));
         let left = estimate.left.map(|left| left.time);
         let scale = Scale::new(&timeline, screen.model.ended().is_some(), left, view, columns.bars);
-        Self { screen, view, timeline, estimate, rows, scale, columns }
+        Self { screen, view, timeline, estimate, rows, names, scale, columns }
     }
 
     /// The first line that is shown: what runs last of all is in sight.

@@ -13,7 +13,7 @@ use crate::process::Project;
 use crate::{demo, exported, hostile, reader, recording, summary};
 
 /// A browser with one page.
-struct Browser {
+pub(crate) struct Browser {
     child: Child,
     to: File,
     from: BufReader<File>,
@@ -31,7 +31,7 @@ impl Drop for Browser {
 }
 
 impl Browser {
-    fn start(program: &str, project: &Project) -> Self {
+    pub(crate) fn start(program: &str, project: &Project) -> Self {
         let (asked, said) = (project.beside("asked"), project.beside("said"));
         for pipe in [&asked, &said] {
             nix::unistd::mkfifo(pipe, Mode::S_IRWXU).unwrap();
@@ -105,9 +105,16 @@ impl Browser {
         }
     }
 
-    /// What an expression is in the page.
-    fn value(&mut self, expression: &str) -> Value {
-        let found = self.ask("Runtime.evaluate", &json!({"expression": expression, "returnByValue": true}));
+    /// Leaves the page for an empty one.
+    pub(crate) fn blank(&mut self) {
+        self.events.clear();
+        self.ask("Page.navigate", &json!({"url": "about:blank"}));
+    }
+
+    /// What an expression is in the page; of a promise, what comes of it.
+    pub(crate) fn value(&mut self, expression: &str) -> Value {
+        let how = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
+        let found = self.ask("Runtime.evaluate", &how);
         assert!(found["exceptionDetails"].is_null(), "{expression}: {found}");
         found["result"]["value"].clone()
     }

@@ -102,7 +102,6 @@ fn schema() -> Value {
         "type": "object",
         "required": ["traceEvents"],
         "properties": {
-            "displayTimeUnit": {"enum": ["ms", "ns"]},
             "otherData": {"type": "object"},
             "traceEvents": {"type": "array", "minItems": 1, "items": {
                 "type": "object",

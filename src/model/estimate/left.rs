@@ -220,9 +220,8 @@ impl Model {
                 _ => Rest::default(),
             };
         }
-        if let Some(left) = pull_left(vertex, now) {
-            // Unpacking follows, of which nothing is said.
-            return Rest { time: left, is_unknown: true };
+        if let Some(rest) = self.pull_rest(vertex, now) {
+            return rest;
         }
         if !self.is_layer(at) {
             return Rest::default();
@@ -239,6 +238,20 @@ impl Model {
             (Fate::Open, _) => Rest::UNKNOWN,
             _ => Rest::default(),
         }
+    }
+
+    /// What remains of what is being fetched or unpacked; none where nothing is. The stream says nothing of how far unpacking is:
+    /// that follows from how long as much took before.
+    fn pull_rest(&self, vertex: &Vertex, now: Time) -> Option<Rest> {
+        if !vertex.blobs().any(|blob| blob.completed.is_none()) || vertex.completed().is_some() {
+            return None;
+        }
+        let fetching = pull_left(vertex, now).unwrap_or_default();
+        let Some(usual) = self.expected.pull(vertex.announced_bytes()) else {
+            return Some(Rest { time: fetching, is_unknown: true });
+        };
+        let unpacked = remaining(usual, usual * 3 / 2, vertex.pull_time(now));
+        Some(Rest { time: fetching.max(unpacked), is_unknown: false })
     }
 
     /// How many vertices the step of one has.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::event::expected::{
-    Expected, ExpectedStep, ExpectedTransfer, MOST_STEPS, TransferKind, TransferSample,
+    Expected, ExpectedStep, ExpectedTransfer, MOST_STEPS, Pulls, TransferKind, TransferSample,
 };
 use crate::event::{Platform, Text};
 use crate::model::{Model, Outcome};
@@ -15,6 +15,9 @@ pub const MOST_RUNS: usize = 10;
 /// Samples of a transfer that are told.
 pub const MOST_SAMPLES: usize = 30;
 
+/// Builds whose pulls count.
+pub const MOST_PULLS: usize = 10;
+
 /// An earlier build, as much of it as tells how long things take.
 #[derive(Debug, Clone, Default)]
 pub struct PastBuild {
@@ -24,6 +27,8 @@ pub struct PastBuild {
     pub transfers: Vec<(TransferKind, Duration)>,
     /// How many steps ran, over the platforms.
     pub ran: u32,
+    /// What was fetched for its steps.
+    pub pulls: Pulls,
 }
 
 /// A step that ran.
@@ -57,7 +62,13 @@ impl PastBuild {
             })
         };
         let whole = model.outcome() == Outcome::Success;
+        let mut pulls = Pulls::default();
+        for (id, _) in model.stack().steps().filter(|(id, _)| model.pulled_bytes(*id) > 0) {
+            pulls.bytes = pulls.bytes.saturating_add(model.pulled_bytes(id));
+            pulls.us = pulls.us.saturating_add(micros(model.pull_time(id, model.newest())));
+        }
         Self {
+            pulls,
             steps: model.stack().steps().filter_map(run).collect(),
             transfers: if whole { model.transfers() } else { Vec::new() },
             ran: u32::try_from(model.ran_count()).unwrap_or(u32::MAX),
@@ -70,8 +81,14 @@ pub fn expected<'a>(builds: impl IntoIterator<Item = &'a PastBuild>) -> Expected
     let mut told = Expected::default();
     let mut places: HashMap<(Option<Platform>, String), usize> = HashMap::new();
     let mut lengths: Vec<Vec<u64>> = Vec::new();
+    let mut pulled = 0;
     for build in builds {
         told.builds = told.builds.saturating_add(1);
+        if build.pulls.bytes > 0 && pulled < MOST_PULLS {
+            pulled += 1;
+            told.pulls.bytes = told.pulls.bytes.saturating_add(build.pulls.bytes);
+            told.pulls.us = told.pulls.us.saturating_add(build.pulls.us);
+        }
         for run in &build.steps {
             let key = (run.platform.clone(), super::compared(run.instruction.as_str()));
             let at = *places.entry(key).or_insert(told.steps.len());

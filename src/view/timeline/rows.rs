@@ -1,5 +1,6 @@
 //! The lines of the timeline, and what is written beside the bars.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use ratatui::buffer::Buffer;
@@ -22,6 +23,9 @@ const MOST_GAINS: usize = 4;
 
 /// A lane that took less than this share of the build has no bar to speak of.
 const SHORT_SHARE: f64 = 0.01;
+
+/// Where a label is wider than this, the instruction stands in it too.
+const INSTRUCTIONS: u16 = 33;
 
 /// Columns of a name in the foot.
 const NAME: usize = 20;
@@ -104,7 +108,7 @@ impl Chart<'_> {
     fn lane(&self, at: usize, area: Rect, buf: &mut Buffer) {
         let Some(lane) = self.timeline.lanes.get(at) else { return };
         let sign = self.sign(lane);
-        self.label(sign, &name(lane), instruction(lane), lane.critical, area, buf);
+        self.label(sign, &self.named(at, lane), instruction(lane), lane.critical, area, buf);
         let told = lane.step.and_then(|id| self.estimate.steps.get(&id));
         self.bars(lane, told, self.place(area), buf);
         let theme = self.screen.ui.theme;
@@ -122,11 +126,12 @@ impl Chart<'_> {
     }
 
     fn short(&self, lanes: &[usize], area: Rect, buf: &mut Buffer) {
+        let at = lanes.first().copied().unwrap_or_default();
         let lanes: Vec<&Lane> = lanes.iter().filter_map(|at| self.timeline.lanes.get(*at)).collect();
         let Some(first) = lanes.first() else { return };
         let hits = lanes.iter().all(|lane| lane.state == Some(State::Hit));
         let text = match lanes.len() {
-            1 => name(first),
+            1 => self.named(at, first),
             n if hits => words::count(n, "hit"),
             n => words::count(n, "short one"),
         };
@@ -164,13 +169,13 @@ impl Chart<'_> {
     fn label(&self, sign: Sign, name: &str, more: &str, critical: bool, area: Rect, buf: &mut Buffer) {
         let theme = self.screen.ui.theme;
         let width = usize::from(self.columns.label).saturating_sub(3);
-        let name_width = if width > 30 { 14 } else { width };
+        let name_width = if self.has_instructions() { 14 } else { width };
         let style = theme.style(if critical { Role::Strong } else { Role::Plain });
         let mut spans = vec![
             Span::styled(format!("{} ", sign.shape(theme.ascii)), theme.style(sign.role)),
             Span::styled(words::pad_right(&words::cut_to(name, name_width, theme.ascii), name_width), style),
         ];
-        if width > 30 {
+        if self.has_instructions() {
             let more = words::cut_to(more, width - name_width - 1, theme.ascii);
             spans.push(Span::styled(format!(" {more}"), theme.style(Role::Dim)));
         }
@@ -213,8 +218,18 @@ impl Chart<'_> {
         }
     }
 
-    fn named(&self, lane: &Lane) -> String {
-        words::cut_to(&name(lane), NAME, self.screen.ui.theme.ascii)
+    /// What a lane is called beside its bars: where its instruction stands there too, that tells it from others of its layer.
+    fn named(&self, at: usize, lane: &Lane) -> String {
+        let columns = usize::from(self.columns.label).saturating_sub(3);
+        match self.names.get(at).filter(|_| !self.has_instructions()) {
+            Some(told) => told.fit(columns, self.screen.ui.theme.ascii),
+            None => name(lane),
+        }
+    }
+
+    /// Whether there is room for the instruction of each lane.
+    fn has_instructions(&self) -> bool {
+        self.columns.label > INSTRUCTIONS
     }
 
     /// `ffmpeg 3.0 s › node 1.4 s › pip 5.0 s`.
@@ -223,7 +238,8 @@ impl Chart<'_> {
         let mut parts: Vec<(String, Duration)> = Vec::new();
         for on in &self.timeline.path {
             let Some(lane) = self.timeline.lanes.get(on.lane) else { continue };
-            let name = self.named(lane);
+            // Steps of a layer that follow each other are one.
+            let name = words::cut_to(&name(lane), NAME, self.screen.ui.theme.ascii);
             match parts.last_mut() {
                 Some((last, took)) if *last == name => *took += on.took,
                 _ => parts.push((name, on.took)),
@@ -242,8 +258,8 @@ impl Chart<'_> {
         let theme = self.screen.ui.theme;
         let mut gains: Vec<(String, Duration)> = Vec::new();
         for on in &self.timeline.path {
-            if let (Some(lane), Some(gain)) = (self.timeline.lanes.get(on.lane), on.gain) {
-                gains.push((self.named(lane), gain));
+            if let (Some(name), Some(gain)) = (self.names.get(on.lane), on.gain) {
+                gains.push((name.fit(NAME, theme.ascii), gain));
             }
         }
         gains.retain(|(_, gain)| *gain >= Duration::from_millis(100));
@@ -257,6 +273,47 @@ impl Chart<'_> {
 /// `−2.0 s`.
 fn saved(gain: Duration, ascii: bool) -> String {
     format!("{}{}", if ascii { "-" } else { "−" }, words::duration(gain))
+}
+
+/// What a lane is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Name {
+    /// Its layer, or what it does.
+    text: String,
+    /// What tells it from others that are called the same; mostly nothing.
+    apart: String,
+}
+
+impl Name {
+    /// The name in so many columns: what tells it from others is left whole.
+    fn fit(&self, columns: usize, ascii: bool) -> String {
+        let room = columns.saturating_sub(words::width(&self.apart)).max(1);
+        words::cut_to(&format!("{}{}", words::cut_to(&self.text, room, ascii), self.apart), columns, ascii)
+    }
+}
+
+/// What the lanes are called, so that no two of a platform and stage are called the same: where a layer has several steps, what
+/// each of them does stands behind it, and its number where several do the same.
+pub(super) fn names(lanes: &[Lane]) -> Vec<Name> {
+    let place = |lane: &Lane| (lane.section, lane.platform.clone(), lane.stage.clone());
+    let mut counts: HashMap<_, usize> = HashMap::new();
+    for lane in lanes {
+        *counts.entry((place(lane), name(lane))).or_default() += 1;
+    }
+    let mut seen: HashMap<_, usize> = HashMap::new();
+    let named = |lane: &Lane| {
+        let text = name(lane);
+        let count = counts.get(&(place(lane), text.clone())).copied().unwrap_or_default();
+        if lane.layer.is_none() || count < 2 {
+            return Name { text, apart: String::new() };
+        }
+        let keyword = lane.label.as_str().split_whitespace().next().unwrap_or_default().to_owned();
+        let nth = seen.entry((place(lane), text.clone(), keyword.clone())).or_default();
+        *nth += 1;
+        let apart = if *nth > 1 { format!(" {keyword} {nth}") } else { format!(" {keyword}") };
+        Name { text, apart }
+    };
+    lanes.iter().map(named).collect()
 }
 
 /// What a lane is called: its layer, or what it does, in a word or two.
