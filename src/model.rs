@@ -19,6 +19,7 @@ pub mod source;
 pub mod stack;
 pub mod state;
 pub mod timeline;
+pub(crate) mod triggers;
 pub mod vertex;
 
 use std::collections::VecDeque;
@@ -103,6 +104,9 @@ impl Model {
         if std::mem::take(&mut self.restructured) {
             self.stack.rebuild(&self.vertices, &self.index);
             self.unjudged = true;
+        }
+        if let Some(print) = &mut self.fingerprint {
+            triggers::widen(print, self.stack.groups());
         }
         if std::mem::take(&mut self.unjudged) {
             self.judge_sources();

@@ -28,6 +28,9 @@ mod secrets;
 #[path = "common/testbed.rs"]
 mod testbed;
 
+#[path = "why/triggers.rs"]
+mod triggers;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, SystemTime};

@@ -417,6 +417,8 @@ pub enum Gap {
     Files,
     /// No file fits, which fails the build.
     NoFiles,
+    /// It is what the base image leaves to run (`ONBUILD`), which the Dockerfile does not have: known by the stream alone.
+    Trigger,
 }
 
 /// Something that could not be read.

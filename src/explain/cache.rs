@@ -169,6 +169,7 @@ pub(super) fn is_gone<'a>(judge: &Judge<'a>, here: &Here<'a>, then: &Then<'a>) -
 /// Whether a step takes files of a build's context, by its text.
 pub(super) fn takes_files(here: &Here<'_>) -> bool {
     let text = here.step.name.instruction.as_str();
+    let text = text.strip_prefix("ONBUILD ").unwrap_or(text);
     let keyword = text.split_whitespace().next().unwrap_or_default();
     let copies = keyword.eq_ignore_ascii_case("COPY") || keyword.eq_ignore_ascii_case("ADD");
     copies && !text.contains("--from=") && !text.contains("<<")

@@ -128,6 +128,7 @@ fn unknown_parts(step: &Step) -> Option<String> {
         Gap::MissingInput => "a stage, image or context that is not there",
         Gap::Files => "files that could not be read",
         Gap::NoFiles => "no file fits",
+        Gap::Trigger => "what the base image leaves to run, but for its text",
     };
     let words: Vec<&str> = step.gaps.iter().map(word).collect();
     Some(if words.is_empty() { "not all of its files could be read".to_owned() } else { words.join(", ") })
@@ -138,6 +139,11 @@ pub(super) fn address(step: &Step) -> Option<&Text> {
     let remote = |source: &crate::event::fingerprint::Source| matches!(source.from, Some(Input::Remote(_)));
     let found = step.sources.iter().find(|source| remote(source))?;
     (step.kind == StepKind::Add && step.gaps.contains(&Gap::Remote)).then_some(&found.path)
+}
+
+/// Whether a step takes files by an instruction that the base image leaves to run: which these are is not known.
+pub(super) fn is_trigger(step: &Step) -> bool {
+    step.gaps.contains(&Gap::Trigger) && matches!(step.kind, StepKind::Copy | StepKind::Add)
 }
 
 /// The address of a step that is what it was but for this address, or the checksum of what is there: `BuildKit` goes by the content and

@@ -132,7 +132,8 @@ impl<'a> Judge<'a> {
             {
                 return changed(&change, Some(then));
             }
-            if here.print.is_none() && cache::takes_files(here) && !cache::is_gone(self, here, then) {
+            let unseen = here.print.is_none_or(|(_, step)| change::is_trigger(step));
+            if unseen && cache::takes_files(here) && !cache::is_gone(self, here, then) {
                 return unseen_files(then);
             }
             if let Some(address) = here.print.and_then(|(_, step)| change::address(step)) {

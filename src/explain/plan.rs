@@ -13,10 +13,11 @@ use std::time::Duration;
 use super::judge::{self, Judge};
 use super::past::Past;
 use crate::event::evidence::Source;
+use crate::event::fingerprint::{Fingerprint, Gap};
 use crate::event::plan::{Planned, PlannedStep, Prediction};
 use crate::event::reason::{Reason, ReasonGrade, ReasonKind};
 use crate::event::{Digest, Event, Stamped, Text, VertexUpdate};
-use crate::model::{Model, StepId};
+use crate::model::{Model, StepId, triggers};
 use predict::Told;
 use stream::Draft;
 
@@ -30,7 +31,8 @@ pub fn plan(known: &[Stamped], pasts: &[Past], bases: &BTreeMap<Text, Digest>) -
     let mut model = Model::default();
     model.apply_all(known);
     let at = model.newest();
-    let Some(print) = model.fingerprint().cloned() else { return Vec::new() };
+    let Some(mut print) = model.fingerprint().cloned() else { return Vec::new() };
+    left(&mut print, pasts);
     let drafts = stream::drafts(&print, bases);
     let tell = |updates: Vec<VertexUpdate>| -> Vec<Stamped> {
         updates.into_iter().map(|update| Stamped { at, event: Event::Vertex(update) }).collect()
@@ -58,6 +60,19 @@ pub fn plan(known: &[Stamped], pasts: &[Past], bases: &BTreeMap<Text, Digest>) -
     }
     events.push(Stamped { at, event: Event::Planned(Box::new(planned)) });
     events
+}
+
+/// Adds what base images leave to run (`ONBUILD`), as the newest build on the same base image has told it.
+fn left(print: &mut Fingerprint, pasts: &[Past]) {
+    for stage in &mut print.stages {
+        let mut same =
+            pasts.iter().filter_map(|past| past.fingerprint.as_ref()).flat_map(|print| &print.stages);
+        let known = same.find(|known| (&known.name, &known.base) == (&stage.name, &stage.base));
+        let steps = known.map_or(&[][..], |known| known.steps.as_slice()).iter().skip(1);
+        let texts =
+            steps.take_while(|step| step.gaps.contains(&Gap::Trigger)).map(|step| step.instruction.clone());
+        triggers::insert(stage, texts.collect());
+    }
 }
 
 fn step(draft: &Draft, told: Told, judged: Option<Reason>, expected: Option<Duration>) -> PlannedStep {

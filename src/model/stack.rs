@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::layers::Namer;
 use super::name::StepName;
-use super::shared;
 use super::vertex::{Vertex, VertexId};
+use super::{shared, triggers};
 use crate::event::digest::DigestMap;
 use crate::event::reference::is_same_image;
 use crate::event::{Digest, Outline, OutlineStage, OutlineStep, Platform, Text};
@@ -36,6 +36,8 @@ pub struct Group {
     pub seen: bool,
     /// Whether the Dockerfile says that it becomes the image.
     pub outlined_target: bool,
+    /// How many of its rows its base image leaves to run (`ONBUILD`); they stand behind the first, and the Dockerfile does not have them.
+    pub left: usize,
 }
 
 /// An instruction on all platforms.
@@ -54,6 +56,8 @@ pub struct Row {
 pub struct Stack {
     /// The stages as the Dockerfile has them.
     outlined: Vec<Group>,
+    /// The same with what their base images leave to run, as far as the stream has told.
+    widened: Vec<Group>,
     groups: Vec<Group>,
     steps: Vec<Step>,
     step_of: HashMap<VertexId, StepId>,
@@ -105,7 +109,7 @@ impl Stack {
 
     /// A step's instruction as the Dockerfile has it, where it is known to have the stage.
     pub(super) fn written(&self, step: &Step) -> Option<&Text> {
-        let mut stages = self.outlined.iter().filter(|group| group.stage == step.name.stage);
+        let mut stages = self.widened.iter().filter(|group| group.stage == step.name.stage);
         let row = stages.next()?.rows.get(usize::from(step.name.index).checked_sub(1)?)?;
         Some(&row.instruction)
     }
@@ -127,11 +131,12 @@ impl Stack {
 
     /// Builds the stack: the Dockerfile's stages, filled with the steps that the vertices stand for.
     pub(super) fn rebuild(&mut self, vertices: &[Vertex], index: &DigestMap<VertexId>) {
-        let before = std::mem::replace(&mut self.groups, self.outlined.clone());
+        let mut names: Vec<Option<StepName>> = vertices.iter().map(Vertex::step_name).collect();
+        self.widened = triggers::widened(&self.outlined, &names);
+        let before = std::mem::replace(&mut self.groups, self.widened.clone());
         self.steps.clear();
         self.step_of.clear();
-        let mut names: Vec<Option<StepName>> = vertices.iter().map(Vertex::step_name).collect();
-        shared::rename(&mut names, vertices, index, &self.outlined);
+        shared::rename(&mut names, vertices, index, &self.widened);
         for (i, vertex) in vertices.iter().enumerate() {
             let Some(Some(name)) = names.get(i) else { continue };
             let twin = |other: &Vertex| other.name == vertex.name && other.digest != vertex.digest;

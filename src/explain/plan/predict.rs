@@ -37,7 +37,7 @@ pub(super) struct Told {
     forced: bool,
     /// Whether it is a `FROM`.
     pub(super) from: bool,
-    /// Whether it depends on what an address gives, which only the builder sees.
+    /// Whether it depends on what only the builder sees: what an address gives, which files a base image's instruction takes.
     asks: bool,
 }
 
@@ -198,12 +198,13 @@ impl<'a> Predictor<'_, 'a> {
         Told { changed: true, ..Told::new(Prediction::Miss, ReasonGrade::Likely, why) }
     }
 
-    /// A step that is built on something that an address gives.
+    /// A step that is built on something that only the builder sees.
     fn asked_above(&self, draft: &Draft) -> Option<Told> {
         let asks = |input: &usize| self.told.get(*input).is_some_and(|told| told.asks);
         let input = draft.inputs().find(asks)?;
         let number = self.drafts.get(input).map_or(0, |draft| draft.place + 1);
-        let told = Told::unknown(format!("it depends on what step {number} fetches from an address"));
+        let told =
+            Told::unknown(format!("it depends on what step {number} takes, which only the builder sees"));
         Some(Told { asks: true, ..told })
     }
 
@@ -222,6 +223,10 @@ impl<'a> Predictor<'_, 'a> {
         })?;
         if let Some(address) = here.print.and_then(|(_, step)| change::address(step)) {
             return Some(asking(address));
+        }
+        if here.print.is_some_and(|(_, step)| change::is_trigger(step)) {
+            let why = "which files an instruction of the base image takes is seen by the builder only";
+            return Some(Told { asks: true, ..Told::unknown(why) });
         }
         if let Some(told) = self.asked_above(self.drafts.get(at)?) {
             return Some(told);
