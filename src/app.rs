@@ -91,6 +91,7 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     // What would be run can be told where it can't be run.
     let program = if args.dry_run { found.unwrap_or_default() } else { found? };
     let command = BuildCommand::new(&config, &args.buildx, program, around, &secrets::read_file)?;
+    let command = build::hiding(command, around);
     gates::check(&args.fail_on, &command, &config, clock)?;
     if args.dry_run {
         return configuration::print(&format!("{}\n", command.shell()));
@@ -167,7 +168,7 @@ async fn dashboard(cli: &Cli, around: &Surroundings) -> Result<(), Error> {
     let config = Config::load(&cli.global, None, around)?;
     let look = Look::of(&config, around);
     let found = Program::default();
-    let command = BuildCommand::new(&config, &[], found, around, &secrets::read_file)?;
+    let command = build::hiding(BuildCommand::new(&config, &[], found, around, &secrets::read_file)?, around);
     if !dashboard::is_project(&config, &command) {
         configuration::complain(&format!("{}\n", Cli::command().render_help()));
         return Err(Error::usage(

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a test's helper fails the test")]
 
+#[path = "view/plan.rs"]
+mod plan;
 mod scenes;
 #[path = "view/sheets.rs"]
 mod sheets;

@@ -22,6 +22,8 @@ mod collection;
 mod process;
 #[path = "common/second.rs"]
 mod second;
+#[path = "why/secrets.rs"]
+mod secrets;
 #[expect(dead_code, reason = "shared with tests that need all of the engine")]
 #[path = "common/testbed.rs"]
 mod testbed;

@@ -67,6 +67,13 @@ pub(super) fn start(
     Running { feed: Feed { updates, steer: Steer::Build(cancel), around }, end }
 }
 
+/// The same command, with the secrets that stand in its Dockerfile among those that are masked.
+pub(super) fn hiding(mut command: BuildCommand, around: &Surroundings) -> BuildCommand {
+    let request = context::Request::of(&command, around);
+    command.secrets.extend(request.map(|request| context::hidden(&request)).unwrap_or_default());
+    command
+}
+
 /// What is known before the first vertex: what is built, what the Dockerfile says, what is wrong with the configuration.
 pub(super) fn before(command: &BuildCommand, config: &Config, clock: Clock) -> Vec<Stamped> {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();

@@ -37,6 +37,7 @@ pub(super) async fn run(cli: &Cli, args: &cli::Plan, around: &Surroundings) -> R
     let config = Config::load(&cli.global, Some(&args.overrides), around)?;
     let look = Look::of(&config, around);
     let command = BuildCommand::new(&config, &args.buildx, Program::default(), around, &secrets::read_file)?;
+    let command = build::hiding(command, around);
     let mut signals = Signals::listen()?;
     let ground = Ground::of(command, config, around, Clock::live());
     let model = tokio::select! {

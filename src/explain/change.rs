@@ -59,14 +59,7 @@ pub(super) fn compare((now, step): (&Fingerprint, &Step), (then, old): (&Fingerp
     let mut parts = parts.into_iter();
     let Some(mut first) = parts.next() else {
         if comparable {
-            return Own::Changed(Box::new(Change {
-                kind: ReasonKind::InstructionChanged,
-                grade: ReasonGrade::Likely,
-                because: "what its instruction does changed".to_owned(),
-                evidence: vec![said("its fingerprint is another; which part of it is not known")],
-                variables: Vec::new(),
-                paths: Vec::new(),
-            }));
+            return Own::Changed(Box::new(hidden(now, step, then)));
         }
         let why = if keys_differ {
             "a secret value is in its environment, and it can't be compared with that of the earlier build"
@@ -84,6 +77,42 @@ pub(super) fn compare((now, step): (&Fingerprint, &Step), (then, old): (&Fingerp
         first.grade = first.grade.max(ReasonGrade::Likely);
     }
     Own::Changed(Box::new(first))
+}
+
+/// A step that reads as it did and is another: by a secret that is in it, which is masked wherever it is shown.
+fn hidden(now: &Fingerprint, step: &Step, then: &Fingerprint) -> Change {
+    let changed = |variable: &&Variable| {
+        let mut before = then.variables.iter().filter(|old| old.name == variable.name).peekable();
+        let given = variable.secret && variable.origin != Origin::Env;
+        given && before.peek().is_some() && !before.any(|old| old.hash == variable.hash)
+    };
+    let mut names: Vec<&Text> =
+        now.variables.iter().filter(changed).filter(|_| step.keyed).map(|variable| &variable.name).collect();
+    names.sort();
+    names.dedup();
+    let told = |name: &&Text| {
+        let fact = Fact::Variable { name: (*name).clone(), secret: true, old: None, new: None };
+        Evidence { text: Text::clean(&format!("{name} changed (a secret, not shown)")), fact: Some(fact) }
+    };
+    let (kind, because, evidence) = match names.first() {
+        Some(first) => (
+            ReasonKind::ArgChanged,
+            format!("build argument {first} changed (a secret, not shown)"),
+            names.iter().map(told).collect(),
+        ),
+        None if step.keyed => (
+            ReasonKind::InstructionChanged,
+            "a secret in its instruction changed (not shown)".to_owned(),
+            vec![said("it reads as it did, but for what is masked in it")],
+        ),
+        None => (
+            ReasonKind::InstructionChanged,
+            "what its instruction does changed".to_owned(),
+            vec![said("its fingerprint is another; which part of it is not known")],
+        ),
+    };
+    let variables = names.into_iter().cloned().collect();
+    Change { grade: ReasonGrade::Likely, variables, ..plain(kind, because, evidence) }
 }
 
 /// What counts and can't be seen from here, in words.
@@ -111,15 +140,22 @@ pub(super) fn address(step: &Step) -> Option<&Text> {
     (step.kind == StepKind::Add && step.gaps.contains(&Gap::Remote)).then_some(&found.path)
 }
 
-/// The address of a step that is what it was but for the checksum of what it takes from there: the content may be the same.
+/// The address of a step that is what it was but for this address, or the checksum of what is there: `BuildKit` goes by the content and
+/// the file's name, which may be the same (seen on the test engine).
 pub(super) fn repinned<'s>(step: &'s Step, old: &Step) -> Option<&'s Text> {
     let remote = |source: &&crate::event::fingerprint::Source| matches!(source.from, Some(Input::Remote(_)));
     let found = step.sources.iter().find(remote)?;
     let rest = |step: &Step| -> Vec<String> {
         let words = step.instruction.as_str().split_whitespace();
-        words.filter(|word| !word.starts_with("--checksum=")).map(str::to_owned).collect()
+        let words = words.filter(|word| !word.starts_with("--checksum="));
+        let short = |word: &str| match word.split_once("://") {
+            Some((_, address)) => address.rsplit('/').next().unwrap_or_default().to_owned(),
+            None => word.to_owned(),
+        };
+        words.map(short).collect()
     };
-    (step.instruction != old.instruction && rest(step) == rest(old)).then_some(&found.path)
+    let open = step.instruction != old.instruction || step.keyed;
+    (open && rest(step) == rest(old)).then_some(&found.path)
 }
 
 fn plain(kind: ReasonKind, because: String, evidence: Vec<Evidence>) -> Change {

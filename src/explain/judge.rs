@@ -252,9 +252,9 @@ impl<'a> Judge<'a> {
         Change { kind: ReasonKind::ArgChanged, because, variables, ..change }
     }
 
-    /// Whether a step that changed by itself did so by the same build argument as one that it is built on.
+    /// Whether a step that changed by itself did so by the same variable as one that it is built on.
     fn upstream_of(&self, here: &Here<'a>, change: &Change) -> Option<Reason> {
-        if change.kind != ReasonKind::ArgChanged {
+        if change.variables.is_empty() {
             return None;
         }
         for input in self.inputs(here.id) {
@@ -265,7 +265,7 @@ impl<'a> Judge<'a> {
                     matches!(&evidence.fact, Some(Fact::Variable { name: told, .. }) if told == name)
                 })
             };
-            if root.kind == ReasonKind::ArgChanged && change.variables.iter().all(has) {
+            if root.kind == change.kind && change.variables.iter().all(has) {
                 let mut reason = self.follow(*input, known)?;
                 reason.evidence.extend(change.evidence.iter().cloned());
                 return Some(reason);

@@ -59,6 +59,22 @@ pub fn sentence(model: &Model, ascii: bool) -> String {
     format!("a build now would rebuild {what}{because}{others}{time}{open}{grade}")
 }
 
+/// The same where there is no room for it: `6 layers would be rebuilt: requirements.txt changed`. None where nothing would be.
+pub fn brief(model: &Model) -> Option<String> {
+    let layers = names(model, &of(model, Prediction::Miss)).len();
+    let causes = why::causes(model);
+    let cause = causes.first().filter(|_| layers > 0)?;
+    let own =
+        cause.roots.first().and_then(|id| model.stack().step(*id)).map(|step| step.name.instruction.clone());
+    // What an instruction's own change says nothing of is which one it was.
+    let own = own.filter(|_| cause.reason.because.as_str().starts_with("its ")).unwrap_or_default();
+    let of = match words::truncate(words::instruction(own.as_str()).as_ref(), 24) {
+        own if own.is_empty() => String::new(),
+        own => format!("`{own}`: "),
+    };
+    Some(format!("{} would be rebuilt: {of}{}", words::count(layers, "layer"), cause.reason.because))
+}
+
 /// `pip, 3 layers follow`: the layer of what costs most, and what is rebuilt with it.
 fn rebuilt(model: &Model, layers: &[String], causes: &[why::Cause]) -> String {
     let root = causes.first().and_then(|cause| cause.roots.first()).map(|id| label(model, *id));

@@ -48,6 +48,9 @@ use sets::{Place, Sets};
 use steps::Maker;
 use sum::Secrets;
 
+/// A default that has fewer bytes is taken for a word rather than for a secret.
+const SHORTEST: usize = 8;
+
 /// The flags of a `COPY` or `ADD` that count.
 struct Options {
     flags: Vec<(String, String)>,
@@ -181,6 +184,16 @@ fn secrets(request: &Request, file: &Dockerfile) -> Vec<String> {
         }
     }
     secrets
+}
+
+/// Secrets that stand in the Dockerfile itself: what is set there under a name that says so. `BuildKit` puts them into the names of
+/// steps. Where there is none, or none that can be read, there is nothing.
+pub fn hidden(request: &Request) -> Vec<String> {
+    let Ok(text) = sets::read_small(&request.cwd.join(&request.dockerfile)) else { return Vec::new() };
+    let mut found = secrets(request, &dockerfile::parse(&String::from_utf8_lossy(&text)));
+    // Without these a word that stands in for a value would blacken whatever has it.
+    found.retain(|value| value.len() >= SHORTEST && !request.secrets.contains(value));
+    found
 }
 
 /// Where files may be taken from: the build's own context first.

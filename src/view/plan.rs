@@ -30,7 +30,10 @@ pub(super) fn header(screen: &Screen<'_>, counts: Rect, sentence: Option<Rect>, 
                 (false, true) => ("?", Role::Dim),
                 (false, false) => (theme.pick("●", "*"), Role::Good),
             };
-            (format!("{shape} {}", plan::sentence(model, theme.ascii)), role)
+            let whole = plan::sentence(model, theme.ascii);
+            let long = words::width(&whole) + 2 > width;
+            let told = long.then(|| plan::brief(model)).flatten().unwrap_or(whole);
+            (format!("{shape} {told}"), role)
         }
     };
     buf.set_string(area.x, area.y, words::truncate(&text, width), theme.style(role));

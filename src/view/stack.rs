@@ -274,11 +274,13 @@ fn cell_line(
     } else if width >= 14 {
         // Word to the left, time to the right: columns of times can be compared.
         let room = width.saturating_sub(4);
-        let word = if words::width(look.word) + 1 + took.len() > room && !took.is_empty() {
-            fitting(look.word, room.saturating_sub(took.len() + 1))
-        } else {
-            fitting(look.word, room)
+        let left = match words::width(&took) {
+            0 => room,
+            time => room.saturating_sub(time + 1),
         };
+        // Half a word says less than a shorter one.
+        let short = (look.word == "rebuild").then_some("run").filter(|_| room < REBUILD_ROOM);
+        let word = fitting(short.unwrap_or(look.word), left);
         let gap = room.saturating_sub(words::width(&word));
         spans.push(Span::styled(word, style));
         spans.push(Span::styled(format!("{took:>gap$}"), theme.style(Role::Plain)));
@@ -289,6 +291,9 @@ fn cell_line(
     }
     Line::from(spans)
 }
+
+/// What a plan says of a step that would run, with a time of any length behind it, takes so many columns.
+const REBUILD_ROOM: usize = 16;
 
 /// A running step's word with a bar of how far it is.
 fn bar(screen: &Screen<'_>, told: &StepEstimate, word: &str, style: Style) -> [Span<'static>; 3] {

@@ -10,7 +10,7 @@ use crate::testbed::{Engine, For};
 use crate::{evidence, expect};
 
 /// What an address gives, to whoever asks.
-fn serve(content: Arc<Mutex<String>>) -> SocketAddr {
+pub(crate) fn serve(content: Arc<Mutex<String>>) -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {

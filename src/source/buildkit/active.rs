@@ -257,3 +257,34 @@ impl Count {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bollard_buildkit_proto::google::protobuf::Timestamp;
+    use bollard_buildkit_proto::moby::buildkit::v1::Exporter;
+
+    use super::*;
+
+    fn record(images: &str, began: i64) -> BuildHistoryRecord {
+        let attrs = HashMap::from([("name".to_owned(), images.to_owned())]);
+        BuildHistoryRecord {
+            created_at: Some(Timestamp { seconds: began, nanos: 0 }),
+            exporters: vec![Exporter { r#type: "image".into(), attrs }],
+            ..BuildHistoryRecord::default()
+        }
+    }
+
+    #[test]
+    fn the_own_build_is_known_by_its_image_and_its_time() {
+        let images = vec!["127.0.0.1:5000/app:a".to_owned(), "app".to_owned()];
+        let own = Own { images, since: Time::from_micros(100_000_000) };
+        assert!(own.is(&record("127.0.0.1:5000/app:a", 100)));
+        assert!(own.is(&record("other:1,docker.io/library/app:latest", 103)));
+        assert!(own.is(&record("127.0.0.1:5000/app:a", 98)), "the daemon's clock is behind");
+        assert!(!own.is(&record("127.0.0.1:5000/app:a", 90)), "it has begun before");
+        assert!(!own.is(&record("127.0.0.1:5000/app:b", 100)));
+        assert!(!own.is(&record("docker.io/library/myapp:latest", 100)));
+        assert!(!own.is(&record("", 100)));
+        assert!(!Own::default().is(&record("127.0.0.1:5000/app:a", 100)));
+    }
+}
