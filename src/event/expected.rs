@@ -112,6 +112,8 @@ impl TransferKind {
 pub struct TransferSample {
     /// How many steps of that build ran: an export takes the longer the more layers are new.
     pub ran: u32,
+    /// How many steps it had, over the platforms: an export takes the longer the more of them there are. 0: that is not known.
+    pub of: u32,
     /// How long, in microseconds.
     pub us: u64,
 }

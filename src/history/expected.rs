@@ -19,7 +19,7 @@ const MOST_FETCHING: usize = 200;
 const MOST_ALIKE: usize = 3;
 
 /// The newest builds of an image on a builder.
-const RECENT: &str = "WITH recent AS (SELECT id, started_us, result, misses FROM builds \
+const RECENT: &str = "WITH recent AS (SELECT id, started_us, result, misses, steps FROM builds \
                       WHERE image IS ?1 AND builder IS ?2 ORDER BY started_us DESC, id DESC LIMIT ?3) ";
 
 impl Store {
@@ -76,10 +76,10 @@ impl Store {
     /// Transfers: of builds in which equally many steps ran the newest, so that those of rare builds are among them.
     fn samples(&self, image: Option<&str>, builder: Option<&str>) -> rusqlite::Result<Vec<ExpectedTransfer>> {
         let sql = format!(
-            "{RECENT}, ranked AS (SELECT t.kind, t.took_us, r.misses, r.started_us, row_number() OVER \
-             (PARTITION BY t.kind, r.misses ORDER BY r.started_us DESC, r.id DESC) AS nth \
+            "{RECENT}, ranked AS (SELECT t.kind, t.took_us, r.misses, r.steps, r.started_us, row_number() OVER \
+             (PARTITION BY t.kind, r.misses, r.steps ORDER BY r.started_us DESC, r.id DESC) AS nth \
              FROM recent AS r JOIN transfers AS t ON t.build = r.id WHERE r.result = ?4) \
-             SELECT kind, took_us, misses FROM ranked WHERE nth <= ?5 ORDER BY nth, started_us DESC"
+             SELECT kind, took_us, misses, steps FROM ranked WHERE nth <= ?5 ORDER BY nth, started_us DESC"
         );
         let mut query = self.connection.prepare(&sql)?;
         let values = params![image, builder, limit(MOST_BUILDS), Outcome::Success.key(), limit(MOST_ALIKE)];
@@ -89,7 +89,7 @@ impl Store {
             let kind = text(row, 0)?.unwrap_or_default();
             let Some(kind) = TransferKind::parse(kind.as_str()) else { continue };
             let us = u64::try_from(micros(row, 1)?.as_micros()).unwrap_or(u64::MAX);
-            let sample = TransferSample { ran: row.get(2)?, us };
+            let sample = TransferSample { ran: row.get(2)?, of: row.get(3)?, us };
             match told.iter_mut().find(|transfer| transfer.kind == kind) {
                 Some(transfer) if transfer.samples.len() >= MOST_SAMPLES => {}
                 Some(transfer) => transfer.samples.push(sample),

@@ -103,7 +103,7 @@ impl Store {
     ) -> rusqlite::Result<Vec<PastBuild>> {
         let image = image.map(|image| repository(image).0);
         let mut builds = self.connection.prepare(
-            "SELECT id, result FROM builds WHERE image IS ?1 AND builder IS ?2 ORDER BY started_us DESC, id DESC LIMIT ?3",
+            "SELECT id, result, steps FROM builds WHERE image IS ?1 AND builder IS ?2 ORDER BY started_us DESC, id DESC LIMIT ?3",
         )?;
         let mut steps = self.connection.prepare(
             "SELECT s.stage, s.idx, s.platform, t.text, s.layer, s.ran_us, s.pulled_us FROM steps AS s \
@@ -122,6 +122,7 @@ impl Store {
             let runs = steps.query_map([id], run)?.collect::<rusqlite::Result<Vec<PastRun>>>()?;
             let mut build = PastBuild {
                 ran: u32::try_from(runs.len()).unwrap_or(u32::MAX),
+                of: row.get(2)?,
                 steps: runs,
                 pulls: fetched.query_row([id], pulls)?,
                 ..PastBuild::default()

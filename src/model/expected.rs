@@ -45,6 +45,8 @@ pub struct Expectation {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ToldTransfer {
     pub(super) took: Duration,
+    /// The longest of those that it is taken from.
+    pub(super) most: Duration,
     /// By how many steps the build most like this one differs.
     pub(super) away: u64,
 }
@@ -109,25 +111,39 @@ impl Known {
         Duration::try_from_secs_f64(us / 1e6).ok()
     }
 
-    /// How long a transfer took in the builds in which about as many steps ran as here: the median of the three that are most
-    /// alike, of equals the newest.
-    pub(super) fn transfer(&self, kind: TransferKind, ran: usize) -> Option<ToldTransfer> {
+    /// How long a transfer took in the builds most like this one, by their size: the median of the nine that are nearest, of
+    /// equals the newest.
+    pub(super) fn transfer(&self, kind: TransferKind, size: Size) -> Option<ToldTransfer> {
         let samples = &self.said.transfers.iter().find(|transfer| transfer.kind == kind)?.samples;
-        let mut alike: Vec<&TransferSample> = samples.iter().collect();
-        alike.sort_by_key(|sample| u64::from(sample.ran).abs_diff(ran as u64));
-        let nearest = alike.first()?;
-        let distance = |sample: &&TransferSample| u64::from(sample.ran).abs_diff(ran as u64);
+        let mut alike: Vec<(u64, &TransferSample)> =
+            samples.iter().map(|sample| (size.away(sample), sample)).collect();
+        alike.sort_by_key(|(away, _)| *away);
+        let (nearest, _) = *alike.first()?;
         // Builds that are far from this one do not speak where one is near.
-        let limit = distance(nearest) + (ran as u64 / 10);
-        let mut times: Vec<u64> = alike
-            .iter()
-            .filter(|sample| distance(sample) <= limit)
-            .take(NEIGHBOURS)
-            .map(|sample| sample.us)
-            .collect();
+        let limit = nearest + size.ran / 10;
+        let near = alike.iter().filter(|(away, _)| *away <= limit).take(NEIGHBOURS);
+        let mut times: Vec<u64> = near.map(|(_, sample)| sample.us).collect();
         times.sort_unstable();
         let took = times.get(times.len() / 2).copied().map(Duration::from_micros)?;
-        Some(ToldTransfer { took, away: distance(nearest) })
+        let most = times.last().copied().map(Duration::from_micros)?;
+        Some(ToldTransfer { took, most, away: nearest })
+    }
+}
+
+/// How large a build is, as far as an export's length goes by it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Size {
+    /// How many of its steps run, over the platforms.
+    pub(super) ran: u64,
+    /// How many it has.
+    pub(super) of: u64,
+}
+
+impl Size {
+    /// By how many steps another build differs. One for other platforms has other layers to export.
+    fn away(self, other: &TransferSample) -> u64 {
+        let of = if other.of == 0 { 0 } else { u64::from(other.of).abs_diff(self.of) };
+        u64::from(other.ran).abs_diff(self.ran) + of
     }
 }
 
@@ -202,6 +218,11 @@ impl Model {
     pub(super) fn last_done(&self) -> Option<Time> {
         let counts = |vertex: &&Vertex| vertex.kind != Kind::Client && vertex.started().is_some();
         self.vertices.iter().filter(counts).filter_map(Vertex::completed).max()
+    }
+
+    /// The size of this build, where so many of its steps run.
+    pub(super) fn size(&self, ran: usize) -> Size {
+        Size { ran: ran as u64, of: self.counts().total as u64 }
     }
 
     /// How many steps ran to their end, over the platforms: what an export's length goes by.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::event::expected::TransferKind;
 use crate::event::{Platform, Time};
-use crate::model::expected::transfer_kind;
+use crate::model::expected::{Size, transfer_kind};
 use crate::model::graph::{Graph, Part, Span};
 use crate::model::{Basis, Expectation, Kind, Model, Phase, State, StepId, Vertex, VertexId};
 
@@ -121,12 +121,13 @@ impl Model {
         }
         let will_run =
             steps.iter().filter(|at| fate(**at) == Fate::Runs || running(**at) || ran(**at)).count();
+        let size = self.size(will_run);
         let mut rests: Vec<Rest> =
-            (0..self.vertices.len()).map(|at| self.rest(at, fate(at), will_run, now)).collect();
+            (0..self.vertices.len()).map(|at| self.rest(at, fate(at), size, now)).collect();
         let ends = |rests: &[Rest]| graph.ends(|at| Span { length: time_of(rests, at), ..Span::default() });
-        let mut tail = self.tail(&graph, will_run) + self.finish(&rests, will_run, now);
+        let mut tail = self.tail(&graph, size) + self.finish(&rests, size, now);
         let usual = self.left(&graph, &ends(&rests), &rests, tail, &|_| true);
-        let pace = self.pace(usual.time, will_run, now);
+        let pace = self.pace(usual.time, size, now);
         tail = tail.mul_f64(pace);
         for rest in &mut rests {
             rest.time = rest.time.mul_f64(pace);
@@ -209,14 +210,18 @@ impl Model {
     }
 
     /// What remains of a vertex.
-    fn rest(&self, at: usize, fate: Fate, will_run: usize, now: Time) -> Rest {
+    fn rest(&self, at: usize, fate: Fate, size: Size, now: Time) -> Rest {
         let Some(vertex) = self.vertices.get(at) else { return Rest::default() };
         if let Some(kind) = transfer_kind(&vertex.kind, &vertex.name) {
-            let told = self.expected.transfer(kind, will_run).map(|told| told.took);
+            let told = self.expected.transfer(kind, size);
             return match vertex.phase() {
-                Phase::Running(_) => Rest::known(told.map(|told| remaining(told, told, vertex.at_work(now)))),
+                Phase::Running(_) => {
+                    Rest::known(told.map(|told| remaining(told.took, told.most, vertex.at_work(now))))
+                }
                 // A context that loads before anything is known of it is waited for by nobody yet.
-                Phase::Waiting => Rest { time: told.unwrap_or_default(), is_unknown: false },
+                Phase::Waiting => {
+                    Rest { time: told.map(|told| told.took).unwrap_or_default(), is_unknown: false }
+                }
                 _ => Rest::default(),
             };
         }
@@ -272,9 +277,9 @@ impl Model {
     }
 
     /// What the exports take that have not begun. That they will be is told by earlier builds, and by the command.
-    fn tail(&self, graph: &Graph, will_run: usize) -> Duration {
+    fn tail(&self, graph: &Graph, size: Size) -> Duration {
         let begun = |part: Part| (0..self.vertices.len()).any(|at| graph.part(at) == part);
-        let told = |kind| self.expected.transfer(kind, will_run).map_or(Duration::ZERO, |told| told.took);
+        let told = |kind| self.expected.transfer(kind, size).map_or(Duration::ZERO, |told| told.took);
         let image = if begun(Part::Export) { Duration::ZERO } else { told(TransferKind::ImageExport) };
         let caches = self.started.cache.is_some() || self.started.command.is_empty();
         let cache = if begun(Part::CacheExport) || !caches {
@@ -293,14 +298,14 @@ impl Model {
     }
 
     /// What is done behind the last export.
-    fn finish(&self, rests: &[Rest], will_run: usize, now: Time) -> Duration {
-        let Some(told) = self.expected.transfer(TransferKind::Finish, will_run) else {
+    fn finish(&self, rests: &[Rest], size: Size, now: Time) -> Duration {
+        let Some(told) = self.expected.transfer(TransferKind::Finish, size) else {
             return Duration::ZERO;
         };
         let goes_on = self.vertices.iter().any(|vertex| matches!(vertex.phase(), Phase::Running(_)))
             || rests.iter().any(|rest| !rest.time.is_zero());
         let since = self.last_done().filter(|_| !goes_on).map_or(Duration::ZERO, |last| now.since(last));
-        remaining(told.took, told.took, since)
+        remaining(told.took, told.most, since)
     }
 
     /// What remains of the vertices that are `mine`, the exports included.

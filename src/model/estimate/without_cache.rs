@@ -90,7 +90,7 @@ impl Model {
         let all = self.stack.steps().filter(|(_, step)| !step.name.is_from()).count();
         let of = |kind: TransferKind| {
             let took = self.transfers().iter().find(|(known, _)| *known == kind).map(|(_, took)| *took);
-            let told = self.expected.transfer(kind, all);
+            let told = self.expected.transfer(kind, self.size(all));
             let away = all.abs_diff(self.ran_count()) as u64;
             let told = told.filter(|told| told.away < away).map(|told| told.took);
             Full { took: took.unwrap_or_default(), told }

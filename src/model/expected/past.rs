@@ -27,6 +27,8 @@ pub struct PastBuild {
     pub transfers: Vec<(TransferKind, Duration)>,
     /// How many steps ran, over the platforms.
     pub ran: u32,
+    /// How many it had.
+    pub of: u32,
     /// What was fetched for its steps.
     pub pulls: Pulls,
 }
@@ -72,6 +74,7 @@ impl PastBuild {
             steps: model.stack().steps().filter_map(run).collect(),
             transfers: if whole { model.transfers() } else { Vec::new() },
             ran: u32::try_from(model.ran_count()).unwrap_or(u32::MAX),
+            of: u32::try_from(model.counts().total).unwrap_or(u32::MAX),
         }
     }
 }
@@ -104,7 +107,7 @@ pub fn expected<'a>(builds: impl IntoIterator<Item = &'a PastBuild>) -> Expected
             }
         }
         for (kind, took) in &build.transfers {
-            sample(&mut told, *kind, TransferSample { ran: build.ran, us: micros(*took) });
+            sample(&mut told, *kind, TransferSample { ran: build.ran, of: build.of, us: micros(*took) });
         }
     }
     for (step, mut lengths) in told.steps.iter_mut().zip(lengths) {
