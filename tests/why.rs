@@ -30,6 +30,8 @@ mod testbed;
 
 #[path = "why/triggers.rs"]
 mod triggers;
+#[path = "why/trouble.rs"]
+mod trouble;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
