@@ -179,7 +179,7 @@ fn draw(model: &Model, now: Time, keys: &str, area: Rect) -> Buffer {
 /// The build that others are put beside: the demo's change of the code.
 fn before() -> Before {
     let (model, now) = scenes::until(&demo("code").unwrap_or_else(|| scenes::montage("code")), 1.0);
-    Before { a: Side::of_model("a file in src/ changed".into(), &model, now), b: None, of: 2 }
+    Before { a: Side::of_model("a file in src/ changed".into(), &model, now), b: None, back: 0, of: 2 }
 }
 
 /// How long the layers ran in the demo's builds.

@@ -72,6 +72,30 @@ fn lines_fit_into_80_columns() {
     assert!(text.contains("B: pip because requirements.txt changed"), "{text}");
 }
 
+/// What programs read is what the document says.
+#[test]
+fn the_json_is_as_the_schema_says() {
+    let project = Project::new();
+    let files = ["first", "code", "requirements", "unchanged"].map(demo);
+    let mut words = vec!["history", "import"];
+    words.extend(files.iter().map(String::as_str));
+    assert_eq!(run(&mut project.layertop(&words)).code(), Some(0));
+    for words in [
+        &["compare", &files[0], &files[2]][..],
+        &["stats"],
+        &["stats", "--all"],
+        &["stats", "--trends"],
+        &["history"],
+    ] {
+        let ended = run(&mut project.layertop(&[words, &["--progress", "json"]].concat()));
+        assert_eq!(ended.code(), Some(0), "{words:?}: {}", ended.stderr);
+        let told: Value = serde_json::from_str(&ended.stdout).unwrap();
+        if let Err(error) = jsonschema::validate(&layertop::report::json::schema(), &told) {
+            panic!("{words:?}: {error}: {told:#}");
+        }
+    }
+}
+
 /// The recordings have been let go; the history has their builds.
 #[test]
 fn without_recordings_the_history_tells() {

@@ -27,5 +27,7 @@ mod hostile;
 mod quiet;
 #[path = "pty/restore.rs"]
 mod restore;
+#[path = "pty/sheets.rs"]
+mod sheets;
 #[path = "pty/walk.rs"]
 mod walk;

@@ -97,7 +97,7 @@ impl Earlier {
                 })?;
                 let (name, model) = bundled(at)?;
                 let of = at + wanted.back + 1;
-                Ok(Before { a: Side::of_model(name, &model, model.newest()), b: None, of })
+                Ok(Before { a: Side::of_model(name, &model, model.newest()), b: None, back: wanted.back, of })
             }
         }
     }
@@ -154,7 +154,7 @@ fn on_machine(wanted: &Wanted) -> Result<Before, Text> {
         (None, None) => Text::clean(&format!("no build of {image} is kept yet: layertop build keeps one")),
         _ => Text::clean(&format!("no earlier build of {image} is known here to compare with")),
     })?;
-    Ok(Before { a: read(store.as_ref(), &a)?, b, of })
+    Ok(Before { a: read(store.as_ref(), &a)?, b, back: wanted.back, of })
 }
 
 /// The earlier builds of the image, newest first: those that the history knows, and recordings that it does not.

@@ -201,3 +201,45 @@ fn written(alike: &AlikeRow, scenario: &ScenarioRow, promised: &[(&str, f64)]) -
         promised: promise(scenario, promised),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alike(builder: &str, platforms: &str, builds: usize) -> AlikeRow {
+        let seconds = Duration::from_secs;
+        let scenario = ScenarioRow {
+            name: "no changes".into(),
+            builds,
+            median: seconds(2),
+            p90: seconds(3),
+            no_cache: Some(seconds(60)),
+        };
+        let platforms = Platform::parse_list(platforms);
+        AlikeRow { builder: Some(builder.into()), platforms, target: None, scenarios: vec![scenario] }
+    }
+
+    fn text(all: bool) -> String {
+        let builds = [alike("here", "linux/amd64,linux/arm64", 5), alike("there", "linux/amd64", 2)];
+        let shown = Shown { image: Some("app"), builds: &builds, all, promised: &[("no changes", 30.0)] };
+        let mut text = String::new();
+        for line in lines(&shown, Some(80), false) {
+            line.write(false, &mut text);
+        }
+        text
+    }
+
+    #[test]
+    fn like_is_held_against_like_and_the_others_are_counted() {
+        let newest = text(false);
+        assert!(
+            newest.contains("builds of app: 5 successful builds\non here for linux/amd64, linux/arm64\n"),
+            "{newest}"
+        );
+        assert!(newest.contains("30×") && !newest.contains("there"), "{newest}");
+        assert!(newest.contains("\n2 other builds on another builder, "), "{newest}");
+        let all = text(true);
+        assert!(all.contains("on here for ") && all.contains("on there for linux/amd64\n"), "{all}");
+        assert!(!all.contains("--all"), "{all}");
+    }
+}

@@ -49,6 +49,8 @@ pub struct Before {
     pub a: Side,
     /// The build that it is held against; none: the one that is shown.
     pub b: Option<Side>,
+    /// How many builds lie between: 0 is the one before.
+    pub back: usize,
     /// How many there are that are earlier.
     pub of: usize,
 }

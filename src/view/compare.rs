@@ -19,9 +19,6 @@ use crate::ui::sheet::{CompareView, Said};
 
 const TITLE: &str = "Compare";
 
-/// Narrower than this a comparison is no table any more; what does not fit is cut.
-const LEAST: usize = 60;
-
 pub(super) fn content(screen: &Screen<'_>, view: &CompareView, columns: usize) -> Content {
     let ascii = screen.ui.theme.ascii;
     let before = match &view.sheet.said {
@@ -37,8 +34,7 @@ pub(super) fn content(screen: &Screen<'_>, view: &CompareView, columns: usize) -
         &this
     };
     let found = compare::compare(&before.a, b);
-    let lines = compare::lines(&found, columns.max(LEAST), ascii);
-    let note = format!("earlier build {} of {}", view.wanted.back + 1, before.of);
-    let lines = lines.into_iter().map(|line| line.cut(columns, ascii)).collect();
+    let lines = compare::lines(&found, columns, ascii);
+    let note = format!("earlier build {} of {}", before.back + 1, before.of);
     Content { title: TITLE, note, lines, top: view.sheet.top }
 }

@@ -28,7 +28,7 @@ fn press(shown: &mut Shown, keys: &str) {
             } else {
                 side("20261121T094500Z-montage-ai", "first")
             };
-            shown.ui.compared(&wanted, Ok(Before { a, b: None, of: 2 }));
+            shown.ui.compared(&wanted, Ok(Before { a, b: None, back: wanted.back, of: 2 }));
         }
     }
 }
@@ -36,7 +36,7 @@ fn press(shown: &mut Shown, keys: &str) {
 /// Gives the screen what it asked for.
 pub(crate) fn answer(shown: &mut Shown, effect: Option<Effect>) {
     static BEFORE: LazyLock<Before> =
-        LazyLock::new(|| Before { a: side("an earlier one", "first"), b: None, of: 3 });
+        LazyLock::new(|| Before { a: side("an earlier one", "first"), b: None, back: 0, of: 3 });
     match effect {
         Some(Effect::Compare(wanted)) => shown.ui.compared(&wanted, Ok(BEFORE.clone())),
         Some(Effect::Trends { image, .. }) => shown.ui.trends_came(Ok(trends(image))),
@@ -117,17 +117,18 @@ fn only_what_is_wanted_is_shown() {
     let [Effect::Compare(first)] = asked.as_slice() else { panic!("{asked:?}") };
     assert_eq!((first.back, first.begun), (0, shown.model.begun()));
     assert!(text(&shown.draw()).contains("looking for the build before"));
-    let told = |name: &str| Ok(Before { a: side(name, "code"), b: None, of: 2 });
-    shown.ui.compared(first, told("the one before"));
+    let told = |name: &str, back: usize| Ok(Before { a: side(name, "code"), b: None, back, of: 2 });
+    shown.ui.compared(first, told("the one before", 0));
     assert!(text(&shown.draw()).contains("the one before"));
-    // The older one is asked for; what is there stays until it comes.
+    // The older one is asked for; what is there stays until it comes, and is called what it is.
     let asked = shown.press("h");
     let [Effect::Compare(second)] = asked.as_slice() else { panic!("{asked:?}") };
     assert_eq!(second.back, 1);
-    shown.ui.compared(first, told("too late"));
+    shown.ui.compared(first, told("too late", 0));
     let drawn = text(&shown.draw());
     assert!(drawn.contains("the one before") && !drawn.contains("too late"), "{drawn}");
-    shown.ui.compared(second, told("an older one"));
+    assert!(drawn.contains("earlier build 1 of 2"), "{drawn}");
+    shown.ui.compared(second, told("an older one", 1));
     assert!(text(&shown.draw()).contains("an older one"));
     // There is none that is older still, and it is said.
     assert_eq!(shown.press("h"), []);

@@ -15,11 +15,19 @@ const MOST_REASONS: usize = 6;
 /// From here on there is room for a step's size beside its time, and for its reason.
 const WIDE: usize = 110;
 
+/// Below this there is room for what became of a step, and not for where it came from.
+const NARROW: usize = 72;
+
+/// Below this there is room for what became of it in the second build alone.
+const NARROWEST: usize = 52;
+
 /// Widths of the table's columns.
 struct Widths {
     label: usize,
     platform: usize,
     half: usize,
+    /// Whether the first build has a column.
+    has_a: bool,
     diff: usize,
     /// Why it was not cached; nothing where there is no room.
     why: usize,
@@ -31,16 +39,21 @@ impl Widths {
             rows.iter().filter_map(|pair| Some(words::width(pair.platform.as_ref()?.short()))).max();
         let platform = platform.unwrap_or(0).min(12);
         let is_wide = columns >= WIDE;
-        let (half, diff) = (if is_wide { 24 } else { 20 }, 9);
-        let rest = columns.saturating_sub(platform + 2 * half + diff + 4);
+        let half = match columns {
+            WIDE.. => 24,
+            NARROW.. => 20,
+            _ => 12,
+        };
+        let (diff, has_a) = (9, columns >= NARROWEST);
+        let halves = (half + 1) * if has_a { 2 } else { 1 };
+        let rest = columns.saturating_sub(platform + halves + diff + 2);
         let label = if is_wide { rest / 2 } else { rest }.clamp(8, 48);
         let why = if is_wide { rest.saturating_sub(label + 2) } else { 0 };
-        Self { label, platform, half, diff, why }
+        Self { label, platform, half, has_a, diff, why }
     }
 }
 
-/// The comparison in lines no wider than `columns`, where that is 60 or more: both builds, what the second took longer, and the
-/// steps that differ.
+/// The comparison in lines no wider than `columns`: both builds, what the second took longer, and the steps that differ.
 pub fn lines(found: &Comparison, columns: usize, ascii: bool) -> Vec<StyledLine> {
     let mut lines = vec![whole("A", &found.a, ascii), whole("B", &found.b, ascii), verdict(found, ascii)];
     lines.extend(reasons(found));
@@ -48,12 +61,12 @@ pub fn lines(found: &Comparison, columns: usize, ascii: bool) -> Vec<StyledLine>
     let differing: Vec<&Pair> = found.steps.iter().filter(|pair| pair.differs()).collect();
     let widths = Widths::of(&differing, columns);
     if !differing.is_empty() {
-        let pad = |text: &str, width| words::pad_right(text, width);
+        let pad = |text: &str, width| words::pad_right(&words::cut_to(text, width, ascii), width);
         let title = format!(
-            "{} {} {} {} {}{}",
-            pad(&words::cut_to("what costs most", widths.label, ascii), widths.label),
+            "{} {} {}{} {}{}",
+            pad("what costs most", widths.label),
             pad("", widths.platform),
-            pad("A", widths.half),
+            if widths.has_a { pad("A", widths.half + 1) } else { String::new() },
             pad("B", widths.half),
             words::pad_left("B - A", widths.diff),
             if widths.why > 0 { "  why" } else { "" },
@@ -139,7 +152,7 @@ fn row(pair: &Pair, widths: &Widths, ascii: bool) -> StyledLine {
     let platform = pair.platform.as_ref().map_or("", |platform| platform.short());
     let platform = words::pad_right(&words::cut_to(platform, widths.platform, ascii), widths.platform);
     let mut line = StyledLine::new().with(format!("{label} {platform} "), Role::Plain);
-    for half in [&pair.a, &pair.b] {
+    for half in [&pair.a, &pair.b].into_iter().skip(usize::from(!widths.has_a)) {
         push_half(half.as_ref(), widths, ascii, &mut line);
     }
     let sign = if pair.diff_ms < 0 { "-" } else { "+" };
@@ -168,7 +181,7 @@ fn push_half(half: Option<&Half>, widths: &Widths, ascii: bool, line: &mut Style
     };
     let sign = Sign::of_state(half.state, Outcome::Success);
     let mut text = format!("{} {}", sign.shape(ascii), sign.word);
-    if let Some(source) = half.source.filter(|source| *source != Source::Unknown) {
+    if let Some(source) = half.source.filter(|source| *source != Source::Unknown && width >= 20) {
         text.push(' ');
         text.push_str(source.key());
     }
