@@ -134,7 +134,7 @@ impl<'a> Judge<'a> {
             }
             let unseen = here.print.is_none_or(|(_, step)| change::is_trigger(step));
             if unseen && cache::takes_files(here) && !cache::is_gone(self, here, then) {
-                return unseen_files(then);
+                return unseen_files(then, here.print.is_some());
             }
             if let Some(address) = here.print.and_then(|(_, step)| change::address(step)) {
                 return uncacheable(address);
@@ -468,13 +468,18 @@ fn removed(gone: &[Text]) -> Change {
     }
 }
 
-/// A `COPY` whose files nobody has looked at.
-fn unseen_files(then: &Then<'_>) -> Reason {
+/// A `COPY` whose files nobody has looked at, or one that the base image leaves to run.
+fn unseen_files(then: &Then<'_>, is_trigger: bool) -> Reason {
+    let why = if is_trigger {
+        "it is an instruction of the base image (ONBUILD), which the Dockerfile does not have"
+    } else {
+        "the context was not looked at"
+    };
     let evidence = vec![
         said(
             "the builder still has its earlier result, and all else is as it was: so what it takes is another",
         ),
-        said("which files these are is not known: the context was not looked at"),
+        said(format!("which files these are is not known: {why}")),
         said(format!("compared with {}", then.past.title())),
     ];
     Reason {
