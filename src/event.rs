@@ -6,6 +6,7 @@
 //!
 //! Serialised, an event is one flat JSON object: `{"at": …, "type": "vertex", …}`; `docs/json.md` has the fields.
 
+pub mod amount;
 pub mod builder;
 pub mod cluster;
 pub mod digest;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::files;
 use crate::event::Text;
+use crate::event::amount::bytes_apart;
 use crate::event::fingerprint::{Fingerprint, Gap, Input, Origin, Step, StepKind, Variable};
 use crate::event::reason::{Evidence, Fact, ReasonGrade, ReasonKind};
 
@@ -368,10 +369,11 @@ fn sets(now: &Fingerprint, step: &Step, then: &Fingerprint, old: &Step) -> Optio
             all.extend(found);
         } else {
             changed |= now.rules == then.rules;
+            let (before, after) = bytes_apart(old.bytes, new.bytes);
             evidence.push(said(format!(
-                "{} is another set of files: {} entries and {} B before, {} entries and {} B now; they are too many to be \
-                 listed",
-                new.pattern, old.count, old.bytes, new.count, new.bytes
+                "{} is another set of files: {} entries and {before} before, {} entries and {after} now; they are too many \
+                 to be listed",
+                new.pattern, old.count, new.count
             )));
         }
     }

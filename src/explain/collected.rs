@@ -4,6 +4,7 @@ use super::cache::is_bare;
 use super::change::said;
 use super::past::Past;
 use crate::event::Text;
+use crate::event::amount::{bytes, bytes_apart};
 use crate::event::builder::{EngineFacts, GcRule};
 use crate::event::reason::Evidence;
 use crate::model::Model;
@@ -44,11 +45,12 @@ fn exceeded(rule: &GcRule, now: u64, past: &Past) -> Option<String> {
         return None;
     }
     if past.record_bytes > limit {
-        let bytes = past.record_bytes;
-        return Some(format!("keeps {limit} B, and there were {bytes} B after {}", past.title()));
+        let (limit, bytes) = bytes_apart(limit, past.record_bytes);
+        return Some(format!("keeps {limit}, and there were {bytes} after {}", past.title()));
     }
     // Whoever collects stops where the limit is.
-    (now >= limit / 10 * 9).then(|| format!("keeps {limit} B, and there were {now} B before this build"))
+    (now >= limit / 10 * 9)
+        .then(|| format!("keeps {}, and there were {} before this build", bytes(limit), bytes(now)))
 }
 
 /// What a rule wants to be free on the disk, where there is hardly as much and more than what is reserved was there to be taken.
@@ -56,7 +58,7 @@ fn crowded(rule: &GcRule, past: &Past, engine: Option<&EngineFacts>) -> Option<S
     let free = engine?.disk_free?;
     let wanted = rule.min_free;
     (wanted > 0 && free <= wanted / 10 * 11 && past.record_bytes > rule.reserved)
-        .then(|| format!("wants {wanted} B to be free on the disk, and there are {free} B"))
+        .then(|| format!("wants {} to be free on the disk, and there are {}", bytes(wanted), bytes(free)))
 }
 
 #[cfg(test)]
@@ -98,7 +100,7 @@ mod tests {
         let rule = GcRule { filters: vec![Text::default()], ..GcRule::default() };
         let most = |max_used| GcRule { max_used, ..rule.clone() };
         let exceeded =
-            "rule 1 of the garbage collection of n keeps 800 B, and there were 1000 B after the build p";
+            "rule 1 of the garbage collection of n keeps 800 B, and there were 1.0 kB after the build p";
         for (rule, now, free, expected) in [
             (most(800), 100, None, Some(exceeded)),
             (GcRule { reserved: 800, max_used: 10, ..rule.clone() }, 100, None, Some(exceeded)),
@@ -111,7 +113,7 @@ mod tests {
                 1900,
                 None,
                 Some(
-                    "rule 1 of the garbage collection of n keeps 2000 B, and there were 1900 B before this build",
+                    "rule 1 of the garbage collection of n keeps 2.0 kB, and there were 1.9 kB before this build",
                 ),
             ),
             (GcRule { min_free: 500, ..most(2000) }, 100, Some(5000), None),

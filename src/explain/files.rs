@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::event::amount::{bytes, bytes_apart};
 use crate::event::fingerprint::{File, FileKind, FileSet, Fingerprint};
 use crate::event::reason::{Evidence, Fact, FileChange};
 use crate::event::{Text, fingerprint::Hash};
@@ -59,8 +60,11 @@ impl Difference {
         let size = |file: &Option<File>| file.as_ref().and_then(|file| file.size);
         let (old, new) = (size(&self.old), size(&self.new));
         let sizes = match (old, new) {
-            (Some(old), Some(new)) if old != new => format!(", {old} B before, {new} B now"),
-            (_, Some(bytes)) | (Some(bytes), None) => format!(", {bytes} B"),
+            (Some(old), Some(new)) if old != new => {
+                let (old, new) = bytes_apart(old, new);
+                format!(", {old} before, {new} now")
+            }
+            (_, Some(size)) | (Some(size), None) => format!(", {}", bytes(size)),
             (None, None) => String::new(),
         };
         let text = match self.change {

@@ -7,6 +7,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
 use crate::event::Level;
+pub use crate::event::amount::bytes;
 use crate::event::plan::{PlannedStep, Prediction};
 use crate::model::{Model, Outcome, Source, State, StepId, source};
 
@@ -171,28 +172,6 @@ pub fn age(age: Duration) -> String {
 
 /// No size is written wider than this.
 pub const BYTES_WIDTH: usize = 6;
-
-/// `0 B`, `999 B`, `1.2 MB`, `195 MB`: decimal units, as registries and docker have them, two or three digits.
-pub fn bytes(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
-    if bytes < 1000 {
-        return format!("{bytes} B");
-    }
-    let mut unit: u128 = 1000;
-    for name in UNITS {
-        let tenths = (u128::from(bytes) * 10 + unit / 2) / unit;
-        let whole = (u128::from(bytes) + unit / 2) / unit;
-        if tenths < 100 {
-            return format!("{}.{} {name}", tenths / 10, tenths % 10);
-        }
-        if whole < 1000 {
-            return format!("{whole} {name}");
-        }
-        unit *= 1000;
-    }
-    // Not reached: the largest number of bytes is 18 EB.
-    format!("{bytes} B")
-}
 
 /// `36 %`; none where there is nothing to have a share of.
 pub fn percent(part: usize, whole: usize) -> Option<String> {
