@@ -65,7 +65,7 @@ fn free(text: &str) -> Advice {
 /// The Dockerfile, as it lies relative to where the build was started, where that is known.
 fn dockerfile(model: &Model) -> Option<Text> {
     let path = model.fingerprint()?.dockerfile.as_ref()?;
-    // Where it was found by its default name the folder and the path within it are put together so.
+    // The working directory or the context's folder, and what is said of the file within it, are put together so.
     Some(path.as_str().rsplit_once("/./").map_or_else(|| path.clone(), |(_, within)| Text::clean(within)))
 }
 

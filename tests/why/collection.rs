@@ -60,7 +60,10 @@ fn a_rule_of_the_daemon_is_named() {
             assert!(at == 0 || reason["follows"]["index"] == gone[0]["index"], "{step:#}");
             assert_eq!(reason["because"], "the builder's garbage collection took it (rule 0)", "{step:#}");
             let told = reason["evidence"].to_string();
-            assert!(told.contains("rule 0 of the garbage collection of default keeps 21 MB, and there were "), "{told}");
+            assert!(
+                told.contains("rule 0 of the garbage collection of default keeps 21 MB, and there were "),
+                "{told}"
+            );
         }
     }
     let why = bench.why(&[]);
