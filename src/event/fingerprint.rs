@@ -36,7 +36,8 @@ pub struct Fingerprint {
     pub state: Completeness,
     /// Why it does not, and what to do, in one sentence; empty where it does.
     pub reason: Text,
-    /// The Dockerfile as it was named; none where it could not be read here.
+    /// The Dockerfile's path, relative to the working directory where it lies below it; none where it could not be read
+    /// here.
     pub dockerfile: Option<Text>,
     /// The frontend image that its `syntax` directive asks for.
     pub syntax: Option<Text>,

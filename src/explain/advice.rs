@@ -25,14 +25,14 @@ pub(super) fn of(model: &Model, here: &Here<'_>, reason: &Reason) -> Vec<Advice>
     if let Some((_, step)) = here.print.filter(|_| reruns)
         && let Some(text) = packages::mount(step)
     {
-        found.push(Advice { text: Text::clean(&text), file: dockerfile(model), line: Some(step.line) });
+        found.push(Advice { text: Text::clean(&text), file: file(model), line: Some(step.line) });
     }
     found
 }
 
 /// What would have avoided a root cause.
 fn avoided(model: &Model, here: &Here<'_>, reason: &Reason) -> Vec<Advice> {
-    let file = dockerfile(model);
+    let file = file(model);
     let line = here.print.map(|(_, step)| step.line);
     let place = |text: String| Advice { text: Text::clean(&text), file: file.clone(), line };
     match reason.kind {
@@ -62,11 +62,8 @@ fn free(text: &str) -> Advice {
     Advice { text: text.into(), ..Advice::default() }
 }
 
-/// The Dockerfile, as it lies relative to where the build was started, where that is known.
-fn dockerfile(model: &Model) -> Option<Text> {
-    let path = model.fingerprint()?.dockerfile.as_ref()?;
-    // The working directory or the context's folder, and what is said of the file within it, are put together so.
-    Some(path.as_str().rsplit_once("/./").map_or_else(|| path.clone(), |(_, within)| Text::clean(within)))
+fn file(model: &Model) -> Option<Text> {
+    model.fingerprint()?.dockerfile.clone()
 }
 
 fn files(model: &Model, here: &Here<'_>, reason: &Reason, place: &dyn Fn(String) -> Advice) -> Vec<Advice> {

@@ -92,7 +92,8 @@ pub fn fingerprint(request: &Request, cancel: &AtomicBool, clock: Clock) -> Fing
 fn look(request: &Request, cancel: &AtomicBool, clock: Clock) -> (Fingerprint, Vec<PathBuf>) {
     let started = clock.now();
     let path = request.cwd.join(&request.dockerfile);
-    let named = Text::clean(&tree::shown(request.dockerfile.as_os_str()));
+    let near = path.strip_prefix(&request.cwd).unwrap_or(&path);
+    let named = Text::clean(&tree::shown(near.as_os_str()));
     let own = path.parent().map(Path::to_owned);
     let text = match sets::read_small(&path) {
         Ok(text) => text,

@@ -367,8 +367,7 @@ fn dockerfile(file: Option<&str>, context: Option<&Path>, cwd: &Path) -> Option<
     match (file, context) {
         (Some("-"), _) => None,
         (Some(file), _) if is_remote(file) => None,
-        // The point stands where what was typed begins: so much is told of it.
-        (Some(file), Some(_)) => Some(cwd.join(".").join(file)),
+        (Some(file), Some(_)) => Some(cwd.join(file)),
         (Some(file), None) => Path::new(file).is_absolute().then(|| PathBuf::from(file)),
         (None, context) => context.map(|folder| folder.join("Dockerfile")),
     }
