@@ -18,6 +18,8 @@ mod back;
 mod bench;
 #[path = "why/collection.rs"]
 mod collection;
+#[path = "why/output.rs"]
+mod output;
 #[path = "common/process.rs"]
 mod process;
 #[path = "common/second.rs"]
@@ -380,18 +382,16 @@ fn another_engine_is_said() {
     let Some(engine) = Engine::get(For::Builds) else { return };
     let Some(second) = Second::start(&engine) else { return };
     let bench = Bench::new(&engine, DOCKERFILE);
-    // The second engine has no network for what it runs.
-    let words = ["--", "--network", "none"];
     bench.configure(BUILDER, false);
-    bench.build(&words);
+    bench.build(&second::WORDS);
     bench.on(second.host());
     bench.configure(second::BUILDER, false);
-    let elsewhere = bench.build(&words);
+    let elsewhere = bench.build(&second::WORDS);
     let follow = Follows("other_builder", 2);
     let first = Root("other_builder", "likely");
     expect("another engine", &elsewhere, &[first, follow, follow, follow, follow, follow]);
     assert!(evidence(&elsewhere, "other_builder").contains(BUILDER), "{:#}", elsewhere.summary);
-    expect("nothing", &bench.build(&words), &[From("local"); 6]);
+    expect("nothing", &bench.build(&second::WORDS), &[From("local"); 6]);
 
     bench.share("another engine");
 }

@@ -147,6 +147,7 @@ async fn drive(
     mut witness: Witness,
 ) -> Result<End, Error> {
     let mut voice = Voice::new(&command, clock, tx);
+    witness.first_words(&voice).await;
     let plugin = buildx::plugin::behind_docker(&around.env);
     let (chunks, mut heard) = mpsc::channel::<Chunk>(AHEAD);
     let (cancels, passed_on) = mpsc::channel(CANCELS);
@@ -254,6 +255,29 @@ impl Witness {
             tokio::join!(print, commit, records);
         });
         Self { news, over, task }
+    }
+
+    /// Tells what it has to say until it has listed each node's records; it is not waited for longer than a quarter of a second.
+    async fn first_words(&mut self, voice: &Voice) {
+        let mut listed = 0;
+        let mut late = std::pin::pin!(tokio::time::sleep(evidence::FIRST_WAIT));
+        loop {
+            let news = tokio::select! {
+                news = self.news.recv() => news,
+                () = &mut late => None,
+            };
+            let Some(news) = news else { break };
+            let listings = news.iter().filter_map(|one| match &one.event {
+                Event::Records(records) => Some(records.nodes),
+                _ => None,
+            });
+            let nodes = listings.clone().max();
+            listed += listings.count();
+            voice.say(news).await;
+            if nodes.is_some_and(|nodes| listed >= nodes as usize) {
+                break;
+            }
+        }
     }
 
     /// What it has to say when the build is `gone`; it is not waited for longer than 2 s, and nothing of it is later than the end.

@@ -101,9 +101,31 @@ pub struct CacheRecord {
     /// Whether images hold it as well.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub shared: bool,
-    /// Whether it may still change: contexts and cache mounts.
+    /// Whether it may still change: contexts and cache mounts, and results that no image was made of yet.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub mutable: bool,
+}
+
+impl Records {
+    /// Whether the node answered, and all of its records are told.
+    pub fn is_whole(&self) -> bool {
+        self.error.is_none() && self.total <= self.records.len() as u64
+    }
+
+    /// Whether all are told and none is the result of a step. Base images are none.
+    pub fn is_bare(&self) -> bool {
+        let made = |record: &CacheRecord| {
+            record.is_result() && !record.description.as_str().starts_with("pulled from ")
+        };
+        self.is_whole() && !self.records.iter().any(made)
+    }
+}
+
+impl CacheRecord {
+    /// Whether it is the result of a step, or a base image.
+    pub fn is_result(&self) -> bool {
+        self.kind.as_str() == "regular"
+    }
 }
 
 /// A cache in a registry, read at the start of the build, with the images that tell what its layers are.

@@ -185,12 +185,12 @@ pub(super) fn gone<'a>(judge: &Judge<'a>, here: &Here<'a>, then: &Then<'a>) -> (
         let text = format!("what the builder held before the build is not known: {why}");
         return (ReasonGrade::Likely, vec![said(text)]);
     }
-    if before.iter().all(is_bare) {
+    if before.iter().all(Records::is_bare) {
         let text = "the builder had no result of any step before this build";
         return (ReasonGrade::Proven, vec![said(text)]);
     }
-    let whole = before.iter().all(|listing| listing.total <= listing.records.len() as u64);
-    let there = |record: &CacheRecord| model.had_before(&record.id);
+    let whole = before.iter().all(Records::is_whole);
+    let there = |record: &CacheRecord| model.had_before(record);
     let own = judge.results(here, then).records;
     let (left, lost): (Vec<&CacheRecord>, Vec<&CacheRecord>) =
         own.into_iter().partition(|record| there(record));
@@ -223,15 +223,6 @@ pub(super) fn gone<'a>(judge: &Judge<'a>, here: &Here<'a>, then: &Then<'a>) -> (
 
 fn any_record(model: &Model, step: &Step) -> bool {
     !model.results_before(step).is_empty()
-}
-
-/// Whether a listing has no result of any step. Base images are none.
-pub(super) fn is_bare(listing: &Records) -> bool {
-    let result = |record: &CacheRecord| {
-        let source = record.description.as_str().starts_with("pulled from ");
-        record.kind.as_str() == "regular" && !record.mutable && !source
-    };
-    listing.total <= listing.records.len() as u64 && !listing.records.iter().any(result)
 }
 
 /// The step was never built here, as far as is known.

@@ -1,18 +1,17 @@
 //! What took a result away: a rule of the builder's garbage collection, or somebody who emptied it.
 
-use super::cache::is_bare;
 use super::change::said;
 use super::past::Past;
-use crate::event::Text;
 use crate::event::amount::{bytes, bytes_apart};
 use crate::event::builder::{EngineFacts, GcRule};
 use crate::event::reason::Evidence;
+use crate::event::{Records, Text};
 use crate::model::Model;
 
 /// What took the result of an earlier build away, where that can be told: the evidence, and a clause.
 pub(super) fn how(model: &Model, past: &Past) -> Option<(Evidence, String)> {
     let before = model.records_before();
-    if !before.is_empty() && before.iter().all(is_bare) {
+    if !before.is_empty() && before.iter().all(Records::is_bare) {
         let text = "nothing at all is left: the builder was pruned, or made anew";
         return Some((said(text), "the builder's cache was emptied".to_owned()));
     }

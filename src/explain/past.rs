@@ -134,8 +134,7 @@ fn records(model: &Model) -> (Vec<CacheRecord>, Option<u32>, u64) {
     let before =
         model.records_before().iter().flat_map(|listing| &listing.records).map(|record| (record, false));
     for (record, touched) in after.chain(before) {
-        let regular = record.kind.as_str() == "regular" && !record.mutable;
-        if !regular || !seen.insert(&record.id) {
+        if !record.is_result() || !seen.insert(&record.id) {
             continue;
         }
         bytes += record.bytes;
@@ -148,6 +147,7 @@ fn records(model: &Model) -> (Vec<CacheRecord>, Option<u32>, u64) {
                 imported: record.imported.clone(),
                 created: record.created,
                 parents: record.parents.clone(),
+                mutable: record.mutable,
                 ..CacheRecord::default()
             });
         }
@@ -155,8 +155,8 @@ fn records(model: &Model) -> (Vec<CacheRecord>, Option<u32>, u64) {
     if !is_told_apart(model) {
         return (records, None, bytes);
     }
-    records.sort_by_key(|record| model.had_before(&record.id));
-    let made = records.iter().take_while(|record| !model.had_before(&record.id)).count();
+    records.sort_by_cached_key(|record| model.had_before(record));
+    let made = records.iter().take_while(|record| !model.had_before(record)).count();
     (records, u32::try_from(made).ok(), bytes)
 }
 
@@ -167,11 +167,9 @@ fn is_told_apart(model: &Model) -> bool {
     let first = ids.flat_map(|id| model.vertices_of(id)).filter_map(crate::model::Vertex::started).min();
     let before = model.records_before();
     !before.is_empty()
-        && before.iter().all(|listing| {
-            listing.error.is_none()
-                && listing.total <= listing.records.len() as u64
-                && first.is_none_or(|first| listing.answered <= first)
-        })
+        && before
+            .iter()
+            .all(|listing| listing.is_whole() && first.is_none_or(|first| listing.answered <= first))
 }
 
 /// The platform of a step: its own, the only one that was asked for, or the only one that the build is known to be for.

@@ -199,7 +199,7 @@ impl<'a> Judge<'a> {
             // While the build runs this is asked often, and there is little to see yet.
             let early = |listing: &Records| first.is_none_or(|first| listing.answered <= first);
             self.bare =
-                !before.is_empty() && before.iter().all(|listing| early(listing) && world::is_bare(listing));
+                !before.is_empty() && before.iter().all(|listing| early(listing) && listing.is_bare());
             return;
         }
         for listing in before {
@@ -209,7 +209,7 @@ impl<'a> Judge<'a> {
             self.worlds.push(world);
         }
         self.bare =
-            !before.is_empty() && self.worlds.iter().all(|world| world.whole && world::is_bare(world.before));
+            !before.is_empty() && self.worlds.iter().all(|world| world.whole && world.before.is_bare());
     }
 
     /// Learns which tree of imported records is which platform's: by the blobs that were fetched for its steps, and by the
@@ -518,8 +518,7 @@ impl<'a> Judge<'a> {
             });
         };
         if !world.whole {
-            let late = "they were listed only after the first hit, or not all of them";
-            let why = world.trouble.map_or(late, Text::as_str);
+            let why = world.trouble.map_or("not all of them were listed", Text::as_str);
             return unknown(&format!(
                 "cached; the builder's records of before the build are not known: {why}"
             ));
@@ -528,17 +527,19 @@ impl<'a> Judge<'a> {
             return unknown("cached; the builder's records of after the build are not known");
         }
         let platform = platform_of(self.model, step);
-        let (mut best, instruction) = (Fit::No, self.instruction(step));
-        for known in
-            world.all().filter(|known| known.was == Some(true) && known.record.kind.as_str() == "regular")
-        {
+        let (mut best, mut open, instruction) = (Fit::No, false, self.instruction(step));
+        for known in world.all().filter(|known| known.was != Some(false) && known.record.is_result()) {
             if world.may_be_of(known.record.id.as_str(), platform.as_ref()) {
                 let fit = match known.record.imported {
                     None => instruction.strictly_of_record(known.record),
                     Some(_) => self.fit(step, known.record),
                 };
+                open |= known.was.is_none() && fit > Fit::No;
                 best = best.max(fit);
             }
+        }
+        if open {
+            return unknown("cached; what was imported was listed only after the first hit");
         }
         match best {
             Fit::Yes => local(

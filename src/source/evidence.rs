@@ -1,7 +1,7 @@
 //! Where hits come from, by evidence: the builder's records before and after a build, and the caches that it imports.
 //!
-//! All of it happens beside the build, and nothing waits for it but the end, for two seconds at most. What can't be had
-//! is said in the events, so that whoever judges knows what is missing. Nothing is started: a builder that does not run yet is
+//! All of it happens beside the build. What waits for it is the beginning, for a quarter of a second at most, and the end, for two. What
+//! can't be had is said in the events, so that whoever judges knows what is missing. Nothing is started: a builder that does not run yet is
 //! one without a listing.
 
 use std::collections::{BTreeMap, HashMap};
@@ -18,6 +18,10 @@ use crate::event::{CacheManifest, Digest, Event, Mask, Reference, Stamped, Text}
 use super::builder::{self, Way};
 use super::buildkit::Lister;
 use super::registry;
+
+/// How long the beginning of a build waits for the listing before it. A builder with few records needs a tenth of it; one that lists
+/// them behind the first hits can't tell any more what was imported before.
+pub const FIRST_WAIT: Duration = Duration::from_millis(250);
 
 /// How long the end of a build waits for the listing behind it.
 pub const LAST_WAIT: Duration = Duration::from_secs(2);

@@ -115,6 +115,50 @@ fn less_evidence_says_less_and_never_another_thing() {
     }
 }
 
+/// The build with a first listing that was answered behind all hits: with what the builder held before it, or with what it held in
+/// the end, of which nothing changed any more.
+fn late(whole: &[Stamped], in_the_end: bool) -> Vec<Stamped> {
+    let mut events = whole.to_vec();
+    let end = events.last().unwrap().at;
+    let mut changed = Vec::new();
+    for event in &mut events {
+        let Event::Records(listing) = &mut event.event else { continue };
+        if listing.when == When::After && in_the_end {
+            changed.append(&mut listing.records);
+        }
+        listing.answered = end;
+    }
+    for event in &mut events {
+        let Event::Records(listing) = &mut event.event else { continue };
+        if listing.when == When::Before {
+            listing.records.retain(|record| changed.iter().all(|other| other.id != record.id));
+            listing.records.append(&mut changed);
+            listing.total = listing.records.len() as u64;
+        }
+    }
+    events
+}
+
+/// What was made here tells by its date that it was here. What was imported has the date of where it comes from.
+#[test]
+fn a_listing_that_comes_late_says_what_it_can() {
+    for (name, amd, arm) in EXPECTED {
+        let whole = events(name);
+        for in_the_end in [false, true] {
+            let found = model(&late(&whole, in_the_end));
+            for (platform, all) in [(AMD, amd), (ARM, arm)] {
+                let some = sources(&found, platform);
+                let holds =
+                    all.chars().zip(some.chars()).all(|(all, some)| some == '?' || all == '?' || some == all);
+                assert!(holds && all.len() == some.len(), "{name}, {in_the_end}: {all} becomes {some}");
+                let own = ["again", "alone", "registry-down"].contains(name);
+                assert!(!own || some == *all, "{name}, {in_the_end}: {all} becomes {some}");
+                println!("{name} {in_the_end} {platform} {all} {some}");
+            }
+        }
+    }
+}
+
 /// Batches may be cut anywhere.
 #[test]
 fn one_by_one_is_the_same_as_all_at_once() {

@@ -50,19 +50,17 @@ fn going_back_to_what_was_collected_is_said() {
     let bench = Bench::new(&engine, DOCKERFILE);
     bench.on(second.host());
     bench.configure(second::BUILDER, false);
-    // It has no network for what it runs.
-    let words = ["--", "--network", "none"];
     let first = "numpy==1\n";
-    let records = results(&bench.build(&words).events);
+    let records = results(&bench.build(&second::WORDS).events);
     bench.append("requirements.txt", "requests==2.32.0");
     let from = Follows("parent_missed", 3);
     let changed = [Hit, Root("files_changed", "proven"), from, from, from, from];
-    expect("a file", &bench.build(&words), &changed);
+    expect("a file", &bench.build(&second::WORDS), &changed);
 
     // What the second build is built on stays.
     collect(&bench, &records);
     bench.project.write("requirements.txt", first);
-    let back = bench.build(&words);
+    let back = bench.build(&second::WORDS);
     let follow = Follows("evicted", 3);
     let lost = [From("local"), Root("evicted", "proven"), follow, follow, follow, follow];
     expect("back to what is gone", &back, &lost);
@@ -73,11 +71,11 @@ fn going_back_to_what_was_collected_is_said() {
     }
 
     bench.append("requirements.txt", "requests==2.32.0");
-    expect("back to what is there", &bench.build(&words), &[From("local"); 6]);
+    expect("back to what is there", &bench.build(&second::WORDS), &[From("local"); 6]);
     collect(&bench, &of(ARM, &back.events));
     bench.project.write("requirements.txt", first);
     // Records of a command are described alike on both platforms.
-    let half = bench.build(&words);
+    let half = bench.build(&second::WORDS);
     expect_on("there", &half, AMD, &[From("local"); 6]);
     expect_on("gone", &half, ARM, &lost);
     bench.share("going back");

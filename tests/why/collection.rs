@@ -31,8 +31,7 @@ fn a_rule_of_the_daemon_is_named() {
     let bench = Bench::new(&engine, LARGE);
     bench.on(second.host());
     bench.configure(second::BUILDER, false);
-    let words = ["--", "--network", "none"];
-    let large = large(&bench.build(&words).events);
+    let large = large(&bench.build(&second::WORDS).events);
     assert_eq!(large.len(), 2, "{large:?}");
     // What an image holds is not collected.
     bench.forget_images();
@@ -43,7 +42,7 @@ fn a_rule_of_the_daemon_is_named() {
         asked += 1;
         assert!(asked < 5000, "nothing was collected");
     }
-    let found = bench.build(&words);
+    let found = bench.build(&second::WORDS);
     for platform in [AMD, ARM] {
         // It may take more than it must, in whatever order it finds it.
         let gone: Vec<Value> =

@@ -251,15 +251,15 @@ impl<'a> Predictor<'_, 'a> {
         let listed = !before.is_empty() && before.iter().all(|listing| listing.error.is_none());
         if listed {
             let Results { records: own, made } = self.judge.results(here, then);
-            let left = own.iter().filter(|record| model.had_before(&record.id)).count();
+            let left = own.iter().filter(|record| model.had_before(record)).count();
             let text = format!("the builder has the record of it that {title} made or used");
             // Of a build that imported nothing the result is among those that are described by the instruction. What it made itself is
             // known.
             let imported = !made && then.past.records.iter().any(|record| record.imported.is_some());
             // Where something was pruned BuildKit has let go of the results whose base image it does not hold as a whole, though their
             // records stay as long as others are built on them (seen on the test engine).
-            let pruned = then.past.records.iter().any(|record| !model.had_before(&record.id));
-            let sure = !imported && !pruned && before.iter().all(is_whole);
+            let pruned = then.past.records.iter().any(|record| !model.had_before(record));
+            let sure = !imported && !pruned && before.iter().all(Records::is_whole);
             if left > 0 && left == own.len() && sure {
                 return Told::hit(ReasonGrade::Proven, Source::Local, text);
             }
@@ -276,7 +276,7 @@ impl<'a> Predictor<'_, 'a> {
             let ran = then.step.is_some_and(|step| step.state == State::Miss);
             let mut imported = then.past.records.iter().filter(|record| record.imported.is_some()).peekable();
             let any = imported.peek().is_some();
-            if !ran && any && imported.all(|record| model.had_before(&record.id)) {
+            if !ran && any && imported.all(|record| model.had_before(record)) {
                 let text = format!("the builder has the records that {title} imported");
                 return Told::hit(ReasonGrade::Likely, Source::Local, text);
             }
@@ -293,7 +293,7 @@ impl<'a> Predictor<'_, 'a> {
         let no_cache = model.cache_manifests().iter().all(missing);
         match grade {
             ReasonGrade::Unknown => Told::hit(ReasonGrade::Likely, Source::Local, why),
-            _ if before.iter().all(cache::is_bare) && no_cache => {
+            _ if before.iter().all(Records::is_bare) && no_cache => {
                 Told::new(Prediction::Miss, ReasonGrade::Proven, why)
             }
             _ => Told::new(Prediction::Miss, ReasonGrade::Likely, why),
@@ -345,7 +345,7 @@ impl<'a> Predictor<'_, 'a> {
                 "the builder has a record of this instruction, from a build that is not known here",
             );
         }
-        let nothing = before.iter().all(cache::is_bare) && model.cache_manifests().iter().all(missing);
+        let nothing = before.iter().all(Records::is_bare) && model.cache_manifests().iter().all(missing);
         let grade = if nothing { ReasonGrade::Proven } else { ReasonGrade::Likely };
         let told = Told::new(Prediction::Miss, grade, "it was never built here");
         Told { changed: true, ..told }
@@ -376,7 +376,7 @@ impl<'a> Predictor<'_, 'a> {
     fn is_accounted(&self, here: &Here<'a>) -> bool {
         let model = self.judge.model;
         let before = model.records_before();
-        if before.is_empty() || !before.iter().all(is_whole) {
+        if before.is_empty() || !before.iter().all(Records::is_whole) {
             return false;
         }
         let own = model.results_before(here.step);
@@ -504,10 +504,6 @@ fn has_base(past: &Past, image: &str, digest: &str) -> bool {
         .iter()
         .filter_map(|step| base(step.instruction.as_str()))
         .any(|(known, of)| known == image && of.is_some_and(|of| of.to_string() == digest))
-}
-
-fn is_whole(listing: &Records) -> bool {
-    listing.error.is_none() && listing.total <= listing.records.len() as u64
 }
 
 /// Whether a cache gives nothing: it is not there, or it is too large to be imported.

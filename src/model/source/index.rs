@@ -102,8 +102,18 @@ impl Model {
     }
 
     /// Whether the builder had a record before the build.
-    pub fn had_before(&self, id: &Text) -> bool {
-        self.evidence.indexed_before().any(|(_, index)| index.holds(id))
+    ///
+    /// The result of a last step that no image was made of is mutable, and has another identity as soon as one is made of it, or
+    /// something is built on it (seen on the test engine). What it is built on and described as stays.
+    pub fn had_before(&self, record: &CacheRecord) -> bool {
+        let became = |known: &CacheRecord| {
+            known.parents == record.parents
+                && known.description == record.description
+                && known.kind == record.kind
+        };
+        self.evidence.indexed_before().any(|(listing, index)| {
+            index.holds(&record.id) || (record.mutable && listing.records.iter().any(became))
+        })
     }
 
     /// Whether a record is described as the result of some step; to be asked of many records.

@@ -27,7 +27,7 @@ pub(super) struct World<'a> {
     leaves: Vec<&'a str>,
     /// The platform of each tree of records, by its root.
     trees: HashMap<&'a str, Option<Platform>>,
-    /// Whether there is a listing of before the first hit, of all records.
+    /// Whether there is a first listing, of all records.
     pub(super) whole: bool,
     /// Whether there is one of after the build.
     pub(super) over: bool,
@@ -36,22 +36,31 @@ pub(super) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    /// Puts two listings together. `begun` is when the build began, `hit` when its first hit was told.
+    /// Puts two listings together. `begun` is when the build began, `hit` when its first hit was told. What a first listing
+    /// from behind that says is dated by the builder's own clock.
     pub(super) fn new(
         before: &'a Records,
         after: Option<&'a Records>,
         begun: Time,
         hit: Option<Time>,
     ) -> Self {
-        let whole = is_whole(before) && hit.is_none_or(|hit| before.answered <= hit);
+        let whole = before.is_whole();
+        let early = hit.is_none_or(|hit| before.answered <= hit);
         let after = after.filter(|after| after.error.is_none());
         // What was made here before the build began was here then, whenever the listing came.
         let old =
             |record: &CacheRecord| (record.imported.is_none() && record.created < begun).then_some(true);
         let mut records: HashMap<&str, Known<'_>> = HashMap::new();
         for record in &before.records {
-            let was = if whole { Some(true) } else { old(record) };
-            records.insert(record.id.as_str(), Known { record, was, touched: false });
+            let unused = record.last_used.is_some_and(|used| used < begun);
+            let was = match record.imported {
+                _ if early => Some(true),
+                None => Some(record.created < begun),
+                // It has the date of what it was imported from.
+                Some(_) => unused.then_some(true),
+            };
+            let touched = !early && before.error.is_none() && !unused;
+            records.insert(record.id.as_str(), Known { record, was, touched });
         }
         for record in after.into_iter().flat_map(|after| &after.records) {
             let was = match records.get(record.id.as_str()) {
@@ -81,7 +90,7 @@ impl<'a> World<'a> {
     }
 
     fn find_leaves(&mut self) {
-        let touched = || self.records.values().filter(|known| known.touched && is_result(known.record));
+        let touched = || self.records.values().filter(|known| known.touched && known.record.is_result());
         let built_on: HashSet<&str> =
             touched().flat_map(|known| &known.record.parents).map(Text::as_str).collect();
         let mut leaves: Vec<&'a str> =
@@ -150,20 +159,4 @@ impl<'a> World<'a> {
         let tree = self.trees.get(self.root(id)).and_then(Option::as_ref);
         tree.is_none_or(|tree| platform.is_none_or(|platform| platform == tree))
     }
-}
-
-/// Whether a whole listing has no result of any step. Base images are none.
-pub(super) fn is_bare(listing: &Records) -> bool {
-    let result =
-        |record: &CacheRecord| is_result(record) && !record.description.as_str().starts_with("pulled from ");
-    is_whole(listing) && !listing.records.iter().any(result)
-}
-
-/// Whether a record is the result of a step or a base image. What no image was made of yet may be mutable still.
-fn is_result(record: &CacheRecord) -> bool {
-    record.kind.as_str() == "regular"
-}
-
-fn is_whole(listing: &Records) -> bool {
-    listing.error.is_none() && listing.total <= listing.records.len() as u64
 }
