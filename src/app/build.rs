@@ -257,7 +257,7 @@ impl Witness {
         Self { news, over, task }
     }
 
-    /// Tells what it has to say until it has listed each node's records; it is not waited for longer than a quarter of a second.
+    /// Tells what it has to say until it has listed each node's records; it is not waited for longer than [`evidence::FIRST_WAIT`].
     async fn first_words(&mut self, voice: &Voice) {
         let mut listed = 0;
         let mut late = std::pin::pin!(tokio::time::sleep(evidence::FIRST_WAIT));
