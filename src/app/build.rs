@@ -1,6 +1,6 @@
 //! `build`: the command, what is known before it runs, and the child as a feed.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use tokio::sync::{mpsc, watch};
@@ -13,15 +13,14 @@ use crate::config::{Config, Surroundings};
 use crate::dockerfile;
 use crate::error::Error;
 use crate::event::{
-    Cancelling, Digest, Ended, Event, Level, Line, Mask, Notice, Outline, Output, Sanitizer, Stamped,
-    Started, Stream, Text, Time, VertexUpdate, Watching,
+    Cancelling, Ended, Event, Level, Line, Mask, Notice, Outline, Output, Sanitizer, Stamped, Started,
+    Stream, Text, Time, Watching,
 };
 use crate::model::name::{self, Kind};
 use crate::source::buildx::{self, BuildCommand, Cancel, Chunk, Exit};
 use crate::source::docker::{self, Diagnosis};
-use crate::source::evidence::{self, Course};
 use crate::source::rawjson::Decoder;
-use crate::source::{context, git};
+use crate::source::{context, evidence, git};
 
 /// Chunks on their way from the child, and batches on their way to the front end.
 const AHEAD: usize = 64;
@@ -171,7 +170,6 @@ async fn drive(
                     voice.hear(&chunk, &mut events);
                     next = if events.len() < MANY { heard.try_recv().ok() } else { None };
                 }
-                witness.see(voice.work.rest());
                 voice.say(events).await;
             }
             end = &mut child, if ended.is_none() => ended = Some(end),
@@ -232,7 +230,6 @@ pub(super) fn evidence_of(
 struct Witness {
     news: mpsc::Receiver<Vec<Stamped>>,
     over: watch::Sender<bool>,
-    rest: watch::Sender<u64>,
     task: JoinHandle<()>,
 }
 
@@ -241,7 +238,6 @@ impl Witness {
         let settings = evidence_of(command, config, around);
         let (tx, news) = mpsc::channel(AHEAD);
         let (over, is_over) = watch::channel(false);
-        let (rest, resting) = watch::channel(0);
         let request = context::Request::of(command, around);
         let folder = command.context.clone();
         let task = tokio::spawn(async move {
@@ -255,16 +251,10 @@ impl Witness {
                 let commit = git::commit(folder, is_over.clone()).await?;
                 tx.send(vec![Stamped { at: clock.now(), event: Event::Commit(commit) }]).await.ok()
             };
-            let course = Course { over: is_over.clone(), rest: resting };
-            let records = evidence::run(settings, clock, course, tx.clone());
+            let records = evidence::run(settings, clock, is_over.clone(), tx.clone());
             tokio::join!(print, commit, records);
         });
-        Self { news, over, rest, task }
-    }
-
-    /// Hears how far the build is.
-    fn see(&self, rest: u64) {
-        self.rest.send_if_modified(|known| std::mem::replace(known, rest) != rest);
+        Self { news, over, task }
     }
 
     /// Tells what it has to say until it has listed each node's records; it is not waited for longer than [`evidence::FIRST_WAIT`].
@@ -322,43 +312,13 @@ struct Voice {
     stdout: Sanitizer,
     /// What it wrote beside the stream, until it is clear that the build has begun.
     complaint: Option<String>,
-    work: Work,
-}
-
-/// What of a build runs.
-#[derive(Debug, Default)]
-struct Work {
-    open: HashSet<Digest>,
-    exported: bool,
-    /// How many times something of it was told.
-    told: u64,
-}
-
-impl Work {
-    fn note(&mut self, vertex: &VertexUpdate) {
-        if vertex.started.is_none() {
-            return;
-        }
-        self.told += 1;
-        if vertex.completed.is_none() {
-            self.open.insert(vertex.digest.clone());
-            return;
-        }
-        self.open.remove(&vertex.digest);
-        self.exported |= matches!(name::parse(&vertex.name), Kind::Export | Kind::CacheExport);
-    }
-
-    /// The rest that it is in, see [`Course::rest`].
-    fn rest(&self) -> u64 {
-        if self.exported && self.open.is_empty() { self.told } else { 0 }
-    }
 }
 
 impl Voice {
     fn new(command: &BuildCommand, clock: Clock, tx: mpsc::Sender<Update>) -> Self {
         let mask = Mask::new(command.secrets.iter().cloned());
         let (decoder, stdout) = (Decoder::new(mask.clone()), Sanitizer::default());
-        Self { tx, clock, mask, decoder, stdout, complaint: Some(String::new()), work: Work::default() }
+        Self { tx, clock, mask, decoder, stdout, complaint: Some(String::new()) }
     }
 
     fn now(&self, event: Event) -> Stamped {
@@ -391,11 +351,6 @@ impl Voice {
 
     /// Keeps what may tell why a build can't begin. Once a step runs, it has begun.
     fn note(&mut self, events: &[Stamped]) {
-        for event in events {
-            if let Event::Vertex(vertex) = &event.event {
-                self.work.note(vertex);
-            }
-        }
         let step = |event: &Stamped| match &event.event {
             Event::Vertex(vertex) => {
                 vertex.started.is_some() && matches!(name::parse(&vertex.name), Kind::Step(_))

@@ -23,8 +23,7 @@ use crate::explain::{self, Past};
 use crate::model::Model;
 use crate::report::{json, plan};
 use crate::source::buildx::{BuildCommand, Program, secrets};
-use crate::source::context;
-use crate::source::evidence::{self, Course};
+use crate::source::{context, evidence};
 
 /// News on their way.
 const AHEAD: usize = 64;
@@ -136,14 +135,15 @@ impl Ground {
     pub(super) async fn evidence(&self) -> Vec<Stamped> {
         let (tx, mut news) = mpsc::channel(AHEAD);
         // Nothing comes after a build that there is not.
-        let course = Course { over: watch::channel(false).1, rest: watch::channel(0).1 };
+        let (over, is_over) = watch::channel(false);
+        drop(over);
         let mut known = Vec::new();
         let listening = async {
             while let Some(events) = news.recv().await {
                 known.extend(events);
             }
         };
-        let asking = evidence::run(self.settings.clone(), self.clock, course, tx);
+        let asking = evidence::run(self.settings.clone(), self.clock, is_over, tx);
         let silent = timeout(PATIENCE, async { tokio::join!(asking, listening) }).await.is_err();
         if silent {
             let text = format!("not everything answered in {} s", PATIENCE.as_secs()).as_str().into();

@@ -4,7 +4,7 @@
 //! can't be had is said in the events, so that whoever judges knows what is missing. Nothing is started: a builder that does not run yet is
 //! one without a listing.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -46,32 +46,14 @@ pub struct Settings {
     pub mask: Mask,
 }
 
-/// How far a build is.
-#[derive(Debug, Clone)]
-pub struct Course {
-    /// Whether its process is gone.
-    pub over: watch::Receiver<bool>,
-    /// Since its last export nothing runs: another number than before. 0: something runs, or nothing was exported. buildx needs a while
-    /// to end then, in which its builder can be asked already.
-    pub rest: watch::Receiver<u64>,
-}
-
-impl Course {
-    fn look(&mut self) -> (u64, bool) {
-        (*self.rest.borrow_and_update(), *self.over.borrow_and_update())
-    }
-
-    async fn changed(&mut self) -> Result<(), watch::error::RecvError> {
-        tokio::select! {
-            changed = self.over.changed() => changed,
-            changed = self.rest.changed() => changed,
-        }
-    }
-}
-
-/// Tells the records and the caches as they stand now, and the records once more when the build is over. Ends then, or when nobody
+/// Tells the records and the caches as they stand now, and the records once more when `over` turns true. Ends then, or when nobody
 /// listens.
-pub async fn run(settings: Settings, clock: Clock, course: Course, tx: mpsc::Sender<Vec<Stamped>>) {
+pub async fn run(
+    settings: Settings,
+    clock: Clock,
+    over: watch::Receiver<bool>,
+    tx: mpsc::Sender<Vec<Stamped>>,
+) {
     let mut tasks = JoinSet::new();
     let found = builder::ways(&builder::Settings {
         builder: settings.builder.clone(),
@@ -83,8 +65,8 @@ pub async fn run(settings: Settings, clock: Clock, course: Course, tx: mpsc::Sen
         Ok(ways) => {
             let nodes = u32::try_from(ways.len()).unwrap_or(u32::MAX);
             for way in ways {
-                let (mask, course, tx) = (settings.mask.clone(), course.clone(), tx.clone());
-                tasks.spawn(Node { way, nodes, mask, clock }.follow(course, tx));
+                let (mask, over, tx) = (settings.mask.clone(), over.clone(), tx.clone());
+                tasks.spawn(Node { way, nodes, mask, clock }.follow(over, tx));
             }
         }
         Err(why) => {
@@ -196,7 +178,7 @@ struct Node {
 
 impl Node {
     /// Lists the records before the build and after it, over one connection.
-    async fn follow(self, mut course: Course, tx: mpsc::Sender<Vec<Stamped>>) {
+    async fn follow(self, mut over: watch::Receiver<bool>, tx: mpsc::Sender<Vec<Stamped>>) {
         let mut before = self.records(When::Before);
         let mut lister = self.way.dial().await;
         let mut known = HashMap::new();
@@ -207,42 +189,19 @@ impl Node {
             }
             Err(error) => before.error = Some(Text::clean(&error)),
         }
-        before.answered = self.clock.now();
         let usable = before.error.is_none();
-        if self.tell(before, &tx).await.is_err() {
+        if self.tell(before, &tx).await.is_err() || over.wait_for(|over| *over).await.is_err() {
             return;
         }
-        let mut early: Option<(u64, Records)> = None;
-        let rest = loop {
-            let (rest, over) = course.look();
-            let listed = early.as_ref().is_some_and(|(at, _)| *at == rest);
-            if usable && rest > 0 && !listed {
-                early = Some((rest, self.after(&mut lister, &known).await));
-            } else if over {
-                break rest;
-            } else if course.changed().await.is_err() {
-                return;
-            }
-        };
-        let after = match early {
-            Some((at, after)) if at == rest && after.error.is_none() => after,
-            _ => {
-                if !usable {
-                    // A builder that did not run at first does now.
-                    lister = self.way.dial().await;
-                }
-                self.after(&mut lister, &known).await
-            }
-        };
-        let _ = self.tell(after, &tx).await;
-    }
-
-    /// The records that are new, or were used since they were as they are `known`.
-    async fn after(&self, lister: &mut Result<Lister, String>, known: &HashMap<Text, Print>) -> Records {
         let mut after = self.records(When::After);
-        match list(lister, &self.mask).await {
+        if !usable {
+            // A builder that did not run at first does now.
+            lister = self.way.dial().await;
+        }
+        match list(&mut lister, &self.mask).await {
             Ok(mut records) => {
-                let there: HashSet<&Text> = records.iter().map(|record| &record.id).collect();
+                let there: std::collections::HashSet<Text> =
+                    records.iter().map(|record| record.id.clone()).collect();
                 after.gone = known.keys().filter(|id| !there.contains(*id)).cloned().collect();
                 after.gone.sort();
                 let total = records.len() as u64;
@@ -252,8 +211,7 @@ impl Node {
             }
             Err(error) => after.error = Some(Text::clean(&error)),
         }
-        after.answered = self.clock.now();
-        after
+        let _ = self.tell(after, &tx).await;
     }
 
     fn records(&self, when: When) -> Records {
@@ -267,18 +225,17 @@ impl Node {
         }
     }
 
-    async fn tell(&self, records: Records, tx: &mpsc::Sender<Vec<Stamped>>) -> Result<(), ()> {
+    async fn tell(&self, mut records: Records, tx: &mpsc::Sender<Vec<Stamped>>) -> Result<(), ()> {
+        records.answered = self.clock.now();
         tx.send(vec![stamped(self.clock, Event::Records(Box::new(records)))]).await.map_err(|_| ())
     }
 }
 
-/// What tells that a record was used: its uses, when last, how much of it there is, and whether it is used. A build lets go of its records
-/// when all that is told of it was told, and they count a use then (seen on the
-/// test engine).
-type Print = (u64, Option<crate::event::Time>, u64, bool);
+/// What tells that a record was used: its uses, when last, and how much of it there is.
+type Print = (u64, Option<crate::event::Time>, u64);
 
 fn print(record: &CacheRecord) -> Print {
-    (record.uses, record.last_used, record.bytes, record.in_use)
+    (record.uses, record.last_used, record.bytes)
 }
 
 async fn list(lister: &mut Result<Lister, String>, mask: &Mask) -> Result<Vec<CacheRecord>, String> {
