@@ -14,7 +14,7 @@ use crate::dockerfile;
 use crate::error::Error;
 use crate::event::{
     Cancelling, Ended, Event, Level, Line, Mask, Notice, Outline, Output, Sanitizer, Stamped, Started,
-    Stream, Text, Time, Watching,
+    Stream, Text, Watching,
 };
 use crate::model::name::{self, Kind};
 use crate::source::buildx::{self, BuildCommand, Cancel, Chunk, Exit};
@@ -179,11 +179,10 @@ async fn drive(
             break end;
         }
     };
-    let gone = clock.now();
     let mut events = voice.finish();
     // Who has asked the build to stop does not wait for what is found out about it.
     if count == 0 && exit.is_ok() {
-        events.extend(witness.last_words(gone).await);
+        events.extend(witness.last_words().await);
     }
     witness.leave().await;
     let end = match exit {
@@ -204,7 +203,8 @@ async fn drive(
         Err(error) => (i32::from(error.exit_code()), Some(error.to_string())),
     };
     events.extend(trouble.map(|trouble| voice.now(notice(Level::Error, &trouble))));
-    events.push(Stamped { at: gone, event: Event::Ended(Ended { exit_code: Some(exit_code) }) });
+    // What was waited for is a part of the build's time.
+    events.push(voice.now(Event::Ended(Ended { exit_code: Some(exit_code) })));
     voice.say(events).await;
     end
 }
@@ -280,8 +280,8 @@ impl Witness {
         }
     }
 
-    /// What it has to say when the build is `gone`; it is not waited for longer than 2 s, and nothing of it is later than the end.
-    async fn last_words(&mut self, gone: Time) -> Vec<Stamped> {
+    /// What it has to say when buildx is gone; it is not waited for longer than 2 s.
+    async fn last_words(&mut self) -> Vec<Stamped> {
         let _ = self.over.send(true);
         let mut events = Vec::new();
         let listening = async {
@@ -290,9 +290,6 @@ impl Witness {
             }
         };
         let _ = tokio::time::timeout(evidence::LAST_WAIT, listening).await;
-        for event in &mut events {
-            event.at = gone;
-        }
         events
     }
 
