@@ -32,7 +32,7 @@ use crate::config::{Config, Surroundings};
 use crate::error::Error;
 use crate::event::Mask;
 use crate::recording::{Reader, Recorder, Retention, Settings};
-use crate::source::buildx::{BuildCommand, Program, secrets};
+use crate::source::buildx::{BuildCommand, Program};
 use crate::terminal::Display;
 use crate::ui::keys::Action;
 use crate::ui::{ReplayStatus, Scene, Ui};
@@ -90,8 +90,7 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     let found = Program::find(std::env::var_os("PATH").as_deref());
     // What would be run can be told where it can't be run.
     let program = if args.dry_run { found.unwrap_or_default() } else { found? };
-    let command = BuildCommand::new(&config, &args.buildx, program, around, &secrets::read_file)?;
-    let command = build::hiding(command, around);
+    let command = build::command(&config, &args.buildx, program, around)?;
     gates::check(&args.fail_on, &command, &config, clock)?;
     if args.dry_run {
         return configuration::print(&format!("{}\n", command.shell()));
@@ -159,7 +158,7 @@ async fn status(cli: &Cli, args: &cli::Status, around: &Surroundings) -> Result<
     };
     let config = Config::load(&cli.global, Some(&typed), around)?;
     let look = Look::of(&config, around);
-    let command = BuildCommand::new(&config, &[], Program::default(), around, &secrets::read_file)?;
+    let command = build::command(&config, &[], Program::default(), around)?;
     status::run(Targets::of(&config, &command, around), look, args.watch).await
 }
 
@@ -167,8 +166,7 @@ async fn status(cli: &Cli, args: &cli::Status, around: &Surroundings) -> Result<
 async fn dashboard(cli: &Cli, around: &Surroundings) -> Result<(), Error> {
     let config = Config::load(&cli.global, None, around)?;
     let look = Look::of(&config, around);
-    let found = Program::default();
-    let command = build::hiding(BuildCommand::new(&config, &[], found, around, &secrets::read_file)?, around);
+    let command = build::command(&config, &[], Program::default(), around)?;
     if !dashboard::is_project(&config, &command) {
         configuration::complain(&format!("{}\n", Cli::command().render_help()));
         return Err(Error::usage(

@@ -17,7 +17,7 @@ use crate::event::{
     Stream, Text, Watching,
 };
 use crate::model::name::{self, Kind};
-use crate::source::buildx::{self, BuildCommand, Cancel, Chunk, Exit};
+use crate::source::buildx::{self, BuildCommand, Cancel, Chunk, Exit, Program, secrets};
 use crate::source::docker::{self, Diagnosis};
 use crate::source::rawjson::Decoder;
 use crate::source::{context, evidence, git};
@@ -67,11 +67,17 @@ pub(super) fn start(
     Running { feed: Feed { updates, steer: Steer::Build(cancel), around }, end }
 }
 
-/// The same command, with the secrets that stand in its Dockerfile among those that are masked.
-pub(super) fn hiding(mut command: BuildCommand, around: &Surroundings) -> BuildCommand {
+/// The command that builds, with the secrets that stand in its Dockerfile among those that are masked. `typed` are the words behind `--`.
+pub(super) fn command(
+    config: &Config,
+    typed: &[String],
+    program: Program,
+    around: &Surroundings,
+) -> Result<BuildCommand, Error> {
+    let mut command = BuildCommand::new(config, typed, program, around, &secrets::read_file)?;
     let request = context::Request::of(&command, around);
     command.secrets.extend(request.map(|request| context::hidden(&request)).unwrap_or_default());
-    command
+    Ok(command)
 }
 
 /// What is known before the first vertex: what is built, what the Dockerfile says, what is wrong with the configuration.

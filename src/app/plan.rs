@@ -22,7 +22,7 @@ use crate::event::{Digest, Event, Level, Notice, Stamped, Text};
 use crate::explain::{self, Past};
 use crate::model::Model;
 use crate::report::{json, plan};
-use crate::source::buildx::{BuildCommand, Program, secrets};
+use crate::source::buildx::{BuildCommand, Program};
 use crate::source::{context, evidence};
 
 /// News on their way.
@@ -36,8 +36,7 @@ const REBUILT: u8 = 3;
 pub(super) async fn run(cli: &Cli, args: &cli::Plan, around: &Surroundings) -> Result<(), Error> {
     let config = Config::load(&cli.global, Some(&args.overrides), around)?;
     let look = Look::of(&config, around);
-    let command = BuildCommand::new(&config, &args.buildx, Program::default(), around, &secrets::read_file)?;
-    let command = build::hiding(command, around);
+    let command = build::command(&config, &args.buildx, Program::default(), around)?;
     let mut signals = Signals::listen()?;
     let ground = Ground::of(command, config, around, Clock::live());
     let model = tokio::select! {

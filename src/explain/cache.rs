@@ -9,8 +9,7 @@ use crate::event::evidence::CacheRecord;
 use crate::event::reason::{Evidence, Reason, ReasonGrade, ReasonKind};
 use crate::event::registry::{CacheState, MOST_CONFIG_BYTES};
 use crate::event::{Platform, Records, Text};
-use crate::model::{Model, Phase, Transfer};
-use crate::model::{State, Step};
+use crate::model::{Model, Phase, State, Step, Transfer, triggers};
 
 /// How the import of the registry's cache went.
 enum Import<'a> {
@@ -169,7 +168,7 @@ pub(super) fn is_gone<'a>(judge: &Judge<'a>, here: &Here<'a>, then: &Then<'a>) -
 /// Whether a step takes files of a build's context, by its text.
 pub(super) fn takes_files(here: &Here<'_>) -> bool {
     let text = here.step.name.instruction.as_str();
-    let text = text.strip_prefix("ONBUILD ").unwrap_or(text);
+    let text = triggers::left(text).unwrap_or(text);
     let keyword = text.split_whitespace().next().unwrap_or_default();
     let copies = keyword.eq_ignore_ascii_case("COPY") || keyword.eq_ignore_ascii_case("ADD");
     copies && !text.contains("--from=") && !text.contains("<<")

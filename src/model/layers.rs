@@ -8,6 +8,7 @@ mod files;
 pub(crate) use files::fits;
 use regex::{Regex, RegexBuilder};
 
+use super::triggers;
 use crate::event::{LayerRule, Text};
 use command::Tool;
 use files::Files;
@@ -127,7 +128,7 @@ fn consumer(tool: Tool, ruled: &[Option<&Text>], guesses: &[Guess], at: usize) -
 
 fn guess(instruction: &str) -> Guess {
     let instruction = instruction.trim_start();
-    let instruction = instruction.strip_prefix("ONBUILD ").unwrap_or(instruction);
+    let instruction = triggers::left(instruction).unwrap_or(instruction);
     let (keyword, rest) = instruction.split_once(char::is_whitespace).unwrap_or((instruction, ""));
     match keyword.to_ascii_uppercase().as_str() {
         "FROM" => Guess::Named("base image".to_owned()),

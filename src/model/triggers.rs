@@ -9,20 +9,25 @@ use crate::event::fingerprint::{Fingerprint, Gap, Stage, Step, StepKind};
 /// How such an instruction is named.
 const PREFIX: &str = "ONBUILD ";
 
+/// What such an instruction does, without the word that makes it one; none of other instructions.
+pub(crate) fn left(instruction: &str) -> Option<&str> {
+    instruction.strip_prefix(PREFIX)
+}
+
 /// The Dockerfile's stages, with the rows of what their base images leave to run.
 pub(super) fn widened(outlined: &[Group], names: &[Option<StepName>]) -> Vec<Group> {
     let mut groups = outlined.to_vec();
     for group in &mut groups {
-        let left = |name: &&StepName| {
+        let more = |name: &&StepName| {
             name.stage == group.stage
-                && name.instruction.as_str().starts_with(PREFIX)
+                && left(name.instruction.as_str()).is_some()
                 && usize::from(name.of) > group.rows.len()
         };
-        let found: Vec<&StepName> = names.iter().flatten().filter(left).collect();
+        let found: Vec<&StepName> = names.iter().flatten().filter(more).collect();
         let Some(of) = found.iter().map(|name| usize::from(name.of)).max() else { continue };
         let many = of - group.rows.len();
         // What the Dockerfile itself leaves to a stage stands in its outline.
-        let own = group.rows.iter().any(|row| row.instruction.as_str().starts_with(PREFIX));
+        let own = group.rows.iter().any(|row| left(row.instruction.as_str()).is_some());
         let from = group.rows.first().is_some_and(|row| row.instruction.as_str().starts_with("FROM "));
         if own || !from || found.iter().any(|name| usize::from(name.index) > 1 + many) {
             continue;
@@ -69,7 +74,7 @@ pub(crate) fn insert(stage: &mut Stage, texts: Vec<Text>) {
 }
 
 fn kind(text: &str) -> StepKind {
-    match text.strip_prefix(PREFIX).and_then(|text| text.split_whitespace().next()) {
+    match left(text).and_then(|text| text.split_whitespace().next()) {
         Some(word) if word.eq_ignore_ascii_case("COPY") => StepKind::Copy,
         Some(word) if word.eq_ignore_ascii_case("ADD") => StepKind::Add,
         Some(word) if word.eq_ignore_ascii_case("WORKDIR") => StepKind::Workdir,

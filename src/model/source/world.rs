@@ -59,7 +59,7 @@ impl<'a> World<'a> {
                 // It has the date of what it was imported from.
                 Some(_) => unused.then_some(true),
             };
-            let touched = !early && before.error.is_none() && !unused;
+            let touched = !early && !unused;
             records.insert(record.id.as_str(), Known { record, was, touched });
         }
         for record in after.into_iter().flat_map(|after| &after.records) {
