@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
@@ -128,4 +129,32 @@ fn secrets_are_told_by_their_names_alone() {
     expect("an address", &address, &[OWN, OWN, OWN, first, from, from]);
     no_secret_in("an address", &bench, &address, &words);
     bench.share("secrets");
+}
+
+#[test]
+fn what_a_builder_runs_is_told_without_secrets() {
+    let Some(engine) = Engine::get(For::Prune) else { return };
+    let content = Arc::new(Mutex::new("one".to_owned()));
+    let address = serve(Arc::clone(&content));
+    let password = DEFAULT[0];
+    let text =
+        format!("FROM BASE\nARG DB_PASSWORD={password}\nADD http://{address}/MARKER/$DB_PASSWORD /file\n");
+    let bench = Bench::new(&engine, &text);
+    // The address gives nothing until it is let go.
+    let held = content.lock().unwrap();
+    let mut build = bench.project.layertop(&["build", "--progress", "quiet"]);
+    let mut build = build.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let fetches = format!("http://{address}/");
+    let mut asked = 0;
+    let told = loop {
+        let status = bench.layertop(&["status", "--progress", "json"], &[]).stdout;
+        if status.contains(&fetches) {
+            break status;
+        }
+        asked += 1;
+        assert!(asked < 60 && build.try_wait().unwrap().is_none(), "it is not seen: {status}");
+    };
+    drop(held);
+    assert!(build.wait().unwrap().success());
+    assert!(!told.contains("hunter2"), "{told}");
 }
