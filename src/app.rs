@@ -69,7 +69,7 @@ async fn command(cli: Cli) -> Result<(), Error> {
         Command::Demo(args) => demo(&cli, args, &around).await,
         Command::Status(args) => Box::pin(status(&cli, args, &around)).await,
         Command::Plan(args) => plan::run(&cli, args, &around).await,
-        Command::Why(args) => why::run(&cli, args, &around),
+        Command::Why(args) => Box::pin(why::run(&cli, args, &around)).await,
         Command::Compare(args) => compare::run(&cli, args, &around),
         Command::Export(args) => export::run(args, &around).await,
         Command::History(args) => history::run(&cli, args, &around),
@@ -103,10 +103,11 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     session.gates.clone_from(&args.fail_on);
     let historian = history::Historian::start(&command, &config, clock);
     session.explainer = Some(why::Explainer::start(&command, historian.clerk(), clock));
+    let earlier = historian.earlier();
     session.historian = Some(historian);
     let targets = Targets::of(&config, &command, around);
     let asking = Asking::of(&targets);
-    let running = build::start(command, &config, around, targets, clock);
+    let running = build::start(command, &config, around, targets, earlier, clock);
     let ended_by = match look.progress {
         Progress::Tui => {
             let mut stage = Stage::take(look)?;

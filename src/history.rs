@@ -5,6 +5,7 @@
 
 mod build;
 mod clerk;
+mod complete;
 mod earlier;
 mod expected;
 mod fill;
@@ -19,7 +20,7 @@ mod store;
 mod trends;
 
 pub use build::{Build, Step};
-pub use clerk::{Clerk, Kept, Place};
+pub use clerk::{Asker, Clerk, Kept, Place};
 pub use earlier::{Wanted, earlier};
 pub use recorded::{name, read};
 pub use retain::{Limits, Pruned};

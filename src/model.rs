@@ -134,7 +134,7 @@ impl Model {
             Event::Expected(expected) => return self.expected.take(expected),
             Event::Records(records) => {
                 self.unjudged = true;
-                return self.evidence.records(records);
+                return self.evidence.records(records, self.first.unwrap_or_default());
             }
             Event::CacheManifest(manifest) => {
                 self.unjudged = true;

@@ -1,7 +1,8 @@
 //! Recordings: the event stream written down, and read again.
 //!
 //! The format is lines of JSON, a header and then one event each ([`format`]), packed as one zstd frame that is flushed at
-//! least every second: after a crash everything up to the last flush can be read. A [`Recorder`] writes one beside the
+//! least every second: after a crash everything up to the last flush can be read. What is found out about a build afterwards is added as
+//! another frame ([`append`]). A [`Recorder`] writes one beside the
 //! build and never gets in its way; a [`Reader`] reads one, or what else holds a build's progress, a batch at a time.
 
 mod files;
@@ -14,4 +15,4 @@ pub use files::{Listed, Retention, begun, default_dir, list, name_of, newest_of,
 pub use format::{Header, Record, VERSION, event_line, header_line, parse_line};
 pub use input::Kind;
 pub use reader::{Diagnostics, OpenError, Reader};
-pub use recorder::{Closed, Recorder, Settings};
+pub use recorder::{Closed, Recorder, Settings, append};

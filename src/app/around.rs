@@ -32,6 +32,7 @@ impl Targets {
             images: command.images.clone(),
             env: around.env.clone(),
             mask: Mask::new(command.secrets.iter().cloned()),
+            ..builder::Settings::default()
         };
         let registry = image_of(command).map(|image| settings(config, image, around));
         Self { registry, cluster: cluster(config, &builder, around), builder }

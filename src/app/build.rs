@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -19,6 +20,7 @@ use crate::event::{
 use crate::model::name::{self, Kind};
 use crate::source::buildx::{self, BuildCommand, Cancel, Chunk, Exit, Program, secrets};
 use crate::source::docker::{self, Diagnosis};
+use crate::source::evidence::Earlier;
 use crate::source::rawjson::Decoder;
 use crate::source::{context, evidence, git};
 
@@ -51,6 +53,7 @@ pub(super) fn start(
     config: &Config,
     around: &Surroundings,
     targets: Targets,
+    earlier: Earlier,
     clock: Clock,
 ) -> Running {
     let (tx, updates) = mpsc::channel(AHEAD);
@@ -61,7 +64,12 @@ pub(super) fn start(
     known.push(Stamped { at: clock.now(), event: Event::Watching(watching) });
     // The channel is empty: this comes first, whatever else is heard of by then.
     let _ = tx.try_send(Update::news(known));
-    let witness = Witness::call(&command, config, around, clock);
+    let evidence = evidence::Settings {
+        listings: targets.builder.listings.clone(),
+        earlier,
+        ..evidence_of(&command, config, around)
+    };
+    let witness = Witness::call(&command, evidence, around, clock);
     let end = tokio::spawn(drive(command, around.clone(), clock, tx, asked, witness));
     let around = if watches { Around::watch(targets, clock) } else { Around::nothing() };
     Running { feed: Feed { updates, steer: Steer::Build(cancel), around }, end }
@@ -153,7 +161,6 @@ async fn drive(
     mut witness: Witness,
 ) -> Result<End, Error> {
     let mut voice = Voice::new(&command, clock, tx);
-    witness.first_words(&voice).await;
     let plugin = buildx::plugin::behind_docker(&around.env);
     let (chunks, mut heard) = mpsc::channel::<Chunk>(AHEAD);
     let (cancels, passed_on) = mpsc::channel(CANCELS);
@@ -209,7 +216,6 @@ async fn drive(
         Err(error) => (i32::from(error.exit_code()), Some(error.to_string())),
     };
     events.extend(trouble.map(|trouble| voice.now(notice(Level::Error, &trouble))));
-    // What was waited for is a part of the build's time.
     events.push(voice.now(Event::Ended(Ended { exit_code: Some(exit_code) })));
     voice.say(events).await;
     end
@@ -229,24 +235,36 @@ pub(super) fn evidence_of(
         mask: Mask::new(command.secrets.iter().cloned()),
         insecure: *config.registry.insecure,
         ca: config.registry.ca.as_deref().map(PathBuf::from),
+        ..evidence::Settings::default()
     }
 }
+
+/// How long the end of a build waits for what it was made from, which is told in milliseconds where the context is no huge one.
+const LAST_WAIT: Duration = Duration::from_secs(2);
 
 /// Finds out beside the build what it is made from, and where its hits come from.
 struct Witness {
     news: mpsc::Receiver<Vec<Stamped>>,
     over: watch::Sender<bool>,
-    task: JoinHandle<()>,
+    /// Reads what the build is made from: its context and the commit.
+    made_from: JoinHandle<()>,
+    /// Reads what the builder and the caches have.
+    evidence: JoinHandle<()>,
 }
 
 impl Witness {
-    fn call(command: &BuildCommand, config: &Config, around: &Surroundings, clock: Clock) -> Self {
-        let settings = evidence_of(command, config, around);
+    fn call(
+        command: &BuildCommand,
+        settings: evidence::Settings,
+        around: &Surroundings,
+        clock: Clock,
+    ) -> Self {
         let (tx, news) = mpsc::channel(AHEAD);
         let (over, is_over) = watch::channel(false);
         let request = context::Request::of(command, around);
         let folder = command.context.clone();
-        let task = tokio::spawn(async move {
+        let evidence = tokio::spawn(evidence::run(settings, clock, is_over.clone(), tx.clone()));
+        let made_from = tokio::spawn(async move {
             let print = async {
                 if let Some(request) = request {
                     context::start(request, clock, tx.clone()).await;
@@ -257,52 +275,39 @@ impl Witness {
                 let commit = git::commit(folder, is_over.clone()).await?;
                 tx.send(vec![Stamped { at: clock.now(), event: Event::Commit(commit) }]).await.ok()
             };
-            let records = evidence::run(settings, clock, is_over.clone(), tx.clone());
-            tokio::join!(print, commit, records);
+            tokio::join!(print, commit);
         });
-        Self { news, over, task }
+        Self { news, over, made_from, evidence }
     }
 
-    /// Tells what it has to say until it has listed each node's records; it is not waited for longer than [`evidence::FIRST_WAIT`].
-    async fn first_words(&mut self, voice: &Voice) {
-        let mut listed = 0;
-        let mut late = std::pin::pin!(tokio::time::sleep(evidence::FIRST_WAIT));
-        loop {
-            let news = tokio::select! {
-                news = self.news.recv() => news,
-                () = &mut late => None,
-            };
-            let Some(news) = news else { break };
-            let listings = news.iter().filter_map(|one| match &one.event {
-                Event::Records(records) => Some(records.nodes),
-                _ => None,
-            });
-            let nodes = listings.clone().max();
-            listed += listings.count();
-            voice.say(news).await;
-            if nodes.is_some_and(|nodes| listed >= nodes as usize) {
-                break;
-            }
-        }
-    }
-
-    /// What it has to say when buildx is gone; it is not waited for longer than 2 s.
+    /// What it has to say when buildx is gone. What the build was made from is waited for, the builder and the registries are not: a
+    /// builder that is in use takes seconds to list its records.
     async fn last_words(&mut self) -> Vec<Stamped> {
         let _ = self.over.send(true);
         let mut events = Vec::new();
-        let listening = async {
-            while let Some(news) = self.news.recv().await {
-                events.extend(news);
+        let mut late = std::pin::pin!(tokio::time::sleep(LAST_WAIT));
+        loop {
+            tokio::select! {
+                biased;
+                Some(news) = self.news.recv() => events.extend(news),
+                _ = &mut self.made_from => break,
+                () = &mut late => break,
             }
-        };
-        let _ = tokio::time::timeout(evidence::LAST_WAIT, listening).await;
+        }
+        while let Ok(news) = self.news.try_recv() {
+            events.extend(news);
+        }
         events
     }
 
     /// Its child processes go with it.
     async fn leave(self) {
-        self.task.abort();
-        let _ = self.task.await;
+        for task in [self.made_from, self.evidence] {
+            task.abort();
+            if !task.is_finished() {
+                let _ = task.await;
+            }
+        }
     }
 }
 

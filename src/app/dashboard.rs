@@ -40,7 +40,7 @@ pub(super) fn feed(
     let watching = Stamped { at: clock.now(), event: Event::Watching(watching) };
     // The channel is empty: this comes first.
     let _ = tx.try_send(Update::news(vec![watching]));
-    let ground = Ground::of(command, config, around, clock);
+    let ground = Ground::of(command, config, around, clock).sharing(targets.builder.listings.clone());
     tokio::spawn(Planner::new(ground, tx).run(asked));
     let around = if watches { Around::watch(targets, clock) } else { Around::nothing() };
     Feed { updates, steer: Steer::Board(Board::new(asks)), around }

@@ -6,6 +6,8 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 
 use super::configuration::{complain, print};
 use super::look::Look;
@@ -14,13 +16,14 @@ use crate::clock::Clock;
 use crate::config::{Bounds, Config, Surroundings};
 use crate::error::Error;
 use crate::event::expected::Expected;
-use crate::event::{Event, Stamped, Text, Time};
-use crate::history::{self, Build, Clerk, Kept, Limits, Place, Pruned, Store};
+use crate::event::{Event, Records, Stamped, Text, Time};
+use crate::history::{self, Asker, Build, Clerk, Kept, Limits, Place, Pruned, Store};
 use crate::model::Model;
 use crate::model::expected::expected;
 use crate::recording;
 use crate::report::{history as report, words};
 use crate::source::buildx::BuildCommand;
+use crate::source::evidence::Earlier;
 
 /// Earlier builds that are looked into for how long things take: a step may not have run for long.
 const DEPTH: usize = 500;
@@ -57,6 +60,11 @@ impl Historian {
         &self.clerk
     }
 
+    /// Looks up what is known of earlier listings of the builder.
+    pub(super) fn earlier(&self) -> Earlier {
+        earlier(self.clerk.asker())
+    }
+
     /// How long what this build does takes, once, when that is known; at the end of a build it is waited for.
     pub(super) fn expected(&mut self, last: bool) -> Option<Expected> {
         let answer = self.expected.as_ref()?;
@@ -88,6 +96,56 @@ impl Historian {
     pub(super) fn close(self) -> Vec<String> {
         self.clerk.close()
     }
+}
+
+/// Looks up what is known of earlier listings, by the clerk that keeps them.
+fn earlier(asker: Asker) -> Earlier {
+    Earlier::asking(move |worker| {
+        let (tx, answer) = oneshot::channel();
+        let worker = worker.clone();
+        asker.ask(move |store| {
+            // Who has asked may be gone.
+            let _ = tx.send(store.and_then(|store| store.listed(&worker).ok().flatten()));
+        });
+        answer
+    })
+}
+
+/// The same for who has no clerk: the store is opened for each question.
+pub(super) fn earlier_in_store() -> Earlier {
+    Earlier::asking(|worker| {
+        let (tx, answer) = oneshot::channel();
+        let worker = worker.clone();
+        spawn_blocking(move || {
+            let store = history::default_path()
+                .and_then(|path| Store::open_to_read(&path, Clock::live().now()).ok()?);
+            // Who has asked may be gone.
+            let _ = tx.send(store.and_then(|opened| opened.store.listed(&worker).ok().flatten()));
+        });
+        answer
+    })
+}
+
+/// [`take_listing`] for who has no clerk; says whether any told more of a build. Where there is no history none is begun.
+pub(super) async fn take_listings(builder: Option<Text>, listings: Vec<Records>) -> bool {
+    let told = spawn_blocking(move || {
+        let Some(path) = history::default_path().filter(|path| path.exists()) else { return false };
+        let Ok(mut opened) = Store::open(&path, Clock::live().now()) else { return false };
+        let mut any = false;
+        for records in listings.iter().filter(|records| records.is_whole()) {
+            any |= take_listing(&mut opened.store, builder.as_ref(), records);
+        }
+        any
+    });
+    told.await.unwrap_or(false)
+}
+
+/// Keeps what a listing of a builder's node tells: which records there are, and of the builder's newest build what that left behind.
+/// Says whether it told more of a build. Nothing depends on it: what can't be kept is not told.
+pub(super) fn take_listing(store: &mut Store, builder: Option<&Text>, records: &Records) -> bool {
+    let told = store.complete(builder, records, recording::default_dir().as_deref());
+    let _ = store.keep_listing(records);
+    told.is_ok_and(|told| told.is_some())
 }
 
 /// What the configuration keeps.

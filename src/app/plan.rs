@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use super::build;
 use super::configuration::{complain, print};
 use super::die_by;
+use super::history;
 use super::look::Look;
 use super::signals::Signals;
 use super::why;
@@ -23,6 +24,7 @@ use crate::explain::{self, Past};
 use crate::model::Model;
 use crate::report::{json, plan};
 use crate::source::buildx::{BuildCommand, Program};
+use crate::source::evidence::Listings;
 use crate::source::{context, evidence};
 
 /// News on their way.
@@ -119,9 +121,16 @@ pub(super) struct Ground {
 
 impl Ground {
     pub(super) fn of(command: BuildCommand, config: Config, around: &Surroundings, clock: Clock) -> Self {
-        let settings = build::evidence_of(&command, &config, around);
+        let earlier = history::earlier_in_store();
+        let settings = evidence::Settings { earlier, ..build::evidence_of(&command, &config, around) };
         let request = context::Request::of(&command, around);
         Self { command, config, settings, request, clock }
+    }
+
+    /// The same, with listings of the builder's records shared with who watches it.
+    pub(super) fn sharing(mut self, listings: Listings) -> Self {
+        self.settings.listings = listings;
+        self
     }
 
     /// What is known before anything is asked, the Dockerfile's outline among it.
@@ -149,6 +158,11 @@ impl Ground {
             let notice = Event::Notice(Notice { level: Level::Warn, text });
             known.push(Stamped { at: self.clock.now(), event: notice });
         }
+        let records = known.iter().filter_map(|one| match &one.event {
+            Event::Records(records) => Some((**records).clone()),
+            _ => None,
+        });
+        history::take_listings(self.command.started().builder, records.collect()).await;
         known
     }
 

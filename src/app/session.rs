@@ -108,6 +108,7 @@ impl Session {
         let end = events.iter().position(|event| matches!(event.event, Event::Ended(_)));
         let tail = events.split_off(end.unwrap_or(events.len()));
         self.model.apply_all(&events);
+        self.listings(&events);
         if let Some(historian) = &mut self.historian
             && let Some(expected) = historian.expected(!tail.is_empty())
         {
@@ -154,6 +155,18 @@ impl Session {
             events.push(notice);
         }
         events
+    }
+
+    /// Hands on what the builder had before this build.
+    fn listings(&mut self, events: &[Stamped]) {
+        let (Some(historian), Some(explainer)) = (&self.historian, &mut self.explainer) else { return };
+        for event in events {
+            if let Event::Records(records) = &event.event
+                && records.is_whole()
+            {
+                explainer.listed(records, historian);
+            }
+        }
     }
 
     /// Hands what was taken to the recorder.

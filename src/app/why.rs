@@ -1,24 +1,27 @@
 //! Why steps miss: the judgement beside a build, and `layertop why`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
+use super::build;
 use super::builds;
 use super::configuration::print;
+use super::history::{self as app_history, Historian, take_listing};
 use super::look::Look;
 use crate::cli::{self, Cli, Progress};
 use crate::clock::Clock;
-use crate::config::Surroundings;
+use crate::config::{Config, Surroundings};
 use crate::error::Error;
 use crate::event::reason::{Reasons, StepReason};
-use crate::event::{Digest, Reason, Started};
+use crate::event::{Digest, Mask, Reason, Records, Started};
 use crate::explain::{self, Past};
 use crate::history::{self, Clerk, Store, Wanted};
 use crate::model::Model;
 use crate::recording::{self, Listed};
 use crate::report::why;
-use crate::source::buildx::BuildCommand;
+use crate::source::buildx::{BuildCommand, Program};
+use crate::source::evidence;
 
 /// How long earlier builds are looked for.
 const LONGEST_LOOK: Duration = Duration::from_secs(5);
@@ -28,7 +31,11 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Judges the misses of a live build.
 pub(super) struct Explainer {
+    wanted: Wanted,
+    clock: Clock,
     pasts: Receiver<Vec<Past>>,
+    /// Earlier builds once more, where the builder's records have told more of one.
+    again: Option<Receiver<Option<Vec<Past>>>>,
     known: Option<Vec<Past>>,
     /// What was known when it was judged last.
     seen: Seen,
@@ -52,18 +59,19 @@ impl Explainer {
     /// so.
     pub(super) fn start(command: &BuildCommand, clerk: &Clerk, clock: Clock) -> Self {
         let wanted = wanted(&command.started(), true);
-        let begun = clock.now();
-        let pasts = clerk.ask(move |store| {
-            let is_enough = || clock.now().since(begun) > LONGEST_LOOK;
-            history::earlier(
-                store.map(|store| &*store),
-                recording::default_dir().as_deref(),
-                &wanted,
-                None,
-                &is_enough,
-            )
-        });
-        Self { pasts, known: None, seen: Seen::default(), told: std::collections::HashMap::new() }
+        let pasts = ask(&wanted, clerk, clock);
+        let told = std::collections::HashMap::new();
+        Self { wanted, clock, pasts, again: None, known: None, seen: Seen::default(), told }
+    }
+
+    /// Takes a listing of the builder: what it tells of the build before this one may be why a step misses now.
+    pub(super) fn listed(&mut self, records: &Records, historian: &Historian) {
+        let (wanted, clock) = (self.wanted.clone(), self.clock);
+        let (builder, records) = (wanted.builder.clone(), records.clone());
+        self.again = Some(historian.clerk().ask(move |store| {
+            let store = store?;
+            take_listing(store, builder.as_ref(), &records).then(|| look_up(Some(&*store), &wanted, clock))
+        }));
     }
 
     /// Reasons that are new or have changed.
@@ -77,6 +85,16 @@ impl Explainer {
             };
             self.known = found;
         }
+        let again = self.again.as_ref().and_then(|again| {
+            if last && seen.missed > 0 { again.recv_timeout(LAST_WAIT).ok() } else { again.try_recv().ok() }
+        });
+        if let Some(told) = again {
+            self.again = None;
+            if told.is_some() {
+                self.known = told;
+                self.seen = Seen::default();
+            }
+        }
         seen.pasts = self.known.is_some();
         if seen.missed == 0 || (seen == self.seen && !last) || (self.known.is_none() && !last) {
             return None;
@@ -88,6 +106,17 @@ impl Explainer {
         self.told.extend(reasons.iter().map(|one| (one.vertex.clone(), one.reason.clone())));
         (!reasons.is_empty()).then_some(Reasons { reasons })
     }
+}
+
+fn ask(wanted: &Wanted, clerk: &Clerk, clock: Clock) -> Receiver<Vec<Past>> {
+    let wanted = wanted.clone();
+    clerk.ask(move |store| look_up(store.map(|store| &*store), &wanted, clock))
+}
+
+fn look_up(store: Option<&Store>, wanted: &Wanted, clock: Clock) -> Vec<Past> {
+    let begun = clock.now();
+    let is_enough = || clock.now().since(begun) > LONGEST_LOOK;
+    history::earlier(store, recording::default_dir().as_deref(), wanted, None, &is_enough)
 }
 
 /// What to compare a build with.
@@ -118,11 +147,39 @@ fn seen(model: &Model) -> Seen {
     }
 }
 
+/// How long it is waited for the records of a builder that were not listed yet when its build ended.
+const LISTING: Duration = Duration::from_secs(20);
+
+/// Has the records of the builder of a build listed where they can still tell of it; says whether they did.
+async fn completed(path: &Path, model: &Model, cli: &Cli, around: &Surroundings) -> bool {
+    let store =
+        history::default_path().and_then(|path| Store::open_to_read(&path, Clock::live().now()).ok()?);
+    if !store.is_some_and(|opened| opened.store.is_open(path, model)) {
+        return false;
+    }
+    // What is secret in the project's command is not told here either.
+    let command = Config::load(&cli.global, None, around)
+        .and_then(|config| build::command(&config, &[], Program::default(), around));
+    let settings = evidence::Settings {
+        builder: model.started().builder.as_ref().map(ToString::to_string),
+        env: around.env.clone(),
+        mask: Mask::new(command.map(|command| command.secrets).unwrap_or_default()),
+        earlier: app_history::earlier_in_store(),
+        ..evidence::Settings::default()
+    };
+    let clock = Clock::live();
+    let listing = tokio::time::timeout(LISTING, evidence::after(&settings, clock)).await;
+    app_history::take_listings(model.started().builder.clone(), listing.unwrap_or_default()).await
+}
+
 /// `layertop why`.
-pub(super) fn run(cli: &Cli, args: &cli::Why, around: &Surroundings) -> Result<(), Error> {
+pub(super) async fn run(cli: &Cli, args: &cli::Why, around: &Surroundings) -> Result<(), Error> {
     let look = Look::without_build(&cli.global, around);
     let (path, step) = meant(args)?;
-    let model = builds::read(&path)?;
+    let mut model = builds::read(&path)?;
+    if completed(&path, &model, cli, around).await {
+        model = builds::read(&path)?;
+    }
     let chosen = match &step {
         None => None,
         Some(text) => {

@@ -91,8 +91,14 @@ pub struct BuilderNode {
     pub engine: Option<EngineFacts>,
     /// Its container, where the driver has one.
     pub container: Option<Container>,
-    /// What its cache takes on disk.
+    /// What its cache takes on disk, by the newest listing of its records.
     pub usage: Option<Usage>,
+    /// How long `BuildKit` took for that listing, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listing_us: Option<u64>,
+    /// When a listing was asked for that is not answered yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listing_asked: Option<Time>,
     /// Builds that run on it now, by anybody; none: not known.
     pub active: Option<Vec<ActiveBuild>>,
 }

@@ -1,5 +1,8 @@
 //! What tells where a hit came from: the builder's records before and after a build, and the cache manifest that it imports.
 
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +34,18 @@ impl Source {
 /// Records of one listing that are told; of more the newest used ones.
 pub const MOST_RECORDS: usize = 20_000;
 
+/// How long after the end of a build its builder may still let go what the build has used.
+const LOOSE_ENDS: Duration = Duration::from_secs(2);
+
+/// The records that a worker had when it was listed last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// When that listing was asked for.
+    pub asked: Time,
+    /// The [`CacheRecord::mark`] of each of its records, sorted.
+    pub marks: Vec<u64>,
+}
+
 /// When a listing was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -38,7 +53,8 @@ pub enum When {
     /// At the start of the build: all records.
     #[default]
     Before,
-    /// At its end: the records that are new or were used since, and which are gone.
+    /// At its end, or later, as long as no other build had used the builder: the records that are new or were used since the
+    /// listing before, and which are gone; all records where there is no listing from before the first hit.
     After,
 }
 
@@ -52,6 +68,14 @@ pub struct Records {
     pub node: Text,
     /// How many nodes the builder has.
     pub nodes: u32,
+    /// `BuildKit`'s identity of the worker whose records these are: a node that was made anew has another one. Empty where it was
+    /// not asked.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub worker: Text,
+    /// When the newest earlier listing of this worker was asked, whose records are marked as `listed` here; none where no earlier
+    /// listing is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compared: Option<Time>,
     /// Platforms that the node was given; empty: whatever its `BuildKit` can build.
     pub platforms: Vec<Platform>,
     /// When it was asked.
@@ -93,8 +117,12 @@ pub struct CacheRecord {
     /// When it was used last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_used: Option<Time>,
-    /// How often it was used.
+    /// How often it was used. A use is counted when it ends (moby/buildkit `cache/refs.go`, `updateLastUsedNow`), so that a
+    /// record that was used once was used by one build only.
     pub uses: u64,
+    /// Whether the listing that this one was compared with had it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub listed: bool,
     /// Whether a build holds it now.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub in_use: bool,
@@ -104,6 +132,10 @@ pub struct CacheRecord {
     /// Whether it may still change: contexts and cache mounts, and results that no image was made of yet.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub mutable: bool,
+}
+
+fn is_empty(text: &Text) -> bool {
+    text.as_str().is_empty()
 }
 
 impl Records {
@@ -121,7 +153,86 @@ impl Records {
     }
 }
 
+/// What a listing that was made late tells of the time before a build.
+impl Records {
+    /// Whether it shows no result that was made, used or held since `begun`: whenever it was answered, it shows the records as they
+    /// were before. `BuildKit` looks at all records at once, and measures them behind that (moby/buildkit `cache/manager.go`,
+    /// `DiskUsage`), so that an answer that comes late may show an early state.
+    pub fn shows_before(&self, begun: Time) -> bool {
+        let touched =
+            |record: &CacheRecord| record.is_result() && (record.in_use || record.is_touched_since(begun));
+        self.error.is_none() && !self.records.iter().any(touched)
+    }
+
+    /// Whether each record was there before the build that began then, in the order of the records; none where that can't be told.
+    ///
+    /// What was made here has its own date. An imported record has the date of what it was imported from, so that it takes more: an
+    /// earlier listing had it; it was not used since; it was used once, and that was since. Where nobody has used the
+    /// builder between an earlier listing and the build, what that listing did not have came with the build.
+    pub fn were_there(&self, begun: Time) -> Vec<Option<bool>> {
+        let unused = self.compared.is_some_and(|listed| self.was_unused(listed, begun));
+        let was = |record: &CacheRecord| match record.imported {
+            None => Some(record.created < begun),
+            Some(_) if record.listed || record.last_used.is_some_and(|used| used < begun) => Some(true),
+            Some(_) if record.uses == 1 && record.last_used.is_some() => Some(false),
+            Some(_) => unused.then_some(false),
+        };
+        self.records.iter().map(was).collect()
+    }
+
+    /// Whether no result was made or used since a build ended, its own loose ends among them: what its records show is what that build
+    /// left behind.
+    pub fn is_untouched_since(&self, ended: Time) -> bool {
+        let over = ended.plus(LOOSE_ENDS);
+        !self.records.iter().any(|record| record.is_result() && record.is_touched_since(over))
+    }
+
+    /// What is another than in a listing before: the records that are new or were used, and which are gone.
+    #[must_use]
+    pub fn since(self, before: &Self) -> Self {
+        type Print = (u64, Option<Time>, u64);
+        let print = |record: &CacheRecord| -> Print { (record.uses, record.last_used, record.bytes) };
+        let known: HashMap<&Text, Print> =
+            before.records.iter().map(|record| (&record.id, print(record))).collect();
+        let there: HashSet<&Text> = self.records.iter().map(|record| &record.id).collect();
+        let mut gone: Vec<Text> =
+            known.keys().filter(|id| !there.contains(**id)).map(|id| (*id).clone()).collect();
+        gone.sort();
+        let records = self
+            .records
+            .iter()
+            .filter(|record| known.get(&record.id) != Some(&print(record)))
+            .cloned()
+            .collect();
+        Self { records, gone, ..self }
+    }
+
+    /// Whether nobody has used the builder between two moments, by the records that would tell it: none was used last between them,
+    /// and what came behind the first and was used last behind the second has no user but one.
+    fn was_unused(&self, from: Time, until: Time) -> bool {
+        let between = |record: &CacheRecord| {
+            record.last_used.is_some_and(|used| from < used && used < until)
+                || (record.imported.is_none() && from < record.created && record.created < until)
+        };
+        let new = || self.records.iter().filter(|record| record.imported.is_some() && !record.listed);
+        let built_on: HashSet<&Text> = new().flat_map(|record| &record.parents).collect();
+        !self.records.iter().any(between)
+            && new().filter(|record| !built_on.contains(&record.id)).all(|record| record.uses <= 1)
+    }
+}
+
 impl CacheRecord {
+    /// What its identity is remembered by. A collision makes one record in 2⁶⁴ look known.
+    pub fn mark(&self) -> u64 {
+        let hash = blake3::hash(self.id.as_str().as_bytes());
+        hash.as_bytes().iter().take(8).fold(0, |mark, byte| mark << 8 | u64::from(*byte))
+    }
+
+    /// Whether it was made or used since then. The date of an imported record is that of what it was imported from.
+    pub fn is_touched_since(&self, begun: Time) -> bool {
+        self.last_used.is_some_and(|used| used >= begun) || (self.imported.is_none() && self.created >= begun)
+    }
+
     /// Whether it is the result of a step, or a base image.
     pub fn is_result(&self) -> bool {
         self.kind.as_str() == "regular"

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ type Job = Box<dyn FnOnce(&mut Desk) + Send>;
 /// A thread that works on the store. Dropping it waits for what it was given as [`Clerk::close`] does.
 #[derive(Debug)]
 pub struct Clerk {
-    jobs: Option<SyncSender<Job>>,
+    jobs: Option<Arc<SyncSender<Job>>>,
     done: Receiver<()>,
     told: Arc<Mutex<Vec<String>>>,
 }
@@ -86,7 +86,7 @@ impl Clerk {
         if let Err(error) = thread {
             tell(&told, format!("the history is not kept: {error}; the build goes on"));
         }
-        Self { jobs: Some(jobs), done, told }
+        Self { jobs: Some(Arc::new(jobs)), done, told }
     }
 
     /// Asks something of the store, which there may not be. The answer comes when what was asked before is done; where it can't come
@@ -103,6 +103,11 @@ impl Clerk {
         // Where the thread is busy with that many questions this one is not answered.
         let _ = self.jobs.as_ref().map(|jobs| jobs.try_send(job));
         answer
+    }
+
+    /// Asks on behalf of who may outlive it.
+    pub fn asker(&self) -> Asker {
+        Asker(self.jobs.as_ref().map(Arc::downgrade).unwrap_or_default())
     }
 
     /// Writes a build down, and lets those go that are beyond the limits.
@@ -135,6 +140,18 @@ impl Clerk {
             );
             tell(&self.told, text);
         }
+    }
+}
+
+/// Asks a [`Clerk`], and holds up nobody who waits for its end.
+#[derive(Debug, Clone)]
+pub struct Asker(Weak<SyncSender<Job>>);
+
+impl Asker {
+    /// Asks something of the store, on the clerk's thread. When the clerk has gone nothing is asked.
+    pub fn ask(&self, question: impl FnOnce(Option<&mut Store>) + Send + 'static) {
+        let job = Box::new(move |desk: &mut Desk| question(desk.store.as_mut()));
+        let _ = self.0.upgrade().map(|jobs| jobs.try_send(job));
     }
 }
 

@@ -41,14 +41,20 @@ impl Store {
     /// Where it can't be written: nothing of it is then.
     pub fn keep(&mut self, build: &Build) -> rusqlite::Result<Option<i64>> {
         let change = Transaction::new(&mut self.connection, TransactionBehavior::Immediate)?;
-        let Some(id) = insert_build(&change, build)? else { return Ok(None) };
-        insert_steps(&change, id, &build.steps)?;
-        insert_transfers(&change, id, &build.transfers)?;
-        insert_past(&change, id, &build.past)?;
-        forget_pasts(&change, build)?;
+        let id = insert(&change, build)?;
         change.commit()?;
-        Ok(Some(id))
+        Ok(id)
     }
+}
+
+/// Writes a build down as a part of a change and gives its number; none where one of its name is there already.
+pub(super) fn insert(change: &Transaction<'_>, build: &Build) -> rusqlite::Result<Option<i64>> {
+    let Some(id) = insert_build(change, build)? else { return Ok(None) };
+    insert_steps(change, id, &build.steps)?;
+    insert_transfers(change, id, &build.transfers)?;
+    insert_past(change, id, &build.past)?;
+    forget_pasts(change, build)?;
+    Ok(Some(id))
 }
 
 fn insert_build(change: &Transaction<'_>, build: &Build) -> rusqlite::Result<Option<i64>> {

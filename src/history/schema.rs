@@ -10,7 +10,8 @@ const APPLICATION: i32 = i32::from_be_bytes(*b"ltop");
 ///
 /// A step's instruction is in `texts`, each once: they are most of what there is to say of a step. What later builds are compared
 /// with (`pasts`, `prints`) is large and only read for the newest builds, so it lies beside `builds`, which is read as a whole.
-const MIGRATIONS: [&str; VERSION as usize] = ["
+const MIGRATIONS: [&str; VERSION as usize] = [
+    "
 CREATE TABLE builds (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -86,10 +87,18 @@ CREATE TABLE pasts (
     packed BLOB NOT NULL
 ) STRICT;
 CREATE INDEX pasts_by_print ON pasts (print);
-"];
+",
+    "
+CREATE TABLE listings (
+    worker TEXT PRIMARY KEY,
+    asked_us INTEGER NOT NULL,
+    marks BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+",
+];
 
 /// The newest version: how many [`MIGRATIONS`] there are.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// What a file turns out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

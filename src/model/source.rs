@@ -26,7 +26,7 @@ use serde::Serialize;
 use super::{Kind, Model, Phase, State, Step, StepId, Vertex};
 pub use crate::event::evidence::Source;
 use crate::event::evidence::When;
-use crate::event::{CacheManifest, Digest, Platform, Records, Text};
+use crate::event::{CacheManifest, Digest, Platform, Records, Text, Time};
 
 use fit::{Fit, Instruction};
 use world::World;
@@ -80,11 +80,22 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
-    pub(super) fn records(&mut self, records: &Records) {
+    pub(super) fn records(&mut self, records: &Records, begun: Time) {
         self.indices.take();
-        let listings = if records.when == When::Before { &mut self.before } else { &mut self.after };
-        listings.retain(|known| known.node != records.node);
-        listings.push(records.clone());
+        let same = |known: &Records| known.node == records.node;
+        if records.when == When::Before {
+            self.before.retain(|known| !same(known));
+            self.before.push(records.clone());
+            return;
+        }
+        self.after.retain(|known| !same(known));
+        self.after.push(records.clone());
+        // All records of after the build tell which of them were there before it, where nobody has listed these.
+        let listed = self.before.iter().any(|known| same(known) && known.error.is_none());
+        if !listed && records.is_whole() {
+            self.before.retain(|known| !same(known));
+            self.before.push(before_of(records, begun));
+        }
     }
 
     /// The records of before the build, node by node.
@@ -97,6 +108,14 @@ impl Evidence {
         self.manifests.retain(|known| known.reference != manifest.reference);
         self.manifests.push(manifest.clone());
     }
+}
+
+/// The records of a listing of after the build that were there before it, as far as they tell it.
+fn before_of(after: &Records, begun: Time) -> Records {
+    let there = after.records.iter().zip(after.were_there(begun));
+    let records: Vec<_> =
+        there.filter(|(_, was)| *was != Some(false)).map(|(record, _)| record.clone()).collect();
+    Records { when: When::Before, total: records.len() as u64, records, gone: Vec::new(), ..after.clone() }
 }
 
 impl Model {
@@ -116,6 +135,18 @@ impl Model {
     /// The builder's records of after the build, node by node: those that are new or were used.
     pub fn records_after(&self) -> &[Records] {
         &self.evidence.after
+    }
+
+    /// Whether a listing shows the records as they were before the build's first hit.
+    pub fn listed_before_hits(&self, listing: &Records) -> bool {
+        let hit = self.first_hit();
+        hit.is_none_or(|hit| listing.answered <= hit) || listing.shows_before(self.first.unwrap_or_default())
+    }
+
+    /// When the first step hit.
+    fn first_hit(&self) -> Option<Time> {
+        let hit = |vertex: &&Vertex| vertex.cached && matches!(vertex.kind, Kind::Step(_));
+        self.vertices.iter().filter(hit).filter_map(Vertex::started).min()
     }
 
     /// The caches in registries as they stood before the build.
@@ -192,14 +223,12 @@ impl<'a> Judge<'a> {
 
     fn see_worlds(&mut self) {
         let Evidence { before, after, .. } = &self.model.evidence;
-        let hit = |vertex: &&Vertex| vertex.cached && matches!(vertex.kind, Kind::Step(_));
-        let first = self.model.vertices.iter().filter(hit).filter_map(Vertex::started).min();
+        let first = self.model.first_hit();
         let begun = self.model.first.unwrap_or_default();
         if after.is_empty() && self.model.ended.is_none() {
             // While the build runs this is asked often, and there is little to see yet.
-            let early = |listing: &Records| first.is_none_or(|first| listing.answered <= first);
-            self.bare =
-                !before.is_empty() && before.iter().all(|listing| early(listing) && listing.is_bare());
+            let early = |listing: &Records| self.model.listed_before_hits(listing) && listing.is_bare();
+            self.bare = !before.is_empty() && before.iter().all(early);
             return;
         }
         for listing in before {
@@ -208,8 +237,8 @@ impl<'a> Judge<'a> {
             self.place_trees(&mut world);
             self.worlds.push(world);
         }
-        self.bare =
-            !before.is_empty() && self.worlds.iter().all(|world| world.whole && world.before.is_bare());
+        self.bare = !before.is_empty()
+            && self.worlds.iter().all(|world| world.whole && world.early && world.before.is_bare());
     }
 
     /// Learns which tree of imported records is which platform's: by the blobs that were fetched for its steps, and by the
@@ -300,6 +329,13 @@ impl<'a> Judge<'a> {
             found.extend(news);
         }
         self.found = found;
+    }
+
+    /// Whether the records tell a result of each hit that no other is built on: nothing that was used is gone.
+    fn all_found(&self) -> bool {
+        let hits: HashSet<StepId> = self.hits.iter().copied().collect();
+        let is_last = |id: &&StepId| !self.users(**id).any(|user| hits.contains(&user));
+        self.hits.iter().filter(is_last).all(|id| self.found.get(id).is_some_and(|found| !found.is_empty()))
     }
 
     fn users(&self, id: StepId) -> impl Iterator<Item = StepId> + '_ {
@@ -523,9 +559,6 @@ impl<'a> Judge<'a> {
                 "cached; the builder's records of before the build are not known: {why}"
             ));
         }
-        if !world.over {
-            return unknown("cached; the builder's records of after the build are not known");
-        }
         let platform = platform_of(self.model, step);
         let (mut best, mut open, instruction) = (Fit::No, false, self.instruction(step));
         for known in world.all().filter(|known| known.was != Some(false) && known.record.is_result()) {
@@ -542,6 +575,16 @@ impl<'a> Judge<'a> {
             return unknown("cached; what was imported was listed only after the first hit");
         }
         match best {
+            Fit::No if !world.over && !world.early => {
+                unknown("cached; the builder's records were listed only after the first hit")
+            }
+            Fit::No if world.over && !world.early && !self.all_found() => unknown(
+                "cached; the builder's records were listed late, and not all that was used is there any more",
+            ),
+            // What it has may be of another version of the step.
+            Fit::Yes | Fit::Maybe if !world.over => {
+                unknown("cached; the builder's records of after the build are not known yet")
+            }
             Fit::Yes => local(
                 Grade::Likely,
                 "the builder had a record of it before the build; this build did not need to load it",

@@ -145,6 +145,22 @@ fn outlive_file_size_limit() {
     });
 }
 
+/// Adds events to a recording that has ended, as a frame of its own: what is found out about a build afterwards. Either all of it
+/// becomes readable or nothing.
+///
+/// # Errors
+/// Where the file can't be written.
+pub fn append(path: &Path, events: &[Stamped]) -> io::Result<()> {
+    let mut lines = Vec::new();
+    for event in events {
+        event_line(event, &mut lines);
+    }
+    let frame = zstd::encode_all(lines.as_slice(), zstd::DEFAULT_COMPRESSION_LEVEL)?;
+    // One write to the end of the file, so that two who add to it at once do not mix.
+    let mut file = std::fs::OpenOptions::new().append(true).open(path)?;
+    file.write_all(&frame)
+}
+
 fn run(settings: &Settings, clock: Clock, inbox: &Receiver<Vec<Stamped>>, shared: &Shared) {
     let Some(dir) = settings.dir.clone().or_else(default_dir) else {
         let text =

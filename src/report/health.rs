@@ -452,6 +452,9 @@ fn builder(model: &Model, now: Time) -> Health {
     if let Some(usage) = usage(snapshot) {
         health = health.fact(usage, Role::Plain);
     }
+    for told in snapshot.nodes.iter().filter_map(|node| slow_listing(node, now)) {
+        health = health.fact(told, Role::Warn);
+    }
     let active: usize = snapshot.nodes.iter().filter_map(|node| node.active.as_ref()).map(Vec::len).sum();
     if active > 0 {
         health = health.fact(words::count(active, "active build"), Role::Plain);
@@ -481,6 +484,21 @@ fn usage(snapshot: &BuilderSnapshot) -> Option<String> {
         },
         None => format!("cache {shown}"),
     })
+}
+
+/// A listing of records that takes longer is worth a word.
+const SLOW_LISTING: Duration = Duration::from_secs(1);
+
+/// `lists its records in 5.0 s`, `has been listing its records for 12 s`: of a builder that is slow to tell what its cache holds. It is
+/// asked more seldom then.
+pub fn slow_listing(node: &BuilderNode, now: Time) -> Option<String> {
+    let waits = node.listing_asked.map(|asked| now.since(asked)).filter(|waits| *waits > SLOW_LISTING);
+    let took = node.listing_us.map(Duration::from_micros).filter(|took| *took > SLOW_LISTING);
+    match (waits, took) {
+        (Some(waits), _) => Some(format!("has been listing its records for {}", words::duration(waits))),
+        (None, Some(took)) => Some(format!("lists its records in {}", words::duration(took))),
+        (None, None) => None,
+    }
 }
 
 /// What garbage collection lets the cache of a node grow to: its last rule is the one that is for everything.

@@ -19,7 +19,7 @@ use tokio::time::{MissedTickBehavior, sleep};
 use crate::clock::Clock;
 use crate::event::{BuilderSnapshot, Event, Line, Mask, Platform, Stamped, Text};
 
-use super::buildkit::{self, Dial, Lister, Own};
+use super::buildkit::{self, Dial, Lister, Listings, Own};
 use super::kubernetes::BuilderPods;
 use super::retry::pause;
 use instance::{Definition, Driver, Host, Missing};
@@ -47,6 +47,8 @@ pub struct Settings {
     pub env: BTreeMap<String, String>,
     /// What must not be told: `BuildKit` puts the values of arguments into the names of steps.
     pub mask: Mask,
+    /// Where listings of records are shared with others that look at the builder.
+    pub listings: Listings,
 }
 
 /// Follows the builder. Ends when nobody listens any more.
@@ -254,6 +256,7 @@ fn spawn(
     let (allow, allowed) = watch::channel(false);
     let (node, driver, engines) = (node.clone(), definition.driver.clone(), report.clone());
     let (dial, env) = (dial(definition, &node, settings), settings.env.clone());
+    let name = node.name.clone();
     tasks.spawn(async move {
         let (mut last, mut polls, mut failures) = (None::<engine::Reading>, 0_u64, 0);
         let mut pods = node.cluster.as_ref().map(|place| pods::Pods::new(place, &env));
@@ -282,7 +285,14 @@ fn spawn(
     });
     let (kit, mut kits) = mpsc::channel(4);
     let report = report.clone();
-    tasks.spawn(buildkit::follow(dial, allowed, settings.mask.clone(), own.clone(), clock, kit));
+    let follow = buildkit::Follow {
+        node: name,
+        mask: settings.mask.clone(),
+        own: own.clone(),
+        listings: settings.listings.clone(),
+        clock,
+    };
+    tasks.spawn(buildkit::follow(dial, allowed, follow, kit));
     tasks.spawn(async move {
         while let Some(reading) = kits.recv().await {
             if report.send((i, Part::Kit(Box::new(reading)))).await.is_err() {

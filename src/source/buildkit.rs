@@ -10,6 +10,7 @@ mod active;
 mod child;
 mod direct;
 mod engine;
+mod listings;
 mod records;
 mod usage;
 mod words;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use bollard_buildkit_proto::moby::buildkit::v1::control_client::ControlClient;
 use bollard_buildkit_proto::moby::buildkit::v1::types::{GcPolicy, WorkerRecord};
 use bollard_buildkit_proto::moby::buildkit::v1::{DiskUsageRequest, InfoRequest, ListWorkersRequest};
+use futures_util::future::OptionFuture;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
@@ -29,25 +31,24 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::clock::Clock;
 use crate::event::builder::{ActiveBuild, GcRule, Usage};
-use crate::event::{Mask, Platform, Text};
+use crate::event::{Mask, Platform, Text, Time};
 
 use super::builder::instance::{Host, Listener};
 use active::Active;
 pub(in crate::source) use active::Own;
 use child::Child;
+pub(in crate::source) use listings::Listed;
+pub use listings::Listings;
+use listings::Pending;
 pub(in crate::source) use records::{Lister, cut};
 use words::Words;
 
 /// How often a `BuildKit` is asked whether it is well.
 const POLL: Duration = Duration::from_secs(2);
-/// How many polls make one of disk usage, which costs the daemon more.
-const USAGE_POLLS: u64 = 5;
-/// How many of them where a build of ours is beside it.
-const SELDOM_POLLS: u64 = 15;
 /// How long a plain question may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long disk usage may take: the daemon looks at every record.
-const USAGE_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a listing of all records may take.
+const USAGE_PATIENCE: Duration = Duration::from_secs(60);
 /// The largest message: 20,000 records of disk usage are 6 MB.
 const LARGEST: usize = 64 << 20;
 
@@ -102,26 +103,42 @@ pub(in crate::source) struct Reading {
     pub(in crate::source) platforms: Vec<Platform>,
     pub(in crate::source) gc: Vec<GcRule>,
     pub(in crate::source) usage: Option<Usage>,
+    /// How long the listing took that `usage` is of.
+    pub(in crate::source) listing_took: Option<Duration>,
+    /// Since when a listing is waited for.
+    pub(in crate::source) listing_asked: Option<Time>,
     pub(in crate::source) active: Option<Vec<ActiveBuild>>,
     /// Why it does not answer.
     pub(in crate::source) error: Option<String>,
+}
+
+/// Whom a `BuildKit` is followed for.
+#[derive(Debug, Clone)]
+pub(in crate::source) struct Follow {
+    /// The node's name.
+    pub(in crate::source) node: String,
+    /// What must not be told.
+    pub(in crate::source) mask: Mask,
+    /// The build that is told of otherwise. What is beside it lists the records too.
+    pub(in crate::source) own: Own,
+    /// Where listings of records are shared.
+    pub(in crate::source) listings: Listings,
+    /// The clock.
+    pub(in crate::source) clock: Clock,
 }
 
 /// Follows a `BuildKit` for as long as it `may` be dialled, and dials it again when it was lost. Ends when nobody listens.
 pub(in crate::source) async fn follow(
     dial: Dial,
     mut may: watch::Receiver<bool>,
-    mask: Mask,
-    own: Own,
-    clock: Clock,
+    whom: Follow,
     out: mpsc::Sender<Reading>,
 ) {
-    let own = (&mask, &own);
     let mut known = Reading::default();
     let mut failures = 0;
     while may.wait_for(|may| *may).await.is_ok() {
         let error = tokio::select! {
-            Err(error) = session(&dial, &mut known, own, &clock, &out) => Some(error),
+            Err(error) = session(&dial, &mut known, &whom, &out) => Some(error),
             gone = may.wait_for(|may| !*may) => match gone {
                 Ok(_) => None,
                 Err(_) => return,
@@ -143,7 +160,7 @@ pub(in crate::source) async fn follow(
             return;
         }
         // When it may not be dialled any more there is no use in waiting for the next attempt.
-        let _ = tokio::time::timeout(super::retry::pause(failures, &clock), may.changed()).await;
+        let _ = tokio::time::timeout(super::retry::pause(failures, &whom.clock), may.changed()).await;
     }
 }
 
@@ -181,12 +198,11 @@ where
 async fn session(
     dial: &Dial,
     known: &mut Reading,
-    (mask, own): (&Mask, &Own),
-    clock: &Clock,
+    whom: &Follow,
     out: &mpsc::Sender<Reading>,
 ) -> Result<Infallible, String> {
     let (mut carrier, channel) = connect(dial).await?;
-    let status = match talk(channel, known, (mask, own), clock, out).await {
+    let status = match talk(channel, known, whom, out).await {
         Ok(never) => match never {},
         Err(status) => status,
     };
@@ -197,18 +213,17 @@ async fn session(
 async fn talk(
     channel: Channel,
     known: &mut Reading,
-    (mask, own): (&Mask, &Own),
-    clock: &Clock,
+    whom: &Follow,
     out: &mpsc::Sender<Reading>,
 ) -> Result<Infallible, String> {
+    let Follow { node, mask, own, listings, clock } = whom;
     let mut client = ControlClient::new(channel).max_decoding_message_size(LARGEST);
     let mut active = Active::default();
     let mut ticks = tokio::time::interval(POLL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    // A build that begins has better use for the daemon, and what it adds to the cache is asked for when it has ended.
-    let (mut until_usage, usage_polls) =
-        if own.images.is_empty() { (0, USAGE_POLLS) } else { (2, SELDOM_POLLS) };
-    let mut is_first = true;
+    let (mut listed, mut build_ended, mut is_first) = (listings.subscribe(), false, true);
+    // A daemon that takes long to list its records is asked the rest meanwhile.
+    let mut listing = std::pin::pin!(None);
     loop {
         tokio::select! {
             _ = ticks.tick() => {
@@ -218,23 +233,36 @@ async fn talk(
                     active = Active::listen(&mut client, mask, own).await?;
                 }
                 known.active = active.builds();
-                if until_usage == 0 {
-                    until_usage = usage_polls;
-                    let request = client.disk_usage(DiskUsageRequest::default());
-                    known.usage = Some(usage::sum_up(&within(USAGE_PATIENCE, request).await?.record, mask));
+                // Beside a build of ours its evidence lists the records.
+                let now = clock.now();
+                if own.images.is_empty() && listing.is_none() && listings.of(node).is_due(now, build_ended) {
+                    build_ended = false;
+                    listing.set(Some(usage(client.clone(), listings.begin(node, now), mask, clock)));
                 }
-                until_usage -= 1;
             }
+            Some(()) = OptionFuture::from(listing.as_mut().as_pin_mut()) => listing.set(None),
             ended = active.changed() => {
                 known.active = active.builds();
-                // What a build leaves behind is to be seen at once.
-                if ended? {
-                    until_usage = 0;
-                }
+                // What a build leaves behind is to be seen soon.
+                build_ended |= ended?;
             }
+            Ok(()) = listed.changed() => {}
         }
+        let newest = listings.of(node);
+        known.listing_asked = newest.asked;
+        (known.usage, known.listing_took) = match newest.usage {
+            Some(usage) => (Some(usage), newest.took),
+            None => (known.usage.take(), known.listing_took),
+        };
         let _ = out.send(known.clone()).await;
     }
+}
+
+/// Lists the records and sums them up. Where that fails the connection is still good, or the next poll finds that it is not.
+async fn usage(mut client: ControlClient<Channel>, pending: Pending, mask: &Mask, clock: &Clock) {
+    let listing = within(USAGE_PATIENCE, client.disk_usage(DiskUsageRequest::default())).await;
+    let usage = listing.ok().map(|listing| usage::sum_up(&listing.record, mask));
+    pending.end(usage, clock.now());
 }
 
 /// Asks what is asked for often: the workers, which tell that the daemon is there, how fast, and what it can.

@@ -1,31 +1,28 @@
 //! Where hits come from, by evidence: the builder's records before and after a build, and the caches that it imports.
 //!
-//! All of it happens beside the build. What waits for it is the beginning, for an eighth of a second at most, and the end, for two. What
-//! can't be had is said in the events, so that whoever judges knows what is missing. Nothing is started: a builder that does not run yet is
-//! one without a listing.
+//! All of it happens beside the build, and nothing waits for it: neither its beginning nor its end. A builder with thousands of records
+//! takes seconds to list them, and is asked for it once a build. What can't be had in time is said in the events, so that whoever judges
+//! knows what is missing; [`after`] has it listed later, when somebody wants to know. Nothing is started: a builder that does not run yet
+//! is one without a listing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
-use crate::event::evidence::{CacheRecord, MOST_RECORDS, Records, When};
+use crate::event::evidence::{CacheRecord, Known, MOST_RECORDS, Records, When};
 use crate::event::{CacheManifest, Digest, Event, Mask, Reference, Stamped, Text};
 
 use super::builder::{self, Way};
-use super::buildkit::Lister;
+use super::buildkit::Listed;
+pub use super::buildkit::Listings;
 use super::registry;
 
-/// How long the beginning of a build waits for the listing before it. A builder that lists its records behind the first hits can't tell
-/// any more which of them it had imported before. It takes one about 0.2 s to answer, and buildx as long to come to the first step
-/// (seen on the test engine), so this is enough for most, and hardly felt.
-pub const FIRST_WAIT: Duration = Duration::from_millis(125);
-
-/// How long the end of a build waits for the listing behind it.
-pub const LAST_WAIT: Duration = Duration::from_secs(2);
+/// Listings that are on their way at once.
+const LISTINGS: usize = 16;
 
 /// What is asked.
 #[derive(Debug, Clone, Default)]
@@ -44,17 +41,80 @@ pub struct Settings {
     pub env: BTreeMap<String, String>,
     /// What must not be told.
     pub mask: Mask,
+    /// What is known of earlier listings.
+    pub earlier: Earlier,
+    /// Where listings are shared with others that look at the builder.
+    pub listings: Listings,
 }
 
-/// Tells the records and the caches as they stand now, and the records once more when `over` turns true. Ends then, or when nobody
-/// listens.
+/// Looks up what is known of the worker of that identity.
+#[derive(Clone, Default)]
+pub struct Earlier(Option<Arc<dyn Fn(&Text) -> oneshot::Receiver<Option<Known>> + Send + Sync>>);
+
+impl Earlier {
+    /// Asks this.
+    pub fn asking(ask: impl Fn(&Text) -> oneshot::Receiver<Option<Known>> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(ask)))
+    }
+
+    async fn of(&self, worker: &Text) -> Option<Known> {
+        self.0.as_ref().filter(|_| !worker.as_str().is_empty())?(worker).await.ok().flatten()
+    }
+}
+
+impl std::fmt::Debug for Earlier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Earlier").field(&self.0.is_some()).finish()
+    }
+}
+
+/// Tells the records and the caches as they stand now. Ends when all is told, when it is over, or when nobody listens.
 pub async fn run(
     settings: Settings,
     clock: Clock,
-    over: watch::Receiver<bool>,
+    mut over: watch::Receiver<bool>,
     tx: mpsc::Sender<Vec<Stamped>>,
 ) {
     let mut tasks = JoinSet::new();
+    list(&settings, clock, When::Before, &tx, &mut tasks).await;
+    for cache in settings.caches.clone() {
+        let (settings, tx) = (settings.clone(), tx.clone());
+        tasks.spawn(async move {
+            let manifest = manifest(&settings, &cache, clock).await;
+            let _ = tx.send(vec![stamped(clock, Event::CacheManifest(Box::new(manifest)))]).await;
+        });
+    }
+    tokio::select! {
+        () = async { while tasks.join_next().await.is_some() {} } => {}
+        Ok(_) = over.wait_for(|over| *over) => {}
+        () = tx.closed() => {}
+    }
+}
+
+/// The records of all nodes of the builder as they stand now, after a build. They are waited for.
+pub async fn after(settings: &Settings, clock: Clock) -> Vec<Records> {
+    let (tx, mut told) = mpsc::channel(LISTINGS);
+    let mut tasks = JoinSet::new();
+    list(settings, clock, When::After, &tx, &mut tasks).await;
+    drop(tx);
+    let mut found = Vec::new();
+    while let Some(events) = told.recv().await {
+        found.extend(events.into_iter().filter_map(|one| match one.event {
+            Event::Records(records) => Some(*records),
+            _ => None,
+        }));
+    }
+    found
+}
+
+/// Has each node of the builder listed by a task.
+async fn list(
+    settings: &Settings,
+    clock: Clock,
+    when: When,
+    tx: &mpsc::Sender<Vec<Stamped>>,
+    tasks: &mut JoinSet<()>,
+) {
     let found = builder::ways(&builder::Settings {
         builder: settings.builder.clone(),
         env: settings.env.clone(),
@@ -65,26 +125,15 @@ pub async fn run(
         Ok(ways) => {
             let nodes = u32::try_from(ways.len()).unwrap_or(u32::MAX);
             for way in ways {
-                let (mask, over, tx) = (settings.mask.clone(), over.clone(), tx.clone());
-                tasks.spawn(Node { way, nodes, mask, clock }.follow(over, tx));
+                let node = Node { way, nodes, settings: settings.clone(), when, clock };
+                tasks.spawn(node.tell(tx.clone()));
             }
         }
         Err(why) => {
-            let records =
-                Records { error: Some(why), asked: clock.now(), answered: clock.now(), ..Records::default() };
+            let at = clock.now();
+            let records = Records { when, error: Some(why), asked: at, answered: at, ..Records::default() };
             let _ = tx.send(vec![stamped(clock, Event::Records(Box::new(records)))]).await;
         }
-    }
-    for cache in settings.caches.clone() {
-        let (settings, tx) = (settings.clone(), tx.clone());
-        tasks.spawn(async move {
-            let manifest = manifest(&settings, &cache, clock).await;
-            let _ = tx.send(vec![stamped(clock, Event::CacheManifest(Box::new(manifest)))]).await;
-        });
-    }
-    tokio::select! {
-        () = async { while tasks.join_next().await.is_some() {} } => {}
-        () = tx.closed() => {}
     }
 }
 
@@ -168,80 +217,58 @@ impl Asked {
     }
 }
 
-/// One node of the builder.
+/// One node of the builder, to be listed.
 struct Node {
     way: Way,
     nodes: u32,
-    mask: Mask,
+    settings: Settings,
+    when: When,
     clock: Clock,
 }
 
 impl Node {
-    /// Lists the records before the build and after it, over one connection.
-    async fn follow(self, mut over: watch::Receiver<bool>, tx: mpsc::Sender<Vec<Stamped>>) {
-        let mut before = self.records(When::Before);
-        let mut lister = self.way.dial().await;
-        let mut known = HashMap::new();
-        match list(&mut lister, &self.mask).await {
-            Ok(records) => {
-                known = records.iter().map(|record| (record.id.clone(), print(record))).collect();
-                before.take(records);
-            }
-            Err(error) => before.error = Some(Text::clean(&error)),
-        }
-        let usable = before.error.is_none();
-        if self.tell(before, &tx).await.is_err() || over.wait_for(|over| *over).await.is_err() {
-            return;
-        }
-        let mut after = self.records(When::After);
-        if !usable {
-            // A builder that did not run at first does now.
-            lister = self.way.dial().await;
-        }
-        match list(&mut lister, &self.mask).await {
-            Ok(mut records) => {
-                let there: std::collections::HashSet<Text> =
-                    records.iter().map(|record| record.id.clone()).collect();
-                after.gone = known.keys().filter(|id| !there.contains(*id)).cloned().collect();
-                after.gone.sort();
-                let total = records.len() as u64;
-                records.retain(|record| known.get(&record.id) != Some(&print(record)));
-                after.take(records);
-                after.total = total;
-            }
-            Err(error) => after.error = Some(Text::clean(&error)),
-        }
-        let _ = self.tell(after, &tx).await;
-    }
-
-    fn records(&self, when: When) -> Records {
-        Records {
-            when,
+    /// Lists the records and tells them.
+    async fn tell(self, tx: mpsc::Sender<Vec<Stamped>>) {
+        let mut records = Records {
+            when: self.when,
             node: Text::clean(&self.way.name),
             nodes: self.nodes,
             platforms: self.way.platforms.clone(),
             asked: self.clock.now(),
             ..Records::default()
+        };
+        if let Err(error) = self.list(&mut records).await {
+            records.error = Some(Text::clean(&error));
         }
-    }
-
-    async fn tell(&self, mut records: Records, tx: &mpsc::Sender<Vec<Stamped>>) -> Result<(), ()> {
         records.answered = self.clock.now();
-        tx.send(vec![stamped(self.clock, Event::Records(Box::new(records)))]).await.map_err(|_| ())
+        let _ = tx.send(vec![stamped(self.clock, Event::Records(Box::new(records)))]).await;
     }
-}
 
-/// What tells that a record was used: its uses, when last, and how much of it there is.
-type Print = (u64, Option<crate::event::Time>, u64);
-
-fn print(record: &CacheRecord) -> Print {
-    (record.uses, record.last_used, record.bytes)
-}
-
-async fn list(lister: &mut Result<Lister, String>, mask: &Mask) -> Result<Vec<CacheRecord>, String> {
-    match lister {
-        Ok(lister) => lister.records(mask).await,
-        Err(error) => Err(error.clone()),
+    async fn list(&self, records: &mut Records) -> Result<(), String> {
+        let Settings { mask, earlier, listings, .. } = &self.settings;
+        let mut lister = self.way.dial().await?;
+        // Whoever else has it listed is not to be overtaken.
+        let mut listed = listings.subscribe();
+        let is_idle =
+            |all: &BTreeMap<String, Listed>| all.get(&self.way.name).is_none_or(|one| one.asked.is_none());
+        let _ = listed.wait_for(is_idle).await;
+        records.asked = self.clock.now();
+        let pending = listings.begin(&self.way.name, records.asked);
+        // One connection carries both: who the worker is is known before its records are.
+        let mut whose = lister.clone();
+        let (worker, listing) = tokio::join!(whose.worker(), lister.records(mask));
+        let (mut listed, usage) = listing?;
+        pending.end(Some(usage), self.clock.now());
+        // Without it nothing is known of earlier listings, which is no harm to this one.
+        records.worker = worker.unwrap_or_default();
+        if let Some(known) = earlier.of(&records.worker).await {
+            for record in &mut listed {
+                record.listed = known.marks.binary_search(&record.mark()).is_ok();
+            }
+            records.compared = Some(known.asked);
+        }
+        records.take(listed);
+        Ok(())
     }
 }
 

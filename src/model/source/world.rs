@@ -29,6 +29,8 @@ pub(super) struct World<'a> {
     trees: HashMap<&'a str, Option<Platform>>,
     /// Whether there is a first listing, of all records.
     pub(super) whole: bool,
+    /// Whether it shows the records as they were before the first hit.
+    pub(super) early: bool,
     /// Whether there is one of after the build.
     pub(super) over: bool,
     /// Why something is missing.
@@ -36,8 +38,8 @@ pub(super) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    /// Puts two listings together. `begun` is when the build began, `hit` when its first hit was told. What a first listing
-    /// from behind that says is dated by the builder's own clock.
+    /// Puts two listings together. `begun` is when the build began, `hit` when its first hit was told. What a listing
+    /// from behind that says is dated by the builder's own clock ([`Records::were_there`]).
     pub(super) fn new(
         before: &'a Records,
         after: Option<&'a Records>,
@@ -45,31 +47,26 @@ impl<'a> World<'a> {
         hit: Option<Time>,
     ) -> Self {
         let whole = before.is_whole();
-        let early = hit.is_none_or(|hit| before.answered <= hit);
+        let early = hit.is_none_or(|hit| before.answered <= hit) || before.shows_before(begun);
         let after = after.filter(|after| after.error.is_none());
-        // What was made here before the build began was here then, whenever the listing came.
-        let old =
-            |record: &CacheRecord| (record.imported.is_none() && record.created < begun).then_some(true);
         let mut records: HashMap<&str, Known<'_>> = HashMap::new();
-        for record in &before.records {
-            let unused = record.last_used.is_some_and(|used| used < begun);
-            let was = match record.imported {
-                _ if early => Some(true),
-                None => Some(record.created < begun),
-                // It has the date of what it was imported from.
-                Some(_) => unused.then_some(true),
-            };
-            let touched = !early && !unused;
+        for (record, there) in before.records.iter().zip(before.were_there(begun)) {
+            let was = if early { Some(true) } else { there };
+            let touched = !early && (record.in_use || record.is_touched_since(begun));
             records.insert(record.id.as_str(), Known { record, was, touched });
         }
-        for record in after.into_iter().flat_map(|after| &after.records) {
+        // A listing that is compared with none of before has all records, used or not.
+        let is_difference = before.error.is_none() && after.is_some_and(|after| early || !after.is_whole());
+        for (record, there) in
+            after.into_iter().flat_map(|after| after.records.iter().zip(after.were_there(begun)))
+        {
             let was = match records.get(record.id.as_str()) {
-                Some(known) => known.was,
-                None if whole => Some(old(record).is_some()),
-                None => old(record),
+                Some(known) if early => known.was,
+                Some(known) => known.was.or(there),
+                None if whole && early => Some(record.imported.is_none() && record.created < begun),
+                None => there,
             };
-            // Without a first listing the second has all records, used or not.
-            let touched = before.error.is_none() || record.last_used.is_some_and(|used| used >= begun);
+            let touched = is_difference || record.is_touched_since(begun);
             records.insert(record.id.as_str(), Known { record, was, touched });
         }
         let trouble = before.error.as_ref();
@@ -81,6 +78,7 @@ impl<'a> World<'a> {
             leaves: Vec::new(),
             trees: HashMap::new(),
             whole,
+            early,
             over: after.is_some(),
             trouble,
         };

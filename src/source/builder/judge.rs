@@ -56,6 +56,8 @@ pub(super) fn node(definition: &Definition, node: &Node, known: &Known) -> Build
         engine: engine.facts,
         container: engine.container,
         usage: kit.usage,
+        listing_us: kit.listing_took.and_then(|took| u64::try_from(took.as_micros()).ok()),
+        listing_asked: kit.listing_asked,
         active: kit.active.filter(|_| state.is_up()),
     }
 }

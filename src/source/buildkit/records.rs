@@ -1,20 +1,24 @@
 //! The records of a daemon's cache, one by one.
 
+use std::sync::Arc;
+
 use bollard_buildkit_proto::moby::buildkit::v1::control_client::ControlClient;
-use bollard_buildkit_proto::moby::buildkit::v1::{DiskUsageRequest, UsageRecord};
+use bollard_buildkit_proto::moby::buildkit::v1::{DiskUsageRequest, ListWorkersRequest, UsageRecord};
 use tonic::transport::Channel;
 
+use crate::event::builder::Usage;
 use crate::event::evidence::CacheRecord;
 use crate::event::{Digest, Mask, Text};
 
-use super::{Carrier, Dial, LARGEST, PATIENCE, connect, usage, within};
+use super::{Carrier, Dial, LARGEST, PATIENCE, USAGE_PATIENCE, connect, usage, within};
 
 /// A description can be a whole script; as many characters of it are kept.
 const LONGEST: usize = 400;
 
-/// A connection for listings. Dropped, it ends what carries it.
+/// A connection for listings. When its last clone is dropped, what carries it ends.
+#[derive(Clone)]
 pub(in crate::source) struct Lister {
-    _carrier: Carrier,
+    _carrier: Arc<Carrier>,
     client: ControlClient<Channel>,
 }
 
@@ -23,13 +27,24 @@ impl Lister {
     pub(in crate::source) async fn dial(dial: &Dial) -> Result<Self, String> {
         let (carrier, channel) = connect(dial).await?;
         let client = ControlClient::new(channel).max_decoding_message_size(LARGEST);
-        Ok(Self { _carrier: carrier, client })
+        Ok(Self { _carrier: Arc::new(carrier), client })
     }
 
-    /// All records. What secrets stand in their descriptions is masked.
-    pub(in crate::source) async fn records(&mut self, mask: &Mask) -> Result<Vec<CacheRecord>, String> {
-        let listing = within(PATIENCE, self.client.disk_usage(DiskUsageRequest::default())).await?;
-        Ok(listing.record.iter().map(|record| told(record, mask)).collect())
+    /// All records, and what they sum up to. What secrets stand in their descriptions is masked. This may take a minute.
+    pub(in crate::source) async fn records(
+        &mut self,
+        mask: &Mask,
+    ) -> Result<(Vec<CacheRecord>, Usage), String> {
+        let listing = within(USAGE_PATIENCE, self.client.disk_usage(DiskUsageRequest::default())).await?;
+        let records = listing.record.iter().map(|record| told(record, mask)).collect();
+        Ok((records, usage::sum_up(&listing.record, mask)))
+    }
+
+    /// The identity of the worker that builds; it stays as long as the state of the daemon does.
+    pub(in crate::source) async fn worker(&mut self) -> Result<Text, String> {
+        let workers = within(PATIENCE, self.client.list_workers(ListWorkersRequest::default())).await?;
+        // The first worker is the one that builds.
+        Ok(workers.record.first().map(|worker| Text::clean(&worker.id)).unwrap_or_default())
     }
 }
 
@@ -46,6 +61,7 @@ fn told(record: &UsageRecord, mask: &Mask) -> CacheRecord {
         created: record.created_at.as_ref().map(usage::time).unwrap_or_default(),
         last_used: record.last_used_at.as_ref().map(usage::time),
         uses: positive(record.usage_count),
+        listed: false,
         in_use: record.in_use,
         shared: record.shared,
         mutable: record.mutable,

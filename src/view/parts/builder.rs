@@ -72,6 +72,9 @@ fn work(place: &Place<'_>, builder: &BuilderSnapshot, node: &BuilderNode, lines:
     if let Some(usage) = &node.usage {
         cache_in_short(place, node, usage, lines);
     }
+    if let Some(told) = health::slow_listing(node, place.now) {
+        lines.push(StyledLine::new().with(told, Role::Warn));
+    }
     flows(place, node, lines);
     if let Some(usage) = &node.usage {
         kinds_in_short(usage, lines);
@@ -318,6 +321,9 @@ fn all_of<'a>(place: &Place<'a>, builder: &BuilderSnapshot, node: &'a BuilderNod
             let place = *place;
             move |n| builds.get(n).map_or_else(StyledLine::new, |build| build_line(&place, build))
         });
+    }
+    if let Some(told) = health::slow_listing(node, place.now) {
+        lines.fact("slow", &StyledLine::new().with(told, Role::Warn));
     }
     if let Some(usage) = &node.usage {
         disk(place, node, usage, lines);
