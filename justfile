@@ -38,6 +38,7 @@ slow:
     env=$({{ engine }} up)
     eval "$env"
     LAYERTOP_TEST_ENGINE_UP=1 cargo test --release -- --ignored
+    bash tests/slow-listing.sh
 
 # The figures: decoding and frames, the start and rest of the program, the history, how good the estimate of time left is (on the
 # test engine, a quarter of an hour), buildx's own screen beside ours (there, too), and a clean release build.
@@ -48,6 +49,7 @@ bench:
     bash benches/history.sh
     bash benches/estimate.sh
     bash benches/versus-buildx.sh
+    bash benches/dashboard-growth.sh
     bash benches/build-time.sh
 
 # The named screens at several sizes, from recordings, into assets/.

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# layertop against buildx's own screen: the same fresh builds of examples/montage-ai on the test engine, in turns, at
-# 120×40 in a pseudo-terminal. Bytes written, processor time of the client with all its children, time on the wall.
+# layertop against buildx's own screen: the same builds of examples/montage-ai on the test engine, in turns, at 120×40 in a
+# pseudo-terminal: the four scenarios of Montage AI's strategy, on a builder with few records and on one with thousands.
 #
-#   bash benches/versus-buildx.sh           five rounds
-#   ROUNDS=2 bash benches/versus-buildx.sh
-#   LAYERTOP=… bash benches/versus-buildx.sh      another binary than the one of the profile dist, which is what is handed out
+#   bash benches/versus-buildx.sh                        five rounds, builders with 100 and 5,000 records
+#   ROUNDS=3 RECORDS="100" SCENARIOS="unchanged code" bash benches/versus-buildx.sh
+#   LAYERTOP=… bash benches/versus-buildx.sh             another binary than the one of the profile dist, which is what is handed out
 #
-# Targets: bytes ≤ 35 %, processor ≤ 120 %, wall ≤ 101 % of buildx's. It leaves the engine as it found it, but for the
-# images of bench/montage-ai in its registry.
+# Targets, in each scenario: wall ≤ 101 % of buildx's + 50 ms, bytes ≤ 10 %, layertop's own processor time ≤ 15 % of buildx's. It leaves
+# the engine as it found it, but for records of its own and the images of bench/montage-ai in its registry.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 command -v python3 >/dev/null || { echo "versus-buildx: needs python3" >&2; exit 1; }
@@ -17,6 +17,7 @@ LAYERTOP=$(realpath "${LAYERTOP:-${CARGO_TARGET_DIR:-target}/dist/layertop}")
 ENV=$(bash tests/testbed/engine up)
 eval "$ENV"
 export REGISTRY
+FILL=$PWD/benches/fill-builder.sh
 
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
@@ -27,22 +28,39 @@ IN_PTY=$PWD/benches/in_pty.py
 cd "$WORK/context"
 
 # Both sides run one and the same command but for the way in which progress is shown.
-ARGS=(-- -f Dockerfile.testbed --build-arg REGISTRY --no-cache)
-COMMAND=$("$LAYERTOP" build --dry-run "${ARGS[@]}")
+ARGS=(-f Dockerfile.testbed --build-arg REGISTRY)
+COMMAND=$("$LAYERTOP" build --dry-run -- "${ARGS[@]}")
 case $COMMAND in *progress?rawjson*) ;; *) echo "versus-buildx: what is this? $COMMAND" >&2; exit 1 ;; esac
 eval "BUILDX=(${COMMAND/progress?rawjson/progress=tty})"
 
-layertop() { python3 "$IN_PTY" -- "$LAYERTOP" build --progress tui "${ARGS[@]}"; }
-buildx() { python3 "$IN_PTY" -- "${BUILDX[@]}"; }
+layertop() { python3 "$IN_PTY" -- "$LAYERTOP" build --progress tui -- "${ARGS[@]}" "$@"; }
+buildx() { python3 "$IN_PTY" -- "${BUILDX[@]}" "$@"; }
 
-round() { # NAME…: in this order
-  local side
-  for side in "$@"; do printf '{"side": "%s", "run": %s}\n' "$side" "$($side)" >> "$WORK/runs"; done
+# What differs before each build of a scenario. Each build finds something new, whoever runs it.
+N=0
+prepare() { # SCENARIO: fills `words`
+  N=$((N + 1)); words=()
+  case $1 in
+    first) words=(--no-cache) ;;
+    unchanged) ;;
+    code) printf 'ROUND = %s\n' "$N" > src/round.py ;;
+    requirements) sed -i '/^bench-/d' requirements.txt; echo "bench-$N==1.0" >> requirements.txt ;;
+    *) echo "versus-buildx: no scenario $1" >&2; exit 1 ;;
+  esac
 }
 
-buildx > /dev/null # the base image is there after this, and files are in memory
-for n in $(seq "${ROUNDS:-5}"); do
-  if ((n % 2)); then round buildx layertop; else round layertop buildx; fi
+for records in ${RECORDS:-100 5000}; do
+  bash "$FILL" "$records"
+  prepare unchanged; buildx > /dev/null # what is unchanged was built; files are in memory
+  for scenario in ${SCENARIOS:-first unchanged code requirements}; do
+    for n in $(seq "${ROUNDS:-5}"); do
+      order='buildx layertop'; ((n % 2)) || order='layertop buildx'
+      for side in $order; do
+        prepare "$scenario"
+        printf '{"records": %s, "scenario": "%s", "side": "%s", "run": %s}\n' "$records" "$scenario" "$side" "$($side "${words[@]}")" >> "$WORK/runs"
+      done
+    done
+  done
 done
 
 python3 - "$WORK/runs" <<'PYTHON'
@@ -52,15 +70,20 @@ runs = [json.loads(line) for line in open(sys.argv[1])]
 failed = [run for run in runs if run["run"]["exit"] != 0]
 if failed:
     sys.exit(f"versus-buildx: a build failed: {failed}")
-rows = [("bytes written", "bytes", 35), ("processor, ms", "cpu_ms", 120),
-        ("  not its children's", "own_cpu_ms", None), ("wall, ms", "wall_ms", 101),
-        ("largest process, kB", "peak_kb", None)]
-print(f"median of {len(runs) // 2} builds each (least … most) {'buildx tty':>14} {'layertop':>32}     ratio   target")
-for title, key, target in rows:
-    sides = {side: sorted(run["run"][key] for run in runs if run["side"] == side) for side in ("buildx", "layertop")}
-    text = {side: f"{statistics.median(of):,.0f} ({of[0]:,.0f} … {of[-1]:,.0f})" for side, of in sides.items()}
-    ratio = ""
-    if target:
-        ratio = f"{100 * statistics.median(sides['layertop']) / statistics.median(sides['buildx']):.1f} %   ≤ {target} %"
-    print(f"{title:<22} {text['buildx']:>32} {text['layertop']:>32}   {ratio:>7}")
+kinds = list(dict.fromkeys((run["records"], run["scenario"]) for run in runs))
+missed = 0
+print(f"{'records':>7} {'scenario':<13} {'wall, ms: buildx':>17} {'layertop':>9} {'≤':>7}   {'bytes':>7} ≤ 10 %   {'own processor':>13} ≤ 15 %   {'all':>7}")
+for records, scenario in kinds:
+    def median(side, key):
+        return statistics.median(run["run"][key] for run in runs
+                                 if (run["records"], run["scenario"], run["side"]) == (records, scenario, side))
+    wall, ours = median("buildx", "wall_ms"), median("layertop", "wall_ms")
+    most = 1.01 * wall + 50
+    bytes_ = 100 * median("layertop", "bytes") / median("buildx", "bytes")
+    own = 100 * median("layertop", "own_cpu_ms") / median("buildx", "cpu_ms")
+    total = 100 * median("layertop", "cpu_ms") / median("buildx", "cpu_ms")
+    mark = lambda holds: " " if holds else "!"
+    print(f"{records:>7} {scenario:<13} {wall:>17,.0f} {ours:>9,.0f} {most:>7,.0f} {mark(ours <= most)} {bytes_:>7.1f} %      {mark(bytes_ <= 10)} {own:>12.1f} %      {mark(own <= 15)} {total:>7.1f} %")
+    missed += (ours > most) + (bytes_ > 10) + (own > 15)
+print("all targets hold" if not missed else f"{missed} targets are missed, marked with !")
 PYTHON

@@ -296,7 +296,7 @@ fn what_the_caches_lost_is_said() {
     let told = evidence(&failed, "import_failed");
     assert!(told.contains("connection refused") && told.contains("127.0.0.1:1"), "{told}");
 
-    bench.configure(BUILDER, false);
+    bench.configure(&testbed::builder(), false);
     expect("nothing", &bench.build(&[]), &[From("local"); 6]);
     bench.prune();
     let evicted = bench.build(&[]);
@@ -324,12 +324,12 @@ fn what_the_caches_lost_is_said() {
 fn a_collection_that_keeps_little_is_said() {
     let Some(engine) = Engine::get(For::Prune) else { return };
     let bench = Bench::new(&engine, DOCKERFILE);
-    bench.configure(BUILDER, false);
+    bench.configure(&testbed::builder(), false);
     bench.prune();
     let records = results(&bench.build(&[]).events);
     // Another project's results are kept, for they were used last; whoever collects takes those that nothing is built on.
     let other = Bench::new(&engine, DOCKERFILE);
-    other.configure(BUILDER, false);
+    other.configure(&testbed::builder(), false);
     other.build(&[]);
     bench.forget_images();
     for _ in 0..9 {
@@ -382,7 +382,7 @@ fn another_engine_is_said() {
     let Some(engine) = Engine::get(For::Builds) else { return };
     let Some(second) = Second::start(&engine) else { return };
     let bench = Bench::new(&engine, DOCKERFILE);
-    bench.configure(BUILDER, false);
+    bench.configure(&testbed::builder(), false);
     bench.build(&second::WORDS);
     bench.on(second.host());
     bench.configure(second::BUILDER, false);

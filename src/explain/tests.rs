@@ -178,7 +178,9 @@ impl Build {
             ..CacheRecord::default()
         };
         let records: Vec<CacheRecord> = descriptions.iter().map(record).collect();
-        Event::Records(Box::new(Records { when, total: records.len() as u64, records, ..Records::default() }))
+        // Behind a build only those are told that are new or were used.
+        let total = records.len() as u64 + u64::from(when == When::After);
+        Event::Records(Box::new(Records { when, total, records, ..Records::default() }))
     }
 
     fn events(&self) -> Vec<Event> {

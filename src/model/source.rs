@@ -368,7 +368,7 @@ impl<'a> Judge<'a> {
         for user in self.users(id).filter(|user| self.model.state(*user) == State::Miss) {
             let Some(step) = self.model.stack.step(user) else { continue };
             let platform = platform_of(self.model, step);
-            for (at, world) in self.worlds(platform.as_ref()) {
+            for (at, world) in self.worlds(platform.as_ref()).into_iter().filter(|(_, world)| world.over) {
                 let made =
                     world.all().filter(|known| known.was == Some(false) && known.record.imported.is_none());
                 let own = made.filter(|known| {

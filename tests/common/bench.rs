@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use serde_json::Value;
 
 use crate::process::{Ended, Project, run};
-use crate::testbed::{BUILDER, Engine, docker};
+use crate::testbed::{self, BUILDER, Engine, docker, looked};
 
 pub(crate) const AMD: &str = "linux/amd64";
 pub(crate) const ARM: &str = "linux/arm64";
@@ -70,7 +70,7 @@ impl<'a> Bench<'a> {
             asked: Cell::default(),
             host: RefCell::default(),
         };
-        bench.configure(BUILDER, true);
+        bench.configure(&testbed::builder(), true);
         bench
     }
 
@@ -117,7 +117,8 @@ impl<'a> Bench<'a> {
         let ended = self.layertop(&["build", "--progress", "json"], words);
         let tail: Vec<&str> = ended.stdout.lines().rev().take(6).collect();
         assert_eq!(ended.code(), Some(0), "{tail:#?}{}", ended.stderr);
-        let built = Built { plan, summary: ended.summary(), events: ended.events() };
+        let looked = looked(&self.project, &ended.summary(), self.host.borrow().as_deref());
+        let built = Built { plan, summary: looked.summary(), events: looked.events() };
         self.compare(&built);
         built
     }
@@ -206,7 +207,7 @@ impl<'a> Bench<'a> {
     /// The builder keeps nothing.
     pub(crate) fn prune(&self) {
         self.forget_images();
-        docker(&["buildx", "prune", "--builder", BUILDER, "-af"]);
+        testbed::prune(BUILDER);
     }
 
     /// Images hold the content of what they share with the builder's cache.

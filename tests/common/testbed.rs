@@ -8,10 +8,59 @@ use std::process::Command;
 use nix::fcntl::{Flock, FlockArg};
 use serde_json::Value;
 
-use crate::process::{Project, run};
+use crate::process::{Ended, Project, run};
 
 /// The builder that the test engine has.
 pub(crate) const BUILDER: &str = "multiarch-builder";
+
+/// The builder that projects are built on: that one, or a way to the same `BuildKit` on which something is otherwise.
+pub(crate) fn builder() -> String {
+    env::var("LAYERTOP_TEST_BUILDER").unwrap_or_else(|_| BUILDER.to_owned())
+}
+
+/// Empties a builder's cache, but for the cache mounts of others.
+pub(crate) fn prune(builder: &str) {
+    for kind in ["regular", "source.local", "source.git.checkout", "frontend", "internal"] {
+        docker(&["buildx", "prune", "--builder", builder, "-af", "--filter", &format!("type={kind}")]);
+    }
+}
+
+/// What is known of the newest build of a project when somebody asks why it did what it did: its events, its summary last. The builder's
+/// records are listed by that, for which no build waits. What the build itself said is none of it contradicted.
+#[track_caller]
+pub(crate) fn looked(project: &Project, built: &Value, host: Option<&str>) -> Ended {
+    let layertop = |words: &[&str]| {
+        let mut command = project.layertop(words);
+        if let Some(host) = host {
+            command.env("DOCKER_HOST", host);
+        }
+        let ended = run(&mut command);
+        assert_eq!(ended.code(), Some(0), "{words:?}: {}", ended.stderr);
+        ended
+    };
+    layertop(&["why", "--progress", "plain"]);
+    let newest = newest_recording(&project.beside("data"));
+    let looked = layertop(&["replay", "--progress", "json", "--speed", "max", newest.to_str().unwrap()]);
+    let steps = |summary: &Value| summary["steps"].as_array().unwrap().clone();
+    for (then, now) in steps(built).iter().zip(steps(&looked.summary())) {
+        assert_eq!(then["state"], now["state"], "{then:#}");
+        assert!(
+            then["source"] == now["source"] || then["source"] == "unknown",
+            "{then:#}
+{now:#}"
+        );
+    }
+    looked
+}
+
+/// The recording of a project's newest build.
+pub(crate) fn newest_recording(data: &Path) -> PathBuf {
+    let folder = data.join("layertop/recordings");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    // They are named after the moment at which they begin; of those of one second the newest is told by its date.
+    files.sort_by_key(|path| path.metadata().and_then(|meta| meta.modified()).unwrap());
+    files.pop().unwrap()
+}
 
 /// What an engine is needed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +104,7 @@ impl Engine {
         let project = Project::new();
         let (base, marker) = (self.base(), project.marker.clone());
         project.write("Dockerfile", &dockerfile.replace("BASE", &base).replace("MARKER", &marker));
-        project.write("layertop.toml", &format!("[build]\nbuilder = \"{BUILDER}\"\n"));
+        project.write("layertop.toml", &format!("[build]\nbuilder = \"{}\"\n", builder()));
         project
     }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::process::{Project, run};
-use crate::testbed::{BUILDER, Engine, For, docker};
+use crate::testbed::{self, BUILDER, Engine, For, docker, looked};
 
 const AMD: &str = "linux/amd64";
 const ARM: &str = "linux/arm64";
@@ -41,8 +41,9 @@ impl<'a> Bench<'a> {
         let marker = &project.marker;
         let config = format!(
             "[image]\nregistry = \"{}\"\nname = \"layertop-test/sources-{marker}\"\ntag = \"latest\"\n\
-             platforms = [\"{AMD}\", \"{ARM}\"]\n[build]\nbuilder = \"{BUILDER}\"\ncache = \"cache\"\npush = true\n",
-            engine.registry
+             platforms = [\"{AMD}\", \"{ARM}\"]\n[build]\nbuilder = \"{}\"\ncache = \"cache\"\npush = true\n",
+            engine.registry,
+            testbed::builder()
         );
         project.write("layertop.toml", &config);
         Self { engine, project }
@@ -65,16 +66,7 @@ impl<'a> Bench<'a> {
         let typed = [&["build", "--progress", "json", "--"], words].concat();
         let ended = run(&mut self.project.layertop(&typed));
         assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
-        let events = ended.events();
-        let listed = |when: &str| {
-            let of = |event: &&Value| event["type"] == "records" && event["when"] == when;
-            let found: Vec<&Value> = events.iter().filter(of).collect();
-            assert_eq!(found.len(), 1, "one listing {when} the build, of the builder's one node");
-            assert!(found[0]["error"].is_null(), "{}", found[0]);
-        };
-        listed("before");
-        listed("after");
-        ended.summary()
+        looked(&self.project, &ended.summary(), None).summary()
     }
 
     /// Neither the builder nor the engine keeps anything: what hits now is the registry's.
@@ -87,7 +79,7 @@ impl<'a> Bench<'a> {
         }
         // They share one store of content, and what either holds needs no fetching.
         for builder in [BUILDER, "default"] {
-            docker(&["buildx", "prune", "--builder", builder, "-af"]);
+            testbed::prune(builder);
         }
         assert!(!docker(&["buildx", "du", "--builder", BUILDER, "--verbose"]).contains(&self.project.marker));
     }

@@ -2,7 +2,7 @@
 
 use crate::Why::Root;
 use crate::bench::{Bench, DOCKERFILE};
-use crate::testbed::{BUILDER, Engine, For};
+use crate::testbed::{self, BUILDER, Engine, For};
 use crate::{FIRST, HITS, OWN, evidence, expect};
 
 /// No image is made of it.
@@ -12,7 +12,7 @@ const NOTHING: [&str; 3] = ["--", "--output", "type=cacheonly"];
 fn what_no_image_was_made_of_is_known_by_its_record() {
     let Some(engine) = Engine::get(For::Prune) else { return };
     let bench = Bench::new(&engine, DOCKERFILE);
-    bench.configure(BUILDER, false);
+    bench.configure(&testbed::builder(), false);
     expect("first", &bench.build(&NOTHING), &FIRST);
     let hits = bench.build(&NOTHING);
     expect("nothing", &hits, &HITS);

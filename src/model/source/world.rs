@@ -82,7 +82,10 @@ impl<'a> World<'a> {
             over: after.is_some(),
             trouble,
         };
-        world.find_leaves();
+        // In the middle of a build not all is there yet that the last hits have used.
+        if world.over {
+            world.find_leaves();
+        }
         world.find_trees();
         world
     }
