@@ -36,12 +36,7 @@ pub fn named(model: &Model, cause: &Cause) -> String {
 /// build would have been spared, of what it took.
 pub fn sentence(model: &Model, cause: &Cause) -> String {
     let what = named(model, cause);
-    let from = cause.roots.iter().any(|id| model.stack().step(*id).is_some_and(|step| step.name.is_from()));
-    let verb = match cause.reason.kind {
-        _ if from => "pulled",
-        ReasonKind::FirstBuild | ReasonKind::PlatformNotCached => "built",
-        _ => "rebuilt",
-    };
+    let verb = verb(model, cause);
     let verb = if model.is_plan() { format!("would be {verb}") } else { verb.to_owned() };
     let because = &cause.reason.because;
     let mut text = match following(cause) {
@@ -66,6 +61,16 @@ pub fn sentence(model: &Model, cause: &Cause) -> String {
         let _ = write!(text, " ({grade})");
     }
     text
+}
+
+/// What became of the layer that a cause begins at.
+fn verb(model: &Model, cause: &Cause) -> &'static str {
+    let from = cause.roots.iter().any(|id| model.stack().step(*id).is_some_and(|step| step.name.is_from()));
+    match cause.reason.kind {
+        _ if from => "pulled",
+        ReasonKind::FirstBuild | ReasonKind::PlatformNotCached => "built",
+        _ => "rebuilt",
+    }
 }
 
 /// `8:10 of 9:30`: what a cause cost the build, of what that took.
@@ -126,7 +131,7 @@ pub fn headline(model: &Model, ascii: bool) -> Option<StyledLine> {
         return None;
     }
     let mut line = StyledLine::new()
-        .with(format!("{} rebuilt: ", named(model, first)), Role::Warn)
+        .with(format!("{} {}: ", named(model, first), verb(model, first)), Role::Warn)
         .with(first.reason.because.as_str(), Role::Strong)
         .with(format!(" ({})", grade(first.reason.grade)), Role::Dim);
     if let Some(follow) = following(first) {
