@@ -102,7 +102,11 @@ impl Model {
     /// The stack follows from the Dockerfile and the vertices alone, so that batches may be cut anywhere.
     fn settle(&mut self) {
         if std::mem::take(&mut self.restructured) {
-            self.stack.rebuild(&self.vertices, &self.index);
+            let many = match self.started.platforms.len() {
+                0 => None,
+                platforms => Some(platforms > 1),
+            };
+            self.stack.rebuild(&self.vertices, &self.index, many);
             self.unjudged = true;
         }
         if let Some(print) = &mut self.fingerprint {
@@ -145,7 +149,11 @@ impl Model {
         self.first.get_or_insert(*at);
         self.newest = self.newest.max(*at);
         match event {
-            Event::Started(started) => self.started = started.clone(),
+            Event::Started(started) => {
+                // For how many platforms it is tells whose steps some are.
+                self.restructured = true;
+                self.started = started.clone();
+            }
             Event::Outline(outline) => {
                 self.restructured = true;
                 for complaint in self.stack.outline(outline) {

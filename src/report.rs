@@ -25,6 +25,7 @@ pub mod stats;
 pub mod status;
 pub mod styled;
 pub mod table;
+pub mod tally;
 pub mod trace;
 pub mod trends;
 pub mod why;

@@ -68,12 +68,7 @@ fn import<'a>(model: &'a Model, imports: &'a [Transfer]) -> Import<'a> {
             return Import::TooLarge(at, bytes);
         }
         let Some(error) = &transfer.error else { continue };
-        // What a registry says of a tag that it does not have, in BuildKit's words (seen on the test engine).
-        return if error.as_str().ends_with(": not found") {
-            Import::Missing(at)
-        } else {
-            Import::Failed(at, error)
-        };
+        return if transfer.is_not_there() { Import::Missing(at) } else { Import::Failed(at, error) };
     }
     let done = imports.iter().find(|transfer| matches!(transfer.phase, Phase::Done | Phase::Cached));
     if let Some(at) = done.and_then(reference) {

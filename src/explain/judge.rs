@@ -66,7 +66,7 @@ pub(super) struct Here<'a> {
 
 impl<'a> Judge<'a> {
     pub(super) fn new(model: &'a Model, pasts: &'a [Past]) -> Self {
-        let inputs = model.stack().steps().map(|(id, _)| (id, model.built_on(id))).collect();
+        let inputs = model.stack().steps().map(|(id, _)| (id, inputs(model, id))).collect();
         let (told, aligned, same) = (HashMap::new(), RefCell::default(), RefCell::default());
         Self { model, pasts, inputs, told, aligned, same }
     }
@@ -433,6 +433,26 @@ impl<'a> Judge<'a> {
             paths: Vec::new(),
         })
     }
+}
+
+/// What a step is built on. A working directory is called cached whenever it is there, also where what it stands on was rebuilt: that
+/// is looked at through it.
+fn inputs(model: &Model, id: StepId) -> Vec<StepId> {
+    let is_quick = |id: StepId| {
+        let text = model.stack().step(id).map_or("", |step| step.name.instruction.as_str());
+        text.starts_with("WORKDIR") && model.state(id) == State::Hit
+    };
+    let mut found = model.built_on(id);
+    let mut at = 0;
+    while let Some(&input) = found.get(at) {
+        if is_quick(input) {
+            let more = model.built_on(input).into_iter().filter(|more| *more != id && !found.contains(more));
+            let more: Vec<StepId> = more.collect();
+            found.extend(more);
+        }
+        at += 1;
+    }
+    found
 }
 
 impl Past {

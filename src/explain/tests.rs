@@ -426,6 +426,17 @@ fn what_was_lost_is_judged_by_the_caches() {
     assert_eq!(told(&kept), follow(Unknown, ReasonGrade::Unknown));
 }
 
+/// A working directory is called cached whenever it is there: it parts no step from what it is built on.
+#[test]
+fn what_was_lost_behind_a_working_directory_is_one_cause() {
+    let steps = [("FROM img:1", Hit), ("RUN a", Ran), ("WORKDIR /x", Hit), ("RUN b", Ran)];
+    let steps = steps.map(|(text, got)| (text, vec![got])).to_vec();
+    let lost = Build { steps, before: Some(Vec::new()), ..build() };
+    let reasons = lost.reasons(&[lost.past("one")]);
+    let root = Some((Evicted, Proven, None));
+    assert_eq!(told(&reasons), [None, root, None, Some((Evicted, Proven, Some(2)))]);
+}
+
 #[test]
 fn where_it_was_never_built_it_is_the_first_time() {
     let follow = |kind, grade| [None, Some((kind, grade, None)), Some((kind, grade, Some(2)))];

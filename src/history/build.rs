@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::scenario;
 use crate::event::expected::TransferKind;
 use crate::event::{Platform, Reason, Text, Time};
-use crate::explain::{Past, PastStep};
+use crate::explain::{self, Past, PastStep};
 use crate::model::{Model, Outcome, Source, State, StepId};
 
 /// A build with its steps, to be kept.
@@ -87,7 +87,7 @@ impl Build {
         let started = model.started();
         let begun = model.begun().unwrap_or_default();
         let now = model.newest();
-        let steps = steps(model, begun, now);
+        let (ids, steps): (Vec<StepId>, Vec<Step>) = steps(model, begun, now).into_iter().unzip();
         let counts = model.counts();
         let succeeded = model.outcome() == Outcome::Success;
         Self {
@@ -105,7 +105,7 @@ impl Build {
             started: begun,
             wall: model.wall(now),
             no_cache: model.no_cache(),
-            scenario: succeeded.then(|| scenario::of(&steps)).flatten(),
+            scenario: succeeded.then(|| scenario::of(&steps, top(model, &ids, &steps))).flatten(),
             total: counts.total,
             hits: counts.of(State::Hit),
             misses: counts.of(State::Miss),
@@ -118,10 +118,18 @@ impl Build {
     }
 }
 
-fn steps(model: &Model, begun: Time, now: Time) -> Vec<Step> {
+/// The step that what was rebuilt begins at, as it is named everywhere: that of the cause that cost most.
+fn top<'a>(model: &Model, ids: &[StepId], steps: &'a [Step]) -> Option<&'a Step> {
+    let roots = explain::causes(model).into_iter().filter_map(|cause| cause.roots.first().copied());
+    let of = |id: StepId| steps.get(ids.iter().position(|known| *known == id)?);
+    roots.filter_map(of).find(|step| scenario::names(step))
+}
+
+fn steps(model: &Model, begun: Time, now: Time) -> Vec<(StepId, Step)> {
     let rows = model.stack().groups().iter().flat_map(|group| &group.rows);
     let of_row = |row: &crate::model::Row| {
-        let told = row.steps.iter().filter_map(|id| step(model, *id, row.layer.clone(), begun, now));
+        let told =
+            row.steps.iter().filter_map(|id| Some((*id, step(model, *id, row.layer.clone(), begun, now)?)));
         told.collect::<Vec<_>>()
     };
     rows.flat_map(of_row).collect()

@@ -15,7 +15,14 @@ use crate::model::{Outcome, State};
 
 /// The columns of a [`BuildRow`], in the order in which [`build`] reads them.
 const BUILD: &str = "id, name, recording, image, tag, builder, platforms, commit_id, dirty, host, result, scenario, started_us, \
-                     wall_ms, no_cache_ms, steps, hits, misses";
+                     wall_ms, no_cache_ms, steps, hits, misses, \
+                     (SELECT count(*) FROM steps AS s JOIN texts AS t ON t.id = s.instruction WHERE s.build = builds.id \
+                      AND s.state = 'miss' AND t.text NOT LIKE 'FROM %'), \
+                     (SELECT count(*) FROM steps AS s WHERE s.build = builds.id AND s.state NOT IN ('not_needed', 'waiting', 'running')), \
+                     (SELECT count(*) FROM steps AS s JOIN texts AS t ON t.id = s.instruction WHERE s.build = builds.id \
+                      AND s.state = 'hit' AND t.text NOT LIKE 'FROM %'), \
+                     (SELECT count(*) FROM steps AS s JOIN texts AS t ON t.id = s.instruction WHERE s.build = builds.id \
+                      AND s.state IN ('hit', 'miss', 'failed', 'cancelled') AND t.text NOT LIKE 'FROM %')";
 
 impl Store {
     /// The newest builds, newest first; of an image, whatever its tag is, where one is given.
@@ -143,6 +150,8 @@ impl Store {
 }
 
 fn build(row: &Row<'_>) -> rusqlite::Result<BuildRow> {
+    let result = Outcome::parse(row.get_ref(10)?.as_str()?).unwrap_or(Outcome::Lost);
+    let steps = natural(row, 15)?;
     Ok(BuildRow {
         id: row.get(0)?,
         name: text(row, 1)?.unwrap_or_default(),
@@ -154,14 +163,19 @@ fn build(row: &Row<'_>) -> rusqlite::Result<BuildRow> {
         commit: text(row, 7)?,
         dirty: row.get(8)?,
         host: text(row, 9)?,
-        result: Outcome::parse(row.get_ref(10)?.as_str()?).unwrap_or(Outcome::Lost),
+        result,
         scenario: text(row, 11)?,
         started: Time::from_micros(row.get(12)?),
         wall: millis(row, 13)?,
         no_cache: optional(row, 14)?.map(duration),
-        steps: natural(row, 15)?,
+        steps,
         hits: natural(row, 16)?,
         misses: natural(row, 17)?,
+        rebuilt: natural(row, 18)?,
+        // What a build that made what was asked for did not need it has reached all the same.
+        reached: if result == Outcome::Success { steps } else { natural(row, 19)? },
+        judged_hits: natural(row, 20)?,
+        judged: natural(row, 21)?,
     })
 }
 

@@ -44,9 +44,22 @@ pub struct BuildRow {
     pub hits: u64,
     /// Those that were not.
     pub misses: u64,
+    /// Those that were not and are no base image.
+    pub rebuilt: u64,
+    /// Those that the build came to.
+    pub reached: u64,
+    /// Of those of which it is known whether they hit, base images left out: the hits.
+    pub judged_hits: u64,
+    /// And all of them.
+    pub judged: u64,
 }
 
 impl BuildRow {
+    /// Share of hits among the steps of which it is known whether they hit, 0 to 1; none where it is known of none.
+    pub fn hit_rate(&self) -> Option<f64> {
+        (self.judged > 0).then(|| self.judged_hits as f64 / self.judged as f64)
+    }
+
     /// The image with its tag.
     pub fn reference(&self) -> Option<Text> {
         let image = self.image.as_ref()?;

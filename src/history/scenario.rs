@@ -27,13 +27,17 @@ pub const UNCHANGED: &str = "no changes";
 /// Every layer was built, for that was asked for.
 pub const NO_CACHE: &str = "no cache";
 
-/// The name for what steps became, which stand in the Dockerfile's order; none of a build without steps.
-pub(super) fn of(steps: &[Step]) -> Option<Text> {
+/// Columns of what a layer is called in a name, or an instruction that is of no layer.
+const LONGEST: usize = 32;
+
+/// The name for what steps became, which stand in the Dockerfile's order; none of a build without steps. `top` is the step that what was
+/// rebuilt is said to begin at, where that is known; otherwise it is the first that has a cause of its own.
+pub(super) fn of(steps: &[Step], top: Option<&Step>) -> Option<Text> {
     // A base image is fetched for what is built on it, and WORKDIR is called cached in any case: neither tells what was there before.
     let telling = |step: &&Step| !is(step, "FROM") && !is(step, "WORKDIR");
     let known: Vec<&Step> = steps.iter().filter(telling).collect();
     let missed: Vec<&Step> = known.iter().filter(|step| step.past.state == State::Miss).copied().collect();
-    let Some(first) = top(&missed) else {
+    let Some(first) = top.or_else(|| topmost(&missed)) else {
         return (!steps.is_empty()).then(|| UNCHANGED.into());
     };
     let why = first.reason.as_ref().map(|reason| reason.kind);
@@ -44,15 +48,15 @@ pub(super) fn of(steps: &[Step]) -> Option<Text> {
     if !changed && !known.iter().any(|step| step.past.state == State::Hit) {
         return Some(FIRST.into());
     }
-    let layer = first.layer.as_ref().or(Some(&first.past.instruction))?;
+    let layer = called(first);
     let lost = first.reason.as_ref().is_some_and(|reason| !is_changed(reason) && is_told(reason));
     if lost {
         return Some(Text::clean(&format!("{layer} lost")));
     }
     // Where the base image has moved all of it follows from that.
     let base = steps.iter().find(|step| is(step, "FROM") && step.reason.as_ref().is_some_and(is_changed));
-    if let Some(layer) = base.and_then(|step| step.layer.as_ref()) {
-        return Some(Text::clean(&format!("{layer} change")));
+    if let Some(base) = base.filter(|step| step.layer.is_some()) {
+        return Some(Text::clean(&format!("{} change", called(base))));
     }
     let editable = first.layer.as_ref().is_some_and(|layer| layer.as_str().contains("editable"));
     Some(match layers::taken(first.past.instruction.as_str()) {
@@ -62,8 +66,25 @@ pub(super) fn of(steps: &[Step]) -> Option<Text> {
     })
 }
 
+/// What a step is called in a name: its layer, else as much of its instruction as there is room for.
+fn called(step: &Step) -> String {
+    let text = step.layer.as_ref().unwrap_or(&step.past.instruction).as_str();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let text = words.join(" ");
+    if text.chars().count() <= LONGEST {
+        return text;
+    }
+    let kept: String = text.chars().take(LONGEST - 3).collect();
+    format!("{}...", kept.trim_end())
+}
+
+/// Whether a build may be named by a step: a base image is fetched for what is built on it, and a working directory tells nothing.
+pub(super) fn names(step: &Step) -> bool {
+    step.past.state == State::Miss && !is(step, "FROM") && !is(step, "WORKDIR")
+}
+
 /// The step that the others follow from: the first that has a cause of its own, else the first.
-fn top<'a>(missed: &[&'a Step]) -> Option<&'a Step> {
+fn topmost<'a>(missed: &[&'a Step]) -> Option<&'a Step> {
     let root = |step: &&&Step| step.reason.as_ref().is_some_and(|reason| reason.root);
     missed.iter().find(root).or(missed.first()).copied()
 }
@@ -158,18 +179,21 @@ mod tests {
     #[case(from("COPY requirements.txt", Kind::Evicted), "pip lost")]
     #[case(from("COPY src/", Kind::Unknown), "code change only")]
     fn a_build_is_named_by_what_it_rebuilt(#[case] steps: Vec<Step>, #[case] expected: &str) {
-        assert_eq!(of(&steps).unwrap().as_str(), expected);
+        assert_eq!(of(&steps, None).unwrap().as_str(), expected);
     }
 
     #[test]
     fn other_projects_are_named_by_the_same_rules() {
         let named = |first: &str| {
             let change = Some((Kind::FilesChanged, true));
-            of(&[
-                step("base", "FROM x", None),
-                step("tools", "RUN make tools", None),
-                step("a", first, change),
-            ])
+            of(
+                &[
+                    step("base", "FROM x", None),
+                    step("tools", "RUN make tools", None),
+                    step("a", first, change),
+                ],
+                None,
+            )
             .unwrap()
         };
         for (instruction, expected) in [
@@ -185,7 +209,17 @@ mod tests {
         ] {
             assert_eq!(named(instruction).as_str(), expected, "{instruction}");
         }
-        assert_eq!(of(&[]), None, "a build without steps");
+        assert_eq!(of(&[], None), None, "a build without steps");
+    }
+
+    #[test]
+    fn a_name_is_short_whatever_the_instruction_is() {
+        let long = format!("RUN {}", "echo a && ".repeat(20));
+        let mut steps = [step("x", &long, Some((Kind::InstructionChanged, true)))];
+        steps[0].layer = None;
+        steps[0].reason = Some(Reason { kind: Kind::InstructionChanged, root: true, ..Reason::default() });
+        let name = of(&steps, None).unwrap();
+        assert_eq!(name.as_str(), "RUN echo a && echo a && echo... change");
     }
 
     #[test]
@@ -199,6 +233,6 @@ mod tests {
             }
             _ => None,
         });
-        assert_eq!(of(&both).unwrap().as_str(), "requirements change");
+        assert_eq!(of(&both, None).unwrap().as_str(), "requirements change");
     }
 }

@@ -6,6 +6,9 @@ use super::vertex::is_cancellation;
 use super::{Kind, Model, Phase, Vertex, VertexId};
 use crate::event::{Line, Text, Time};
 
+/// How the error of an import ends whose cache does not exist.
+const NOT_THERE: &str = ": not found";
+
 /// How a build ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -69,6 +72,18 @@ pub struct Cache {
     pub imports: Vec<Transfer>,
     /// In order of appearance.
     pub exports: Vec<Transfer>,
+}
+
+impl Transfer {
+    /// Whether an import failed because there is no such cache, which every first build meets. A registry that can't be reached or
+    /// refuses is another thing.
+    ///
+    /// The error is `BuildKit`'s: it ends with what containerd's resolver makes of the registry's answer 404, for a tag and for a
+    /// repository alike, and no other failure ends so (seen on the test engine).
+    pub fn is_not_there(&self) -> bool {
+        let error = self.error.as_ref().map_or("", Text::as_str);
+        self.phase == Phase::Failed && error.ends_with(NOT_THERE)
+    }
 }
 
 impl Model {

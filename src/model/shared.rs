@@ -4,6 +4,10 @@
 //! that it got first: in the stream of a build for two platforms with 11 steps stands `[1/3] FROM …`, because a build with 3
 //! steps began with the same base image and still runs (seen on the test engine). Such a name tells what is done, and
 //! neither whose step it is nor which; what the builder computes from the vertex does.
+//!
+//! Where two builds do the same by vertices that differ (their contexts are other folders with the same files), the builder merges
+//! the work: the vertex of the build that came first does it and appears in the other stream too, beside the own one, which is
+//! called cached or never starts (seen on the test engine). Nothing of this build is computed from such a twin.
 
 use foldhash::{HashMap, HashMapExt};
 
@@ -21,14 +25,22 @@ fn stage(name: &StepName) -> Stage {
 }
 
 /// Gives the steps that another build has named the names that they have in this one.
+/// `many` says whether this build is for several platforms, where that is known: its names have a platform only then.
 pub(super) fn rename(
     names: &mut [Option<StepName>],
     vertices: &[Vertex],
     index: &DigestMap<VertexId>,
     outlined: &[Group],
+    many: Option<bool>,
 ) {
     let own = Own::of(names, outlined);
-    let mut strange: Vec<bool> = names.iter().map(|n| n.as_ref().is_some_and(|n| !own.has(n))).collect();
+    // Each of bake's targets has platforms of its own.
+    let other_form =
+        |name: &StepName| name.target.is_none() && many.is_some_and(|many| many != name.platform.is_some());
+    let mut strange: Vec<bool> = names
+        .iter()
+        .map(|name| name.as_ref().is_some_and(|name| !own.has(name) || other_form(name)))
+        .collect();
     if !strange.contains(&true) {
         return;
     }
@@ -49,9 +61,53 @@ pub(super) fn rename(
             }
         }
     }
-    for (name, _) in names.iter_mut().zip(strange).filter(|(_, strange)| *strange) {
-        *name = name.take().and_then(|name| own.kept(name));
+    let twins = twins(names, vertices, index, &strange);
+    for at in (0..names.len()).filter(|at| strange.get(*at) == Some(&true)) {
+        let name = match twins.get(&at) {
+            Some(own) => names.get(*own).cloned().flatten(),
+            None => names.get(at).cloned().flatten().and_then(|name| own.kept(name)),
+        };
+        if let Some(slot) = names.get_mut(at) {
+            *slot = name;
+        }
     }
+}
+
+/// The vertices of another build that do what vertices of this one would have done, each with that one: the same instruction, on
+/// the same or on what is such a twin itself.
+fn twins(
+    names: &[Option<StepName>],
+    vertices: &[Vertex],
+    index: &DigestMap<VertexId>,
+    strange: &[bool],
+) -> HashMap<usize, usize> {
+    let named = |at: usize| names.get(at).and_then(Option::as_ref);
+    let base = |at: usize| {
+        let first = vertices.get(at)?.inputs.first().and_then(|digest| index.get(digest))?;
+        Some(first.0 as usize)
+    };
+    let mut found: HashMap<usize, usize> = HashMap::new();
+    // By instruction and what they are made on.
+    let mut own: HashMap<(&str, usize), usize> = HashMap::new();
+    for at in (0..names.len()).filter(|at| strange.get(*at) == Some(&false)) {
+        if let (Some(name), Some(base)) = (named(at), base(at)) {
+            own.insert((name.instruction.as_str(), base), at);
+        }
+    }
+    let mut more = true;
+    while std::mem::take(&mut more) {
+        for at in (0..names.len()).filter(|at| strange.get(*at) == Some(&true)) {
+            let (Some(name), Some(base), false) = (named(at), base(at), found.contains_key(&at)) else {
+                continue;
+            };
+            let base = found.get(&base).copied().unwrap_or(base);
+            if let Some(twin) = own.get(&(name.instruction.as_str(), base)) {
+                found.insert(at, *twin);
+                more = true;
+            }
+        }
+    }
+    found
 }
 
 /// What the steps of this build are called.
@@ -120,8 +176,10 @@ fn keyword(instruction: &Text) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::event::{Digest, Event, Outline, OutlineStage, OutlineStep, Stamped, Time, VertexUpdate};
-    use crate::model::Model;
+    use crate::event::{
+        Digest, Event, Outline, OutlineStage, OutlineStep, Platform, Stamped, Started, Time, VertexUpdate,
+    };
+    use crate::model::{Model, State};
 
     /// A vertex, and what it is computed from, by their first letters.
     fn vertex(id: char, inputs: &str, name: &str) -> Event {
@@ -139,11 +197,27 @@ mod tests {
         })
     }
 
-    /// `platform index/of instruction` of each step that the model has.
-    fn steps(events: Vec<Event>) -> Vec<String> {
+    /// The same, once it has run.
+    fn ran(event: Event, cached: bool) -> Event {
+        let Event::Vertex(vertex) = event else { return event };
+        let at = Some(Time::from_micros(1));
+        Event::Vertex(VertexUpdate { started: at, completed: at, cached, ..vertex })
+    }
+
+    fn model(events: Vec<Event>) -> Model {
         let mut model = Model::default();
         let stamp = |event| Stamped { at: Time::default(), event };
         model.apply_all(&events.into_iter().map(stamp).collect::<Vec<_>>());
+        model
+    }
+
+    fn started(platforms: &str) -> Event {
+        Event::Started(Started { platforms: Platform::parse_list(platforms), ..Started::default() })
+    }
+
+    /// `platform index/of instruction` of each step that the model has.
+    fn steps(events: Vec<Event>) -> Vec<String> {
+        let model = model(events);
         let text = |(id, step): (_, &crate::model::Step)| {
             let platform = step.name.platform.as_ref().map_or("-", |platform| platform.as_str());
             assert!(model.stack().row_of(id).is_some());
@@ -207,6 +281,62 @@ mod tests {
             vertex('1', "", "[tools 1/2] FROM base"),
         ];
         assert_eq!(steps(events), ["linux/amd64 1/3 FROM base", "linux/amd64 3/3 RUN a"]);
+    }
+
+    /// A build for two platforms, while one of another Dockerfile for one platform does the first steps of it. `name` is how that one's
+    /// are named.
+    fn merged(name: &str) -> Vec<Event> {
+        let theirs = |at: u32, text: &str| format!("[{name}{at}/5] {text}");
+        vec![
+            started("linux/amd64,linux/arm64"),
+            outline(&["FROM base", "RUN a", "COPY f f", "RUN b", "RUN c"]),
+            ran(vertex('b', "1", "[linux/amd64 3/5] COPY f f"), true),
+            ran(vertex('c', "b", "[linux/amd64 4/5] RUN b"), true),
+            ran(vertex('d', "c", "[linux/amd64 5/5] RUN c"), false),
+            ran(vertex('0', "", &theirs(1, "FROM base")), false),
+            ran(vertex('1', "0", &theirs(2, "RUN a")), false),
+            ran(vertex('2', "1", &theirs(3, "COPY f f")), false),
+            ran(vertex('3', "2", &theirs(4, "RUN b")), false),
+        ]
+    }
+
+    #[test]
+    fn what_another_build_does_instead_is_no_step_of_this_one() {
+        // Of a stage that this one does not have; of one that is called as this one's; without the platform.
+        for name in ["tools ", "linux/amd64 tools ", ""] {
+            let events = merged(name);
+            let counts = model(events.clone()).counts();
+            assert_eq!((counts.total, counts.of(State::Hit), counts.of(State::Miss)), (5, 3, 2), "{name}");
+            assert!(steps(events).iter().all(|step| step.starts_with("linux/amd64 ")), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_step_that_never_starts_is_done_by_its_twin() {
+        let mut events = merged("tools ");
+        events[2] = vertex('b', "1", "[linux/amd64 3/5] COPY f f");
+        events[3] = vertex('c', "b", "[linux/amd64 4/5] RUN b");
+        let counts = model(events).counts();
+        assert_eq!((counts.total, counts.of(State::Hit), counts.of(State::Miss)), (5, 1, 4));
+    }
+
+    #[test]
+    fn a_build_for_one_platform_has_no_steps_of_several() {
+        let mut events = vec![
+            started("linux/arm64"),
+            outline(&["FROM base", "RUN a", "RUN b"]),
+            ran(vertex('c', "b", "[3/3] RUN b"), true),
+            ran(vertex('b', "0", "[2/3] RUN a"), true),
+            ran(vertex('0', "", "[linux/arm64 1/3] FROM base"), false),
+        ];
+        assert_eq!(
+            steps(events.clone()),
+            ["linux/arm64 1/3 FROM base", "linux/arm64 2/3 RUN a", "linux/arm64 3/3 RUN b"]
+                .map(|step| step.replace("linux/arm64", "-"))
+        );
+        events.push(ran(vertex('2', "0", "[linux/arm64 2/3] RUN a"), false));
+        events.push(ran(vertex('3', "2", "[linux/arm64 3/3] RUN b"), false));
+        assert_eq!(model(events).counts().total, 3);
     }
 
     #[test]

@@ -129,14 +129,15 @@ impl Stack {
         complaints
     }
 
-    /// Builds the stack: the Dockerfile's stages, filled with the steps that the vertices stand for.
-    pub(super) fn rebuild(&mut self, vertices: &[Vertex], index: &DigestMap<VertexId>) {
+    /// Builds the stack: the Dockerfile's stages, filled with the steps that the vertices stand for. `many` says whether the build is
+    /// for several platforms, where that is known.
+    pub(super) fn rebuild(&mut self, vertices: &[Vertex], index: &DigestMap<VertexId>, many: Option<bool>) {
         let mut names: Vec<Option<StepName>> = vertices.iter().map(Vertex::step_name).collect();
         self.widened = triggers::widened(&self.outlined, &names);
         let before = std::mem::replace(&mut self.groups, self.widened.clone());
         self.steps.clear();
         self.step_of.clear();
-        shared::rename(&mut names, vertices, index, &self.widened);
+        shared::rename(&mut names, vertices, index, &self.widened, many);
         for (i, vertex) in vertices.iter().enumerate() {
             let Some(Some(name)) = names.get(i) else { continue };
             let twin = |other: &Vertex| other.name == vertex.name && other.digest != vertex.digest;

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::vertex::Phase;
-use super::{Kind, Model, StepId, Vertex};
+use super::{Kind, Model, Outcome, StepId, Vertex};
 use crate::event::{Digest, StatusUpdate, Time};
 
 /// What became of a step.
@@ -72,6 +72,10 @@ pub struct Counts {
     /// Steps in all: those that the stream named, or before it speaks, those that the Dockerfile has.
     pub total: usize,
     by_state: [usize; 7],
+    /// The base images among them: a `FROM` does not run.
+    bases: [usize; 7],
+    /// Steps that the build did not come to before it failed or was stopped.
+    pub not_reached: usize,
 }
 
 impl Counts {
@@ -80,17 +84,37 @@ impl Counts {
         self.by_state[state as usize]
     }
 
-    /// How many have come to an end.
+    /// How many have come to an end, or turned out not to be needed.
     pub fn done(&self) -> usize {
-        self.total - self.of(State::Waiting) - self.of(State::Running)
+        self.total - self.of(State::Waiting) - self.of(State::Running) - self.not_reached
+    }
+
+    /// Steps that were not cached and ran to their end. A base image that was pulled is none of them.
+    pub fn rebuilt(&self) -> usize {
+        self.instructions(State::Miss)
+    }
+
+    /// Base images that were pulled.
+    pub fn pulled(&self) -> usize {
+        self.bases[State::Miss as usize]
+    }
+
+    /// Hits, and of how many steps: those of which it is known whether they hit. What was not needed is none of them, and what
+    /// failed or was stopped did run. A `FROM` is none of them either: most are only resolved, which needs no cache.
+    pub fn judged(&self) -> (usize, usize) {
+        let hits = self.instructions(State::Hit);
+        let ran = [State::Miss, State::Failed, State::Cancelled].map(|state| self.instructions(state));
+        (hits, hits + ran.iter().sum::<usize>())
     }
 
     /// Share of hits among the steps of which it is known whether they hit, 0 to 1; none before the first.
     pub fn hit_rate(&self) -> Option<f64> {
-        let hits = self.of(State::Hit);
-        // What was stopped or failed did run: it was no hit.
-        let known = hits + self.of(State::Miss) + self.of(State::Failed) + self.of(State::Cancelled);
-        (known > 0).then(|| hits as f64 / known as f64)
+        let (hits, judged) = self.judged();
+        (judged > 0).then(|| hits as f64 / judged as f64)
+    }
+
+    fn instructions(&self, state: State) -> usize {
+        self.of(state).saturating_sub(self.bases[state as usize])
     }
 }
 
@@ -114,9 +138,17 @@ impl Model {
         // What an ADD asks an address for is never called cached: what is made of it tells (seen on the test engine).
         let is_asked = |vertex: &&Vertex| is_fetch(vertex) && matches!(vertex.phase(), Phase::Done);
         let all = own().all(|vertex| is_asked(&vertex));
-        let states = own().filter(|vertex| all || !is_asked(vertex)).map(|vertex| self.state_of(vertex));
+        let telling = || own().filter(|vertex| all || !is_asked(vertex));
+        let states = || telling().map(|vertex| self.state_of(vertex));
+        // What another build did instead of this one's own vertex was cached for this one.
+        if telling().count() > 1
+            && telling().all(|vertex| vertex.group.is_none())
+            && states().any(|state| state == State::Hit)
+        {
+            return State::Hit;
+        }
         // Where an instruction has several vertices, the one that says most about it speaks for it.
-        states.max_by_key(|state| state.weight()).unwrap_or(State::Waiting)
+        states().max_by_key(|state| state.weight()).unwrap_or(State::Waiting)
     }
 
     pub(super) fn state_of(&self, vertex: &Vertex) -> State {
@@ -150,14 +182,36 @@ impl Model {
         let any_seen = self.stack.groups().iter().any(|group| group.seen);
         for row in self.stack.groups().iter().filter(|g| g.seen || !any_seen).flat_map(|g| &g.rows) {
             for id in &row.steps {
-                counts.by_state[self.state(*id) as usize] += 1;
+                self.add(*id, &mut counts);
             }
             if !any_seen {
                 let state = if self.ended.is_some() { State::NotNeeded } else { State::Waiting };
                 counts.by_state[state as usize] += columns;
             }
         }
+        self.summed(counts)
+    }
+
+    /// How many of these steps are in which state.
+    pub fn count(&self, steps: impl IntoIterator<Item = StepId>) -> Counts {
+        let mut counts = Counts::default();
+        for id in steps {
+            self.add(id, &mut counts);
+        }
+        self.summed(counts)
+    }
+
+    fn add(&self, id: StepId, counts: &mut Counts) {
+        let state = self.state(id) as usize;
+        counts.by_state[state] += 1;
+        counts.bases[state] += usize::from(self.stack.step(id).is_some_and(|step| step.name.is_from()));
+    }
+
+    fn summed(&self, mut counts: Counts) -> Counts {
         counts.total = counts.by_state.iter().sum();
+        if !matches!(self.outcome(), Outcome::Running | Outcome::Success) {
+            counts.not_reached = counts.of(State::NotNeeded);
+        }
         counts
     }
 
@@ -172,7 +226,10 @@ impl Model {
     /// How long a step was at work, without its pulls; while it runs, until `now`.
     pub fn run_time(&self, id: StepId, now: Time) -> Duration {
         let now = self.ended().unwrap_or(now);
-        self.vertices_of(id).map(|vertex| vertex.run_time(now)).sum()
+        // Where a step was cached here and done in another build meanwhile, that one's time is not this one's.
+        let was_cached = self.vertices_of(id).count() > 1 && self.state(id) == State::Hit;
+        let own = self.vertices_of(id).filter(|vertex| !was_cached || vertex.cached);
+        own.map(|vertex| vertex.run_time(now)).sum()
     }
 
     /// How long blobs were fetched for a step.

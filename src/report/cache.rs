@@ -14,6 +14,8 @@ pub enum Verdict {
     Ok,
     /// One failed or was stopped. A failed import does not fail the build: everything misses instead.
     Failed,
+    /// None failed, and one found no cache where it looked: before the first export there is none.
+    NotThere,
     /// There was none.
     None,
 }
@@ -23,10 +25,10 @@ pub enum Verdict {
 pub struct Side {
     /// How it ended.
     pub state: Verdict,
-    /// Where from or to; of the failed one, where one failed.
+    /// Where from or to; of the failed one, where one failed, or of the one that is not there.
     #[serde(rename = "ref")]
     pub reference: Option<Text>,
-    /// Why it failed.
+    /// Why it failed, or what was answered where there is none.
     pub error: Option<Text>,
 }
 
@@ -50,6 +52,7 @@ impl CacheSummary {
 
 fn side(transfers: &[Transfer], over: bool) -> Side {
     let failed = |t: &&Transfer| match t.phase {
+        Phase::Failed if t.is_not_there() => false,
         Phase::Failed | Phase::Cancelled => true,
         Phase::Running(_) => over,
         Phase::Waiting | Phase::Done | Phase::Cached => false,
@@ -60,6 +63,12 @@ fn side(transfers: &[Transfer], over: bool) -> Side {
         return Side { state: Verdict::Failed, reference: bad.reference.clone(), error };
     }
     let done = transfers.iter().find(|t| matches!(t.phase, Phase::Done | Phase::Cached));
-    let state = if done.is_some() { Verdict::Ok } else { Verdict::None };
-    Side { state, reference: done.and_then(|t| t.reference.clone()), error: None }
+    let missing = transfers.iter().find(|t| t.is_not_there());
+    let state = match (done, missing) {
+        (Some(_), _) => Verdict::Ok,
+        (None, Some(_)) => Verdict::NotThere,
+        (None, None) => Verdict::None,
+    };
+    let error = missing.filter(|_| state == Verdict::NotThere).and_then(|t| t.error.clone());
+    Side { state, reference: done.or(missing).and_then(|t| t.reference.clone()), error }
 }

@@ -63,6 +63,10 @@ pub struct Whole {
     pub pulled_bytes: u64,
     /// Steps that hit.
     pub hits: usize,
+    /// Steps that were rebuilt: as in the summary, no base image that was pulled.
+    pub rebuilt: usize,
+    /// Steps that the build came to.
+    pub reached: usize,
     /// All steps.
     pub total: usize,
 }
@@ -138,6 +142,8 @@ impl Side {
             result: summary.result,
             wall_ms: summary.wall_ms,
             hits: summary.layers.hits,
+            rebuilt: summary.layers.rebuilt,
+            reached: summary.layers.reached,
             total: summary.layers.total,
             ..Whole::sums(&steps)
         };
@@ -152,14 +158,17 @@ impl Side {
     /// A build as the history keeps it, where its recording is no more.
     pub fn kept(build: &BuildRow, steps: &[StepRow]) -> Self {
         let steps: Vec<Step> = steps.iter().map(Step::kept).collect();
+        let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         let whole = Whole {
             name: build.name.clone(),
             image: build.reference(),
             started: Some(build.started),
             result: build.result.into(),
             wall_ms: millis(build.wall),
-            hits: usize::try_from(build.hits).unwrap_or(usize::MAX),
-            total: usize::try_from(build.steps).unwrap_or(usize::MAX),
+            hits: number(build.hits),
+            rebuilt: number(build.rebuilt),
+            reached: number(build.reached),
+            total: number(build.steps),
             ..Whole::sums(&steps)
         };
         Self { whole, steps }
@@ -251,6 +260,8 @@ impl Whole {
             pull_ms: sum(|half| half.pull_ms),
             pulled_bytes: steps.iter().map(|step| step.pulled).sum(),
             hits: 0,
+            rebuilt: 0,
+            reached: 0,
             total: steps.len(),
         }
     }

@@ -7,10 +7,11 @@ use super::cache::{CacheSummary, Side, Verdict};
 use super::estimate::Saved;
 use super::styled::StyledLine;
 use super::table::{self, LayerRow, Layout, Table};
+use super::tally::Tally;
 use super::words::{self, Role, Sign};
 use super::{failure, label};
 use crate::event::{Platform, Text, Time};
-use crate::model::{Model, Outcome, State};
+use crate::model::{Model, Outcome};
 
 /// Lines in all, the recording's among them, where there is no more than that to say.
 const MOST_LINES: usize = 20;
@@ -81,13 +82,9 @@ fn platform_line(model: &Model, platform: &Platform, wide: usize, ascii: bool) -
     let steps: BTreeSet<_> = rows.filter_map(|row| model.stack().cell(row, Some(platform))).collect();
     let mut line =
         StyledLine::new().with(format!("  {}", words::pad_right(platform.as_str(), wide)), Role::Dim);
-    for state in [State::Hit, State::Miss, State::NotNeeded, State::Failed, State::Cancelled] {
-        let count = steps.iter().filter(|id| model.state(**id) == state).count();
-        if count > 0 || matches!(state, State::Hit | State::Miss) {
-            let sign = Sign::of_state(state, model.outcome());
-            line.push("  ", Role::Plain);
-            line.push(format!("{} {count} {}", sign.shape(ascii), sign.word), sign.role);
-        }
+    for (sign, count) in Sign::counted(&model.count(steps), model.outcome()) {
+        line.push("  ", Role::Plain);
+        line.push(format!("{} {count} {}", sign.shape(ascii), sign.word), sign.role);
     }
     line
 }
@@ -142,7 +139,7 @@ fn layers(model: &Model, now: Time, most: usize, columns: usize, ascii: bool) ->
     lines
 }
 
-/// `● built in 1:42 · saved 9:40 (5.2×) · 8 of 22 hit (36 %) · cache imported, exported · 2 warnings`.
+/// `● built in 1:42 · saved 9:40 (85 %, 6.7×) · 2 of 22 rebuilt · cache imported, exported · 2 warnings`.
 pub fn result(model: &Model, now: Time, ascii: bool) -> StyledLine {
     let outcome = model.outcome();
     let sign = Sign::of_outcome(outcome);
@@ -157,10 +154,8 @@ pub fn result(model: &Model, now: Time, ascii: bool) -> StyledLine {
     if let Some(saved) = Saved::of(model).and_then(|saved| saved.text(ascii)) {
         line.push(dot, Role::Plain).push(saved, Role::Good);
     }
-    let counts = model.counts();
-    let hits = counts.of(State::Hit);
-    if let Some(share) = words::percent(hits, counts.total) {
-        line.push(format!("{dot}{hits} of {} hit ({share})", counts.total), Role::Plain);
+    if let Some(tally) = Tally::of(model) {
+        line.push(format!("{dot}{}", tally.text()), Role::Plain);
     }
     let cache = CacheSummary::of(model);
     let sides = [
@@ -171,6 +166,9 @@ pub fn result(model: &Model, now: Time, ascii: bool) -> StyledLine {
         sides.iter().filter(|side| side.0.state == Verdict::Ok).map(|side| side.1).collect();
     if !good.is_empty() {
         line.push(format!("{dot}cache {}", good.join(", ")), Role::Plain);
+    }
+    if cache.import.state == Verdict::NotThere {
+        line.push(format!("{dot}no cache there yet"), Role::Plain);
     }
     for (_, _, bad) in sides.iter().filter(|side| side.0.state == Verdict::Failed) {
         line.push(dot, Role::Plain).push(*bad, Role::Warn);

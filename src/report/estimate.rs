@@ -37,7 +37,7 @@ impl Saved {
     /// What the cache saved a build that made what was asked for; none where that can't be told.
     pub fn of(model: &Model) -> Option<Self> {
         let found = model.without_cache()?;
-        let wall = model.wall(model.newest());
+        let wall = model.wall(model.ended().unwrap_or(model.newest()));
         let at_least = found.unknown > 0;
         // Of next to nothing nothing is told.
         if at_least && found.wall <= wall {
@@ -46,8 +46,12 @@ impl Saved {
         Some(Self { at_least, ..Self::between(found.wall, wall) })
     }
 
-    /// What a build saved that took so long, and would have taken so long without its cache.
+    /// What a build saved that took so long, and would have taken so long without its cache. Both count in whole milliseconds, as the
+    /// history keeps them.
     pub fn between(without: Duration, wall: Duration) -> Self {
+        let whole =
+            |time: Duration| Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let (without, wall) = (whole(without), whole(wall));
         let speedup = without.as_secs_f64() / wall.as_secs_f64().max(0.001);
         Self { time: without.saturating_sub(wall), speedup, without, at_least: false }
     }
@@ -58,11 +62,31 @@ impl Saved {
         (self.time >= LEAST_SAVED && self.speedup >= LEAST_SPEEDUP).then_some(self)
     }
 
-    /// `saved 9:40 (5.2×)`; none where it is not worth a word.
+    /// `saved 9:40 (81 %, 5.2×)`; none where it is not worth a word.
     pub fn text(&self, ascii: bool) -> Option<String> {
         self.worth_a_word()?;
+        Some(format!("saved {}", self.amount(ascii)))
+    }
+
+    /// `9:40 (81 %, 5.2×)`: the time, its share of what the build would have taken, and how many times as long that is.
+    pub fn amount(&self, ascii: bool) -> String {
+        format!("{} ({}, {})", self.time_text(ascii), self.share(), times(self.speedup, ascii))
+    }
+
+    /// `9:40`, or `≥ 9:40`: whole seconds, none that was not saved.
+    pub fn time_text(&self, ascii: bool) -> String {
         let sign = if self.at_least { format!("{} ", at_least(ascii)) } else { String::new() };
-        Some(format!("saved {sign}{} ({})", rough(self.time), times(self.speedup, ascii)))
+        let time = match self.time.as_secs() {
+            seconds @ 0..60 => format!("{seconds} s"),
+            seconds => super::words::duration(Duration::from_secs(seconds)),
+        };
+        format!("{sign}{time}")
+    }
+
+    /// `81 %`: what share it saved of the time that the build would have taken.
+    pub fn share(&self) -> String {
+        let millis = |time: Duration| usize::try_from(time.as_millis()).unwrap_or(usize::MAX / 200);
+        super::words::percent(millis(self.time), millis(self.without).max(1)).unwrap_or_default()
     }
 }
 
@@ -159,14 +183,14 @@ mod tests {
         let saved = |millis, speedup| Saved {
             time: Duration::from_millis(millis),
             speedup,
-            without: Duration::ZERO,
+            without: Duration::from_millis(millis + millis / 4),
             at_least: false,
         };
         assert_eq!(saved(999, 9.0).text(false), None);
         assert_eq!(saved(60_000, 1.01).text(false), None);
-        assert_eq!(saved(580_000, 5.2).text(false).as_deref(), Some("saved 9:40 (5.2×)"));
+        assert_eq!(saved(580_000, 5.2).text(false).as_deref(), Some("saved 9:40 (80 %, 5.2×)"));
         let more = Saved { at_least: true, ..saved(580_000, 5.2) };
-        assert_eq!(more.text(true).as_deref(), Some("saved >= 9:40 (5.2x)"));
+        assert_eq!(more.text(true).as_deref(), Some("saved >= 9:40 (80 %, 5.2x)"));
     }
 
     #[test]

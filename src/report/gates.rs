@@ -4,7 +4,7 @@ use super::cache::{CacheSummary, Verdict as Ended};
 use super::words;
 use crate::event::gate::{Gate, GateState, Verdict};
 use crate::event::{Gates, Platform, Text};
-use crate::model::{Expectation, Log, Model, State, StepId};
+use crate::model::{Expectation, Log, Model, StepId};
 
 /// Steps that are named in a reason.
 const MOST_NAMED: usize = 4;
@@ -92,8 +92,7 @@ fn hit_rate(model: &Model, least: f64) -> Found {
     if percent >= least {
         return passed();
     }
-    let hits = counts.of(State::Hit);
-    let known = hits + counts.of(State::Miss) + counts.of(State::Failed) + counts.of(State::Cancelled);
+    let (hits, known) = counts.judged();
     // Rounded down, so that what is below the limit is shown below it.
     let shown = (percent * 10.0).floor() / 10.0;
     (GateState::Failed, format!("{hits} of {} hit, which is {shown} %", words::count(known, "step")))

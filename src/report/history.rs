@@ -9,6 +9,7 @@ use super::columns::{self, Column};
 use super::estimate::Saved;
 use super::json::{BuildResult, VERSION};
 use super::styled::StyledLine;
+use super::tally::Tally;
 use super::words::{self, Role, Sign};
 use crate::event::{Platform, Text, Time};
 use crate::history::rows::BuildRow;
@@ -20,7 +21,7 @@ const COLUMNS: [Column; 8] = [
     Column::text("scenario").at_least(10),
     Column::text("result"),
     Column::number("wall"),
-    Column::number("hit"),
+    Column::number("rebuilt"),
     Column::number("saved"),
     Column::text("build"),
 ];
@@ -45,18 +46,15 @@ pub fn lines(
 fn row(build: &BuildRow, when: &dyn Fn(Time) -> String, ascii: bool) -> Vec<(String, Role)> {
     let sign = Sign::of_outcome(build.result);
     let none = || (if ascii { "-" } else { "–" }.to_owned(), Role::Dim);
-    let hit = words::percent(build.hits as usize, build.steps as usize);
+    let rebuilt = Tally::of_row(build).map(Tally::of_all);
     vec![
         (when(build.started), Role::Plain),
         (image(build), Role::Plain),
         build.scenario.as_ref().map_or_else(none, |name| (name.to_string(), Role::Plain)),
         (format!("{} {}", sign.shape(ascii), sign.word), sign.role),
         (words::duration(build.wall), Role::Strong),
-        hit.map_or_else(none, |hit| (hit, Role::Plain)),
-        saved(build).map_or_else(none, |saved| {
-            let factor = words::times(saved.speedup, ascii);
-            (format!("{} ({factor})", words::duration(saved.time)), Role::Good)
-        }),
+        rebuilt.map_or_else(none, |rebuilt| (rebuilt, Role::Plain)),
+        saved(build).map_or_else(none, |saved| (saved.amount(ascii), Role::Good)),
         (build.name.to_string(), Role::Dim),
     ]
 }
@@ -133,6 +131,12 @@ pub struct HistoryBuild {
     pub hits: u64,
     /// Those that were not.
     pub misses: u64,
+    /// `misses` without the base images that were pulled.
+    pub rebuilt: u64,
+    /// The steps that the build came to.
+    pub reached: u64,
+    /// Share of hits, as in the summary; null where there is none.
+    pub hit_rate: Option<f64>,
 }
 
 /// The list on one line, ended by a line feed.
@@ -164,9 +168,12 @@ fn told(build: &BuildRow) -> HistoryBuild {
         scenario: build.scenario.clone(),
         wall_ms: millis(build.wall),
         no_cache_ms: build.no_cache.map(millis),
-        saved_ms: build.no_cache.map(|time| millis(time.saturating_sub(build.wall))),
+        saved_ms: build.no_cache.map(|time| millis(Saved::between(time, build.wall).time)),
         steps: build.steps,
         hits: build.hits,
         misses: build.misses,
+        rebuilt: build.rebuilt,
+        reached: build.reached,
+        hit_rate: build.hit_rate().map(|rate| (rate * 10_000.0).round() / 10_000.0),
     }
 }

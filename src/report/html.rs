@@ -10,14 +10,15 @@ use std::time::Duration;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::cache::{CacheSummary, Side, Verdict};
-use super::estimate::Saved;
+use super::estimate::{self, Saved};
 use super::json::{StepSummary, Summary};
 use super::table::{Cell, Table};
+use super::tally::Tally;
 use super::words::{self, Role, Sign};
 use super::{label, why};
 use crate::event::Time;
 use crate::event::reason::ReasonGrade;
-use crate::model::{Log, Model, Outcome, State};
+use crate::model::{Log, Model, Outcome};
 
 /// All of the looks.
 pub const STYLE: &str = include_str!("html/style.css");
@@ -90,9 +91,6 @@ fn class(role: Role) -> &'static str {
 fn head(model: &Model, summary: &Summary, now: Time) -> Markup {
     let outcome = model.outcome();
     let sign = Sign::of_outcome(outcome);
-    let counts = model.counts();
-    let hits = counts.of(State::Hit);
-    let ran = counts.of(State::Miss) + counts.of(State::Failed) + counts.of(State::Cancelled);
     let cache = CacheSummary::of(model);
     let platforms: Vec<&str> = summary.platforms.iter().map(crate::event::Platform::as_str).collect();
     html! {
@@ -109,11 +107,10 @@ fn head(model: &Model, summary: &Summary, now: Time) -> Markup {
         }
         dl class="tiles" {
             (tile("Time", &words::duration(model.wall(now)), &ended(model)))
-            @if let Some(share) = words::percent(hits, counts.total) {
-                (tile("From the cache", &share, &format!("{hits} of {}", words::count(counts.total, "step"))))
+            @if let Some(tally) = Tally::of(model) {
+                (tile("Rebuilt", &tally.of_all(), &tally.more(&run_time(summary))))
             }
             @if let Some(saved) = saved(model) { (tile("Saved by the cache", &saved.0, &saved.1)) }
-            (tile("Had to run", &ran.to_string(), &run_time(summary)))
             (tile("Cache", transfer(&cache.import, "import"), transfer(&cache.export, "export")))
         }
     }
@@ -121,8 +118,11 @@ fn head(model: &Model, summary: &Summary, now: Time) -> Markup {
 
 /// What the cache saved, and how many times faster that made the build; none where that can't be told.
 fn saved(model: &Model) -> Option<(String, String)> {
-    let saved = Saved::of(model).and_then(Saved::worth_a_word).filter(|saved| !saved.at_least)?;
-    Some((words::duration(saved.time), format!("{:.1} times faster", saved.speedup)))
+    let saved = Saved::of(model).and_then(Saved::worth_a_word)?;
+    Some((
+        saved.time_text(false),
+        format!("{}, {} as fast", saved.share(), estimate::times(saved.speedup, false)),
+    ))
 }
 
 fn tile(name: &str, value: &str, more: &str) -> Markup {
@@ -147,6 +147,7 @@ fn transfer<'a>(side: &Side, what: &'a str) -> &'a str {
         (Verdict::Ok, _) => "exported",
         (Verdict::Failed, "import") => "import failed",
         (Verdict::Failed, _) => "export failed",
+        (Verdict::NotThere, _) => "no cache there yet",
         (Verdict::None, "import") => "not imported",
         (Verdict::None, _) => "not exported",
     }
@@ -219,7 +220,7 @@ fn causes(model: &Model) -> Markup {
             ul class="causes" {
                 @for cause in &causes {
                     li {
-                        b { (cause.sentence(model)) }
+                        b { (why::sentence(model, cause)) }
                         " "
                         @if cause.reason.grade == ReasonGrade::Proven { span class="pill hit" { "proven" } }
                         ul {
@@ -300,7 +301,7 @@ fn steps(summary: &Summary, outcome: Outcome) -> Markup {
 }
 
 fn one(step: &StepSummary, outcome: Outcome) -> Markup {
-    let sign = Sign::of_state(step.state, outcome);
+    let sign = Sign::of_told(step.state, step.instruction.as_str(), outcome);
     html! {
         tr {
             td class="num" { @if let Some(stage) = &step.stage { (stage) " " } (step.index) "/" (step.of) }

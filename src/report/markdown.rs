@@ -11,9 +11,10 @@ use super::cache::{CacheSummary, Side, Verdict};
 use super::estimate::Saved;
 use super::styled::StyledLine;
 use super::table::{Cell, Table};
+use super::tally::Tally;
 use super::{label, why, words};
 use crate::event::Time;
-use crate::model::{Log, Model, Outcome, State};
+use crate::model::{Log, Model, Outcome};
 use words::Sign;
 
 /// GitHub takes 1 MiB a step, and shows nothing at all of more.
@@ -87,16 +88,9 @@ fn head(model: &Model, now: Time, out: &mut String) {
     let preposition = if outcome == Outcome::Success { "in" } else { "after" };
     let wall = words::duration(model.wall(now));
     let _ = writeln!(out, "## {} {image}: {} {preposition} {wall}\n", sign.shape, sign.word);
-    let counts = model.counts();
-    let hits = counts.of(State::Hit);
     let mut facts = Vec::new();
-    if let Some(share) = words::percent(hits, counts.total) {
-        facts.push(format!("**{hits} of {} steps hit ({share})**", counts.total));
-    }
-    let saved = Saved::of(model).and_then(Saved::worth_a_word).filter(|saved| !saved.at_least);
-    if let Some(saved) = saved {
-        facts.push(format!("**{} saved by the cache ({:.1}×)**", words::duration(saved.time), saved.speedup));
-    }
+    facts.extend(Tally::of(model).map(|tally| format!("**{}**", tally.text())));
+    facts.extend(Saved::of(model).and_then(|saved| saved.text(false)).map(|saved| format!("**{saved}**")));
     let cache = CacheSummary::of(model);
     for (side, word) in [(&cache.import, "cache imported"), (&cache.export, "cache exported")] {
         if side.state == Verdict::Ok {
@@ -265,7 +259,7 @@ fn steps(model: &Model, now: Time, out: &mut String) {
             let _ = writeln!(out, "\n… and {}", words::count(all.len() - at, "more step"));
             break;
         }
-        let sign = Sign::of_state(step.state, model.outcome());
+        let sign = Sign::of_told(step.state, step.instruction.as_str(), model.outcome());
         let stage =
             step.stage.as_ref().map(|stage| format!("{} ", cell_text(stage.as_str()))).unwrap_or_default();
         let platform = step.platform.as_ref().map_or_else(String::new, |platform| escape(platform.as_str()));

@@ -45,9 +45,12 @@ fn build(summary: &Summary, tag: &str, writer: &mut Writer<'_>) {
     writer.sample("layertop_build_info", &info, 1.0);
     let micros = |time: crate::event::Time| time.micros() as f64 / 1e6;
     let one = |flag: bool| Some(f64::from(u8::from(flag)));
-    let known = |state: Verdict| (state != Verdict::None).then_some(state == Verdict::Ok).and_then(one);
-    let judged =
-        summary.layers.hits + summary.layers.misses + summary.layers.failed + summary.layers.cancelled;
+    // That there is no cache before the first export is no trouble.
+    let known = |state: Verdict| match state {
+        Verdict::Ok => one(true),
+        Verdict::Failed => one(false),
+        Verdict::NotThere | Verdict::None => None,
+    };
     let rows = [
         ("started_timestamp_seconds", "seconds", "When it began.", summary.started.map(micros)),
         ("ended_timestamp_seconds", "seconds", "When it ended.", summary.ended.map(micros)),
@@ -57,8 +60,8 @@ fn build(summary: &Summary, tag: &str, writer: &mut Writer<'_>) {
         (
             "hit_ratio",
             "ratio",
-            "Share of hits among the steps of which it is known whether they hit.",
-            (judged > 0).then(|| summary.layers.hits as f64 / judged as f64),
+            "Share of hits among the steps of which it is known whether they hit, base images left out.",
+            summary.layers.hit_rate,
         ),
         ("cache_import_ok", "", "Whether the cache was imported.", known(summary.cache.import.state)),
         ("cache_export_ok", "", "Whether the cache was exported.", known(summary.cache.export.state)),

@@ -171,6 +171,7 @@ fn build(summary: &Summary, ids: &Ids, parts: &[spans::Span], now: Time) -> Span
         ("layertop.steps.total", summary.layers.total),
         ("layertop.steps.hit", summary.layers.hits),
         ("layertop.steps.miss", summary.layers.misses),
+        ("layertop.steps.rebuilt", summary.layers.rebuilt),
         ("layertop.steps.not_needed", summary.layers.not_needed),
         ("layertop.steps.failed", summary.layers.failed),
         ("layertop.steps.cancelled", summary.layers.cancelled),
@@ -214,6 +215,7 @@ fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Ok => "ok",
         Verdict::Failed => "failed",
+        Verdict::NotThere => "not_there",
         Verdict::None => "none",
     }
 }

@@ -1,6 +1,6 @@
 //! Why steps were not cached, in words: causes with what follows from them, the evidence, and what would have avoided it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -12,122 +12,84 @@ use super::words::{self, Role};
 use crate::event::plan::Prediction;
 use crate::event::reason::{Advice, Reason, ReasonGrade, ReasonKind};
 use crate::event::{Digest, Platform, Text};
+pub use crate::explain::{Cause, causes};
 use crate::model::{Model, StepId};
 
 /// Causes that plain output tells; of more, how many they are.
 const MOST_TOLD: usize = 6;
 
-/// A cause, with all that it made run, over the platforms.
-#[derive(Debug, Clone)]
-pub struct Cause {
-    /// The steps that it begins at, one a platform.
-    pub roots: Vec<StepId>,
-    /// The steps that follow from these.
-    pub followers: Vec<StepId>,
-    /// The reason of the first of them.
-    pub reason: Reason,
-    /// How long all of these ran.
-    pub time: Duration,
+/// `1 layer follows`, `4 layers follow`; none where nothing does.
+pub fn following(cause: &Cause) -> Option<String> {
+    match cause.layers {
+        0 => None,
+        1 => Some("1 layer follows".to_owned()),
+        layers => Some(format!("{layers} layers follow")),
+    }
 }
 
-/// The causes of a build's misses, those that cost most first.
-pub fn causes(model: &Model) -> Vec<Cause> {
-    let mut found: Vec<Cause> = Vec::new();
-    let all = model.stack().groups().iter().flat_map(|group| &group.rows).enumerate();
-    let rows: HashMap<StepId, usize> =
-        all.flat_map(|(at, row)| row.steps.iter().map(move |step| (*step, at))).collect();
-    let missed = || model.stack().steps().map(|(id, _)| id).filter(|id| model.missed(*id));
-    let steps = || missed().filter_map(|id| Some((id, model.reason_of(id)?)));
-    let ran = |id: StepId| model.run_time(id, model.newest()) + model.pull_time(id, model.newest());
-    let time = |id: StepId| if model.is_plan() { model.planned_time(id) } else { ran(id) };
-    for (id, reason) in steps().filter(|(_, reason)| reason.follows.is_none()) {
-        let same_row = |root: &StepId| rows.get(root).is_some_and(|row| rows.get(&id) == Some(row));
-        let same = |cause: &&mut Cause| {
-            cause.reason.kind == reason.kind
-                && (cause.reason.because == reason.because || cause.roots.iter().any(same_row))
-                && (reason.kind == ReasonKind::BaseMoved || cause.roots.iter().any(same_row))
-        };
-        match found.iter_mut().find(same) {
-            Some(cause) => {
-                cause.roots.push(id);
-                cause.time += time(id);
-            }
-            None => found.push(Cause {
-                roots: vec![id],
-                followers: Vec::new(),
-                reason: reason.clone(),
-                time: time(id),
-            }),
-        }
-    }
-    for (id, reason) in steps() {
-        let Some(root) = &reason.follows else { continue };
-        let holds =
-            |cause: &&mut Cause| cause.roots.iter().any(|id| model.digest_of(*id) == Some(&root.digest));
-        if let Some(cause) = found.iter_mut().find(holds) {
-            cause.followers.push(id);
-            cause.time += time(id);
-        }
-    }
-    found.sort_by_key(|cause| std::cmp::Reverse((cause.time, cause.followers.len())));
-    found
+/// The layer that a cause begins at.
+pub fn named(model: &Model, cause: &Cause) -> String {
+    cause.roots.first().map_or_else(String::new, |id| label(model, *id))
 }
 
-impl Cause {
-    /// `pip rebuilt because requirements.txt changed; 4 layers follow from it, 8:10 on both platforms`.
-    pub fn sentence(&self, model: &Model) -> String {
-        let what = self.roots.first().map_or_else(String::new, |id| label(model, *id));
-        let own: BTreeSet<String> = self.roots.iter().map(|id| label(model, *id)).collect();
-        let more: BTreeSet<String> =
-            self.followers.iter().map(|id| label(model, *id)).filter(|label| !own.contains(label)).collect();
-        let from =
-            self.roots.iter().any(|id| model.stack().step(*id).is_some_and(|step| step.name.is_from()));
-        let verb = match self.reason.kind {
-            _ if from => "pulled",
-            ReasonKind::FirstBuild | ReasonKind::PlatformNotCached => "built",
-            _ => "rebuilt",
-        };
-        let verb = if model.is_plan() { format!("would be {verb}") } else { verb.to_owned() };
-        let because = &self.reason.because;
-        let change = self.reason.kind.is_change();
-        let mut text = match more.len() {
-            0 => format!("{what} {verb} because {because}"),
-            more if change => {
-                let follow =
-                    if more == 1 { "1 layer follows".to_owned() } else { format!("{more} layers follow") };
-                format!("{what} {verb} because {because}; {follow} from it")
-            }
-            more => format!("{what} and {} {verb} because {because}", words::count(more, "more layer")),
-        };
-        // Into memory, which takes all that it is given.
-        let platforms = self.platforms(model);
-        let _ = match (model.is_plan(), platforms.is_empty()) {
-            // A plan has one time for all of it: platforms run side by side.
-            (true, true) => Ok(()),
-            (true, false) => write!(text, ",{platforms}"),
-            (false, _) => write!(text, ", {}{platforms}", words::duration(self.time)),
-        };
-        if self.reason.grade != ReasonGrade::Proven {
-            let grade = if self.reason.grade == ReasonGrade::Likely { "likely" } else { "not known" };
-            let _ = write!(text, " ({grade})");
+/// `pip rebuilt because requirements.txt changed; 4 layers follow from it, 8:10 of 9:30 on both platforms`: the last is what the
+/// build would have been spared, of what it took.
+pub fn sentence(model: &Model, cause: &Cause) -> String {
+    let what = named(model, cause);
+    let verb = verb(model, cause);
+    let verb = if model.is_plan() { format!("would be {verb}") } else { verb.to_owned() };
+    let because = &cause.reason.because;
+    let mut text = match following(cause) {
+        None => format!("{what} {verb} because {because}"),
+        Some(follow) if cause.reason.kind.is_change() => {
+            format!("{what} {verb} because {because}; {follow} from it")
         }
-        text
+        Some(_) => {
+            format!("{what} and {} {verb} because {because}", words::count(cause.layers, "more layer"))
+        }
+    };
+    // Into memory, which takes all that it is given.
+    let platforms = platforms(model, cause);
+    let _ = match (model.is_plan(), platforms.is_empty()) {
+        // A plan has one time for all of it: platforms run side by side.
+        (true, true) => Ok(()),
+        (true, false) => write!(text, ",{platforms}"),
+        (false, _) => write!(text, ", {}{platforms}", cost(model, cause)),
+    };
+    if cause.reason.grade != ReasonGrade::Proven {
+        let grade = if cause.reason.grade == ReasonGrade::Likely { "likely" } else { "not known" };
+        let _ = write!(text, " ({grade})");
     }
+    text
+}
 
-    /// ` on both platforms`; nothing where the build has but one.
-    fn platforms(&self, model: &Model) -> String {
-        let all = model.platforms().len();
-        let steps = self.roots.iter().chain(&self.followers);
-        let on: BTreeSet<Option<Platform>> =
-            steps.filter_map(|id| model.stack().step(*id)).map(|step| model.platform_of(step)).collect();
-        match (all, on.len()) {
-            (0 | 1, _) | (_, 0) => String::new(),
-            (2, 2) => " on both platforms".to_owned(),
-            (_, 1) => {
-                on.iter().flatten().next().map_or_else(String::new, |platform| format!(" on {platform}"))
-            }
-            (_, some) => format!(" on {some} platforms"),
-        }
+/// What became of the layer that a cause begins at.
+fn verb(model: &Model, cause: &Cause) -> &'static str {
+    let from = cause.roots.iter().any(|id| model.stack().step(*id).is_some_and(|step| step.name.is_from()));
+    match cause.reason.kind {
+        _ if from => "pulled",
+        ReasonKind::FirstBuild | ReasonKind::PlatformNotCached => "built",
+        _ => "rebuilt",
+    }
+}
+
+/// `8:10 of 9:30`: what a cause cost the build, of what that took.
+fn cost(model: &Model, cause: &Cause) -> String {
+    let wall = model.wall(model.ended().unwrap_or(model.newest()));
+    format!("{} of {}", words::duration(cause.cost), words::duration(wall))
+}
+
+/// ` on both platforms`; nothing where the build has but one.
+fn platforms(model: &Model, cause: &Cause) -> String {
+    let all = model.platforms().len();
+    let steps = cause.roots.iter().chain(&cause.followers);
+    let on: BTreeSet<Option<Platform>> =
+        steps.filter_map(|id| model.stack().step(*id)).map(|step| model.platform_of(step)).collect();
+    match (all, on.len()) {
+        (0 | 1, _) | (_, 0) => String::new(),
+        (2, 2) => " on both platforms".to_owned(),
+        (_, 1) => on.iter().flatten().next().map_or_else(String::new, |platform| format!(" on {platform}")),
+        (_, some) => format!(" on {some} platforms"),
     }
 }
 
@@ -148,7 +110,7 @@ fn label(model: &Model, id: StepId) -> String {
 pub fn sentences(model: &Model, ascii: bool) -> Vec<StyledLine> {
     let causes = causes(model);
     let line =
-        |cause: &Cause| StyledLine::new().with("! ", Role::Warn).with(cause.sentence(model), Role::Plain);
+        |cause: &Cause| StyledLine::new().with("! ", Role::Warn).with(sentence(model, cause), Role::Plain);
     let mut lines: Vec<StyledLine> = causes.iter().take(MOST_TOLD).map(line).collect();
     if let Some(more) = causes.len().checked_sub(MOST_TOLD).filter(|more| *more > 0) {
         let text =
@@ -158,8 +120,8 @@ pub fn sentences(model: &Model, ascii: bool) -> Vec<StyledLine> {
     lines
 }
 
-/// The one line of the header: the cause that cost most, and how many others there are. None where the build was told so, or is
-/// the first: that everything runs then surprises nobody.
+/// The one line of the header: the cause that cost most, what follows from it, and how many others there are. None where the build was
+/// told so, or is the first: that everything runs then surprises nobody.
 pub fn headline(model: &Model, ascii: bool) -> Option<StyledLine> {
     // What a plan has to say stands in its header.
     let causes = if model.is_plan() { Vec::new() } else { causes(model) };
@@ -169,16 +131,10 @@ pub fn headline(model: &Model, ascii: bool) -> Option<StyledLine> {
         return None;
     }
     let mut line = StyledLine::new()
-        .with("rebuilt: ", Role::Warn)
+        .with(format!("{} {}: ", named(model, first), verb(model, first)), Role::Warn)
         .with(first.reason.because.as_str(), Role::Strong)
         .with(format!(" ({})", grade(first.reason.grade)), Role::Dim);
-    let rows: BTreeSet<String> = first.followers.iter().map(|id| label(model, *id)).collect();
-    if !rows.is_empty() {
-        let follow = if rows.len() == 1 {
-            "1 layer follows".to_owned()
-        } else {
-            format!("{} layers follow", rows.len())
-        };
+    if let Some(follow) = following(first) {
         line.push(format!("{dot}{follow}"), Role::Plain);
     }
     if causes.len() > 1 {
@@ -220,7 +176,7 @@ fn of_build(model: &Model, ascii: bool) -> Vec<StyledLine> {
         if at > 0 {
             lines.push(StyledLine::new());
         }
-        lines.push(StyledLine::new().with("! ", Role::Warn).with(cause.sentence(model), Role::Strong));
+        lines.push(StyledLine::new().with("! ", Role::Warn).with(sentence(model, cause), Role::Strong));
         lines.extend(details(&cause.reason, ascii));
         // What follows may have advice of its own: a command that fetches again what it had fetched.
         let later = cause.followers.iter().filter_map(|id| model.reason_of(*id));
@@ -398,7 +354,9 @@ struct CauseSummary {
     grade: ReasonGrade,
     steps: Vec<Digest>,
     follow: Vec<Digest>,
+    follow_layers: usize,
     run_ms: u64,
+    cost_ms: Option<u64>,
 }
 
 /// The causes, and the steps with their reasons, as one JSON object on a line.
@@ -406,13 +364,16 @@ pub fn json(model: &Model, steps: Option<&[StepId]>) -> String {
     let digests =
         |ids: &[StepId]| ids.iter().filter_map(|id| model.digest_of(*id).cloned()).collect::<Vec<_>>();
     let wanted = steps.map(digests);
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let of = |cause: &Cause| CauseSummary {
-        sentence: cause.sentence(model),
+        sentence: sentence(model, cause),
         kind: cause.reason.kind,
         grade: cause.reason.grade,
         steps: digests(&cause.roots),
         follow: digests(&cause.followers),
-        run_ms: u64::try_from(cause.time.as_millis()).unwrap_or(u64::MAX),
+        follow_layers: cause.layers,
+        run_ms: millis(cause.time),
+        cost_ms: (!model.is_plan()).then(|| millis(cause.cost)),
     };
     let mut all = summary(model, model.newest()).steps;
     all.retain(|step| match (&wanted, &step.digest) {

@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::event::Level;
 pub use crate::event::amount::bytes;
 use crate::event::plan::{PlannedStep, Prediction};
-use crate::model::{Model, Outcome, Source, State, StepId, source};
+use crate::model::{Counts, Model, Outcome, Source, State, StepId, source};
 
 /// What a piece of text means; each output has a look of its own for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,6 +78,30 @@ impl Sign {
             State::Failed => Self::new("✗", "x", "failed", Role::Bad),
             State::Cancelled => Self::new("■", "#", "cancelled", Role::Warn),
         }
+    }
+
+    /// Steps that ran because no cache had them, where they are counted.
+    pub const REBUILT: Self = Self::new("○", "o", "rebuilt", Role::Ran);
+
+    /// Base images that were pulled, where they are counted.
+    pub const PULLED: Self = Self::new("○", "o", "pulled", Role::Ran);
+
+    /// A step's state where its model is not at hand: a `FROM` does not run.
+    pub fn of_told(state: State, instruction: &str, outcome: Outcome) -> Self {
+        let from =
+            instruction.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("FROM"));
+        if from && state == State::Miss { Self::PULLED } else { Self::of_state(state, outcome) }
+    }
+
+    /// What is said of all steps together: each word with how many, those first that matter most. What there is none of is left
+    /// out, but for hits and what was rebuilt.
+    pub fn counted(counts: &Counts, outcome: Outcome) -> Vec<(Self, usize)> {
+        let of = |state| (Self::of_state(state, outcome), counts.of(state));
+        let mut all = vec![of(State::Hit), (Self::REBUILT, counts.rebuilt())];
+        let others = [State::Running, State::Failed, State::Cancelled, State::Waiting, State::NotNeeded];
+        let more = [(Self::PULLED, counts.pulled())].into_iter().chain(others.map(of));
+        all.extend(more.filter(|(_, n)| *n > 0));
+        all
     }
 
     /// A step's state, in the words that are its own: a hit says where from, as far as that is known, and a `FROM` does not
@@ -173,9 +197,14 @@ pub fn age(age: Duration) -> String {
 /// No size is written wider than this.
 pub const BYTES_WIDTH: usize = 6;
 
-/// `36 %`; none where there is nothing to have a share of.
+/// `36 %`; `< 1 %` and `> 99 %` of what is not none or all of it. None where there is nothing to have a share of.
 pub fn percent(part: usize, whole: usize) -> Option<String> {
-    (whole > 0).then(|| format!("{} %", (part * 100 + whole / 2) / whole))
+    let rounded = (part * 100 + whole / 2).checked_div(whole)?;
+    Some(match rounded {
+        0 if part > 0 => "< 1 %".to_owned(),
+        100.. if part < whole => "> 99 %".to_owned(),
+        rounded => format!("{rounded} %"),
+    })
 }
 
 /// `7.5×`, `30×`: how many times as fast.
@@ -369,6 +398,9 @@ mod tests {
     fn shares() {
         assert_eq!(percent(8, 22).as_deref(), Some("36 %"));
         assert_eq!(percent(0, 0), None);
+        let shares = [(0, 9), (1, 1000), (7, 1000), (994, 1000), (999, 1000), (9, 9)];
+        let told = shares.map(|(part, whole)| percent(part, whole).unwrap());
+        assert_eq!(told, ["0 %", "< 1 %", "1 %", "99 %", "> 99 %", "100 %"]);
         assert_eq!((count(1, "warning"), count(0, "warning")), ("1 warning".into(), "0 warnings".into()));
     }
 

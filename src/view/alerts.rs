@@ -18,7 +18,7 @@ pub(super) fn lines(screen: &Screen<'_>) -> Vec<(Role, String)> {
     let failed = |t: &&Transfer| t.phase == Phase::Failed;
     for import in cache.imports.iter().filter(failed) {
         let from = import.reference.as_ref().map_or("", Text::as_str);
-        if why(import) == "not found" {
+        if import.is_not_there() {
             lines.push((Role::Warn, format!("no cache yet at {from}: nothing can hit from there")));
             continue;
         }

@@ -159,26 +159,10 @@ fn parts(screen: &Screen<'_>, counts: &Counts) -> Vec<Span<'static>> {
     let theme = screen.ui.theme;
     let mut parts =
         vec![Span::styled(format!("{} of {}", counts.done(), counts.total), theme.style(Role::Strong))];
-    for state in [
-        State::Hit,
-        State::Miss,
-        State::Running,
-        State::Failed,
-        State::Cancelled,
-        State::Waiting,
-        State::NotNeeded,
-    ] {
-        let n = counts.of(state);
-        // Hits and misses are what it is all about: their places stay.
-        if n == 0 && !matches!(state, State::Hit | State::Miss) {
-            continue;
-        }
-        let sign = Sign::of_state(state, screen.model.outcome());
+    for (sign, n) in Sign::counted(counts, screen.model.outcome()) {
         let style = theme.style(if n == 0 { Role::Dim } else { sign.role });
         parts.push(Span::styled(format!("{} {n} {}", sign.shape(theme.ascii), sign.word), style));
     }
-    let rate = counts.hit_rate().map(|rate| format!("hit rate {:.0} %", rate * 100.0));
-    parts.extend(rate.map(|rate| Span::styled(rate, theme.style(Role::Dim))));
     parts
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Lane, OnPath, Timeline};
 use crate::event::Time;
 use crate::model::graph::{Graph, Ran, Span};
-use crate::model::{Model, State};
+use crate::model::{Model, State, StepId};
 
 impl Model {
     /// Marks the lanes and bars that held the end up.
@@ -14,7 +14,7 @@ impl Model {
         let lanes = self.lanes_of(timeline);
         let lane_of = |at: usize| lanes.get(at).copied().flatten();
         let Some(last) = self.last(&lanes, &ran) else { return };
-        let all = makespan(graph, &ran, &[]);
+        let all = makespan(graph, &ran, &self.marks(&[]));
         for at in self.chain(graph, last, timeline.end) {
             let Some(lane) = lane_of(at).filter(|lane| !timeline.path.iter().any(|on| on.lane == *lane))
             else {
@@ -31,8 +31,8 @@ impl Model {
                 bar.critical = bar.end > bar.start;
             }
             let misses = matches!(marked.state, Some(State::Miss | State::Running));
-            let gain =
-                misses.then(|| all.saturating_sub(makespan(graph, &ran, &self.same_instruction(marked))));
+            let without = |hits: &[usize]| makespan(graph, &ran, &self.marks(hits));
+            let gain = misses.then(|| all.saturating_sub(without(&self.same_instruction(marked))));
             timeline.path.push(OnPath { lane, took, gain });
         }
     }
@@ -43,6 +43,38 @@ impl Model {
         let row = lane.step.and_then(|step| self.stack.row_of(step));
         let steps = row.into_iter().flat_map(|row| &row.steps).filter_map(|step| self.stack.step(*step));
         steps.flat_map(|step| &step.vertices).map(|id| id.0 as usize).collect()
+    }
+
+    /// The vertices, those at these places marked.
+    fn marks(&self, places: &[usize]) -> Vec<bool> {
+        let mut marks = vec![false; self.vertices.len()];
+        for at in places {
+            if let Some(mark) = marks.get_mut(*at) {
+                *mark = true;
+            }
+        }
+        marks
+    }
+
+    /// What each of these lists of steps cost the build, so far: how much earlier it would have ended had they been hits. What ran beside
+    /// something longer cost nothing, and nothing costs more than the build took.
+    pub fn costs(&self, lists: &[Vec<StepId>]) -> Vec<Duration> {
+        if lists.is_empty() {
+            return Vec::new();
+        }
+        let end = self.ended().unwrap_or(self.newest());
+        let graph = Graph::of(self);
+        let ran = graph.as_it_ran(self, end);
+        let all = makespan(&graph, &ran, &self.marks(&[]));
+        let vertices = |steps: &[StepId]| -> Vec<usize> {
+            let steps = steps.iter().filter_map(|step| self.stack.step(*step));
+            steps.flat_map(|step| &step.vertices).map(|id| id.0 as usize).collect()
+        };
+        let cost = |steps: &Vec<StepId>| {
+            let without = makespan(&graph, &ran, &self.marks(&vertices(steps)));
+            all.saturating_sub(without).min(self.wall(end))
+        };
+        lists.iter().map(cost).collect()
     }
 
     /// The lane of each vertex.
@@ -102,9 +134,9 @@ impl Model {
 }
 
 /// How long the build takes where these vertices take no time.
-fn makespan(graph: &Graph, ran: &[Option<Ran>], hits: &[usize]) -> Duration {
+fn makespan(graph: &Graph, ran: &[Option<Ran>], hits: &[bool]) -> Duration {
     let span = |at: usize| match ran.get(at).copied().flatten() {
-        Some(_) if hits.contains(&at) => Span::default(),
+        Some(_) if hits.get(at) == Some(&true) => Span::default(),
         Some(ran) => ran.span,
         None => Span::default(),
     };

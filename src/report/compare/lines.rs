@@ -7,6 +7,7 @@ use super::{Comparison, Half, NOISE_MS, Pair, Whole};
 use crate::model::{Outcome, Source, State};
 use crate::report::json::BuildResult;
 use crate::report::styled::StyledLine;
+use crate::report::tally::Tally;
 use crate::report::words::{self, Role, Sign};
 
 /// Causes that are told.
@@ -101,7 +102,8 @@ fn whole(name: &str, whole: &Whole, ascii: bool) -> StyledLine {
     let mut line = StyledLine::new().with(format!("{name} "), Role::Strong);
     line.push(format!("{} {}", sign.shape(ascii), sign.word), sign.role);
     let took = millis(whole.wall_ms);
-    line.push(format!(" {preposition} {took}, {} of {} hit", whole.hits, whole.total), Role::Plain);
+    let of_all = Tally::of_whole(whole).text();
+    line.push(format!(" {preposition} {took}, {of_all}"), Role::Plain);
     line.push(format!("  {}", whole.name), Role::Dim);
     line
 }
@@ -153,7 +155,7 @@ fn row(pair: &Pair, widths: &Widths, ascii: bool) -> StyledLine {
     let platform = words::pad_right(&words::cut_to(platform, widths.platform, ascii), widths.platform);
     let mut line = StyledLine::new().with(format!("{label} {platform} "), Role::Plain);
     for half in [&pair.a, &pair.b].into_iter().skip(usize::from(!widths.has_a)) {
-        push_half(half.as_ref(), widths, ascii, &mut line);
+        push_half(half.as_ref(), pair.instruction.as_str(), widths, ascii, &mut line);
     }
     let sign = if pair.diff_ms < 0 { "-" } else { "+" };
     let (text, role) = match pair.diff_ms {
@@ -173,13 +175,13 @@ fn row(pair: &Pair, widths: &Widths, ascii: bool) -> StyledLine {
 }
 
 /// `○ ran 4.2 s`, `● hit local 24 MB`.
-fn push_half(half: Option<&Half>, widths: &Widths, ascii: bool, line: &mut StyledLine) {
+fn push_half(half: Option<&Half>, text: &str, widths: &Widths, ascii: bool, line: &mut StyledLine) {
     let width = widths.half;
     let Some(half) = half else {
         line.push(words::pad_right("not in it", width + 1), Role::Dim);
         return;
     };
-    let sign = Sign::of_state(half.state, Outcome::Success);
+    let sign = Sign::of_told(half.state, text, Outcome::Success);
     let mut text = format!("{} {}", sign.shape(ascii), sign.word);
     if let Some(source) = half.source.filter(|source| *source != Source::Unknown && width >= 20) {
         text.push(' ');

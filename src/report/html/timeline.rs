@@ -262,7 +262,7 @@ fn spoken(model: &Model, lane: &Lane, outcome: Outcome) -> String {
     let mut parts: Vec<String> = Vec::new();
     parts.extend(lane.layer.as_ref().map(ToString::to_string));
     parts.extend(lane.platform.as_ref().map(ToString::to_string));
-    parts.extend(lane.state.map(|state| Sign::of_state(state, outcome).word.to_owned()));
+    parts.extend(lane.state.map(|state| Sign::of_told(state, lane.label.as_str(), outcome).word.to_owned()));
     parts.push(words::duration(lane.took()));
     if lane.critical {
         parts.push("held the end up".to_owned());

@@ -114,7 +114,7 @@ pub struct Vertices {
 }
 
 /// Counts of steps by state. Where the build has ended, none waits and none runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Layers {
     /// All steps.
     pub total: usize,
@@ -128,6 +128,15 @@ pub struct Layers {
     pub failed: usize,
     /// Stopped, because the build was.
     pub cancelled: usize,
+    /// `misses` without the base images that were pulled: what every output counts as rebuilt, of `total`.
+    pub rebuilt: usize,
+    /// Base images that were pulled.
+    pub pulled: usize,
+    /// Steps that the build came to: `total`, less those that it did not come to before it failed or was stopped.
+    pub reached: usize,
+    /// Share of hits, 0 to 1, to four decimals, among the steps of which it is known whether they hit: without those that were not
+    /// needed, and without any `FROM`. What failed or was stopped was no hit. Null where there is none, and while a build runs.
+    pub hit_rate: Option<f64>,
 }
 
 /// A finding of a build check.
@@ -323,6 +332,13 @@ fn layers(model: &Model) -> Layers {
         not_needed: counts.of(State::NotNeeded),
         failed: counts.of(State::Failed),
         cancelled: counts.of(State::Cancelled),
+        rebuilt: counts.rebuilt(),
+        pulled: counts.pulled(),
+        reached: counts.done(),
+        hit_rate: counts
+            .hit_rate()
+            .filter(|_| model.outcome() != Outcome::Running)
+            .map(|rate| (rate * 10_000.0).round() / 10_000.0),
     }
 }
 
