@@ -357,14 +357,14 @@ impl Columns {
         let pairs = self.pairs();
         let both = 2 * gauge + 1;
         let mut above = StyledLine::new().with(" ".repeat(words::width(&before)), Role::Dim);
-        let mut names = before;
+        let mut names = vec![before];
         for what in &pairs {
             let what = what.name();
             above.push(format!(" {:^both$}", words::head(what, both)), Role::Ran);
-            names.push_str(&format!(" {:>gauge$} {:>gauge$}", "cpu", "memory"));
+            names.push(format!(" {:>gauge$} {:>gauge$}", "cpu", "memory"));
         }
-        names.push_str(&format!(" {:>5} {:>5}  {version}used for", "pods", "heard"));
-        let names = StyledLine::new().with(words::head(&names, self.width), Role::Dim);
+        names.push(format!(" {:>5} {:>5}  {version}used for", "pods", "heard"));
+        let names = StyledLine::new().with(words::head(&names.concat(), self.width), Role::Dim);
         if self.shares.requested { vec![above.cut(self.width, true), names] } else { vec![names] }
     }
 
