@@ -71,7 +71,7 @@ async fn command(cli: Cli) -> Result<(), Error> {
         Command::Plan(args) => plan::run(&cli, args, &around).await,
         Command::Why(args) => Box::pin(why::run(&cli, args, &around)).await,
         Command::Compare(args) => compare::run(&cli, args, &around),
-        Command::Export(args) => export::run(args, &around).await,
+        Command::Export(args) => export::run(&cli, args, &around).await,
         Command::History(args) => history::run(&cli, args, &around),
         Command::Stats(args) => stats::run(&cli, args, &around),
         Command::Config(what) => configuration::run(*what, &cli.global, &around),
@@ -206,7 +206,8 @@ fn recording(config: &Config, command: &BuildCommand) -> Settings {
 async fn replay(cli: &Cli, args: &cli::Replay, around: &Surroundings) -> Result<(), Error> {
     let clock = Clock::live();
     let look = Look::without_build(&cli.global, around);
-    let reader = Reader::open(&args.file, Mask::default()).map_err(|error| replay::unreadable(&error))?;
+    let reader = Reader::open(replay::file(&args.file)?, Mask::default());
+    let reader = reader.map_err(|error| replay::unreadable(&error))?;
     let mut session = Session::new(clock, None);
     let mut signals = Signals::listen()?;
     let feed = replay::play(reader, clock, args.speed, look.progress == Progress::Tui);

@@ -339,7 +339,7 @@ pub struct Plan {
 
 const WHY_EXAMPLES: &str = "\
 Examples:
-  layertop why                     why the newest recorded build was not cached
+  layertop why                     why the newest build of this project was not cached
   layertop why pip                 of one of its layers: by layer, by number or by a part of the instruction
   layertop why build.jsonl.zst     of another recording
   layertop why 20261122T0945 pip
@@ -349,7 +349,7 @@ Examples:
 #[derive(Debug, Clone, Args)]
 #[command(after_help = WHY_EXAMPLES)]
 pub struct Why {
-    /// The build: a recording's path or name, or how it begins [default: the newest recording]
+    /// The build: a recording's path or name, or how it begins [default: the newest of the project, else of this machine]
     pub build: Option<String>,
     /// The step: its layer's name, its number, or a part of its instruction
     pub step: Option<String>,
@@ -387,7 +387,7 @@ respected. With --output it is written to a file, and nothing is sent.";
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXPORT_EXAMPLES)]
 pub struct Export {
-    /// The build: a recording's path or name, or how it begins [default: the newest recording]
+    /// The build: a recording's path or name, or how it begins [default: the newest of the project, else of this machine]
     pub build: Option<String>,
     /// What to make of it
     #[arg(long, short, value_enum, value_name = "FORMAT", required_unless_present = "metrics_file")]

@@ -125,6 +125,8 @@ pub struct Started {
     pub target: Option<Text>,
     /// The machine that the build was started on.
     pub host: Option<Text>,
+    /// The folder of the project that it was started in: that of its `layertop.toml`, else the working directory.
+    pub folder: Option<Text>,
 }
 
 /// What is checked out in the build's context.

@@ -36,6 +36,7 @@ pub use expected::{Basis, Expectation};
 pub use log::{Log, LogLine};
 pub use name::{Kind, StepName};
 pub use outcome::{Cache, Failure, Outcome, Transfer};
+pub use plan::Forecast;
 pub use registry::RegistryHealth;
 pub use source::{CachedLayer, Grade, Origin, RecordIndex, Source};
 pub use stack::{Group, Row, Stack, Step, StepId};

@@ -10,6 +10,7 @@ pub mod end;
 pub mod estimate;
 pub mod failure;
 pub mod gates;
+pub mod heading;
 pub mod health;
 pub mod history;
 pub mod html;

@@ -1,6 +1,8 @@
 //! The command line as a process, without any engine: what it says, where it says it, what it ends with.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
 
+#[path = "cli/builds.rs"]
+mod builds;
 #[path = "common/process.rs"]
 mod process;
 

@@ -57,8 +57,46 @@ fn what_would_be_rebuilt_is_said() {
         "{kinds:?}"
     );
     assert!(steps().any(|step| step["expected_ms"].is_u64()), "{plan:#}");
+    // The build before it is not like this one in size, and all that is known of what comes to the steps.
+    assert!(sentence_of(&plan).ends_with(" in all"), "{plan:#}");
+    let [steps_ms, wall_ms] =
+        ["expected_steps_ms", "expected_wall_ms"].map(|field| plan[field].as_u64().unwrap());
+    assert!(wall_ms > steps_ms, "{plan:#}");
     let sound = bench.layertop(&["plan", "--progress", "quiet", "--fail-on-rebuild"], &["pip"]);
     assert_eq!(sound.code(), Some(0), "{sound:?}");
+}
+
+fn sentence_of(plan: &Value) -> &str {
+    plan["sentence"].as_str().unwrap()
+}
+
+/// Two things have changed: both are named, the one that stands first in the Dockerfile before the other, whatever each costs. And what
+/// a build takes beside its steps is a part of what it takes.
+#[test]
+fn causes_are_told_from_the_top_and_time_with_all_that_it_takes() {
+    let Some(engine) = Engine::get(For::Builds) else { return };
+    let bench = Bench::new(
+        &engine,
+        "FROM BASE\nRUN echo MARKER > /one\nCOPY requirements.txt .\nRUN sleep 1\nCOPY src/ src/\n",
+    );
+    let first = bench.plan(&[]);
+    assert!(sentence_of(&first).contains(" unknown"), "nothing is known of how long it takes: {first:#}");
+    assert_eq!((&first["expected_steps_ms"], &first["expected_wall_ms"]), (&Value::Null, &Value::Null));
+    bench.build(&[]);
+    let Built { plan, summary, .. } = bench.build(&[]);
+    assert_eq!(plan["expected_steps_ms"], 0, "{plan:#}");
+    let wall = plan["expected_wall_ms"].as_u64().unwrap();
+    let said = sentence_of(&plan);
+    assert!(said.starts_with("a build now would rebuild nothing: every layer is cached; ≈ "), "{said}");
+    println!("a build without changes: {wall} ms expected, {} taken", summary["wall_ms"]);
+    assert!(wall > 0, "{plan:#}");
+    bench.replace("RUN echo MARKER > /one", "RUN echo another MARKER > /one");
+    bench.append("requirements.txt", "requests==2.32.0");
+    let plan = bench.plan(&[]);
+    let said = sentence_of(&plan);
+    let [one, two] = ["its instruction has changed", "requirements.txt changed: +requests==2.32.0"]
+        .map(|because| said.find(because).unwrap_or_else(|| panic!("{because}: {said}")));
+    assert!(one < two, "{said}");
 }
 
 /// The dashboard of a project, with what `layertop` of this test has recorded.

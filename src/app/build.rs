@@ -92,7 +92,8 @@ pub(super) fn command(
 pub(super) fn before(command: &BuildCommand, config: &Config, clock: Clock) -> Vec<Stamped> {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let host = Some(Text::clean(&host)).filter(|host| !host.is_empty());
-    let mut events = vec![Event::Started(Started { host, ..command.started() })];
+    let folder = folder(config);
+    let mut events = vec![Event::Started(Started { host, folder, ..command.started() })];
     match command.dockerfile.as_deref().map(|path| outline(path, command, config)) {
         Some(Ok(outline)) => events.push(Event::Outline(outline)),
         Some(Err(trouble)) => {
@@ -109,6 +110,12 @@ pub(super) fn before(command: &BuildCommand, config: &Config, clock: Clock) -> V
     }));
     let at = clock.now();
     events.into_iter().map(|event| Stamped { at, event }).collect()
+}
+
+/// The project's folder, by which its builds are known where it names no image.
+pub(super) fn folder(config: &Config) -> Option<Text> {
+    let folder = config.folder.canonicalize().ok()?;
+    Some(Text::clean(folder.to_str()?)).filter(|folder| !folder.is_empty())
 }
 
 fn outline(path: &Path, command: &BuildCommand, config: &Config) -> Result<Outline, String> {

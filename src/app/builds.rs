@@ -1,46 +1,266 @@
-//! The build that a command line means, and what its recording tells.
+//! The build that a command line means, and what its recording tells. All commands that are about a build find it here.
 
 use std::path::{Path, PathBuf};
 
-use super::why;
+use super::{history as kept, why};
+use crate::cli::Global;
+use crate::clock::Clock;
+use crate::config::{Config, Surroundings};
 use crate::error::Error;
-use crate::event::{Event, Mask, Reasons, Stamped};
+use crate::event::{Event, Mask, Reasons, Stamped, Started, Text, Time};
 use crate::explain;
-use crate::history;
+use crate::history::rows::BuildRow;
+use crate::history::{self, Store};
 use crate::model::Model;
 use crate::recording::{self, Listed, Reader};
+use crate::report::words;
+use crate::source::buildx::Program;
 
-/// Characters of a recording's name that must be given at least: its day.
-const SHORTEST_NAME: usize = 8;
+/// Characters of a build's name, its day, from which on a word is taken for a name before it is taken for a step.
+pub(super) const DAY: usize = 8;
 
 /// Events that are read at once.
 pub(super) const BATCH: usize = 1024;
 
-/// The recording that is meant: a path, a name or how it begins, or the newest.
-pub(super) fn find(build: Option<&str>) -> Result<PathBuf, Error> {
-    let dir = recording::default_dir();
-    let recordings = dir.as_deref().and_then(|dir| recording::list(dir).ok()).unwrap_or_default();
-    let folder = dir.map_or_else(|| "the data folder".to_owned(), |dir| dir.display().to_string());
-    let Some(build) = build else {
-        let newest = recordings.iter().find(|listed| !listed.is_written()).or(recordings.first());
-        return newest.map(|listed| listed.path.clone()).ok_or_else(|| {
-            Error::unavailable(format!("there is no recording in {folder}"), "layertop build makes one")
-        });
-    };
-    if Path::new(build).is_file() {
-        return Ok(PathBuf::from(build));
+/// Events in which a recording says what is built.
+const FIRST: usize = 16;
+
+/// Recordings that are looked into for the project's newest.
+const MOST_OPENED: usize = 200;
+
+/// Candidates that are named where several are meant.
+const MOST_NAMED: usize = 8;
+
+/// A build of which something is kept on this machine.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    /// The name of its recording, or what that would be.
+    pub(super) name: Text,
+    /// When it was begun, at least to the second; none of a file from elsewhere.
+    begun: Option<Time>,
+    /// Where its recording is; none where it is gone.
+    recording: Option<PathBuf>,
+    /// What the history has of it.
+    pub(super) row: Option<BuildRow>,
+    /// How it was chosen.
+    pub(super) choice: Choice,
+}
+
+/// How a build was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// By its name.
+    Named,
+    /// As the newest of the project in the working directory.
+    OfProject,
+    /// As the newest of this machine, for the working directory is in no project.
+    OfMachine,
+}
+
+impl Choice {
+    /// What to say of it beside the build; none where the user knows.
+    pub(super) fn note(self) -> Option<&'static str> {
+        match self {
+            Self::Named => None,
+            Self::OfProject => Some("newest of this project"),
+            Self::OfMachine => Some("newest of this machine"),
+        }
     }
-    let named = |listed: &&Listed| history::name(&listed.path).as_str() == build;
-    // Shorter words are numbers of steps.
-    let long = build.len() >= SHORTEST_NAME;
-    let begins = |listed: &&Listed| long && history::name(&listed.path).as_str().starts_with(build);
-    let found = recordings.iter().find(named).or_else(|| recordings.iter().find(begins));
-    found.map(|listed| listed.path.clone()).ok_or_else(|| {
-        Error::usage(
-            format!("there is no file and no recording `{build}`"),
-            format!("name a file, or a recording in {folder}"),
-        )
+}
+
+impl Found {
+    /// Its recording.
+    ///
+    /// # Errors
+    /// Where that was deleted: the history alone does not have all of a build.
+    pub(super) fn recording(&self) -> Result<&Path, Error> {
+        self.recording.as_deref().ok_or_else(|| {
+            let hint = "layertop compare shows what the history has of it";
+            Error::unavailable(format!("the recording of {} is gone", self.name), hint)
+        })
+    }
+}
+
+/// Why a word means no build.
+#[derive(Debug)]
+pub(super) enum Unclear {
+    /// None is called so.
+    Unknown(Error),
+    /// Several are.
+    Ambiguous(Error),
+}
+
+impl From<Unclear> for Error {
+    fn from(unclear: Unclear) -> Self {
+        match unclear {
+            Unclear::Unknown(error) | Unclear::Ambiguous(error) => error,
+        }
+    }
+}
+
+/// The build that a word means: a file, a build's name, or how the name of just one begins.
+pub(super) fn named(word: &str) -> Result<Found, Unclear> {
+    let path = Path::new(word);
+    let found = |recording: PathBuf| Found {
+        name: history::name(&recording),
+        begun: None,
+        recording: Some(recording),
+        row: None,
+        choice: Choice::Named,
+    };
+    if path.is_file() {
+        return Ok(found(path.to_owned()));
+    }
+    let all = all();
+    let whole = history::name(path);
+    if let Some(build) = all.iter().find(|build| build.name == whole) {
+        return Ok(build.clone());
+    }
+    let begins: Vec<&Found> =
+        all.iter().filter(|build| !word.is_empty() && build.name.as_str().starts_with(word)).collect();
+    match begins.as_slice() {
+        [] => Err(Unclear::Unknown(Error::usage(
+            format!("there is no file and no build `{}`", Text::clean(word)),
+            "name a file, or a build: layertop history lists them, --progress json with their names",
+        ))),
+        [one] => Ok((*one).clone()),
+        several => Err(Unclear::Ambiguous(ambiguous(word, several))),
+    }
+}
+
+fn ambiguous(word: &str, several: &[&Found]) -> Error {
+    let names: Vec<&str> = several.iter().take(MOST_NAMED).map(|build| build.name.as_str()).collect();
+    let more = match several.len().saturating_sub(MOST_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Error::usage(
+        format!("`{}` is ambiguous: {} begin so", Text::clean(word), words::count(several.len(), "build")),
+        format!("name one of these: {}{more}", names.join(", ")),
+    )
+}
+
+/// The build that is meant: by a word, else the newest of the project in the working directory, else of this machine.
+pub(super) fn meant(word: Option<&str>, global: &Global, around: &Surroundings) -> Result<Found, Error> {
+    match word {
+        Some(word) => Ok(named(word)?),
+        None => newest(Project::of(global, around).as_ref()),
+    }
+}
+
+/// The newest build that has a recording; of a project, where one is given.
+pub(super) fn newest(project: Option<&Project>) -> Result<Found, Error> {
+    let all: Vec<Found> = all().into_iter().filter(|build| build.recording.is_some()).collect();
+    let choice = if project.is_some() { Choice::OfProject } else { Choice::OfMachine };
+    let is_meant = |build: &&Found| project.is_none_or(|project| project.has(build));
+    let mut meant = all.iter().take(MOST_OPENED).filter(is_meant).peekable();
+    // A build that is still recorded is meant only where there is no other.
+    let first = meant.peek().copied();
+    let is_whole = |build: &&Found| !build.recording.as_deref().is_some_and(recording::is_written);
+    if let Some(found) = meant.find(is_whole).or(first) {
+        return Ok(Found { choice, ..found.clone() });
+    }
+    Err(match project {
+        Some(project) if !all.is_empty() => Error::unavailable(
+            format!("there is no recording of {} yet", project.name()),
+            "layertop build makes one; a build of another project is meant by its name: layertop history",
+        ),
+        _ => {
+            let folder = recording::default_dir();
+            let folder =
+                folder.map_or_else(|| "the data folder".to_owned(), |folder| folder.display().to_string());
+            Error::unavailable(format!("there is no recording in {folder}"), "layertop build makes one")
+        }
     })
+}
+
+/// All builds of which something is kept, newest first.
+fn all() -> Vec<Found> {
+    let store = store();
+    let rows = store.and_then(|store| store.builds(None, usize::MAX).ok()).unwrap_or_default();
+    let mut found: Vec<Found> = rows.into_iter().map(of_row).collect();
+    let known: std::collections::HashSet<Text> = found.iter().map(|build| build.name.clone()).collect();
+    let dir = recording::default_dir();
+    let listed = dir.and_then(|dir| recording::list(&dir).ok()).unwrap_or_default();
+    for Listed { begun, path, .. } in listed {
+        let name = history::name(&path);
+        if !known.contains(&name) {
+            let begun = Some(begun);
+            found.push(Found { name, begun, recording: Some(path), row: None, choice: Choice::Named });
+        }
+    }
+    found.sort_by(|a, b| (b.begun, &b.name).cmp(&(a.begun, &a.name)));
+    found
+}
+
+fn of_row(row: BuildRow) -> Found {
+    let path = row.recording.as_ref().map(|path| PathBuf::from(path.as_str()));
+    Found {
+        name: row.name.clone(),
+        begun: Some(row.started),
+        recording: path.filter(|path| path.is_file()),
+        row: Some(row),
+        choice: Choice::Named,
+    }
+}
+
+/// The history, where it can be read. What is wrong with it is told by the commands that are about it.
+pub(super) fn store() -> Option<Store> {
+    let path = history::default_path()?;
+    let opened = Store::open_to_read(&path, Clock::live().now()).ok().flatten()?;
+    Some(opened.store)
+}
+
+/// The project in the working directory.
+#[derive(Debug)]
+pub(super) struct Project {
+    /// Its image, without a tag.
+    image: Option<String>,
+    /// Its folder, as builds say it.
+    folder: Option<Text>,
+}
+
+impl Project {
+    /// None where there is no configuration and no Dockerfile, or the configuration can't be read.
+    fn of(global: &Global, around: &Surroundings) -> Option<Self> {
+        let config = Config::load(global, None, around).ok()?;
+        let command = super::build::command(&config, &[], Program::default(), around).ok()?;
+        super::dashboard::is_project(&config, &command)
+            .then(|| Self { image: config.repository(), folder: super::build::folder(&config) })
+    }
+
+    fn name(&self) -> &str {
+        self.image.as_deref().unwrap_or("this project")
+    }
+
+    /// Whether a build is of the project: of its image, or made in its folder.
+    fn has(&self, build: &Found) -> bool {
+        let image = build.row.as_ref().and_then(|row| row.image.as_ref());
+        let same = |image: &str| self.image.as_deref() == Some(explain::repository(image).0);
+        if image.is_some_and(|image| same(image.as_str())) {
+            return true;
+        }
+        let Some(started) = build.recording.as_deref().and_then(started) else { return false };
+        started.image.as_ref().is_some_and(|image| same(image.as_str()))
+            || (self.folder.is_some() && started.folder == self.folder)
+    }
+}
+
+/// What a recording says of its build before anything happens in it.
+fn started(path: &Path) -> Option<Started> {
+    let mut reader = Reader::open(path, Mask::default()).ok()?;
+    let mut events = Vec::new();
+    reader.next_batch(FIRST, &mut events);
+    events.into_iter().find_map(|event| match event.event {
+        Event::Started(started) => Some(started),
+        _ => None,
+    })
+}
+
+/// The line above what is said of a build: which one it is, when it was begun, and how it was chosen.
+pub(super) fn heading(found: &Found, model: &Model, ascii: bool) -> crate::report::styled::StyledLine {
+    let begun = model.begun().map(kept::when);
+    crate::report::heading::line(model, &found.name, begun.as_deref(), found.choice.note(), ascii)
 }
 
 /// What a recording tells of its build, without what the steps said. Where it does not say why steps missed, that is judged now.

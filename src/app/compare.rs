@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::builds;
+use super::builds::{self, store};
 use super::configuration::print;
 use super::look::Look;
 use super::replay::BUNDLED;
@@ -22,9 +22,6 @@ use crate::ui::sheet::{Before, Wanted};
 /// Earlier builds that can be chosen from.
 const MOST: usize = 200;
 
-/// Characters of a build's name that must be given at least: its day.
-const SHORTEST_NAME: usize = 8;
-
 /// Compares the two builds that are meant.
 pub(super) fn run(cli: &Cli, args: &cli::Compare, around: &Surroundings) -> Result<(), Error> {
     let look = Look::without_build(&cli.global, around);
@@ -42,27 +39,17 @@ pub(super) fn run(cli: &Cli, args: &cli::Compare, around: &Surroundings) -> Resu
 
 /// The build that is meant: out of its recording, or where that is no more, out of the history.
 fn side(build: &str) -> Result<Side, Error> {
-    let missing = match builds::find(Some(build)) {
-        Ok(path) => {
-            let model = builds::read(&path)?;
-            return Ok(Side::of_model(history::name(&path), &model, model.newest()));
+    let found = builds::named(build)?;
+    let path = match (found.recording(), &found.row) {
+        (Ok(path), _) => path,
+        (Err(gone), None) => return Err(gone),
+        (Err(gone), Some(row)) => {
+            let steps = store().and_then(|store| store.steps(row.id).ok());
+            return steps.map(|steps| Side::kept(row, &steps)).ok_or(gone);
         }
-        Err(missing) => missing,
     };
-    let store = store().filter(|_| build.len() >= SHORTEST_NAME);
-    let kept = store.and_then(|store| {
-        let row = store.build_named(build).ok().flatten()?;
-        let steps = store.steps(row.id).ok()?;
-        Some(Side::kept(&row, &steps))
-    });
-    kept.ok_or(missing)
-}
-
-/// The history, where it can be read. What is wrong with it is told by the commands that are about it.
-fn store() -> Option<Store> {
-    let path = history::default_path()?;
-    let opened = Store::open_to_read(&path, Clock::live().now()).ok().flatten()?;
-    Some(opened.store)
+    let model = builds::read(path)?;
+    Ok(Side::of_model(found.name.clone(), &model, model.newest()))
 }
 
 /// The builds that there were before the one on the screen.

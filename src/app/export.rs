@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::configuration::{complain, print};
 use super::{builds, whole};
-use crate::cli::{self, Format};
+use crate::cli::{self, Cli, Format};
 use crate::config::Surroundings;
 use crate::error::Error;
 use crate::event::Time;
@@ -13,8 +13,14 @@ use crate::report::{html, json, markdown, metrics, otlp, trace};
 use crate::source::collector::{self, Collector};
 
 /// Exports the build that is meant.
-pub(super) async fn run(args: &cli::Export, around: &Surroundings) -> Result<(), Error> {
-    let model = builds::read_whole(&builds::find(args.build.as_deref())?)?;
+pub(super) async fn run(cli: &Cli, args: &cli::Export, around: &Surroundings) -> Result<(), Error> {
+    let found = builds::meant(args.build.as_deref(), &cli.global, around)?;
+    let model = builds::read_whole(found.recording()?)?;
+    if found.choice.note().is_some() {
+        let mut told = "exporting ".to_owned();
+        builds::heading(&found, &model, false).write(false, &mut told);
+        complain(&told);
+    }
     // Of a build that is not told to the end it is as it was when last was heard of it.
     let now = model.newest();
     if let Some(path) = &args.metrics_file {

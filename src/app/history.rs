@@ -16,10 +16,10 @@ use crate::clock::Clock;
 use crate::config::{Bounds, Config, Surroundings};
 use crate::error::Error;
 use crate::event::expected::Expected;
-use crate::event::{Event, Records, Stamped, Text, Time};
+use crate::event::{Event, Records, Stamped, Started, Text, Time};
 use crate::history::{self, Asker, Build, Clerk, Kept, Limits, Place, Pruned, Store};
 use crate::model::Model;
-use crate::model::expected::expected;
+use crate::model::expected;
 use crate::recording;
 use crate::report::{history as report, words};
 use crate::source::buildx::BuildCommand;
@@ -45,13 +45,9 @@ impl Historian {
         let limits = limits(&config.history);
         let clerk = Clerk::start(if limits.keep > 0 { Place::Usual } else { Place::Nowhere }, clock);
         let started = command.started();
-        let expected = clerk.ask(move |store| {
-            let text = |text: &Option<Text>| text.as_ref().map(|text| text.as_str().to_owned());
-            let (image, builder) = (text(&started.image), text(&started.builder));
-            let told = store.map(|store| store.expected(image.as_deref(), builder.as_deref()));
-            // Where it can't be read nothing is known of it, and the clerk has said or will say so.
-            told.and_then(Result::ok).unwrap_or_default()
-        });
+        // Where it can't be read nothing is known of it, and the clerk has said or will say so.
+        let told = move |store: &Store| self::expected(store, &started);
+        let expected = clerk.ask(move |store| store.map(|store| told(store)).unwrap_or_default());
         Self { clerk, limits, expected: Some(expected), kept: None }
     }
 
@@ -148,6 +144,12 @@ pub(super) fn take_listing(store: &mut Store, builder: Option<&Text>, records: &
     told.is_ok_and(|told| told.is_some())
 }
 
+/// How long what a build does took before.
+pub(super) fn expected(store: &Store, started: &Started) -> Expected {
+    let (image, builder) = (started.image.as_ref(), started.builder.as_ref());
+    store.expected(image.map(Text::as_str), builder.map(Text::as_str)).unwrap_or_default()
+}
+
 /// What the configuration keeps.
 fn limits(bounds: &Bounds) -> Limits {
     Limits { keep: u64::from(*bounds.keep), keep_for: *bounds.keep_for, keep_bytes: *bounds.keep_bytes }
@@ -175,9 +177,6 @@ fn list(cli: &Cli, args: &cli::History, around: &Surroundings) -> Result<(), Err
     if look.progress == Progress::Json {
         return print(&report::json(&builds));
     }
-    let zone = TimeZone::system();
-    let now = Clock::live().now();
-    let when = |time: Time| local(time, now, &zone);
     let text = text(look, report::lines(&builds, &when, wide(), look.theme.ascii));
     print(&text)?;
     if builds.is_empty() {
@@ -253,7 +252,7 @@ fn read(store: &mut Store, file: &Path, name: Text) -> Result<(), String> {
         let text = |text: &Option<Text>| text.as_ref().map(|text| text.as_str().to_owned());
         let (image, builder) = (text(&started.image), text(&started.builder));
         let builds = store.past_builds(image.as_deref(), builder.as_deref(), DEPTH).unwrap_or_default();
-        let told = Event::Expected(Box::new(expected(builds.iter())));
+        let told = Event::Expected(Box::new(expected::expected(builds.iter())));
         model.apply(&Stamped { at: model.newest(), event: told });
     }
     let path = file.canonicalize().unwrap_or_else(|_| file.to_owned());
@@ -305,6 +304,11 @@ pub(super) fn text(look: Look, lines: Vec<crate::report::styled::StyledLine>) ->
 /// How wide a table may be; who reads it by a program gets all of it.
 pub(super) fn wide() -> Option<usize> {
     std::io::stdout().is_terminal().then(Look::columns)
+}
+
+/// A moment, as the clock on the wall shows it now.
+pub(super) fn when(time: Time) -> String {
+    local(time, Clock::live().now(), &TimeZone::system())
 }
 
 /// A moment, as the clock on the wall shows it; without the year where that is this one.

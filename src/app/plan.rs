@@ -8,6 +8,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::build;
+use super::builds;
 use super::configuration::{complain, print};
 use super::die_by;
 use super::history;
@@ -93,8 +94,9 @@ async fn make(ground: &Ground) -> Model {
             context::start(request, clock, tx).await;
         }
     };
-    let (mut known, pasts, evidence, ()) =
+    let (mut known, (pasts, expected), evidence, ()) =
         tokio::join!(ground.before(), ground.pasts(), ground.evidence(), print);
+    known.extend(expected);
     known.extend(prints.recv().await.unwrap_or_default());
     known.extend(evidence);
     let print = known.iter().find_map(|event| match &event.event {
@@ -166,10 +168,17 @@ impl Ground {
         known
     }
 
-    /// Earlier builds.
-    pub(super) async fn pasts(&self) -> Vec<Past> {
-        let wanted = why::wanted(&self.command.started(), true);
-        spawn_blocking(move || why::earlier(&wanted, None)).await.unwrap_or_default()
+    /// Earlier builds, and how long they took, where the history tells that.
+    pub(super) async fn pasts(&self) -> (Vec<Past>, Option<Stamped>) {
+        let (started, clock) = (self.command.started(), self.clock);
+        let look = move || {
+            let pasts = why::earlier(&why::wanted(&started, true), None);
+            let expected = builds::store().map(|store| history::expected(&store, &started));
+            let expected = expected.filter(|expected| expected.builds > 0);
+            let event = expected.map(|expected| Event::Expected(Box::new(expected)));
+            (pasts, event.map(|event| Stamped { at: clock.now(), event }))
+        };
+        spawn_blocking(look).await.unwrap_or_default()
     }
 
     /// What the tags of base images point at.

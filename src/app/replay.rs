@@ -1,8 +1,11 @@
 //! `replay` and `demo`: recordings as feeds.
 
+use std::path::{Path, PathBuf};
+
 use tokio::sync::mpsc;
 
 use super::around::Around;
+use super::builds::{self, Unclear};
 use super::session::{Feed, Reset, Steer, Update};
 use crate::cli::Scenario;
 use crate::clock::{Clock, Speed};
@@ -55,6 +58,17 @@ impl Bundled {
                 "this is a fault of layertop",
             )
         })
+    }
+}
+
+/// What is replayed: a file, or the recording of a build that is named.
+pub(super) fn file(typed: &Path) -> Result<PathBuf, Error> {
+    // A pipe is a file too. What is neither there nor a build's name is told as a file that is not there.
+    let word = typed.to_str().filter(|word| !typed.exists() && !word.contains('/'));
+    match word.map(builds::named) {
+        Some(Ok(found)) => Ok(found.recording()?.to_owned()),
+        Some(Err(Unclear::Ambiguous(error))) => Err(error),
+        Some(Err(Unclear::Unknown(_))) | None => Ok(typed.to_owned()),
     }
 }
 

@@ -1,11 +1,11 @@
 //! Why steps miss: the judgement beside a build, and `layertop why`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use super::build;
-use super::builds;
+use super::builds::{self, Found, Unclear};
 use super::configuration::print;
 use super::history::{self as app_history, Historian, take_listing};
 use super::look::Look;
@@ -175,42 +175,57 @@ async fn completed(path: &Path, model: &Model, cli: &Cli, around: &Surroundings)
 /// `layertop why`.
 pub(super) async fn run(cli: &Cli, args: &cli::Why, around: &Surroundings) -> Result<(), Error> {
     let look = Look::without_build(&cli.global, around);
-    let (path, step) = meant(args)?;
-    let mut model = builds::read(&path)?;
-    if completed(&path, &model, cli, around).await {
-        model = builds::read(&path)?;
+    let (found, step) = meant(args, &cli.global, around)?;
+    let path = found.recording()?;
+    let mut model = builds::read(path)?;
+    if completed(path, &model, cli, around).await {
+        model = builds::read(path)?;
     }
     let chosen = match &step {
         None => None,
         Some(text) => {
-            let found = why::find(&model, text);
-            if found.is_empty() {
+            let steps = why::find(&model, text);
+            if steps.is_empty() {
                 let names = why::names(&model).join(", ");
                 return Err(Error::usage(
-                    format!("no step of {} is called `{text}`", path.display()),
+                    format!("no step of {} is called `{text}`", found.name),
                     format!("name a layer, a number or an instruction; the layers are: {names}"),
                 ));
             }
-            Some(found)
+            Some(steps)
         }
     };
     if look.progress == Progress::Json {
-        return print(&why::json(&model, chosen.as_deref()));
+        return print(&why::json(&model, &found.name, chosen.as_deref()));
     }
-    let mut text = String::new();
-    for line in why::lines(&model, chosen.as_deref(), look.theme.ascii) {
-        line.write(look.theme.color, &mut text);
-    }
-    print(&text)
+    let mut lines = vec![builds::heading(&found, &model, look.theme.ascii)];
+    lines.extend(why::lines(&model, chosen.as_deref(), look.theme.ascii));
+    print(&super::history::text(look, lines))
 }
 
 /// What is meant by the words: where the only one names no build it is a step of the newest.
-fn meant(args: &cli::Why) -> Result<(PathBuf, Option<String>), Error> {
-    let found = builds::find(args.build.as_deref());
-    match (&args.build, &args.step) {
-        (Some(word), None) if found.is_err() && !word.contains(['/', '.']) => {
-            Ok((builds::find(None)?, Some(word.clone())))
+fn meant(
+    args: &cli::Why,
+    global: &cli::Global,
+    around: &Surroundings,
+) -> Result<(Found, Option<String>), Error> {
+    let (Some(word), None) = (&args.build, &args.step) else {
+        return Ok((builds::meant(args.build.as_deref(), global, around)?, args.step.clone()));
+    };
+    match builds::named(word) {
+        // Shorter words are layers and numbers of steps.
+        Ok(found) if word.len() >= builds::DAY || found.name.as_str() == word => Ok((found, None)),
+        Err(Unclear::Ambiguous(error)) if word.len() >= builds::DAY => Err(error),
+        Err(Unclear::Unknown(error)) if word.contains(['/', '.']) => Err(error),
+        named => {
+            let newest = builds::meant(None, global, around)?;
+            // A word that is no step of it may be how the name of a build begins.
+            let is_step = !why::find(&builds::read(newest.recording()?)?, word).is_empty();
+            match named {
+                _ if is_step => Ok((newest, Some(word.clone()))),
+                Err(Unclear::Unknown(_)) => Ok((newest, Some(word.clone()))),
+                named => Ok((named?, None)),
+            }
         }
-        _ => Ok((found?, args.step.clone())),
     }
 }

@@ -224,6 +224,8 @@ pub struct ClusterNode {
 pub struct Gauge {
     /// What pods may have, or what the machine has.
     pub total: Option<u64>,
+    /// What a cluster's machine has, with what Kubernetes keeps for itself.
+    pub capacity: Option<u64>,
     /// What is used now.
     pub used: Option<u64>,
     /// What pods have asked to be kept for them.
@@ -231,10 +233,24 @@ pub struct Gauge {
 }
 
 impl Gauge {
-    /// The part that is used, else requested, from 0 on; a node may be over 1. None where either is not known.
-    pub fn share(&self) -> Option<f64> {
+    /// How much the machine has.
+    pub fn machine(&self) -> Option<u64> {
+        self.capacity.or(self.total)
+    }
+
+    /// The part that is used, from 0 on; a node may be over 1. None where that is not known.
+    pub fn used_share(&self) -> Option<f64> {
+        self.share(self.used)
+    }
+
+    /// The part that pods have asked to be kept for them: it says nothing of how busy a node is.
+    pub fn requested_share(&self) -> Option<f64> {
+        self.share(self.requested)
+    }
+
+    fn share(&self, part: Option<u64>) -> Option<f64> {
         let total = self.total.filter(|total| *total > 0)?;
-        Some(self.used.or(self.requested)? as f64 / total as f64)
+        Some(part? as f64 / total as f64)
     }
 }
 

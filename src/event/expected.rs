@@ -21,6 +21,24 @@ pub struct Expected {
     pub transfers: Vec<ExpectedTransfer>,
     /// What was fetched in the newest ten builds that fetched anything: how fast the next fetches, and unpacks.
     pub pulls: Pulls,
+    /// What the newest builds that made what was asked for took beside their steps, at most thirty.
+    pub beside: Vec<BesideSample>,
+}
+
+/// What a build took beside its steps: its start, imports and exports, and whatever else ran while no step did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct BesideSample {
+    /// How many steps of that build ran.
+    pub ran: u32,
+    /// How many steps it had, over the platforms.
+    pub of: u32,
+    /// Whether it pushed its image.
+    pub push: bool,
+    /// Whether it exported a cache.
+    pub cache_export: bool,
+    /// How long, in microseconds.
+    pub us: u64,
 }
 
 /// What was fetched for steps, from a registry or a cache in one, until it was unpacked.

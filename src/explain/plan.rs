@@ -45,7 +45,7 @@ pub fn plan(known: &[Stamped], pasts: &[Past], bases: &BTreeMap<Text, Digest>) -
     let judge = Judge::new(&model, pasts);
     let told = predict::all(&judge, &print, &drafts, &ids);
     let expected: Vec<Option<Duration>> =
-        drafts.iter().map(|draft| expected(&judge, *ids.get(&draft.update.digest)?)).collect();
+        drafts.iter().map(|draft| expected(&model, &judge, *ids.get(&draft.update.digest)?)).collect();
     drop(judge);
     let happened = drafts.iter().zip(&told).filter_map(|(draft, told)| stream::happened(draft, told, at));
     model.apply_all(&tell(happened.collect()));
@@ -121,8 +121,12 @@ fn unknown(why: &str) -> Reason {
     }
 }
 
-/// The median of how long a step ran.
-fn expected(judge: &Judge<'_>, id: StepId) -> Option<Duration> {
+/// How long a step is expected to run, as a build would say it; where nothing was told of that the median of the builds that are
+/// compared.
+fn expected(model: &Model, judge: &Judge<'_>, id: StepId) -> Option<Duration> {
+    if let Some(told) = model.expected(id) {
+        return Some(told.median);
+    }
     let here = judge.here(id)?;
     let platform = here.platform.as_ref();
     let found = judge.pasts.iter().enumerate().filter_map(|(at, past)| {

@@ -2,12 +2,15 @@
 
 use rusqlite::params;
 
-use super::query::{limit, micros, pulls, run, text};
+use super::query::{limit, micros, millis, pulls, run, text};
 use super::store::Store;
-use crate::event::expected::{Expected, ExpectedTransfer, Pulls, TransferKind, TransferSample};
+use crate::event::Text;
+use crate::event::expected::{BesideSample, Expected, ExpectedTransfer, Pulls, TransferKind, TransferSample};
 use crate::explain::repository;
 use crate::model::Outcome;
-use crate::model::expected::{MOST_PULLS, MOST_RUNS, MOST_SAMPLES, PastBuild, PastRun, expected};
+use crate::model::expected::{
+    Exports, MOST_PULLS, MOST_RUNS, MOST_SAMPLES, PastBuild, PastRun, covered, expected,
+};
 
 /// Builds of an image that are looked at: a step that none of so many ran is not waited for either.
 const MOST_BUILDS: usize = 2_000;
@@ -39,6 +42,7 @@ impl Store {
         )?;
         told.transfers = self.samples(image, builder)?;
         told.pulls = self.pulls(image, builder)?;
+        told.beside = self.beside(image, builder)?;
         Ok(told)
     }
 
@@ -71,6 +75,46 @@ impl Store {
         );
         let values = params![image, builder, limit(MOST_FETCHING), limit(MOST_PULLS)];
         self.connection.query_row(&sql, values, pulls)
+    }
+
+    /// What builds took beside their steps: of those in which equally many steps ran the newest.
+    fn beside(&self, image: Option<&str>, builder: Option<&str>) -> rusqlite::Result<Vec<BesideSample>> {
+        let sql = format!(
+            "{RECENT}, ranked AS (SELECT r.id, r.misses, r.steps, r.started_us, row_number() OVER \
+             (PARTITION BY r.misses, r.steps ORDER BY r.started_us DESC, r.id DESC) AS nth \
+             FROM recent AS r WHERE r.result = ?4) \
+             SELECT k.id, k.misses, k.steps, b.wall_ms, b.command FROM ranked AS k JOIN builds AS b ON b.id = k.id \
+             WHERE k.nth <= ?5 ORDER BY k.nth, k.started_us DESC LIMIT ?6"
+        );
+        let mut spans = self.connection.prepare(
+            "SELECT started_us, ran_us + pulled_us FROM steps WHERE build = ?1 AND state = 'miss' AND started_us IS NOT NULL",
+        )?;
+        let mut query = self.connection.prepare(&sql)?;
+        let values = params![
+            image,
+            builder,
+            limit(MOST_BUILDS),
+            Outcome::Success.key(),
+            limit(MOST_ALIKE),
+            limit(MOST_SAMPLES)
+        ];
+        let mut rows = query.query(values)?;
+        let mut told = Vec::new();
+        while let Some(row) = rows.next()? {
+            let spans =
+                spans.query_map([row.get::<_, i64>(0)?], |row| Ok((micros(row, 0)?, micros(row, 1)?)))?;
+            let steps = covered(spans.collect::<rusqlite::Result<_>>()?);
+            let command: Vec<Text> = serde_json::from_str(row.get_ref(4)?.as_str()?).unwrap_or_default();
+            let exports = Exports::of(&command);
+            told.push(BesideSample {
+                ran: row.get(1)?,
+                of: row.get(2)?,
+                push: exports.push,
+                cache_export: exports.cache,
+                us: u64::try_from(millis(row, 3)?.saturating_sub(steps).as_micros()).unwrap_or(u64::MAX),
+            });
+        }
+        Ok(told)
     }
 
     /// Transfers: of builds in which equally many steps ran the newest, so that those of rare builds are among them.

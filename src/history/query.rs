@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rusqlite::types::FromSql;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 
 use super::rows::{BuildRow, StepRow};
 use super::store::Store;
@@ -35,18 +35,6 @@ impl Store {
         let sql = format!("SELECT {BUILD} FROM builds {only} ORDER BY started_us DESC, id DESC LIMIT ?2");
         let mut query = self.connection.prepare(&sql)?;
         query.query_map(params![image, limit(most)], build)?.collect()
-    }
-
-    /// The build of this name, or the newest whose name begins so.
-    ///
-    /// # Errors
-    /// Where the store can't be read.
-    pub fn build_named(&self, name: &str) -> rusqlite::Result<Option<BuildRow>> {
-        let sql = format!(
-            "SELECT {BUILD} FROM builds WHERE name = ?1 OR substr(name, 1, length(?1)) = ?1 \
-             ORDER BY name = ?1 DESC, started_us DESC, id DESC LIMIT 1"
-        );
-        self.connection.query_row(&sql, [name], build).optional()
     }
 
     /// The newest builds of an image that were begun before a moment, newest first.

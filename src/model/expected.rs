@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{Kind, Model, State, Step, StepId, Vertex};
-use crate::event::expected::{Expected, ExpectedStep, TransferKind, TransferSample};
+use crate::event::expected::{BesideSample, Expected, ExpectedStep, TransferKind, TransferSample};
 use crate::event::{Platform, Text, Time};
 
-pub use past::{MOST_PULLS, MOST_RUNS, MOST_SAMPLES, PastBuild, PastRun, expected};
+pub use past::{MOST_PULLS, MOST_RUNS, MOST_SAMPLES, PastBuild, PastRun, covered, expected};
 
 /// Samples that are compared of a transfer: those of the builds most like this one.
 const NEIGHBOURS: usize = 9;
@@ -111,22 +111,67 @@ impl Known {
         Duration::try_from_secs_f64(us / 1e6).ok()
     }
 
+    /// What a build of this size that exports the same takes beside its steps: the median of the nine that are nearest.
+    pub(super) fn beside(&self, size: Size, exports: Exports) -> Option<Duration> {
+        let same =
+            |sample: &&BesideSample| Exports { push: sample.push, cache: sample.cache_export } == exports;
+        let alike = self.said.beside.iter().filter(same);
+        let samples = alike.map(|sample| (size.apart(sample.ran, sample.of), sample.us)).collect();
+        let times = nearest(samples, size);
+        times.get(times.len() / 2).copied().map(Duration::from_micros)
+    }
+
     /// How long a transfer took in the builds most like this one, by their size: the median of the nine that are nearest, of
     /// equals the newest.
     pub(super) fn transfer(&self, kind: TransferKind, size: Size) -> Option<ToldTransfer> {
         let samples = &self.said.transfers.iter().find(|transfer| transfer.kind == kind)?.samples;
-        let mut alike: Vec<(u64, &TransferSample)> =
-            samples.iter().map(|sample| (size.away(sample), sample)).collect();
-        alike.sort_by_key(|(away, _)| *away);
-        let (nearest, _) = *alike.first()?;
-        // Builds that are far from this one do not speak where one is near.
-        let limit = nearest + size.ran / 10;
-        let near = alike.iter().filter(|(away, _)| *away <= limit).take(NEIGHBOURS);
-        let mut times: Vec<u64> = near.map(|(_, sample)| sample.us).collect();
-        times.sort_unstable();
+        let alike: Vec<(u64, u64)> = samples
+            .iter()
+            .map(|sample: &TransferSample| (size.apart(sample.ran, sample.of), sample.us))
+            .collect();
+        let away = alike.iter().map(|(away, _)| *away).min()?;
+        let times = nearest(alike, size);
         let took = times.get(times.len() / 2).copied().map(Duration::from_micros)?;
         let most = times.last().copied().map(Duration::from_micros)?;
-        Some(ToldTransfer { took, most, away: nearest })
+        Some(ToldTransfer { took, most, away })
+    }
+}
+
+/// The times of those builds that are most like one of this size, the shortest first. Each comes with how far it is away from it.
+fn nearest(mut samples: Vec<(u64, u64)>, size: Size) -> Vec<u64> {
+    samples.sort_by_key(|(away, _)| *away);
+    // Builds that are far from this one do not speak where one is near.
+    let limit = samples.first().map_or(0, |(nearest, _)| nearest + size.ran / 10);
+    let near = samples.into_iter().filter(|(away, _)| *away <= limit).take(NEIGHBOURS);
+    let mut times: Vec<u64> = near.map(|(_, us)| us).collect();
+    times.sort_unstable();
+    times
+}
+
+/// What a build does with what it has made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Exports {
+    /// It pushes the image.
+    pub push: bool,
+    /// It exports a cache.
+    pub cache: bool,
+}
+
+impl Exports {
+    /// By the words of a buildx command.
+    pub fn of(command: &[Text]) -> Self {
+        let mut made = Self::default();
+        let mut before = "";
+        for word in command.iter().map(Text::as_str) {
+            let is_cache = before.starts_with("--cache-") || word.starts_with("--cache-");
+            made.cache |= word == "--cache-to" || word.starts_with("--cache-to=");
+            // A cache in a registry is no image.
+            made.push |= !is_cache
+                && (matches!(word, "--push" | "--push=true")
+                    || ["type=registry", "push=true"].iter().any(|what| word.contains(what)));
+            before = word;
+        }
+        made
     }
 }
 
@@ -141,9 +186,9 @@ pub(super) struct Size {
 
 impl Size {
     /// By how many steps another build differs. One for other platforms has other layers to export.
-    fn away(self, other: &TransferSample) -> u64 {
-        let of = if other.of == 0 { 0 } else { u64::from(other.of).abs_diff(self.of) };
-        u64::from(other.ran).abs_diff(self.ran) + of
+    fn apart(self, ran: u32, of: u32) -> u64 {
+        let differs = if of == 0 { 0 } else { u64::from(of).abs_diff(self.of) };
+        u64::from(ran).abs_diff(self.ran) + differs
     }
 }
 
@@ -214,6 +259,18 @@ impl Model {
         found
     }
 
+    /// How long any step ran or was pulled, of those that were not cached.
+    pub fn steps_time(&self) -> Duration {
+        let begun = self.begun().unwrap_or_default();
+        let span = |id: StepId| {
+            let started = self.vertices_of(id).filter_map(Vertex::started).min()?;
+            let took = self.run_time(id, self.newest) + self.pull_time(id, self.newest);
+            Some((started.since(begun), took))
+        };
+        let missed = self.stack.steps().map(|(id, _)| id).filter(|id| self.missed(*id));
+        covered(missed.filter_map(span).collect())
+    }
+
     /// When the last step or export ended: what comes behind them is no part of the build's graph.
     pub(super) fn last_done(&self) -> Option<Time> {
         let counts = |vertex: &&Vertex| vertex.kind != Kind::Client && vertex.started().is_some();
@@ -239,5 +296,46 @@ pub(super) fn transfer_kind(kind: &Kind, name: &Text) -> Option<TransferKind> {
         Kind::Export => Some(TransferKind::ImageExport),
         Kind::Internal if name.as_str().contains("load build context") => Some(TransferKind::Context),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_command_exports() {
+        let of = |words: &str| {
+            let words: Vec<Text> = words.split(' ').map(Text::clean).collect();
+            let Exports { push, cache } = Exports::of(&words);
+            (push, cache)
+        };
+        assert_eq!(of("docker buildx build ."), (false, false));
+        assert_eq!(of("docker buildx build --push --cache-to type=registry,ref=r/a:c ."), (true, true));
+        assert_eq!(of("docker buildx build --cache-from type=registry,ref=r/a:c --load ."), (false, false));
+        assert_eq!(of("docker buildx build --cache-to=type=registry,ref=r/a:c ."), (false, true));
+        assert_eq!(of("docker buildx build --output type=image,name=a,push=true ."), (true, false));
+        assert_eq!(of("docker buildx build -o type=registry ."), (true, false));
+    }
+
+    /// Builds that export other things say nothing, and of those that do the ones that are nearest.
+    #[test]
+    fn what_like_builds_took_beside_their_steps() {
+        let sample = |ran, push, us| BesideSample { ran, of: 22, push, cache_export: false, us };
+        let mut known = Known::default();
+        let beside = vec![
+            sample(0, false, 1),
+            sample(0, true, 5_000_000),
+            sample(0, true, 7_000_000),
+            sample(0, true, 6_000_000),
+            sample(20, true, 30_000_000),
+        ];
+        known.take(&Expected { builds: 5, beside, ..Expected::default() });
+        let took = |ran, push| known.beside(Size { ran, of: 22 }, Exports { push, cache: false });
+        assert_eq!(took(2, true), Some(Duration::from_secs(6)));
+        assert_eq!(took(19, true), Some(Duration::from_secs(30)));
+        assert_eq!(took(0, false), Some(Duration::from_micros(1)));
+        let exports = Exports { push: true, cache: true };
+        assert_eq!(known.beside(Size { ran: 0, of: 22 }, exports), None);
     }
 }

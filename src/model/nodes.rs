@@ -312,7 +312,7 @@ mod tests {
             name: name.into(),
             state,
             platform: Platform::parse("linux/arm64/v8"),
-            cpu: Gauge { total: Some(4000), used: None, requested: Some(1000) },
+            cpu: Gauge { total: Some(4000), requested: Some(1000), ..Gauge::default() },
             ..ClusterNode::default()
         };
         let warning = Happening { reason: "BackOff".into(), message: "again".into(), ..Happening::default() };
@@ -353,7 +353,7 @@ mod tests {
             (row.source, row.state, row.reason.as_str()),
             (NodeSource::Builder, NodeState::NotReady, "it has ended")
         );
-        assert_eq!((row.arch(), row.cpu.total, row.disk.share()), ("amd64", Some(2000), Some(0.7)));
+        assert_eq!((row.arch(), row.cpu.total, row.disk.used_share()), ("amd64", Some(2000), Some(0.7)));
         assert!(row.emulates() && row.builds.len() == 2);
         assert_eq!(row.heartbeat, None, "what does not answer was not heard of");
         assert_eq!(found.platforms[1].place().map(Text::as_str), Some("kube0"));
@@ -368,7 +368,11 @@ mod tests {
         let found = nodes(&model(vec![builder("kubernetes"), cluster()]));
         assert_eq!(names(&found), ["a", "b", "c"]);
         let row = &found.rows[1];
-        assert_eq!((row.arch(), row.source, row.cpu.share()), ("arm64", NodeSource::Kubernetes, Some(0.25)));
+        assert_eq!(
+            (row.arch(), row.source, row.cpu.requested_share()),
+            ("arm64", NodeSource::Kubernetes, Some(0.25))
+        );
+        assert_eq!(row.cpu.used_share(), None, "what pods asked for is no use");
         assert_eq!(row.pods, [PodRow { name: "kube0-77d-x".into(), state: PodState::CrashLooping }]);
         assert_eq!(row.warnings, ["BackOff: again".into()]);
         assert_eq!(row.builds[1], (Platform::parse("linux/arm64").unwrap(), Execution::Emulated));

@@ -131,8 +131,8 @@ fn try_lock(file: File) -> Option<Flock<File>> {
     Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()
 }
 
-/// Whether a [`create`]d recording's writer still lives.
-fn is_written(path: &Path) -> bool {
+/// Whether a recording's writer still lives.
+pub fn is_written(path: &Path) -> bool {
     let Ok(file) = File::open(path) else { return false };
     matches!(Flock::lock(file, FlockArg::LockSharedNonblock), Err((_, nix::errno::Errno::EWOULDBLOCK)))
 }

@@ -100,7 +100,7 @@ pub struct Half {
     pub state: State,
     /// Where a hit came from.
     pub source: Option<Source>,
-    /// Time at work, in ms.
+    /// Time at work, in ms. A hit did not run: that it was looked up is no work of it.
     pub run_ms: u64,
     /// Time in which blobs were fetched, in ms.
     pub pull_ms: u64,
@@ -189,7 +189,7 @@ impl Step {
             half: Half {
                 state: step.state,
                 source: step.source,
-                run_ms: step.run_ms,
+                run_ms: if step.state == State::Hit { 0 } else { step.run_ms },
                 pull_ms: step.pull_ms,
                 bytes: if step.pulled_bytes > 0 { step.pulled_bytes } else { kept },
                 reason: step.reason.clone(),
@@ -209,7 +209,7 @@ impl Step {
             half: Half {
                 state: step.state,
                 source: step.source,
-                run_ms: millis(step.ran),
+                run_ms: if step.state == State::Hit { 0 } else { millis(step.ran) },
                 pull_ms: millis(step.pulled),
                 bytes: step.bytes,
                 reason: step.reason.clone(),

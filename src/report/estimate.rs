@@ -121,6 +121,15 @@ pub fn left(left: Left, ascii: bool) -> String {
     format!("{sign} {}", rough(left.time))
 }
 
+/// `≈ 6 s`, `≥ 6 s` where something is not known, `< 1 s`: how long what has not begun is expected to take. None where nothing is known.
+pub fn forecast(told: Left, ascii: bool) -> Option<String> {
+    match (told.time.as_millis(), told.at_least) {
+        (0, true) => None,
+        (0..500, false) => Some("< 1 s".to_owned()),
+        _ => Some(left(told, ascii)),
+    }
+}
+
 /// What a running step still takes, or a waiting one in all; with a question mark where another instruction tells it.
 pub fn step(told: &StepEstimate, ascii: bool) -> String {
     let doubt = if told.basis == Basis::Layer { "?" } else { "" };
@@ -170,6 +179,18 @@ mod tests {
         for millis in [0, 59_000, 3_599_999, 359_999_999, u64::MAX] {
             assert!(words::width(&rough(Duration::from_millis(millis))) <= WIDTH);
         }
+    }
+
+    #[test]
+    fn a_forecast_says_how_much_of_it_is_known() {
+        let told = |millis, at_least| {
+            forecast(Left { time: Duration::from_millis(millis), at_least }, false).unwrap_or_default()
+        };
+        assert_eq!(
+            (told(100, false), told(0, false), told(0, true)),
+            ("< 1 s".into(), "< 1 s".into(), String::new())
+        );
+        assert_eq!((told(7_600, true), told(13_450, false)), ("≥ 8 s".to_owned(), "≈ 14 s".to_owned()));
     }
 
     #[test]

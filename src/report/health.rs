@@ -13,7 +13,7 @@ use crate::event::cluster::{self, ApiState, NodeState, ServiceVerdict};
 use crate::event::registry::{CacheState, CacheTag, RegistryState};
 use crate::event::{Time, Watched};
 use crate::model::Model;
-use crate::model::nodes::{self, NodeRow, Nodes};
+use crate::model::nodes::{self, NodeRow, NodeSource, Nodes};
 
 /// Machines that are named in a line.
 const MOST_NODES: usize = 3;
@@ -366,7 +366,7 @@ fn nodes(model: &Model, now: Time) -> Health {
         return Health::without(part, if on { Watched::On } else { watching.builder });
     }
     let nodes = nodes::nodes(model);
-    let mut health = machines(&nodes);
+    let mut health = machines(&nodes, model);
     for (grade, fact, role) in platform_facts(&nodes) {
         health = health.fact(fact, role);
         if grade == Grade::Ill {
@@ -387,7 +387,7 @@ fn nodes(model: &Model, now: Time) -> Health {
 }
 
 /// How many machines are up, and which are not.
-fn machines(nodes: &Nodes) -> Health {
+fn machines(nodes: &Nodes, model: &Model) -> Health {
     let part = Part::Nodes;
     let all = nodes.rows.len();
     let up = nodes.rows.iter().filter(|row| row.state.is_up()).count();
@@ -401,20 +401,52 @@ fn machines(nodes: &Nodes) -> Health {
         (_, false) => ill("not ready"),
     };
     let mut health = Health::new(part, state);
-    if all > 0 {
-        health = health.fact(format!("{up} of {all} up"), Role::Plain);
+    for fact in counted(nodes) {
+        health = health.fact(fact, Role::Plain);
     }
     let role = health.sign.role;
     for row in sick.iter().take(MOST_NODES) {
         let what = of_node(row.state).1.word;
-        let why =
-            if row.reason.is_empty() || sick.len() > 1 { String::new() } else { format!(": {}", row.reason) };
+        let untold = row.reason.is_empty() || sick.len() > 1 || is_of_builder(model, row);
+        let why = if untold { String::new() } else { format!(": {}", row.reason) };
         health = health.fact(format!("{} {what}{why}", row.name), role);
     }
     if sick.len() > MOST_NODES {
         health = health.fact(format!("{} more", sick.len() - MOST_NODES), role);
     }
     health
+}
+
+/// Whether what is wrong with a machine is what is wrong with the builder, whose line says it: it has no other.
+pub fn is_of_builder(model: &Model, row: &NodeRow) -> bool {
+    let only = |builder: &BuilderSnapshot| builder.nodes.len() == 1 && !builder.reason.is_empty();
+    row.source == NodeSource::Builder && model.builder().snapshot().is_some_and(only)
+}
+
+/// `3 of 3 up`; with nodes of both the cluster and the builder `cluster 2 of 3 up` and `builder 1 of 1 up`: they are not the same
+/// machines. A node of which nothing is known yet is neither up nor down.
+fn counted(nodes: &Nodes) -> Vec<String> {
+    let of = |source: NodeSource| nodes.rows.iter().filter(move |row| row.source == source);
+    let sources = [(NodeSource::Kubernetes, "cluster "), (NodeSource::Builder, "builder ")];
+    let both = sources.iter().all(|(source, _)| of(*source).next().is_some());
+    let mut facts = Vec::new();
+    for (source, name) in sources {
+        let name = if both { name } else { "" };
+        let open = of(source).filter(|row| row.state == NodeState::Unknown).count();
+        let known = of(source).count() - open;
+        let up = of(source).filter(|row| row.state.is_up()).count();
+        let mut parts = Vec::new();
+        if known > 0 {
+            parts.push(format!("{up} of {known} up"));
+        }
+        if open > 0 {
+            parts.push(format!("{open} not known yet"));
+        }
+        if !parts.is_empty() {
+            facts.push(format!("{name}{}", parts.join(", ")));
+        }
+    }
+    facts
 }
 
 /// Platforms that a build waits long for, and those that it can't have at all.

@@ -1,12 +1,9 @@
 //! What a build would do, in words: one sentence, and the stack with what each layer would do.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use super::styled::StyledLine;
 use super::table::{Cell, Table};
-use super::why;
 use super::words::{self, Role, Sign};
+use super::{estimate, why};
 use crate::event::plan::{PlannedStep, Prediction};
 use crate::event::reason::ReasonGrade;
 use crate::event::{Platform, Text};
@@ -27,7 +24,7 @@ fn is_open(model: &Model, id: StepId) -> bool {
     model.planned(id).is_some_and(|step| step.predicted != Prediction::Hit)
 }
 
-/// `a build now would rebuild pip, 3 layers follow: requirements.txt changed; ≈ 14 s`.
+/// `a build now would rebuild pip, 3 layers follow: requirements.txt changed; ≈ 14 s of steps, ≈ 20 s in all`.
 pub fn sentence(model: &Model, ascii: bool) -> String {
     let missed: Vec<StepId> = of(model, Prediction::Miss);
     let unknown = names(model, &of(model, Prediction::Unknown));
@@ -39,30 +36,31 @@ pub fn sentence(model: &Model, ascii: bool) -> String {
         }
     };
     let layers = names(model, &missed);
+    let time = times(model, ascii).map(|time| format!("; {time}")).unwrap_or_default();
     if layers.is_empty() {
         let told =
             if unknown.is_empty() { "nothing: every layer is cached" } else { "nothing that is known" };
-        return format!("a build now would rebuild {told}{open}");
+        return format!("a build now would rebuild {told}{time}{open}");
     }
-    let causes = why::causes(model);
-    let because = causes.first().map(|cause| format!(": {}", cause.reason.because)).unwrap_or_default();
-    let others = match causes.len() {
-        0 | 1 => String::new(),
-        several => format!("; {}", words::count(several - 1, "other cause")),
-    };
-    let time = expected(model)
-        .map(|time| format!("; {} {}", if ascii { "~" } else { "≈" }, words::duration(time)))
-        .unwrap_or_default();
     let proven = |id: &StepId| model.planned(*id).is_some_and(|step| step.grade == ReasonGrade::Proven);
     let grade = if missed.iter().any(proven) { "" } else { " (likely)" };
-    let what = rebuilt(model, &layers, &causes);
-    format!("a build now would rebuild {what}{because}{others}{time}{open}{grade}")
+    let what = rebuilt(model, &layers, &causes(model));
+    format!("a build now would rebuild {what}{time}{open}{grade}")
+}
+
+/// The causes, the topmost of the Dockerfile first.
+fn causes(model: &Model) -> Vec<why::Cause> {
+    let rows = || model.stack().groups().iter().flat_map(|group| &group.rows);
+    let place = |id: &StepId| rows().position(|row| row.steps.contains(id)).unwrap_or(usize::MAX);
+    let mut causes = why::causes(model);
+    causes.sort_by_cached_key(|cause| cause.roots.iter().map(place).min());
+    causes
 }
 
 /// The same where there is no room for it: `6 layers would be rebuilt: requirements.txt changed`. None where nothing would be.
 pub fn brief(model: &Model) -> Option<String> {
     let layers = names(model, &of(model, Prediction::Miss)).len();
-    let causes = why::causes(model);
+    let causes = causes(model);
     let cause = causes.first().filter(|_| layers > 0)?;
     let own =
         cause.roots.first().and_then(|id| model.stack().step(*id)).map(|step| step.name.instruction.clone());
@@ -72,20 +70,75 @@ pub fn brief(model: &Model) -> Option<String> {
         own if own.is_empty() => String::new(),
         own => format!("`{own}`: "),
     };
-    Some(format!("{} would be rebuilt: {of}{}", words::count(layers, "layer"), cause.reason.because))
+    let others = match causes.len() {
+        0 | 1 => String::new(),
+        several => format!("; {}", words::count(several - 1, "other cause")),
+    };
+    Some(format!("{} would be rebuilt: {of}{}{others}", words::count(layers, "layer"), cause.reason.because))
 }
 
-/// `pip, 3 layers follow`: the layer of what costs most, and what is rebuilt with it.
+/// Causes that are named.
+const MOST_CAUSES: usize = 3;
+
+/// `pip, 3 layers follow: requirements.txt changed`; of several causes each with its layer, the topmost first.
 fn rebuilt(model: &Model, layers: &[String], causes: &[why::Cause]) -> String {
-    let root = causes.first().and_then(|cause| cause.roots.first()).map(|id| label(model, *id));
-    let first = root.filter(|root| layers.contains(root)).or_else(|| layers.first().cloned());
-    let first = first.unwrap_or_default();
-    match (layers.len() - 1, causes) {
-        (0, _) => first,
-        (1, [only]) if only.reason.kind.is_change() => format!("{first}, 1 layer follows"),
-        (more, [only]) if only.reason.kind.is_change() => format!("{first}, {more} layers follow"),
-        (more, _) => format!("{first} and {}", words::count(more, "more layer")),
+    let root = |cause: &why::Cause| cause.roots.first().map(|id| label(model, *id));
+    let follow = |n: usize| if n == 1 { "1 layer follows".to_owned() } else { format!("{n} layers follow") };
+    let changes = causes.iter().all(|cause| cause.reason.kind.is_change());
+    match causes {
+        [] | [_] => {
+            let known = causes.first().and_then(root).filter(|root| layers.contains(root));
+            let first = known.or_else(|| layers.first().cloned()).unwrap_or_default();
+            let what = match layers.len() - 1 {
+                0 => first,
+                more if changes && !causes.is_empty() => format!("{first}, {}", follow(more)),
+                more => format!("{first} and {}", words::count(more, "more layer")),
+            };
+            let because = causes.first().map(|cause| format!(": {}", cause.reason.because));
+            format!("{what}{}", because.unwrap_or_default())
+        }
+        several => {
+            let named = several.iter().take(MOST_CAUSES);
+            let told: Vec<String> = named
+                .map(|cause| format!("{} ({})", root(cause).unwrap_or_default(), cause.reason.because))
+                .collect();
+            let roots: Vec<String> = several.iter().filter_map(root).collect();
+            let others = match several.len().saturating_sub(MOST_CAUSES) {
+                0 => String::new(),
+                more => format!(", {}", words::count(more, "other cause")),
+            };
+            let rest = match layers.iter().filter(|layer| !roots.contains(layer)).count() {
+                0 => String::new(),
+                more if changes => format!(", {}", follow(more)),
+                more => format!(", {}", words::count(more, "more layer")),
+            };
+            format!("{}{others}{rest}", told.join(", "))
+        }
     }
+}
+
+/// `≈ 14 s of steps, 2 layers unknown, ≈ 20 s in all`. None where nothing would run, and nothing is known of the rest.
+pub fn times(model: &Model, ascii: bool) -> Option<String> {
+    let told = model.forecast();
+    let runs = model.planned_as(Prediction::Miss).next().is_some();
+    let steps = estimate::forecast(told.steps, ascii).filter(|_| runs);
+    let mut parts: Vec<String> = steps.map(|steps| format!("{steps} of steps")).into_iter().collect();
+    match names(model, &told.unknown).len() {
+        0 => {}
+        unknown => parts.push(format!("{unknown} unknown")),
+    }
+    parts.extend(whole(model, ascii).map(|whole| format!("{whole} in all")));
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// `≈ 20 s`: how long all of it takes. None where that is not known.
+pub fn whole(model: &Model, ascii: bool) -> Option<String> {
+    model.forecast().whole.and_then(|whole| estimate::forecast(whole, ascii))
+}
+
+/// The layers that would be rebuilt, and of which it is not known how long that takes.
+pub fn unknown(model: &Model) -> Vec<String> {
+    names(model, &model.forecast().unknown)
 }
 
 fn of(model: &Model, predicted: Prediction) -> Vec<StepId> {
@@ -119,18 +172,6 @@ fn label(model: &Model, id: StepId) -> String {
         Some(layer) => layer.to_string(),
         None => format!("`{}`", words::truncate(words::instruction(text().as_str()).as_ref(), 40)),
     }
-}
-
-/// How long what would run takes: platforms run side by side. None where it is not known of any.
-pub fn expected(model: &Model) -> Option<Duration> {
-    let mut times: BTreeMap<Option<Platform>, Duration> = BTreeMap::new();
-    for (id, step) in model.planned_as(Prediction::Miss) {
-        if let Some(expected) = step.expected_us {
-            let platform = model.stack().step(id).and_then(|step| model.platform_of(step));
-            *times.entry(platform).or_default() += Duration::from_micros(expected);
-        }
-    }
-    times.into_values().max()
 }
 
 /// The stack, with what each layer would do.

@@ -4,6 +4,7 @@ use super::health::{self, Health, Part};
 use super::styled::StyledLine;
 use super::words::{self, Role};
 use crate::event::builder::{BuilderNode, Execution, UsageKind};
+use crate::event::cluster;
 use crate::event::registry::{AuthMode, CacheKind, CacheTag, MOST_CONFIG_BYTES, Registry, Tag};
 use crate::event::{Text, Time};
 use crate::model::nodes::{NodeRow, nodes};
@@ -181,8 +182,8 @@ fn machines(page: &mut Page, model: &Model) {
         let sign = health::of_node(row.state).1;
         let mut facts = vec![format!("{} {} {}", sign.shape(page.ascii), row.name, sign.word)];
         facts.extend(Some(row.arch().to_owned()).filter(|arch| !arch.is_empty()));
-        facts.extend(row.cpu.total.map(|cpu| words::count((cpu / 1000) as usize, "CPU")));
-        facts.extend(row.memory.total.map(|memory| format!("{} memory", words::bytes(memory))));
+        facts.extend(row.cpu.machine().map(words::cpus));
+        facts.extend(row.memory.machine().map(|memory| format!("{} memory", words::bytes(memory))));
         let free = row.disk.total.zip(row.disk.used).map(|(total, used)| total.saturating_sub(used));
         facts.extend(free.map(|free| format!("{} disk free", words::bytes(free))));
         facts.extend(row.pods.iter().map(|pod| pod.name.to_string()));
@@ -190,13 +191,18 @@ fn machines(page: &mut Page, model: &Model) {
             Execution::Native => Some(format!("builds {platform}")),
             _ => None,
         }));
-        facts.extend(text(&row.reason));
-        facts.extend(text(&row.hint));
+        // The part's own line says why where one is ill, and the builder's what is wrong with its only machine.
+        if !health::is_of_builder(model, row) {
+            facts.extend(text(&row.reason).filter(|_| nodes.ill().count() != 1));
+            facts.extend(text(&row.hint));
+        }
         page.facts(facts);
     }
     if rows.len() > MOST_NODES {
         page.facts([format!("and {} more", rows.len() - MOST_NODES)]);
     }
+    let missing = model.cluster().snapshot().and_then(|cluster| cluster.missing(cluster::Part::Usage));
+    page.facts(missing.map(|missing| format!("what the nodes use is not known: {}", missing.reason)));
 }
 
 fn text(text: &Text) -> Option<String> {

@@ -8,12 +8,12 @@ use serde::Serialize;
 
 use super::json::{StepSummary, summary};
 use super::styled::StyledLine;
-use super::words::{self, Role};
+use super::words::{self, Role, Sign};
 use crate::event::plan::Prediction;
 use crate::event::reason::{Advice, Reason, ReasonGrade, ReasonKind};
-use crate::event::{Digest, Platform, Text};
+use crate::event::{Digest, Level, Platform, Text, Time};
 pub use crate::explain::{Cause, causes};
-use crate::model::{Model, StepId};
+use crate::model::{Model, Outcome, State, StepId};
 
 /// Causes that plain output tells; of more, how many they are.
 const MOST_TOLD: usize = 6;
@@ -160,20 +160,24 @@ pub fn lines(model: &Model, steps: Option<&[StepId]>, ascii: bool) -> Vec<Styled
 }
 
 fn of_build(model: &Model, ascii: bool) -> Vec<StyledLine> {
+    let mut lines = ending(model, ascii);
+    if !has_begun(model) && !lines.is_empty() {
+        return lines;
+    }
     let causes = causes(model);
     if causes.is_empty() {
         let missed = model.stack().steps().any(|(id, _)| model.missed(id));
         let text = match (missed, model.is_plan()) {
-            (true, false) => "steps ran, and it is not known why",
-            (true, true) => "steps would run, and it is not known why",
-            (false, false) => "nothing was rebuilt: every step was cached",
+            (true, false) => "steps ran, and it is not known why".to_owned(),
+            (true, true) => "steps would run, and it is not known why".to_owned(),
+            (false, false) => nothing_missed(model),
             (false, true) => return untold(model),
         };
-        return vec![StyledLine::new().with(text, Role::Plain)];
+        lines.push(StyledLine::new().with(text, Role::Plain));
+        return lines;
     }
-    let mut lines = Vec::new();
-    for (at, cause) in causes.iter().enumerate() {
-        if at > 0 {
+    for cause in &causes {
+        if !lines.is_empty() {
             lines.push(StyledLine::new());
         }
         lines.push(StyledLine::new().with("! ", Role::Warn).with(sentence(model, cause), Role::Strong));
@@ -187,6 +191,87 @@ fn of_build(model: &Model, ascii: bool) -> Vec<StyledLine> {
         lines.extend(advice.into_iter().map(|advice| advised(advice, ascii)));
     }
     lines
+}
+
+/// Whether the builder has said what it does with any step.
+fn has_begun(model: &Model) -> bool {
+    model.stack().steps().any(|(id, _)| !matches!(model.state(id), State::Waiting | State::NotNeeded))
+}
+
+/// How a build ended that did not make what was asked for, and what is known of why; nothing of one that did, and of a plan.
+fn ending(model: &Model, ascii: bool) -> Vec<StyledLine> {
+    let outcome = model.outcome();
+    if model.is_plan() || outcome == Outcome::Success {
+        return Vec::new();
+    }
+    let sign = Sign::of_outcome(outcome);
+    let begun = has_begun(model);
+    let what = match outcome {
+        Outcome::Running => "the build has not ended",
+        Outcome::Lost if begun => "how the build ended is not known",
+        Outcome::Cancelled if begun => "the build was cancelled",
+        Outcome::Failed | Outcome::Success if begun => "the build failed",
+        Outcome::Cancelled => "the build was cancelled before its first step",
+        _ => "the build did not begin",
+    };
+    let mut line = StyledLine::new().with(format!("{} ", sign.shape(ascii)), sign.role);
+    line.push(what, Role::Strong);
+    let error = error(model).filter(|_| outcome != Outcome::Cancelled);
+    line.push(error.map(|error| format!(": {error}")).unwrap_or_default(), Role::Plain);
+    if !begun {
+        return vec![
+            line,
+            StyledLine::new().with("nothing was rebuilt, and nothing was cached", Role::Plain),
+        ];
+    }
+    let counts = model.counts();
+    let stopped = counts.of(State::Cancelled) + counts.of(State::Running);
+    let open = counts.of(State::Waiting) + counts.of(State::NotNeeded);
+    let told: Vec<String> = [
+        (stopped, "did not come to its end", "did not come to their end"),
+        (open, "was not reached", "were not reached"),
+    ]
+    .into_iter()
+    .filter(|(n, ..)| *n > 0)
+    .map(|(n, one, more)| format!("{n} {}", if n == 1 { one } else { more }))
+    .collect();
+    let mut lines = vec![line];
+    if !told.is_empty() {
+        let text = format!("of {}, {}", words::count(counts.total, "step"), told.join(", "));
+        lines.push(StyledLine::new().with(text, Role::Plain));
+    }
+    lines
+}
+
+/// What is known of why a build did not come to a good end: what layertop found out, else the step that failed, else what buildx said.
+fn error(model: &Model) -> Option<String> {
+    // The newest is about the end.
+    let found = model.notices().rev().find(|notice| notice.level == Level::Error);
+    let failure = model.failure();
+    let step = failure.as_ref().and_then(|failure| failure.vertex);
+    match (step, found, failure.as_ref()) {
+        (Some(step), _, Some(failure)) => {
+            let why = super::failure::short(failure.message.as_str());
+            Some(format!("{}: {why}", super::label::of_vertex(model, step)))
+        }
+        (_, Some(found), _) => Some(found.text.to_string()),
+        (_, None, Some(failure)) => Some(super::failure::short(failure.message.as_str()).to_owned()),
+        (_, None, None) => None,
+    }
+}
+
+/// Where no step was rebuilt: all of them were cached, or those that the build came to.
+fn nothing_missed(model: &Model) -> String {
+    let counts = model.counts();
+    let hits = counts.of(State::Hit);
+    match model.outcome() {
+        Outcome::Success => "nothing was rebuilt: every step was cached".to_owned(),
+        _ if hits == 0 => "no step was rebuilt or cached before that".to_owned(),
+        _ => format!(
+            "nothing was rebuilt before that: {hits} of {} cached",
+            words::count(counts.total, "step")
+        ),
+    }
 }
 
 /// Of a plan in which nothing is known to be rebuilt: why the rest is not known, each once.
@@ -341,8 +426,12 @@ pub fn names(model: &Model) -> Vec<String> {
 struct Why {
     r#type: &'static str,
     version: u64,
+    build: Text,
+    started: Option<Time>,
     image: Option<Text>,
     builder: Option<Text>,
+    result: super::json::BuildResult,
+    error: Option<String>,
     causes: Vec<CauseSummary>,
     steps: Vec<StepSummary>,
 }
@@ -360,7 +449,7 @@ struct CauseSummary {
 }
 
 /// The causes, and the steps with their reasons, as one JSON object on a line.
-pub fn json(model: &Model, steps: Option<&[StepId]>) -> String {
+pub fn json(model: &Model, name: &Text, steps: Option<&[StepId]>) -> String {
     let digests =
         |ids: &[StepId]| ids.iter().filter_map(|id| model.digest_of(*id).cloned()).collect::<Vec<_>>();
     let wanted = steps.map(digests);
@@ -384,8 +473,12 @@ pub fn json(model: &Model, steps: Option<&[StepId]>) -> String {
     let why = Why {
         r#type: "why",
         version: super::json::VERSION,
+        build: name.clone(),
+        started: model.begun(),
         image: model.started().image.clone(),
         builder: model.started().builder.clone(),
+        result: model.outcome().into(),
+        error: error(model).filter(|_| model.outcome() != Outcome::Success),
         causes: causes(model).iter().map(of).collect(),
         steps: all,
     };

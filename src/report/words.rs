@@ -218,6 +218,14 @@ pub fn count(n: usize, one: &str) -> String {
     format!("{n} {one}{}", if n == 1 { "" } else { "s" })
 }
 
+/// `16 CPUs`, `3.9 CPUs`, of thousandths: a part of one is not rounded away.
+pub fn cpus(thousandths: u64) -> String {
+    match (thousandths / 1000, thousandths % 1000) {
+        (whole, 0) => count(usize::try_from(whole).unwrap_or(usize::MAX), "CPU"),
+        (_, _) => format!("{:.1} CPUs", (thousandths / 100).max(1) as f64 / 10.0),
+    }
+}
+
 /// Columns that a text takes.
 pub fn width(text: &str) -> usize {
     text.width()
@@ -305,6 +313,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn cpus_are_not_rounded_away() {
+        assert_eq!(
+            [1000, 16_000, 3_900, 15_890, 50].map(cpus),
+            ["1 CPU", "16 CPUs", "3.9 CPUs", "15.8 CPUs", "0.1 CPUs"]
+        );
+    }
 
     #[test]
     fn durations() {

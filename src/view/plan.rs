@@ -58,8 +58,9 @@ fn tally(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     if unknown > 0 {
         parts.push(part(unknown, "?", "unknown", Role::Plain));
     }
-    if let Some(time) = plan::expected(model) {
-        let text = format!("{} {}", theme.pick("≈", "~"), words::duration(time));
+    if let Some(text) = plan::whole(model, theme.ascii) {
+        parts.push(Span::styled(format!("{text} in all"), theme.style(Role::Strong)));
+    } else if let Some(text) = plan::times(model, theme.ascii) {
         parts.push(Span::styled(text, theme.style(Role::Strong)));
     }
     header::beside(parts, area, buf);

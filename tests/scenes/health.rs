@@ -401,7 +401,7 @@ fn one_node_dead(around: &mut Around) {
 /// The registry lives in a cluster, of which one node is not ready; and its pod ends again and again.
 fn in_cluster(around: &mut Around, ill: bool) {
     let now = around.registry.as_ref().unwrap().asked;
-    let gauge = |total, used| Gauge { total: Some(total), used: Some(used), requested: None };
+    let gauge = |total, used| Gauge { total: Some(total), used: Some(used), ..Gauge::default() };
     let node = |name: &str, arch: &str, cpu, memory| ClusterNode {
         name: name.into(),
         state: NodeState::Ready,

@@ -36,7 +36,7 @@ const POLL_SHARE: u32 = 20;
 enum Done {
     Surveyed(Option<Box<(Watch, Survey)>>),
     Cached(Vec<Stamped>),
-    Built(Vec<Past>, Option<Box<Last>>),
+    Built(Vec<Past>, Option<Stamped>, Option<Box<Last>>),
     Based(Vec<Text>, BTreeMap<Text, Digest>),
     Planned(Vec<Stamped>),
 }
@@ -51,6 +51,8 @@ pub(super) struct Planner {
     print: Option<Box<Fingerprint>>,
     cached: Option<Vec<Stamped>>,
     pasts: Option<Arc<Vec<Past>>>,
+    /// How long they took.
+    expected: Option<Stamped>,
     last: Option<Box<Last>>,
     bases: BTreeMap<Text, Digest>,
     based_on: Option<Vec<Text>>,
@@ -93,6 +95,7 @@ impl Planner {
             print: None,
             cached: None,
             pasts: None,
+            expected: None,
             last: None,
             bases: BTreeMap::new(),
             based_on: None,
@@ -179,8 +182,8 @@ impl Planner {
             self.tasks.spawn(async move {
                 let image = ground.image().map(str::to_owned);
                 let last = spawn_blocking(move || last::build(image.as_deref()));
-                let (pasts, last) = tokio::join!(ground.pasts(), last);
-                Done::Built(pasts, last.ok().flatten().map(Box::new))
+                let ((pasts, expected), last) = tokio::join!(ground.pasts(), last);
+                Done::Built(pasts, expected, last.ok().flatten().map(Box::new))
             });
         }
         let images = self.print.as_deref().map(plan::images);
@@ -227,8 +230,10 @@ impl Planner {
         let (ground, bases) = (self.ground.clone(), self.bases.clone());
         let evidence = self.cached.clone().unwrap_or_default();
         let pasts = self.pasts.clone().unwrap_or_default();
+        let expected = self.expected.clone();
         self.tasks.spawn(async move {
             let mut shown = ground.before().await;
+            shown.extend(expected);
             let at = ground.clock.now();
             let told = spawn_blocking(move || {
                 let mut known = shown.clone();
@@ -260,10 +265,11 @@ impl Planner {
                 self.based_on = self.cached.is_none().then(|| self.based_on.take()).flatten();
                 self.cached = Some(events);
             }
-            Done::Built(pasts, last) => {
+            Done::Built(pasts, expected, last) => {
                 self.busy.remove(&Job::Built);
                 self.due.insert(Job::Plan);
                 self.pasts = Some(Arc::new(pasts));
+                self.expected = expected;
                 self.last = last;
                 if self.plan.is_empty() || self.turned {
                     self.show().await;

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::Exports;
 use crate::event::expected::{
-    Expected, ExpectedStep, ExpectedTransfer, MOST_STEPS, Pulls, TransferKind, TransferSample,
+    BesideSample, Expected, ExpectedStep, ExpectedTransfer, MOST_STEPS, Pulls, TransferKind, TransferSample,
 };
 use crate::event::{Platform, Text};
 use crate::model::{Model, Outcome};
@@ -31,6 +32,10 @@ pub struct PastBuild {
     pub of: u32,
     /// What was fetched for its steps.
     pub pulls: Pulls,
+    /// How long it took while none of its steps ran; none of a build that did not make what was asked for.
+    pub beside: Option<Duration>,
+    /// What it exported.
+    pub exports: Exports,
 }
 
 /// A step that ran.
@@ -75,8 +80,22 @@ impl PastBuild {
             transfers: if whole { model.transfers() } else { Vec::new() },
             ran: u32::try_from(model.ran_count()).unwrap_or(u32::MAX),
             of: u32::try_from(model.counts().total).unwrap_or(u32::MAX),
+            beside: whole.then(|| model.wall(model.newest()).saturating_sub(model.steps_time())),
+            exports: Exports::of(&model.started().command),
         }
     }
+}
+
+/// How much of the time is covered by spans, each a beginning and a length; what lies side by side counts once.
+pub fn covered(mut spans: Vec<(Duration, Duration)>) -> Duration {
+    spans.sort_unstable();
+    let (mut covered, mut until) = (Duration::ZERO, Duration::ZERO);
+    for (begin, length) in spans {
+        let end = begin.saturating_add(length);
+        covered += end.saturating_sub(begin.max(until));
+        until = until.max(end);
+    }
+    covered
 }
 
 /// What earlier builds of an image on a builder, newest first, say of the next.
@@ -105,6 +124,11 @@ pub fn expected<'a>(builds: impl IntoIterator<Item = &'a PastBuild>) -> Expected
             if let Some(known) = lengths.get_mut(at).filter(|known| known.len() < MOST_RUNS) {
                 known.push(micros(run.took));
             }
+        }
+        if let Some(beside) = build.beside.filter(|_| told.beside.len() < MOST_SAMPLES) {
+            let Exports { push, cache } = build.exports;
+            let (ran, of, us) = (build.ran, build.of, micros(beside));
+            told.beside.push(BesideSample { ran, of, push, cache_export: cache, us });
         }
         for (kind, took) in &build.transfers {
             sample(&mut told, *kind, TransferSample { ran: build.ran, of: build.of, us: micros(*took) });
@@ -161,6 +185,16 @@ fn quantile(sorted: &[u64], share: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_lies_side_by_side_is_covered_once() {
+        let spans = |all: &[(u64, u64)]| {
+            let second = Duration::from_secs;
+            covered(all.iter().map(|(begin, length)| (second(*begin), second(*length))).collect()).as_secs()
+        };
+        assert_eq!((spans(&[]), spans(&[(5, 2), (1, 3)])), (0, 5));
+        assert_eq!(spans(&[(0, 10), (2, 3), (8, 4), (20, 1)]), 13);
+    }
 
     #[test]
     fn quantiles() {

@@ -112,11 +112,13 @@ fn whole(name: &str, whole: &Whole, ascii: bool) -> StyledLine {
 fn verdict(found: &Comparison, ascii: bool) -> StyledLine {
     let arrow = if ascii { "->" } else { "→" };
     let dot = if ascii { " - " } else { " · " };
+    // The difference of what stands above it, which has been cut to what is shown.
+    let (a, b) = (shown(found.a.wall_ms), shown(found.b.wall_ms));
     let verdict = match found.diff_ms {
         _ if found.b.result == BuildResult::Running => "B goes on".to_owned(),
-        diff if diff.abs() < NOISE_MS => "B took as long as A".to_owned(),
-        diff if diff > 0 => format!("B took {} longer", millis(diff.unsigned_abs())),
-        diff => format!("B took {} less", millis(diff.unsigned_abs())),
+        diff if diff.abs() < NOISE_MS || a == b => "B took as long as A".to_owned(),
+        diff if diff > 0 => format!("B took {} longer", millis(b.saturating_sub(a))),
+        _ => format!("B took {} less", millis(a.saturating_sub(b))),
     };
     let run = format!("{} {arrow} {}", millis(found.a.run_ms), millis(found.b.run_ms));
     let pulled =
@@ -197,6 +199,12 @@ fn push_half(half: Option<&Half>, text: &str, widths: &Widths, ascii: bool, line
         text.push_str(&words::bytes(half.bytes));
     }
     line.push(words::pad_right(&words::cut_to(&text, width, ascii), width + 1), sign.role);
+}
+
+/// As much of a time as is shown of it.
+fn shown(millis: u64) -> u64 {
+    let unit = if millis < 60_000 { 100 } else { 1000 };
+    millis / unit * unit
 }
 
 fn millis(millis: u64) -> String {

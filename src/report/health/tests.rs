@@ -120,7 +120,8 @@ fn nodes_and_platforms_in_one_line() {
     for (event, expected) in [
         (builder(&[Ok, Ok], &arm), (Grade::Well, "● nodes ready · 2 of 2 up · linux/arm64 emulated on b0")),
         (builder(&[Ok, Stopped], &[]), (Grade::Poor, "▲ nodes not ready · 1 of 2 up · b1 not ready")),
-        (builder(&[Unknown], &[]), (Grade::Unknown, "· nodes unknown · 0 of 1 up")),
+        (builder(&[Unknown], &[]), (Grade::Unknown, "· nodes unknown · 1 not known yet")),
+        (builder(&[Ok, Unknown], &[]), (Grade::Unknown, "· nodes unknown · 1 of 1 up, 1 not known yet")),
         (
             builder(&[Ok], &[("linux/s390x", Execution::Unsupported)]),
             (Grade::Ill, "✗ nodes incomplete · 1 of 1 up · no node builds linux/s390x"),
@@ -154,4 +155,53 @@ fn words_are_no_wider_than_others() {
     for state in [builder::Health::Unreachable, builder::Health::EngineDown, builder::Health::OomKilled] {
         assert!(words::width(of_builder(state).1.word) <= Sign::WORD_WIDTH);
     }
+}
+
+fn cluster(states: &[NodeState]) -> Event {
+    let node = |(i, state): (usize, &NodeState)| cluster::ClusterNode {
+        name: format!("c{i}").as_str().into(),
+        state: *state,
+        ..cluster::ClusterNode::default()
+    };
+    Event::Cluster(Box::new(cluster::ClusterSnapshot {
+        state: ApiState::Ok,
+        nodes: states.iter().enumerate().map(node).collect(),
+        ..cluster::ClusterSnapshot::default()
+    }))
+}
+
+/// The cluster's nodes and the builder's are not the same machines, and one that has not been heard of is none that is down.
+#[test]
+fn nodes_of_the_cluster_and_of_the_builder_are_counted_apart() {
+    use builder::Health::{Ok, Unknown};
+    let cluster = || cluster(&[NodeState::Ready, NodeState::NotReady, NodeState::Cordoned]);
+    let of = |events: Vec<Event>| text(&Health::of(Part::Nodes, &model(events), secs(1001)));
+    let asked = of(vec![cluster(), builder(&[Unknown], &[])]);
+    assert_eq!(
+        asked, "▲ nodes not ready · cluster 2 of 3 up · builder 1 not known yet · c1 not ready",
+        "the builder has not answered yet"
+    );
+    let known = of(vec![cluster(), builder(&[Ok], &[])]);
+    assert_eq!(known, "▲ nodes not ready · cluster 2 of 3 up · builder 1 of 1 up · c1 not ready");
+    assert_eq!(of(vec![cluster()]), "▲ nodes not ready · 2 of 3 up · c1 not ready");
+}
+
+/// What is wrong with the builder's only machine is what is wrong with the builder: its line says it.
+#[test]
+fn a_reason_is_said_once() {
+    let Event::Builder(mut snapshot) = builder(&[builder::Health::Stopped], &[]) else { return };
+    (snapshot.reason, snapshot.hint) = ("b0 has ended".into(), "docker buildx inspect b --bootstrap".into());
+    for node in &mut snapshot.nodes {
+        (node.reason, node.hint) = (snapshot.reason.clone(), snapshot.hint.clone());
+    }
+    let told = model([Event::Builder(snapshot)]);
+    let mut page = String::new();
+    for line in crate::report::status::lines(&told, secs(1001), 200, false) {
+        line.write(false, &mut page);
+    }
+    for once in ["b0 has ended", "docker buildx inspect b --bootstrap"] {
+        assert_eq!(page.matches(once).count(), 1, "{page}");
+    }
+    let lines = Health::all(&told, secs(1001)).map(|health| text(&health)).join("\n");
+    assert_eq!(lines.matches("b0 has ended").count(), 1, "{lines}");
 }

@@ -7,7 +7,7 @@ use super::{StepSummary, VERSION, summary};
 use crate::event::plan::{PlannedStep, Prediction};
 use crate::event::reason::ReasonGrade;
 use crate::event::{Platform, Text};
-use crate::model::{Model, State, StepId};
+use crate::model::{Left, Model, State, StepId};
 
 /// What a build would do.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -24,6 +24,14 @@ pub struct PlanSummary {
     pub builder: Option<Text>,
     /// The platforms asked for, else those of the steps.
     pub platforms: Vec<Platform>,
+    /// How long the steps that would run take, on their longest path, in ms; null where that is not known of any. It is a lower bound
+    /// where `unknown_layers` has any, or a step of which nothing is known.
+    pub expected_steps_ms: Option<u64>,
+    /// How long the build takes in all, as like builds did, in ms: with its start, imports, exports and push; a lower bound as
+    /// `expected_steps_ms` is. Null where no such build is known.
+    pub expected_wall_ms: Option<u64>,
+    /// Layers that would be rebuilt, and of which it is not known how long that takes.
+    pub unknown_layers: Vec<String>,
     /// Every step on every platform, as in a summary.
     pub steps: Vec<PlanStep>,
 }
@@ -58,6 +66,9 @@ impl PlanSummary {
             let platform = model.stack().step(id).and_then(|step| model.platform_of(step));
             Some(PlanStep::of(step, platform, model.planned(id)?))
         };
+        let forecast = model.forecast();
+        let millis = |told: Left| u64::try_from(told.time.as_millis()).unwrap_or(u64::MAX);
+        let is_known = |told: &Left| !told.time.is_zero() || !told.at_least;
         Self {
             r#type: PlanType::Plan,
             version: VERSION,
@@ -65,6 +76,9 @@ impl PlanSummary {
             image: model.started().image.clone(),
             builder: model.started().builder.clone(),
             platforms: model.platforms().into_iter().flatten().collect(),
+            expected_steps_ms: Some(forecast.steps).filter(is_known).map(millis),
+            expected_wall_ms: forecast.whole.map(millis),
+            unknown_layers: crate::report::plan::unknown(model),
             steps: summary(model, model.newest()).steps.into_iter().filter_map(told).collect(),
         }
     }

@@ -102,6 +102,7 @@ impl BuildCommand {
             title: None,
             target: self.target.as_deref().map(Text::clean),
             host: None,
+            folder: None,
         }
     }
 

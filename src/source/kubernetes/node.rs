@@ -40,8 +40,16 @@ pub(super) fn node(raw: &Node) -> ClusterNode {
         roles: raw.metadata.labels.keys().filter_map(|key| key.strip_prefix(ROLE)).map(Text::clean).collect(),
         platform: Platform::parse(&format!("{}/{}", info.operating_system, info.architecture)),
         kubelet: Text::clean(&info.kubelet_version),
-        cpu: Gauge { total: raw.status.allocatable.millis(), ..Gauge::default() },
-        memory: Gauge { total: raw.status.allocatable.bytes(), ..Gauge::default() },
+        cpu: Gauge {
+            total: raw.status.allocatable.millis(),
+            capacity: raw.status.capacity.millis(),
+            ..Gauge::default()
+        },
+        memory: Gauge {
+            total: raw.status.allocatable.bytes(),
+            capacity: raw.status.capacity.bytes(),
+            ..Gauge::default()
+        },
         ..ClusterNode::default()
     }
 }

@@ -94,6 +94,8 @@ pub(super) struct NodeStatus {
     #[serde(deserialize_with = "nullable")]
     pub(super) conditions: Vec<Condition>,
     #[serde(deserialize_with = "nullable")]
+    pub(super) capacity: Amounts,
+    #[serde(deserialize_with = "nullable")]
     pub(super) allocatable: Amounts,
     pub(super) node_info: NodeInfo,
 }

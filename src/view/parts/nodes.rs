@@ -65,17 +65,45 @@ fn some(place: &Place<'_>, known: Nodes, order: &mut Vec<usize>, lines: &mut Lin
             lines.wrapped(&why(row, place.now, place.ascii), sign(row.state).3, place.width, REASON + 1);
         }
     }
+    let shares = Shares::of(&known);
     if !order.is_empty() {
+        match (shares.used, shares.requested) {
+            (false, true) => lines.push(requested_head(place.width)),
+            (true, true) => {
+                lines.push(StyledLine::new().with("  use of the cluster's nodes: not known", Role::Dim));
+            }
+            (_, false) => {}
+        }
         lines.push(short_head(place.width));
     }
     let (order, width, ascii, now) = (std::mem::take(order), place.width, place.ascii, place.now);
     lines.list(order.len(), move |n| {
         let row = order.get(n).and_then(|at| known.rows.get(*at));
-        row.map_or_else(StyledLine::new, |row| short(row, width, now, ascii))
+        row.map_or_else(StyledLine::new, |row| short(row, shares, width, now, ascii))
     });
     for node in place.model.builder().snapshot().iter().flat_map(|builder| &builder.nodes).filter(|_| few) {
         if let Some(engine) = &node.engine {
             lines.push(load(engine));
+        }
+    }
+}
+
+/// Which shares of CPU and memory are known of any node. They mean different things, and never stand in one column: a node that works as
+/// hard as it can may have promised next to nothing.
+#[derive(Debug, Clone, Copy)]
+struct Shares {
+    /// What is used.
+    used: bool,
+    /// What pods have asked to be kept for them, of a node of which it is not known what is used.
+    requested: bool,
+}
+
+impl Shares {
+    fn of(nodes: &Nodes) -> Self {
+        let gauges = || nodes.rows.iter().flat_map(|row| [row.cpu, row.memory]);
+        Self {
+            used: gauges().any(|gauge| gauge.used_share().is_some()),
+            requested: gauges().any(|gauge| gauge.used.is_none() && gauge.requested_share().is_some()),
         }
     }
 }
@@ -180,8 +208,14 @@ fn short_head(width: usize) -> StyledLine {
     StyledLine::new().with(format!("  {:<name$} {:<6} {:>4} {:>4}", "node", "arch", "cpu", "mem"), Role::Dim)
 }
 
+/// What stands above the columns where they are no use, and that this is not known.
+fn requested_head(width: usize) -> StyledLine {
+    let left = words::pad_right("  use not known", name_width(width) + 9);
+    StyledLine::new().with(left, Role::Dim).with(" requested", Role::Ran)
+}
+
 /// A node in a narrow pane: of one that is well how busy it is, of one that is ill why.
-fn short(row: &NodeRow, width: usize, now: Time, ascii: bool) -> StyledLine {
+fn short(row: &NodeRow, shares: Shares, width: usize, now: Time, ascii: bool) -> StyledLine {
     let (shape, plain, word, tone) = sign(row.state);
     if row.state > NodeState::Cordoned {
         return StyledLine::new().with(why(row, now, ascii), tone);
@@ -191,7 +225,7 @@ fn short(row: &NodeRow, width: usize, now: Time, ascii: bool) -> StyledLine {
     line.push(words::pad_right(&name, name_width(width)), Role::Plain);
     line.push(format!(" {:<6}", words::head(row.arch(), 6)), Role::Dim);
     for gauge in [row.cpu, row.memory] {
-        let share = gauge.share();
+        let share = if shares.used { gauge.used_share() } else { gauge.requested_share() };
         line.push(percent(share), share.map_or(Role::Dim, role));
     }
     let ours: Vec<&str> = row.pods.iter().map(|pod| pod.name.as_str()).collect();
@@ -256,12 +290,37 @@ fn ill(place: &Place<'_>, nodes: &Nodes, lines: &mut Lines<'_>) {
 fn list<'a>(place: &Place<'a>, nodes: &Rc<Nodes>, order: &Rc<Vec<usize>>, lines: &mut Lines<'a>) {
     let columns = Columns::of(place, nodes);
     lines.section("Nodes", &format!("{}, those that are ill first", nodes.rows.len()));
-    lines.push(columns.head());
+    for line in columns.head() {
+        lines.push(line);
+    }
     let (nodes, order, now, ascii) = (Rc::clone(nodes), Rc::clone(order), place.now, place.ascii);
     lines.list(order.len(), move |n| {
         let row = order.get(n).and_then(|at| nodes.rows.get(*at));
         row.map_or_else(StyledLine::new, |row| columns.row(row, now, ascii))
     });
+}
+
+/// What two columns of the table are shares of.
+#[derive(Debug, Clone, Copy)]
+enum Pair {
+    Used,
+    Requested,
+}
+
+impl Pair {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Used => "used",
+            Self::Requested => "requested",
+        }
+    }
+
+    fn share(self, gauge: Gauge) -> Option<f64> {
+        match self {
+            Self::Used => gauge.used_share(),
+            Self::Requested => gauge.requested_share(),
+        }
+    }
 }
 
 /// The columns of the table; those that are of less use go where there is no room.
@@ -272,6 +331,7 @@ struct Columns {
     bar: usize,
     version: bool,
     width: usize,
+    shares: Shares,
 }
 
 impl Columns {
@@ -285,24 +345,36 @@ impl Columns {
             bar: if bars { 10 } else { 0 },
             version: wide,
             width: place.width,
+            shares: Shares::of(nodes),
         }
     }
 
-    fn head(self) -> StyledLine {
+    /// The heading; where what is requested stands in the table, a line above it says which columns are that.
+    fn head(self) -> Vec<StyledLine> {
         let gauge = 5 + if self.bar > 0 { self.bar + 1 } else { 0 };
         let version = if self.version { "version        " } else { "" };
-        let text = format!(
-            "  {:<name$} {:<16}{:<6} {:>gauge$} {:>gauge$} {:>5} {:>5}  {version}used for",
-            "name",
-            "state",
-            "arch",
-            "cpu",
-            "memory",
-            "pods",
-            "heard",
-            name = self.name,
-        );
-        StyledLine::new().with(words::head(&text, self.width), Role::Dim)
+        let before = format!("  {:<name$} {:<16}{:<6}", "name", "state", "arch", name = self.name);
+        let pairs = self.pairs();
+        let both = 2 * gauge + 1;
+        let mut above = StyledLine::new().with(" ".repeat(words::width(&before)), Role::Dim);
+        let mut names = vec![before];
+        for what in &pairs {
+            let what = what.name();
+            above.push(format!(" {:^both$}", words::head(what, both)), Role::Ran);
+            names.push(format!(" {:>gauge$} {:>gauge$}", "cpu", "memory"));
+        }
+        names.push(format!(" {:>5} {:>5}  {version}used for", "pods", "heard"));
+        let names = StyledLine::new().with(words::head(&names.concat(), self.width), Role::Dim);
+        if self.shares.requested { vec![above.cut(self.width, true), names] } else { vec![names] }
+    }
+
+    /// Which shares have columns.
+    fn pairs(self) -> Vec<Pair> {
+        match (self.shares.used, self.shares.requested) {
+            (true, true) => vec![Pair::Used, Pair::Requested],
+            (false, true) => vec![Pair::Requested],
+            (_, false) => vec![Pair::Used],
+        }
     }
 
     fn row(self, row: &NodeRow, now: Time, ascii: bool) -> StyledLine {
@@ -312,9 +384,12 @@ impl Columns {
         line.push(words::pad_right(&name, self.name + 1), Role::Strong);
         let since = row.since.map_or(String::new(), |since| words::age(now.since(since)));
         line.push(words::pad_right(&format!("{word} {since}"), 16), role);
-        line.push(format!("{:<6} ", row.arch()), Role::Plain);
-        line = self.gauge(line, row.cpu, ascii);
-        line = self.gauge(line.with(" ", Role::Plain), row.memory, ascii);
+        line.push(format!("{:<6}", row.arch()), Role::Plain);
+        for pair in self.pairs() {
+            for gauge in [row.cpu, row.memory] {
+                line = self.gauge(line.with(" ", Role::Plain), pair.share(gauge), ascii);
+            }
+        }
         let pods = row.count.map(|count| count.to_string()).unwrap_or_default();
         line.push(format!(" {pods:>5}"), Role::Plain);
         let heard = row.heartbeat_age(now).map(words::age).unwrap_or_default();
@@ -346,8 +421,7 @@ impl Columns {
         line.cut(self.width, ascii)
     }
 
-    fn gauge(self, line: StyledLine, gauge: Gauge, ascii: bool) -> StyledLine {
-        let share = gauge.share();
+    fn gauge(self, line: StyledLine, share: Option<f64>, ascii: bool) -> StyledLine {
         let line = if self.bar == 0 {
             line
         } else {
