@@ -20,7 +20,7 @@ use crate::report::{json, status};
 /// What has not answered by then has its silence told.
 const PATIENCE: Duration = Duration::from_secs(12);
 /// How long the cache's size is waited for when all else is known: a builder with many records takes long to add them up.
-const USAGE: Duration = Duration::from_millis(500);
+const USAGE: Duration = Duration::from_secs(2);
 /// What is not in order.
 const FAULT: u8 = 3;
 
