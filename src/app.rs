@@ -160,7 +160,10 @@ async fn status(cli: &Cli, args: &cli::Status, around: &Surroundings) -> Result<
     let config = Config::load(&cli.global, Some(&typed), around)?;
     let look = Look::of(&config, around);
     let command = build::command(&config, &[], Program::default(), around)?;
-    status::run(Targets::of(&config, &command, around), look, args.watch).await
+    let mut targets = Targets::of(&config, &command, around);
+    // There is no build that the builder is to be left alone for.
+    targets.builder.images.clear();
+    status::run(targets, look, args.watch).await
 }
 
 /// Without a command: what there is of this project, and nothing is started.

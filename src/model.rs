@@ -20,6 +20,7 @@ pub mod stack;
 pub mod state;
 pub mod timeline;
 pub(crate) mod triggers;
+pub mod turns;
 pub mod vertex;
 
 use std::collections::VecDeque;
@@ -42,6 +43,7 @@ pub use source::{CachedLayer, Grade, Origin, RecordIndex, Source};
 pub use stack::{Group, Row, Stack, Step, StepId};
 pub use state::{Activity, Counts, State};
 pub use timeline::Timeline;
+pub use turns::Turns;
 pub use vertex::{Phase, Run, Vertex, VertexId};
 
 /// Memory that the output of all vertices together may take.
@@ -74,6 +76,7 @@ pub struct Model {
     registry: RegistryHealth,
     builder: Builder,
     cluster: Cluster,
+    turns: Turns,
     fingerprint: Option<Box<Fingerprint>>,
     commit: Option<Commit>,
     reasons: DigestMap<Reason>,
@@ -128,9 +131,18 @@ impl Model {
                 self.cluster.expect(watching.apart());
                 return;
             }
-            Event::Registry(registry) => return self.registry.apply(*at, registry),
-            Event::Builder(snapshot) => return self.builder.apply(*at, snapshot),
-            Event::Cluster(snapshot) => return self.cluster.apply(*at, snapshot),
+            Event::Registry(registry) => {
+                self.turns.registry(*at, registry);
+                return self.registry.apply(*at, registry);
+            }
+            Event::Builder(snapshot) => {
+                self.turns.builder(*at, snapshot);
+                return self.builder.apply(*at, snapshot);
+            }
+            Event::Cluster(snapshot) => {
+                self.turns.cluster(*at, snapshot);
+                return self.cluster.apply(*at, snapshot);
+            }
             Event::Fingerprint(fingerprint) => return self.fingerprint = Some(fingerprint.clone()),
             Event::Reasons(news) => return self.take_reasons(news),
             Event::Gates(gates) => return self.gates = gates.clone(),
@@ -356,6 +368,11 @@ impl Model {
     /// The Kubernetes cluster.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// How these parts have become worse and well again.
+    pub fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     /// What the build is made from, once that is known.

@@ -10,6 +10,8 @@ pub mod context;
 pub mod docker;
 pub mod evidence;
 pub mod git;
+mod group;
+mod helper;
 pub mod kubernetes;
 pub mod rawjson;
 pub mod registry;

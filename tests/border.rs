@@ -142,6 +142,66 @@ fn drawn(line: &Line) -> Vec<(u16, String, Style)> {
     cells
 }
 
+/// `%3F` as `%3f`.
+fn percent_small(text: &str) -> String {
+    let mut pieces = text.split('%');
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |all, piece| format!("{all}%{}{}", piece[..2].to_ascii_lowercase(), &piece[2..]))
+}
+
+/// Ways in which others write a text, by their own means where there are any.
+fn encodings(secret: &str) -> Vec<(&'static str, String)> {
+    let percent = |kept: &str| -> String {
+        let one = |byte: u8| match char::from(byte) {
+            c if c.is_ascii_alphanumeric() || kept.contains(c) => c.to_string(),
+            _ => format!("%{byte:02X}"),
+        };
+        secret.bytes().map(one).collect()
+    };
+    let json = |text: &str| {
+        let quoted = serde_json::to_string(text).unwrap();
+        quoted[1..quoted.len() - 1].to_owned()
+    };
+    let ascii = |text: &str| -> String {
+        let one = |c: char| match c {
+            c if c.is_ascii() => c.to_string(),
+            c => c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+        };
+        text.chars().map(one).collect()
+    };
+    let names = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let html = |text: &str| names(text).replace('"', "&quot;").replace('\'', "&#x27;");
+    let go = |text: &str| {
+        let json = json(text).replace('&', "\\u0026");
+        json.replace('<', "\\u003c").replace('>', "\\u003e")
+    };
+    let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    vec![
+        ("as it is", secret.to_owned()),
+        ("base64", STANDARD.encode(secret)),
+        ("a form", form),
+        ("percent, nothing kept", percent("-._~")),
+        ("percent, with small digits", percent_small(&percent("-._~"))),
+        ("Python's quote", percent("-._~/")),
+        ("JavaScript's encodeURIComponent", percent("-._~!'()*")),
+        ("JavaScript's encodeURI", percent("-._~!'()*;,/?:@&=+$#")),
+        ("a path", percent("-._~!$&'()*+,;=:@/")),
+        ("JSON", json(secret)),
+        ("JSON in JSON", json(&json(secret))),
+        ("Python's JSON", ascii(&json(secret))),
+        ("Python's JSON in JSON", json(&ascii(&json(secret)))),
+        ("PHP's JSON", ascii(&json(secret)).replace('/', "\\/")),
+        ("Go's JSON", go(secret)),
+        ("Go's JSON in Go's", go(&go(secret))),
+        ("text of HTML", names(secret)),
+        ("an attribute of HTML", html(secret)),
+        ("Go's HTML", names(secret).replace('"', "&#34;").replace('\'', "&#39;")),
+        ("JSON in HTML", html(&json(secret))),
+        ("HTML in JSON", json(&html(secret))),
+        ("HTML in Go's JSON", go(&html(secret))),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -243,5 +303,22 @@ proptest! {
         prop_assert!(!text.as_str().contains(&secret));
         let dump = format!("{mask:?}");
         prop_assert_eq!(dump, "Mask(1 secrets)");
+    }
+
+    #[test]
+    fn a_secret_is_masked_however_it_is_written(
+        secret in "[a-zA-Z0-9!-/:-@\\[-`{-~äß日]{6,40}",
+        cuts in vec(any::<Index>(), 0..6),
+    ) {
+        let mask = Mask::new([secret.clone()]);
+        for (how, written) in encodings(&secret) {
+            let stream = format!("before [ {written} ] behind\n");
+            let (lines, partial, rest) = feed(split(stream.as_bytes(), &cuts), &mask);
+            prop_assert!(partial.is_none() && rest.is_empty());
+            let texts: Vec<&str> = lines.iter().map(Line::text).collect();
+            prop_assert_eq!(texts, ["before [ *** ] behind"], "{}: {:?}", how, written);
+            let text = mask.text(stream.trim_end());
+            prop_assert_eq!(text.as_str(), "before [ *** ] behind", "{}: {:?}", how, written);
+        }
     }
 }

@@ -109,6 +109,26 @@ fn what_json_says_can_be_replayed() {
     }
 }
 
+#[test]
+fn the_configuration_is_printed_without_secrets() {
+    let project = Project::new();
+    project.write("Dockerfile", "FROM scratch\n");
+    project.write(
+        "layertop.toml",
+        "[image]\nregistry = \"127.0.0.1:5000\"\nname = \"a\"\n[build]\n\
+         extra = [\"--cache-from\", \"type=s3,endpoint_url=https://me:hunter2hunter@127.0.0.1/x,secret_access_key=very/secret+key\"]\n\
+         [build.args]\nINDEX = \"https://me:hunter3hunter@example.com/simple\"\nNPM_TOKEN = \"hunter4hunter\"\n",
+    );
+    let ended = run(&mut project.layertop(&["config", "print"]));
+    assert_eq!(ended.code(), Some(0), "{ended:?}");
+    for secret in ["hunter2hunter", "hunter3hunter", "hunter4hunter", "very/secret+key"] {
+        assert!(!ended.stdout.contains(secret), "{secret}: {}", ended.stdout);
+    }
+    assert!(ended.stdout.contains("INDEX = \"https://***@example.com/simple\""), "{}", ended.stdout);
+    project.write("layertop.toml", &ended.stdout);
+    assert_eq!(run(&mut project.layertop(&["config", "check"])).code(), Some(0), "it is valid all the same");
+}
+
 /// Every command that writes to standard output.
 fn writers() -> Vec<Vec<String>> {
     let recording = recordings().pop().unwrap().display().to_string();

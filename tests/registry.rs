@@ -431,6 +431,182 @@ async fn troubles_are_told_apart() {
     }
 }
 
+/// A registry that answers after a while: a while that is longer than others take, and no reason to call it dead.
+fn late(to: u16, by: Duration) -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut server = std::net::TcpStream::connect(("127.0.0.1", to)).unwrap();
+                let (mut from, mut on) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                std::thread::spawn(move || std::io::copy(&mut from, &mut on));
+                // To be late is what it is for; nothing waits for it.
+                std::thread::park_timeout(by);
+                std::io::copy(&mut server, &mut client)
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_registry_that_is_late_is_slow_and_does_not_hang() {
+    if server::is_missing() {
+        return;
+    }
+    let registry = Registry::open();
+    fill(&registry);
+    let port = late(registry.port, Duration::from_millis(6_000));
+    // TLS is not asked for twice: the answer to the hello is as late as any.
+    let mut watch = Watch::new(settings(&format!("127.0.0.1:{port}")));
+    let seen = watch.until("late", |seen| seen.state != RegistryState::Unknown).await;
+    assert_eq!(seen.state, RegistryState::Slow, "{}", seen.reason);
+    assert!(seen.reason.as_str().contains("has not answered for 5 s"), "{}", seen.reason);
+    let seen = watch.until("answered", |seen| seen.answered.is_some()).await;
+    assert!(!matches!(seen.state, RegistryState::Silent | RegistryState::Down), "{}", seen.reason);
+}
+
+#[tokio::test]
+async fn what_a_registry_asks_to_wait_is_waited() {
+    for (status, words) in [(429, "too many requests"), (503, "not ready (503)")] {
+        let script = Script::new(move |_, _| answer(status, "Retry-After: 300\r\n", ""));
+        let seen = Watch::new(settings(&script.address())).state(RegistryState::Failing).await;
+        assert!(
+            seen.reason.as_str().contains(words) && seen.reason.as_str().contains("5m"),
+            "{}",
+            seen.reason
+        );
+        assert!(seen.next_us >= 300_000_000, "{seen:?}");
+        assert_eq!(script.heads().len(), 1, "nothing else was asked");
+    }
+    // One that lets everybody see that it is there, and wants its repository left alone.
+    let script = Script::new(|_, head| match head {
+        _ if head.starts_with("GET /v2/ ") => answer(200, "", "{}"),
+        _ => answer(429, "Retry-After: 60\r\n", ""),
+    });
+    let mut watch = Watch::new(settings(&script.address()));
+    watch.state(RegistryState::Failing).await;
+    let first = watch.model.registry().newest().unwrap().asked;
+    watch.until("asked ten times more", |seen| seen.asked > first && script.heads().len() > 10).await;
+    let asked = script.heads().into_iter().filter(|head| !head.starts_with("GET /v2/ ")).count();
+    assert_eq!(asked, 1);
+}
+
+/// Parts of a repository that are other than they are said to be. `wrong` says what comes at a path, where it does.
+fn repository(wrong: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Script {
+    let kind = |part: &str| format!("application/vnd.oci.image.{part}+json");
+    let config = r#"{"os": "linux", "architecture": "amd64"}"#;
+    let manifest = |kind: &str, of: &str, size: usize| {
+        json!({"schemaVersion": 2, "config": {"mediaType": kind, "digest": server::digest_of_name(of), "size": size},
+            "layers": []})
+        .to_string()
+    };
+    let image = manifest(&kind("config.v1"), "config", config.len());
+    let cache = manifest("application/vnd.buildkit.cacheconfig.v0", "cacheconfig", 2);
+    Script::new(move |_, head| {
+        let mut words = head.split_whitespace();
+        let (method, path) = (words.next().unwrap(), words.next().unwrap());
+        if let Some(other) = wrong(path) {
+            return other;
+        }
+        let digest = format!("Docker-Content-Digest: {}\r\n", server::digest_of_name("image"));
+        match path.rsplit_once('/').unwrap().1 {
+            _ if path == "/v2/" => answer(200, "", "{}"),
+            _ if path.contains("/tags/") => answer(200, "", r#"{"tags": ["my-feature", "buildcache"]}"#),
+            "buildcache" => answer(
+                200,
+                &format!("Docker-Content-Digest: {}\r\n", server::digest_of_name("cache")),
+                &cache,
+            ),
+            "my-feature" if method == "HEAD" => {
+                format!("HTTP/1.1 200 X\r\nConnection: close\r\n{digest}Content-Length: 2\r\n\r\n")
+            }
+            last if last == server::digest_of_name("cacheconfig") => answer(200, "", "{}"),
+            last if last == server::digest_of_name("config") => answer(200, "", config),
+            last if last == server::digest_of_name("cache") => answer(200, "", &cache),
+            _ => answer(200, "", &image),
+        }
+    })
+}
+
+#[tokio::test]
+async fn what_is_another_thing_than_it_should_be_is_not_well() {
+    let whole = look(&settings(&repository(|_| None).address())).await;
+    assert_eq!(whole.state, RegistryState::Ok, "{}", whole.reason);
+    assert_eq!(whole.cache.unwrap().state, CacheState::Present);
+
+    // The cache's tag leads to a page, or to what is no manifest; its config is not there, or no JSON.
+    let page =
+        Script::new(|_, _| answer(200, "Content-Type: text/html; charset=utf-8\r\n", "<html>sign in</html>"));
+    let to = format!("Location: http://{}/login\r\n", page.address());
+    let of_config = server::digest_of_name("cacheconfig");
+    let cases = [
+        (
+            "/buildcache".to_owned(),
+            answer(307, &to, ""),
+            "text/html instead of a manifest, behind a redirect",
+        ),
+        (
+            "/buildcache".to_owned(),
+            answer(200, "", r#"{"schemaVersion": 2, "#),
+            "a manifest that can't be read",
+        ),
+        ("/buildcache".to_owned(), answer(200, "", "[]"), "manifest"),
+        ("/buildcache".to_owned(), answer(200, "", r#"{"hello": 1}"#), "JSON that is no manifest"),
+        (of_config.clone(), answer(404, "", ""), "404"),
+        (of_config.clone(), answer(200, "", "no"), "a config that can't be read"),
+        (of_config, answer(200, "", "{\"endless\": 1}"), "more than 2 bytes"),
+    ];
+    for (end, other, words) in cases {
+        let script = repository(move |path| path.ends_with(&end).then(|| other.clone()));
+        let cache = look(&settings(&script.address())).await.cache.unwrap();
+        assert_eq!(cache.state, CacheState::Unreadable, "{words}: {}", cache.reason);
+        assert!(cache.reason.as_str().contains(words), "{words}: {}", cache.reason);
+    }
+    // What is a manifest, and of no cache.
+    let cache = json!({"schemaVersion": 2, "layers": []}).to_string();
+    let script = repository(move |path| path.ends_with("/buildcache").then(|| answer(200, "", &cache)));
+    assert_eq!(look(&settings(&script.address())).await.cache.unwrap().state, CacheState::NotCache);
+
+    // The config of the image that is built.
+    for (body, words) in
+        [("x".repeat(9_000_000), "more than 40 bytes"), ("{}".to_owned(), "2 bytes that should have 40")]
+    {
+        let end = server::digest_of_name("config");
+        let script = repository(move |path| path.ends_with(&end).then(|| answer(200, "", &body)));
+        let seen = look(&settings(&script.address())).await;
+        assert_eq!(seen.state, RegistryState::Failing, "{}", seen.reason);
+        assert!(
+            seen.reason.as_str().contains(words) && seen.reason.as_str().contains("my-feature"),
+            "{}",
+            seen.reason
+        );
+        assert_eq!(seen.tags.unwrap().total, 2, "the others are known all the same");
+    }
+}
+
+#[tokio::test]
+async fn who_is_refused_is_not_signed_in() {
+    let registry = Script::new(|_, _| answer(401, "WWW-Authenticate: Basic realm=\"x\"\r\n", ""));
+    let folder = TempDir::new().unwrap();
+    let auths = json!({"auths": {registry.address(): {"auth": STANDARD.encode("user:secret")}}});
+    let env = docker_config(folder.path(), &auths.to_string());
+    let seen = look(&Settings { env, ..settings(&registry.address()) }).await;
+    assert_eq!(seen.state, RegistryState::Unauthorized, "{}", seen.reason);
+    assert!(!seen.auth.unwrap().signed_in);
+    assert!(registry.heads().iter().any(|head| head.to_lowercase().contains("authorization:")));
+}
+
+/// Some servers of plain http wait for the end of a line, which a hello of TLS does not have.
+#[tokio::test]
+async fn a_server_of_this_machine_that_is_silent_on_tls_is_spoken_to_in_the_clear() {
+    let script = Script::silent_on_tls(|_, _| answer(200, "", r#"{"tags": []}"#));
+    let seen = look(&settings(&script.address())).await;
+    assert_eq!(seen.url.as_str(), format!("http://{}", script.address()), "{}", seen.reason);
+    assert!(seen.answered.is_some() && seen.tags.is_some(), "{}", seen.reason);
+}
+
 #[tokio::test]
 async fn pages_of_tags_are_turned_and_other_hosts_are_not_followed() {
     let pages = |last: fn(u16) -> String| {

@@ -22,7 +22,7 @@ use crate::source::buildx::{self, BuildCommand, Cancel, Chunk, Exit, Program, se
 use crate::source::docker::{self, Diagnosis};
 use crate::source::evidence::Earlier;
 use crate::source::rawjson::Decoder;
-use crate::source::{context, evidence, git};
+use crate::source::{builder, context, evidence, git};
 
 /// Chunks on their way from the child, and batches on their way to the front end.
 const AHEAD: usize = 64;
@@ -70,7 +70,8 @@ pub(super) fn start(
         ..evidence_of(&command, config, around)
     };
     let witness = Witness::call(&command, evidence, around, clock);
-    let end = tokio::spawn(drive(command, around.clone(), clock, tx, asked, witness));
+    let builder = watches.then(|| targets.builder.clone());
+    let end = tokio::spawn(drive(command, around.clone(), clock, tx, asked, (witness, builder)));
     let around = if watches { Around::watch(targets, clock) } else { Around::nothing() };
     Running { feed: Feed { updates, steer: Steer::Build(cancel), around }, end }
 }
@@ -165,7 +166,7 @@ async fn drive(
     clock: Clock,
     tx: mpsc::Sender<Update>,
     mut asked: mpsc::Receiver<Cancel>,
-    mut witness: Witness,
+    (mut witness, watched): (Witness, Option<builder::Settings>),
 ) -> Result<End, Error> {
     let mut voice = Voice::new(&command, clock, tx);
     let plugin = buildx::plugin::behind_docker(&around.env);
@@ -201,8 +202,12 @@ async fn drive(
     };
     let mut events = voice.finish();
     // Who has asked the build to stop does not wait for what is found out about it.
-    if count == 0 && exit.is_ok() {
-        events.extend(witness.last_words().await);
+    if count == 0
+        && let Ok(exit) = &exit
+    {
+        let lost = watched.filter(|_| exit.code() != 0);
+        let (last, lost) = tokio::join!(witness.last_words(), lost_builder(lost, clock, &mut asked));
+        events.extend(last.into_iter().chain(lost));
     }
     witness.leave().await;
     let end = match exit {
@@ -226,6 +231,20 @@ async fn drive(
     events.push(voice.now(Event::Ended(Ended { exit_code: Some(exit_code) })));
     voice.say(events).await;
     end
+}
+
+/// Where a build has failed since its builder is gone or hangs, what was seen of it before is not how it is: it is looked at once more.
+/// Who asks the build to stop meanwhile does not wait for that.
+async fn lost_builder(
+    settings: Option<builder::Settings>,
+    clock: Clock,
+    asked: &mut mpsc::Receiver<Cancel>,
+) -> Option<Stamped> {
+    let seen = tokio::select! {
+        seen = builder::again(settings?, clock) => seen?,
+        Some(_) = asked.recv() => return None,
+    };
+    Some(Stamped { at: clock.now(), event: Event::Builder(Box::new(seen)) })
 }
 
 /// What is asked about the builder and the caches of a build.

@@ -6,6 +6,8 @@ use crate::cli::{ConfigCommand, Global};
 use crate::config::{self, Config, Surroundings};
 use crate::dockerfile;
 use crate::error::Error;
+use crate::event::Mask;
+use crate::source::buildx::Program;
 
 pub(super) fn run(what: ConfigCommand, global: &Global, around: &Surroundings) -> Result<(), Error> {
     if what == ConfigCommand::Schema {
@@ -14,12 +16,20 @@ pub(super) fn run(what: ConfigCommand, global: &Global, around: &Surroundings) -
     }
     let config = Config::load(global, None, around)?;
     if what == ConfigCommand::Print {
-        return print(&config.print());
+        return print(&printed(&config, around));
     }
     if !config.warnings.is_empty() {
         return Err(Error::Config(config.warnings));
     }
     print(&checked(&config))
+}
+
+/// The configuration without the secrets in it: user information in addresses, and whatever a build of it would mask.
+fn printed(config: &Config, around: &Surroundings) -> String {
+    // A command that can't be put together names no secrets; addresses are looked at all the same.
+    let command = super::build::command(config, &[], Program::default(), around);
+    let mask = Mask::new(command.map(|command| command.secrets).unwrap_or_default());
+    config.print().lines().map(|line| format!("{}\n", mask.text(line))).collect()
 }
 
 /// What a sound configuration is made of, and which of its rules name nothing.

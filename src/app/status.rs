@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::around::{Around, Targets};
 use super::look::Look;
@@ -19,6 +19,8 @@ use crate::report::{json, status};
 
 /// What has not answered by then has its silence told.
 const PATIENCE: Duration = Duration::from_secs(12);
+/// How long the cache's size is waited for when all else is known: a builder with many records takes long to add them up.
+const USAGE: Duration = Duration::from_secs(2);
 /// What is not in order.
 const FAULT: u8 = 3;
 
@@ -34,11 +36,18 @@ pub(super) async fn run(targets: Targets, look: Look, watch: bool) -> Result<(),
     // It hears all from the start, so that what was said is not said again.
     let mut thin = Thin::every(if json { thin::APART } else { Duration::MAX });
     let mut late = std::pin::pin!(sleep(PATIENCE));
+    let mut sizes = std::pin::pin!(sleep(USAGE));
+    let mut is_last = false;
     while !is_known(&session) {
+        if !is_last && is_known_but_sizes(&session) {
+            sizes.as_mut().reset(Instant::now() + USAGE);
+            is_last = true;
+        }
         tokio::select! {
             biased;
             signal = signals.next() => stop(signal)?,
             () = &mut late => break,
+            () = &mut sizes, if is_last => break,
             events = around.next() => drop(thin.of(&session.take(Update::news(events)))),
         }
     }
@@ -81,6 +90,12 @@ async fn go_on(
 /// Whether all that is looked at has said what there is to say.
 fn is_known(session: &Session) -> bool {
     Health::all(&session.model, session.now()).iter().all(|health| health.is_whole(&session.model))
+}
+
+/// Whether nothing is missing but what the builder's cache takes.
+fn is_known_but_sizes(session: &Session) -> bool {
+    let all = Health::all(&session.model, session.now());
+    all.iter().all(|health| health.is_whole_but_sizes(&session.model))
 }
 
 fn stop(signal: Number) -> Result<(), Error> {

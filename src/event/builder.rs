@@ -34,6 +34,10 @@ pub enum Health {
     Unreachable,
     /// The engine that the node lives on does not answer.
     EngineDown,
+    /// That engine takes the connection and says nothing: it hangs or is stopped.
+    EngineSilent,
+    /// There is no way to that engine: no route to its machine, or nobody takes the call.
+    NoRoute,
 }
 
 impl Health {

@@ -22,7 +22,8 @@ static SCHEME_END: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::
 /// The secrets that are known to us. Cheap to clone; its `Debug` form says how many there are and none of them.
 ///
 /// Masked is the value itself; its base64 forms, also where it is a part of what was encoded; its percent-encoded
-/// forms; its form in a JSON string; and all of these for each line of 8 characters or more of a value that has several.
+/// forms; its forms in JSON strings and in HTML, and in one of these within another; and all of these for each line of 8
+/// characters or more of a value that has several.
 /// The user information of a URL is masked always, known or not.
 ///
 /// Values shorter than 4 characters, and `true`, `false`, `none` and `null`, are not masked: they would blacken
@@ -70,7 +71,7 @@ impl Mask {
             let plain_forms = forms::values(&secret);
             count += usize::from(!plain_forms.is_empty());
             for value in plain_forms {
-                all.extend(forms::encoded(&value));
+                all.extend(forms::encoded(&value, values.len() < forms::MOST_DEEP));
                 values.push(value);
             }
         }

@@ -116,7 +116,7 @@ pub struct Auth {
     /// Where tokens are had, for [`AuthMode::Bearer`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub realm: Option<Text>,
-    /// Whether docker's configuration has credentials for it.
+    /// Whether it takes the credentials that docker's configuration has for it.
     #[serde(default)]
     pub signed_in: bool,
 }

@@ -224,7 +224,7 @@ fn state_of(health: Health) -> NodeState {
         Health::Restarting | Health::Paused | Health::Stopped | Health::OomKilled | Health::Gone => {
             NodeState::NotReady
         }
-        Health::Unreachable | Health::EngineDown => NodeState::Lost,
+        Health::Unreachable | Health::EngineDown | Health::EngineSilent | Health::NoRoute => NodeState::Lost,
     }
 }
 

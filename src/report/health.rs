@@ -14,6 +14,7 @@ use crate::event::registry::{CacheState, CacheTag, RegistryState};
 use crate::event::{Time, Watched};
 use crate::model::Model;
 use crate::model::nodes::{self, NodeRow, NodeSource, Nodes};
+use crate::model::turns::{Now, Turn};
 
 /// Machines that are named in a line.
 const MOST_NODES: usize = 3;
@@ -122,6 +123,15 @@ impl Health {
 
     /// Whether all that its line has to say is known, so that it is worth a line that is never written again.
     pub fn is_whole(&self, model: &Model) -> bool {
+        let sized = |node: &BuilderNode| !node.state.is_up() || node.usage.is_some();
+        let builder = model.builder().snapshot();
+        let sizes = self.part != Part::Builder || builder.is_none_or(|all| all.nodes.iter().all(sized));
+        self.is_whole_but_sizes(model)
+            && (sizes || matches!(self.grade, Grade::Ill | Grade::Off | Grade::Unknown))
+    }
+
+    /// Whether nothing of that is missing but what a builder's cache takes, which may take long to add up.
+    pub fn is_whole_but_sizes(&self, model: &Model) -> bool {
         let builder = model.builder().snapshot();
         // Not all can be known without starting it; then there is a reason.
         let unknowable =
@@ -132,13 +142,33 @@ impl Health {
             (Grade::Unknown, _) => unknowable,
             (_, Part::Registry) => model.registry().newest().is_some_and(|registry| registry.tags.is_some()),
             (_, Part::Nodes) => up.all(|node| node.native.is_some()) && is_cluster_known(model),
-            (_, Part::Builder) => up.all(|node| node.usage.is_some()),
+            (_, Part::Builder) => true,
         }
     }
 
-    /// Whether nothing is wrong with it, when it has had its time to answer.
+    /// Whether nothing is wrong with it, when it has had its time to answer. A part that is configured and has not said how it is is
+    /// not well.
     pub fn is_well(&self, model: &Model) -> bool {
-        !self.grade.is_fault() && (self.grade != Grade::Unknown || self.is_whole(model))
+        let heard = self.part != Part::Nodes || is_cluster_known(model);
+        heard && !self.grade.is_fault() && (self.grade != Grade::Unknown || self.is_whole(model))
+    }
+
+    /// A part that has become worse, or is well again, as it was then.
+    pub fn of_turn(turn: &Turn) -> Self {
+        let (part, state) = match turn.now {
+            Now::Registry(state) => (Part::Registry, of_registry(state)),
+            Now::Cluster(ApiState::Ok) => (Part::Nodes, well("cluster seen")),
+            Now::Cluster(_) => (Part::Nodes, poor("cluster not seen")),
+            Now::Builder(state) => (Part::Builder, of_builder(state)),
+        };
+        let mut health = Self::new(part, state);
+        let role = if health.grade.is_fault() { health.sign.role } else { Role::Plain };
+        for (text, role) in [(&turn.reason, role), (&turn.hint, Role::Plain)] {
+            if !text.is_empty() {
+                health = health.fact(text.as_str(), role);
+            }
+        }
+        if turn.now.is_well() { health.fact("again", Role::Plain) } else { health }
     }
 
     fn new(part: Part, (grade, sign): (Grade, Sign)) -> Self {
@@ -248,6 +278,8 @@ pub fn of_builder(state: builder::Health) -> (Grade, Sign) {
         builder::Health::Gone => ill("gone"),
         builder::Health::Unreachable => ill("unreachable"),
         builder::Health::EngineDown => ill("engine down"),
+        builder::Health::EngineSilent => ill("engine hung"),
+        builder::Health::NoRoute => ill("no route"),
     }
 }
 
@@ -378,6 +410,9 @@ fn nodes(model: &Model, now: Time) -> Health {
     {
         health.at_least_poor("cluster not seen");
         health = health.fact(format!("cluster: {}", cluster.reason), Role::Warn);
+    }
+    if !is_cluster_known(model) {
+        health = health.fact("cluster: no answer yet", Role::Plain);
     }
     let (builder, cluster) = (model.builder(), model.cluster());
     let stale = builder.is_stale(now) || cluster.is_stale(now);

@@ -241,6 +241,9 @@ fn node_facts(node: &BuilderNode, now: Time) -> Vec<String> {
         let memory = container.counters.as_ref().and_then(|counters| counters.memory);
         facts.extend(memory.map(|memory| format!("memory {}", words::bytes(memory))));
     }
+    if node.usage.is_none() && node.state.is_up() {
+        facts.push("size of its cache not known yet".to_owned());
+    }
     if let Some(usage) = &node.usage {
         facts.push(format!("{} reclaimable", words::bytes(usage.reclaimable.bytes)));
         facts.extend(usage.by_kind.iter().filter(|kind| kind.amount.bytes > 0).map(|kind| {

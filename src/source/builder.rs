@@ -31,6 +31,8 @@ const POLL: Duration = Duration::from_secs(2);
 const SELDOM: u64 = 5;
 /// Snapshots are not sent more often.
 const APART: Duration = Duration::from_millis(250);
+/// How long [`again`] waits: for an engine that hangs, and for a call to its machine.
+const AGAIN: Duration = Duration::from_secs(5);
 /// How long [`once`] waits for those that do not answer.
 const ONCE: Duration = Duration::from_secs(8);
 
@@ -106,6 +108,21 @@ pub async fn once(settings: Settings, clock: Clock) -> BuilderSnapshot {
     snapshot(&found, &watched, &settings)
 }
 
+/// Looks once more, for a build that has failed: whether the builder is still there. None where it answers, or where nothing can be
+/// found out within 5 s.
+pub async fn again(settings: Settings, clock: Clock) -> Option<BuilderSnapshot> {
+    let found = find(&settings);
+    let mut watched = Watched::new(&found, &settings, &Own::default(), clock);
+    let all = async {
+        while !watched.is_heard(&found) {
+            let Some((node, part)) = watched.parts.recv().await else { break };
+            watched.take(node, part);
+        }
+    };
+    let _ = tokio::time::timeout(AGAIN, all).await;
+    Some(snapshot(&found, &watched, &settings)).filter(|seen| !seen.state.is_up() && !seen.reason.is_empty())
+}
+
 /// The last lines of a node's container.
 ///
 /// # Errors
@@ -152,7 +169,8 @@ impl Way {
         if let Some((place, env)) = &self.place {
             let found = pods::Pods::new(place, env).look().await;
             if !found.may_dial(&Driver::Kubernetes) {
-                return Err(found.error.unwrap_or_else(|| format!("{} has no pod that is ready", self.name)));
+                let none = || format!("{} has no pod that is ready", self.name);
+                return Err(found.error.map_or_else(none, |trouble| trouble.words));
             }
         }
         Lister::dial(&self.dial).await
@@ -230,6 +248,13 @@ impl Watched {
             Part::Engine(reading) => known.engine = Some(*reading),
             Part::Kit(reading) => known.kit = Some(*reading),
         }
+    }
+
+    /// Whether each node has said whether it is there.
+    fn is_heard(&self, found: &Found) -> bool {
+        found
+            .as_ref()
+            .map_or(true, |definition| self.known.iter().all(|known| known.is_heard(&definition.driver)))
     }
 
     fn is_whole(&self, found: &Found) -> bool {

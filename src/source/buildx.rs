@@ -14,7 +14,6 @@
 
 pub(super) mod args;
 pub mod command;
-mod group;
 pub mod plugin;
 pub mod program;
 pub mod secrets;
@@ -36,7 +35,7 @@ use crate::event::Stream;
 pub use command::BuildCommand;
 pub use program::Program;
 
-use group::Group;
+use super::group::Group;
 
 /// How much is read at once.
 const CHUNK: usize = 32 * 1024;

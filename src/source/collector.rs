@@ -227,7 +227,11 @@ impl Collector {
             Fault::NotRegistry(why) | Fault::Nonsense(why) => why.clone(),
             Fault::Settings(why) => why.replace("(`ca`)", "(OTEL_EXPORTER_OTLP_CERTIFICATE)"),
             // What only a registry says.
-            Fault::Status(..) | Fault::Credentials(_) | Fault::Token(..) => "it does not answer".to_owned(),
+            Fault::Status(..)
+            | Fault::Busy(..)
+            | Fault::Broken(..)
+            | Fault::Credentials(_)
+            | Fault::Token(..) => "it does not answer".to_owned(),
         };
         Error::unavailable(
             format!("the trace can't be sent to {}: {why}", self.place()),

@@ -7,6 +7,7 @@
 mod access;
 mod fault;
 mod follow;
+mod helper;
 mod load;
 mod node;
 mod object;
@@ -209,7 +210,17 @@ impl Deployment {
     /// Its pods, as they are now.
     pub(in crate::source) async fn pods(&mut self) -> Result<Vec<Pod>, Fault> {
         // After a fault everything is read anew: the kubeconfig may have been what was wrong.
-        let access = match self.access.take() {
+        let known = self.access.take();
+        let had = known.is_some();
+        match self.pods_by(known).await {
+            // What was known may have ended meanwhile.
+            Err(fault) if had && fault.code == Some(401) => self.pods_by(None).await,
+            done => done,
+        }
+    }
+
+    async fn pods_by(&mut self, access: Option<Access>) -> Result<Vec<Pod>, Fault> {
+        let access = match access {
             Some(access) => access,
             None => Access::open(&self.settings).await?,
         };
@@ -292,10 +303,13 @@ async fn hold(settings: Settings, clock: Clock, open: watch::Sender<Option<Acces
     let mut failures = 0;
     loop {
         let fault = match Access::open(&settings).await {
-            Ok(access) => probe_on(access, clock, &open, &tx, &mut failures).await,
-            Err(fault) => Some(fault),
+            Ok(access) => match probe_on(access, clock, &open, &tx, &mut failures).await {
+                Probed::Failed(fault) => fault,
+                Probed::Expired => continue,
+                Probed::Nobody => return,
+            },
+            Err(fault) => fault,
         };
-        let Some(fault) = fault else { return };
         open.send_replace(None);
         if tx.send(News::Down(fault)).await.is_err() {
             return;
@@ -305,14 +319,24 @@ async fn hold(settings: Settings, clock: Clock, open: watch::Sender<Option<Acces
     }
 }
 
-/// Asks up to the first failure; none where nobody listens any more.
+/// Why a cluster is not asked any more.
+enum Probed {
+    Failed(Fault),
+    /// The credentials have ended, and are to be had anew.
+    Expired,
+    /// Nobody listens any more.
+    Nobody,
+}
+
+/// Asks up to the first failure, or to the end of the credentials.
 async fn probe_on(
     access: Access,
     clock: Clock,
     open: &watch::Sender<Option<Access>>,
     tx: &mpsc::Sender<News>,
     failures: &mut u32,
-) -> Option<Fault> {
+) -> Probed {
+    let mut is_new = true;
     loop {
         let asked = clock.now();
         let version: Result<object::Version, Fault> = access.get("/version", PROBE).await;
@@ -320,7 +344,7 @@ async fn probe_on(
             Ok(version) => version.git_version,
             // Who may not ask for the version may still see other things.
             Err(fault) if fault.code == Some(403) => String::new(),
-            Err(fault) => return Some(fault),
+            Err(fault) => return Probed::Failed(fault),
         };
         *failures = 0;
         let at = clock.now();
@@ -332,12 +356,20 @@ async fn probe_on(
             server: Text::clean(&access.server),
             namespace: access.namespace.clone(),
         };
-        tx.send(News::Up(answer)).await.ok()?;
+        if tx.send(News::Up(answer)).await.is_err() {
+            return Probed::Nobody;
+        }
         open.send_if_modified(|known| {
             let closed = known.is_none();
-            known.get_or_insert_with(|| access.clone());
+            // With new credentials all goes on as it does; they are taken for what is asked next.
+            if std::mem::take(&mut is_new) {
+                *known = Some(access.clone());
+            }
             closed
         });
         sleep(PROBE).await;
+        if access.until.is_some_and(|until| until <= clock.now()) {
+            return Probed::Expired;
+        }
     }
 }

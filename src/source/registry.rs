@@ -38,6 +38,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_secs(60);
 /// How long [`once`] may take.
 const ONCE: Duration = Duration::from_secs(20);
+/// A question that has no answer by then is late.
+const LATE: Duration = Duration::from_secs(5);
 /// Answers of a session whose time is kept, and the newest of them that tell whether it is slow now.
 const MOST_SAMPLES: usize = 4096;
 const RECENT: usize = 20;
@@ -125,7 +127,13 @@ pub async fn once(settings: Settings, clock: Clock) -> Registry {
 
 /// What a loop has found out.
 enum News {
-    Ping { asked: Time, outcome: Result<Pong, Fault>, next: Duration },
+    /// The question that was asked then has no answer after [`LATE`].
+    Late(Time),
+    Ping {
+        asked: Time,
+        outcome: Result<Pong, Fault>,
+        next: Duration,
+    },
     Look(Box<Look>),
 }
 
@@ -157,11 +165,23 @@ async fn ping_on(settings: &Settings, clock: Clock, say: mpsc::Sender<News>, up:
             // The file that is missing may have come meanwhile.
             session = Session::new(settings, clock);
         }
-        let mut news = ping(&mut session, clock, settings.every).await;
+        let asked = clock.now();
+        let mut asking = Box::pin(ping(&mut session, clock, settings.every));
+        let in_time = tokio::select! {
+            news = &mut asking => Some(news),
+            () = sleep(LATE) => None,
+        };
+        // Whether one that is slow or one that hangs is not known before it answers, or does not for longer.
+        let mut news = match in_time {
+            Some(news) => news,
+            None if say.send(News::Late(asked)).await.is_err() => return,
+            None => asking.as_mut().await,
+        };
+        drop(asking);
         let mut pause = settings.every;
         let mut answers = true;
-        if let News::Ping { outcome: Err(_), next, .. } = &mut news {
-            pause = about(wait, &clock);
+        if let News::Ping { outcome: Err(fault), next, .. } = &mut news {
+            pause = about(wait, &clock).max(fault.wait());
             (*next, answers) = (pause, false);
         }
         wait = if answers { FIRST_WAIT } else { wait.mul_f64(LONGER).min(LONGEST_WAIT) };
@@ -191,13 +211,16 @@ async fn look_on(
         let news = look(&mut looker).await;
         let failed =
             matches!(&news, News::Look(look) if look.fault.as_ref().is_some_and(|f| !f.state().is_well()));
-        let pause = if failed { about(wait, &clock) } else { settings.look_every };
+        let asked_to = if let News::Look(look) = &news { look.fault.as_ref().map(Fault::wait) } else { None };
+        let asked_to = asked_to.unwrap_or_default();
+        let pause = if failed { about(wait, &clock).max(asked_to) } else { settings.look_every };
         wait = if failed { wait.mul_f64(LONGER).min(LONGEST_WAIT) } else { FIRST_WAIT };
         if say.send(news).await.is_err() {
             return;
         }
-        // What was down may come back as something else: then there is no reason to wait.
+        // What was down may come back as something else: then there is no reason to wait, but that it was asked for.
         let back = async {
+            sleep(asked_to).await;
             let _ = is_up.wait_for(|up| !*up).await;
             let _ = is_up.wait_for(|up| *up).await;
         };
@@ -259,7 +282,10 @@ async fn look(looker: &mut Result<Looker, Fault>) -> News {
                 Ok(looked) => looked.err(),
                 Err(_) => Some(Fault::Nonsense("so slowly that a look into it takes over a minute".into())),
             };
-            let is_well = found.fault.as_ref().is_none_or(|fault| fault.state().is_well());
+            let is_well = found
+                .fault
+                .as_ref()
+                .is_none_or(|fault| fault.state().is_well() || matches!(fault, Fault::Broken(..)));
             found.tags = is_well.then(|| looker.tags());
             found.cache = looker.cache().cloned();
             found.changes = looker.changes();
@@ -285,7 +311,8 @@ fn registry_of(answer: &Answer) -> Result<(), Fault> {
         200..=299 => Err(Fault::NotRegistry("it answers /v2/ with a page".into())),
         401 if versioned || challenged => Ok(()),
         403 => Err(Fault::Status(403, String::new())),
-        408 | 425 | 429 | 500.. => Err(Fault::Status(status, String::new())),
+        429 | 503 => Err(answer.busy().unwrap_or(Fault::Status(status, String::new()))),
+        408 | 425 | 500.. => Err(Fault::Status(status, String::new())),
         _ => Err(Fault::NotRegistry(format!("it answers /v2/ with {status}"))),
     }
 }
@@ -298,6 +325,8 @@ struct World {
     ping_fault: Option<Fault>,
     look_fault: Option<Fault>,
     looked: bool,
+    /// Whether the newest question has no answer yet.
+    late: bool,
     rate: Option<f64>,
     /// Microseconds that answers took, oldest first.
     took: VecDeque<u64>,
@@ -314,6 +343,7 @@ impl World {
             ping_fault: None,
             look_fault: None,
             looked: false,
+            late: false,
             rate: None,
             took: VecDeque::new(),
         }
@@ -321,7 +351,12 @@ impl World {
 
     fn take(&mut self, news: News) {
         match news {
+            News::Late(asked) => {
+                self.snapshot.asked = asked;
+                self.late = true;
+            }
             News::Ping { asked, outcome, next } => {
+                self.late = false;
                 self.snapshot.asked = asked;
                 self.snapshot.next_us = next.as_micros() as u64;
                 match outcome {
@@ -379,13 +414,18 @@ impl World {
         if let Some(fault) = self.ping_fault.as_ref().or(self.look_fault.as_ref()) {
             return (fault.state(), fault.words(&self.host, self.snapshot.repository.as_str()));
         }
+        if self.late {
+            let words =
+                format!("it has not answered for {} s: it is slower than that, or hangs", LATE.as_secs());
+            return (RegistryState::Slow, Text::clean(&words));
+        }
         let recent = percentile(self.took.iter().rev().take(RECENT), 95);
         if recent > self.slow.as_micros() as u64 {
             let words = format!(
-                "it takes {} ms to answer (95 of 100 of the last answers are faster), more than {} ms: look at its disk and \
+                "it takes {} to answer (95 of 100 of the last answers are faster), more than {}: look at its disk and \
                  the network",
-                recent / 1000,
-                self.slow.as_millis()
+                told(recent),
+                told(self.slow.as_micros() as u64)
             );
             return (RegistryState::Slow, Text::clean(&words));
         }
@@ -398,6 +438,11 @@ impl World {
         let known = self.looked || open && self.snapshot.answered.is_some();
         (if known { RegistryState::Ok } else { RegistryState::Unknown }, Text::default())
     }
+}
+
+/// `40 ms`, `5.2 s`.
+fn told(micros: u64) -> String {
+    if micros < 1_000_000 { format!("{} ms", micros / 1000) } else { format!("{:.1} s", micros as f64 / 1e6) }
 }
 
 /// The smallest value that `percent` of 100 are not above (nearest rank); 0 of none.

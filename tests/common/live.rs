@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::process::Ended;
+use crate::process::{Ended, mark_of, nothing_is_left};
 
 /// Longer than anything here takes: what is waited for so long does not come.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -21,6 +21,7 @@ pub(crate) struct Live {
     lines: Receiver<String>,
     seen: Vec<String>,
     stderr: Option<JoinHandle<String>>,
+    mark: Option<String>,
 }
 
 impl Live {
@@ -38,7 +39,7 @@ impl Live {
             err.read_to_string(&mut text).unwrap();
             text
         });
-        Self { child, lines, seen: Vec::new(), stderr: Some(stderr) }
+        Self { child, lines, seen: Vec::new(), stderr: Some(stderr), mark: mark_of(command) }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -75,7 +76,7 @@ impl Live {
         self.until(|line| is_meant(&serde_json::from_str(line).unwrap()));
     }
 
-    /// Waits for the end. All lines are in the result, those that were read before too.
+    /// Waits for the end, with which everything ends that it has started. All lines are in the result, those that were read before too.
     pub(crate) fn end(mut self) -> Ended {
         loop {
             match self.lines.recv_timeout(PATIENCE) {
@@ -85,6 +86,7 @@ impl Live {
             }
         }
         let status = self.child.wait().unwrap();
+        nothing_is_left(self.mark.as_deref(), status);
         let stdout = self.seen.iter().flat_map(|line| [line, "\n"]).collect();
         Ended { status, stdout, stderr: self.stderr.take().unwrap().join().unwrap() }
     }

@@ -1,8 +1,12 @@
 //! layertop as a process: in a folder of its own, with nothing of the machine's configuration.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
+
+#[path = "../support/left.rs"]
+mod left;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -69,7 +73,8 @@ impl Project {
             .stdin(Stdio::null())
             .env("XDG_DATA_HOME", self.beside("data"))
             .env("XDG_CONFIG_HOME", self.beside("config"))
-            .env("XDG_STATE_HOME", self.beside("state"));
+            .env("XDG_STATE_HOME", self.beside("state"))
+            .env(left::MARK, left::mark());
         command
     }
 }
@@ -101,9 +106,23 @@ impl Ended {
     }
 }
 
-/// Runs a command to its end.
+/// The mark of a command that has one.
+pub(crate) fn mark_of(command: &Command) -> Option<String> {
+    let set = command.get_envs().find(|(name, _)| *name == left::MARK)?;
+    Some(set.1?.to_str()?.to_owned())
+}
+
+/// Fails where something that layertop has started outlives it. One that was killed at once can't have cleaned up.
+pub(crate) fn nothing_is_left(mark: Option<&str>, status: ExitStatus) {
+    if let Some(mark) = mark.filter(|_| status.signal() != Some(9)) {
+        left::nothing(mark);
+    }
+}
+
+/// Runs a command to its end. What layertop has started has ended with it.
 pub(crate) fn run(command: &mut Command) -> Ended {
     let output = command.output().unwrap();
+    nothing_is_left(mark_of(command).as_deref(), output.status);
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ended { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) }
 }

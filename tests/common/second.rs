@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
@@ -64,6 +64,12 @@ impl Second {
     /// Where it listens, as `DOCKER_HOST` has it.
     pub(crate) fn host(&self) -> String {
         format!("unix://{}", self.folder.path().join("sock").display())
+    }
+
+    /// Sends a signal to the engine's process.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let process = self.process.as_ref().expect("it runs");
+        kill(Pid::from_raw(i32::try_from(process.id()).unwrap()), signal).unwrap();
     }
 
     fn begin(&mut self) {

@@ -69,7 +69,7 @@ pub(crate) fn cache(
     config_bytes: usize,
     content: &[&str],
 ) -> String {
-    let config = "x".repeat(config_bytes);
+    let config = format!("{{\"x\":\"{}\"}}", "x".repeat(config_bytes - 8));
     let digest = registry.blob(name, config.as_bytes());
     let config = json!({"mediaType": CACHE_CONFIG, "digest": digest, "size": config_bytes});
     let mut blobs = layers(registry, name, content);

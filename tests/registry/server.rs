@@ -186,6 +186,18 @@ pub(crate) struct Script {
 
 impl Script {
     pub(crate) fn new(answer: impl Fn(u16, &str) -> String + Send + Sync + 'static) -> Self {
+        Self::with(Some(b"HTTP/1.0 400 Bad Request\r\n\r\nno TLS here\n"), answer)
+    }
+
+    /// One that says nothing to a hello of TLS.
+    pub(crate) fn silent_on_tls(answer: impl Fn(u16, &str) -> String + Send + Sync + 'static) -> Self {
+        Self::with(None, answer)
+    }
+
+    fn with(
+        to_hello: Option<&'static [u8]>,
+        answer: impl Fn(u16, &str) -> String + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let heads = Arc::new(Mutex::new(Vec::new()));
@@ -194,10 +206,13 @@ impl Script {
             for mut stream in listener.incoming().flatten() {
                 let (kept, answer) = (Arc::clone(&kept), Arc::clone(&answer));
                 thread::spawn(move || {
-                    // The first byte of a TLS connection. It is answered as Go's server does.
+                    // The first byte of a TLS connection. It is answered as Go's server does, or waited until nobody is there.
                     let mut first = [0];
                     if stream.peek(&mut first).unwrap_or(0) == 1 && first[0] == 0x16 {
-                        let _ = stream.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\nno TLS here\n");
+                        match to_hello {
+                            Some(said) => drop(stream.write_all(said)),
+                            None => drop(std::io::copy(&mut stream, &mut std::io::sink())),
+                        }
                         return;
                     }
                     let mut reader = BufReader::new(stream.try_clone().unwrap());

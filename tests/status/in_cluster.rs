@@ -14,12 +14,19 @@ fn nodes(said: &Value) -> Vec<(&str, &str)> {
     nodes.map(|node| (node["name"].as_str().unwrap(), node["state"].as_str().unwrap())).collect()
 }
 
-/// How everything but the cluster's nodes is.
+/// How everything but the cluster's nodes is, without what is another number at each look: ages and loads.
 fn others(said: &Value) -> Value {
     let own = said["nodes"].as_array().unwrap().iter().filter(|node| node["source"] != "kubernetes");
     let own: Vec<&Value> = own.map(|node| &node["state"]).collect();
+    let pods = said["registry"]["pods"].as_array().unwrap().iter();
+    let pods: Vec<Value> = pods
+        .map(|pod| {
+            json!({"name": pod["name"], "node": pod["node"], "state": pod["state"], "reason": pod["reason"],
+                "restarts": pod["restarts"]})
+        })
+        .collect();
     json!({"registry": said["registry"]["state"], "cache": said["registry"]["cache"]["state"],
-        "pods": said["registry"]["pods"], "cluster": said["cluster"]["state"], "builder": said["builder"]["state"],
+        "pods": pods, "cluster": said["cluster"]["state"], "builder": said["builder"]["state"],
         "platforms": said["platforms"], "own": own})
 }
 

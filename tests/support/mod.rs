@@ -2,6 +2,7 @@
 //! raw bytes.
 
 pub(crate) mod bytes;
+mod left;
 pub(crate) mod terminal;
 
 use std::path::PathBuf;

@@ -98,6 +98,8 @@ pub(crate) struct Terminal {
     letting_go: Arc<AtomicBool>,
     states: Receiver<WaitStatus>,
     over: bool,
+    /// What all that it starts has in its environment.
+    mark: String,
 }
 
 /// What is left when the program is gone.
@@ -127,7 +129,10 @@ impl Terminal {
             move || read(input, &seen, &letting_go)
         });
         let home = tempfile::tempdir().unwrap();
-        let child = pair.slave.spawn_command(command(setup, &home)).unwrap();
+        let mark = left::mark();
+        let mut command = command(setup, &home);
+        command.env(left::MARK, &mark);
+        let child = pair.slave.spawn_command(command).unwrap();
         let pid = Pid::from_raw(i32::try_from(child.process_id().unwrap()).unwrap());
         let (tx, states) = mpsc::channel();
         thread::spawn(move || {
@@ -250,12 +255,16 @@ impl Terminal {
         loop {
             let status = self.change();
             if is_end(status) {
+                // One that was killed at once can't have cleaned up.
+                if !matches!(status, WaitStatus::Signaled(_, Signal::SIGKILL, _)) {
+                    left::nothing(&self.mark);
+                }
                 return status;
             }
         }
     }
 
-    /// Waits for the program's end.
+    /// Waits for the program's end, with which everything ends that it has started.
     pub(crate) fn finish(mut self) -> Finished {
         let status = self.end();
         assert!(self.is_as_before(), "before {:?}\nafter {:?}", self.before, self.settings());

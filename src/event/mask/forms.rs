@@ -22,6 +22,8 @@ const SHORTEST_LINE: usize = 8;
 const LONGEST_ENCODED: usize = 64 * 1024;
 /// Where `openssl` and `base64` break their lines.
 const WRAPS: [usize; 2] = [64, 76];
+/// Of more values than these only the plain encoded forms are looked for, and not those within each other.
+pub(super) const MOST_DEEP: usize = 256;
 /// Short values that are no secrets, though a secret's name may stand before them.
 const WORDS: [&str; 4] = ["true", "false", "none", "null"];
 
@@ -36,14 +38,19 @@ pub(super) fn values(secret: &str) -> Vec<String> {
     std::iter::once(whole).chain(lines).map(str::to_owned).collect()
 }
 
-/// The encoded forms of a value.
-pub(super) fn encoded(value: &str) -> Vec<String> {
+/// The encoded forms of a value: each way of writing a text as a part of another one, and what can stand in what. `deep`: these
+/// within each other, too.
+pub(super) fn encoded(value: &str, deep: bool) -> Vec<String> {
     if value.len() > LONGEST_ENCODED {
         return Vec::new();
     }
     let mut forms = base64(value);
     forms.extend(percent(value));
-    forms.extend(serde_json::to_string(value).map(|json| json.trim_matches('"').to_owned()));
+    let once: Vec<String> = WRITTEN.iter().map(|how| how.write(value)).collect();
+    if deep {
+        forms.extend(once.iter().flat_map(|form| WRITTEN.iter().map(|how| how.write(form))));
+    }
+    forms.extend(once);
     forms
 }
 
@@ -100,10 +107,32 @@ fn inside(engine: &GeneralPurpose, before: usize, value: &str) -> String {
     engine.encode(&bytes).get(mixed..whole).unwrap_or_default().to_owned()
 }
 
-/// Percent-encoded as RFC 3986 has it, as JavaScript does it, and as in a form; with digits in both cases.
+/// Ways of percent-encoding: what is kept beside letters and digits, and how a space is written.
+const PERCENT: [(&str, &str); 11] = [
+    // RFC 3986, and Python's `quote` with `safe=""`.
+    ("-._~", "%20"),
+    // Python's `quote`, which keeps the slash.
+    ("-._~/", "%20"),
+    // Python's `quote_plus`, and Go's `QueryEscape`.
+    ("-._~", "+"),
+    // JavaScript's `encodeURIComponent`, and its `encodeURI`.
+    ("-._~!'()*", "%20"),
+    ("-._~!'()*;,/?:@&=+$#", "%20"),
+    // Whatever RFC 3986 lets stand in user information, in a segment of a path, and in a path.
+    ("-._~!$&'()*+,;=", "%20"),
+    ("-._~!$&'()*+,;=:@", "%20"),
+    ("-._~!$&'()*+,;=:@/", "%20"),
+    // Go's user information, and its `PathEscape`.
+    ("-._~$&+,;=", "%20"),
+    ("-._~$&+:=@", "%20"),
+    // A form of the web.
+    ("-._*", "+"),
+];
+
+/// Percent-encoded in all ways, with digits in both cases.
 fn percent(value: &str) -> Vec<String> {
     let mut forms = Vec::new();
-    for (kept, space) in [("-._~", "%20"), ("-._~!'()*", "%20"), ("-._~!$&'()*+,;=", "%20"), ("-._*", "+")] {
+    for (kept, space) in PERCENT {
         let mut upper = String::new();
         let mut lower = String::new();
         for byte in value.bytes() {
@@ -122,4 +151,68 @@ fn percent(value: &str) -> Vec<String> {
         forms.extend([upper, lower]);
     }
     forms
+}
+
+/// How a text is written as a string of JSON, or in HTML.
+enum Written {
+    /// In JSON, where these are written as `\u003c` beside those that have to be, and a slash as it is or as `\/`.
+    Json { escaped: &'static str, beyond_ascii: bool, slash: &'static str },
+    /// In HTML and XML, where each of these has another name.
+    Html(&'static [(char, &'static str)]),
+}
+
+/// All of them.
+const WRITTEN: [Written; 9] = [
+    Written::Json { escaped: "", beyond_ascii: false, slash: "/" },
+    // Python's.
+    Written::Json { escaped: "", beyond_ascii: true, slash: "/" },
+    // PHP's.
+    Written::Json { escaped: "", beyond_ascii: true, slash: "\\/" },
+    // Go's.
+    Written::Json { escaped: "<>&", beyond_ascii: false, slash: "/" },
+    Written::Html(&[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;")]),
+    Written::Html(&[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&#x27;")]),
+    Written::Html(&[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&#34;"), ('\'', "&#39;")]),
+    Written::Html(&[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&#39;")]),
+    Written::Html(&[
+        ('&', "&amp;"),
+        ('<', "&lt;"),
+        ('>', "&gt;"),
+        ('"', "&quot;"),
+        ('\'', "&#39;"),
+        ('/', "&#x2F;"),
+        ('`', "&#x60;"),
+        ('=', "&#x3D;"),
+    ]),
+];
+
+impl Written {
+    fn write(&self, value: &str) -> String {
+        let mut out = String::with_capacity(value.len());
+        match self {
+            Self::Html(names) => {
+                for c in value.chars() {
+                    match names.iter().find(|(named, _)| *named == c) {
+                        Some((_, name)) => out.push_str(name),
+                        None => out.push(c),
+                    }
+                }
+            }
+            Self::Json { escaped, beyond_ascii, slash } => {
+                for c in value.chars() {
+                    if escaped.contains(c) || *beyond_ascii && !c.is_ascii() {
+                        for unit in c.encode_utf16(&mut [0; 2]) {
+                            let _ = write!(out, "\\u{unit:04x}");
+                        }
+                    } else if c == '/' {
+                        out.push_str(slash);
+                    } else {
+                        let json = serde_json::to_string(&c).unwrap_or_default();
+                        out.push_str(json.get(1..json.len() - 1).unwrap_or_default());
+                    }
+                }
+            }
+        }
+        out
+    }
 }

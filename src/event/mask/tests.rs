@@ -70,6 +70,12 @@ fn encoded_forms_are_masked() {
     assert_eq!(mask.text("q=s3cr%3ft%2fp~ss%3ew%20rd%c3%bf&").as_str(), "q=***&");
     assert_eq!(mask.text("q=s3cr%3Ft%2Fp%7Ess%3Ew+rd%C3%BF&").as_str(), "q=***&");
     assert_eq!(masked(&["pa\"ss\\w"], r#"{"p":"pa\"ss\\w"}"#), r#"{"p":"***"}"#);
+    // Python's `quote`, a JSON string within one, Go's and Python's JSON, HTML, and HTML within JSON.
+    assert_eq!(mask.text("q=s3cr%3Ft/p~ss%3Ew%20rd%C3%BF&").as_str(), "q=***&");
+    assert_eq!(masked(&["pa\"ss\\w"], r#"{"p":"{\"q\":\"pa\\\"ss\\\\w\"}"}"#), r#"{"p":"{\"q\":\"***\"}"}"#);
+    assert_eq!(masked(&["a<b>&cé"], r#""a\u003cb\u003e\u0026cé" "a<b>&c\u00e9""#), r#""***" "***""#);
+    assert_eq!(masked(&["a<b>&\"'c"], "x=a&lt;b&gt;&amp;&quot;&#39;c, a&lt;b&gt;&amp;\"'c"), "x=***, ***");
+    assert_eq!(masked(&["a<b\"c"], r#"{"html":"a\u0026lt;b\u0026quot;c"}"#), r#"{"html":"***"}"#);
 }
 
 #[test]

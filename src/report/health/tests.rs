@@ -152,7 +152,12 @@ fn words_are_no_wider_than_others() {
     ] {
         assert!(words::width(of_registry(state).1.word) <= Sign::WORD_WIDTH);
     }
-    for state in [builder::Health::Unreachable, builder::Health::EngineDown, builder::Health::OomKilled] {
+    for state in [
+        builder::Health::Unreachable,
+        builder::Health::EngineDown,
+        builder::Health::EngineSilent,
+        builder::Health::OomKilled,
+    ] {
         assert!(words::width(of_builder(state).1.word) <= Sign::WORD_WIDTH);
     }
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::Plain;
 use crate::event::Time;
 use crate::model::Model;
-use crate::report::health::{Grade, Health};
+use crate::report::health::{Grade, Health, Part};
 
 /// How long a part that is well may take to tell the rest of its line.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Which parts have been told of, and since when the others are known.
+/// Which parts have been told of, and since when the others are known; and how many of their turns were looked at.
 #[derive(Debug, Default)]
-pub(super) struct Told([Option<Moment>; 3]);
+pub(super) struct Told([Option<Moment>; 3], u64);
 
 #[derive(Debug, Clone, Copy)]
 enum Moment {
@@ -26,6 +26,7 @@ impl Plain {
         if !self.begun {
             return;
         }
+        self.turns(model, out);
         for (i, health) in Health::all(model, now).into_iter().enumerate() {
             if matches!(self.around.0[i], Some(Moment::Told)) || !is_told(&health) {
                 continue;
@@ -40,6 +41,18 @@ impl Plain {
                 self.write(&health.line(self.options.ascii), out);
             }
         }
+    }
+
+    /// What has become worse of those that were told of, and what is well again. Of the others their first line tells how they are.
+    fn turns(&mut self, model: &Model, out: &mut String) {
+        for turn in model.turns().since(self.around.1) {
+            let health = Health::of_turn(turn);
+            let place = Part::ALL.iter().position(|part| *part == health.part);
+            if place.is_some_and(|place| matches!(self.around.0[place], Some(Moment::Told))) {
+                self.write(&health.line(self.options.ascii), out);
+            }
+        }
+        self.around.1 = model.turns().total();
     }
 
     /// All that are watched, as they are now.

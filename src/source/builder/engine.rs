@@ -1,6 +1,7 @@
 //! The engine that a node lives on, its machine, and the container that `BuildKit` runs in: by the engine's REST interface.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,6 +9,8 @@ use bollard::models::{ContainerInspectResponse, ContainerStatsResponse, SystemIn
 use bollard::query_parameters::{LogsOptionsBuilder, StatsOptionsBuilder};
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::StreamExt as _;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::event::builder::{Container, Counters, EngineFacts, Pressure};
@@ -18,6 +21,8 @@ use super::instance::{Driver, Host, Node, platform};
 
 /// How long an engine may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long one that has not answered may take to take another call.
+const CALL: Duration = Duration::from_secs(1);
 
 /// What an engine says of a node.
 #[derive(Debug, Clone, Default)]
@@ -31,9 +36,73 @@ pub(super) struct Reading {
     /// The node's pod, where the driver has one and it is there.
     pub(super) pod: Option<Pod>,
     /// Why the engine does not answer.
-    pub(super) error: Option<String>,
+    pub(super) error: Option<Trouble>,
     /// Whether the engine was asked at all.
     pub(super) asked: bool,
+}
+
+/// Why an engine does not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Trouble {
+    pub(super) kind: Kind,
+    pub(super) words: String,
+}
+
+/// What has to be done about it depends on this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Nothing listens where it should.
+    NotThere,
+    /// Connected, and then nothing.
+    Silent,
+    /// There is no way to its machine.
+    NoRoute,
+    /// It is not for this user.
+    Denied,
+    /// It answers with an error.
+    Failing,
+}
+
+impl Trouble {
+    /// One that says why by itself.
+    pub(super) fn failing(words: impl Into<String>) -> Self {
+        Self { kind: Kind::Failing, words: words.into() }
+    }
+
+    fn of(error: &bollard::errors::Error) -> Self {
+        let mut cause: Option<&dyn std::error::Error> = Some(error);
+        let mut kind = Kind::Failing;
+        while let Some(error) = cause {
+            if let Some(io) = error.downcast_ref::<io::Error>() {
+                kind = of_io(io);
+            }
+            cause = error.source();
+        }
+        Self { kind, words: error.to_string() }
+    }
+
+    /// There was no answer in time: is there nobody, or somebody who says nothing?
+    async fn late(host: &Host) -> Self {
+        let silent = Self { kind: Kind::Silent, words: format!("no answer in {} s", PATIENCE.as_secs()) };
+        let Host::Http(address) = host else { return silent };
+        let at = address.split_once("://").map_or(address.as_str(), |(_, at)| at).trim_end_matches('/');
+        let words = match timeout(CALL, TcpStream::connect(at)).await {
+            Ok(Ok(_)) => return silent,
+            Ok(Err(error)) => return Self { kind: of_io(&error), words: error.to_string() },
+            Err(_) => "nobody takes the call".to_owned(),
+        };
+        Self { kind: Kind::NoRoute, words }
+    }
+}
+
+fn of_io(error: &io::Error) -> Kind {
+    use io::ErrorKind as Is;
+    match error.kind() {
+        Is::ConnectionRefused | Is::NotFound => Kind::NotThere,
+        Is::TimedOut | Is::HostUnreachable | Is::NetworkUnreachable | Is::NetworkDown => Kind::NoRoute,
+        Is::PermissionDenied => Kind::Denied,
+        _ => Kind::Failing,
+    }
 }
 
 impl Reading {
@@ -57,13 +126,16 @@ pub(super) async fn look(
     let docker = match docker {
         Ok(Some(docker)) => docker,
         Ok(None) => return Reading::default(),
-        Err(error) => return Reading { error: Some(error), asked: true, ..Reading::default() },
+        Err(error) => {
+            return Reading { error: Some(Trouble::failing(error)), asked: true, ..Reading::default() };
+        }
     };
     let asked = ask(&docker, node, driver, before.filter(|_| !afresh), clock);
-    let error = match tokio::time::timeout(PATIENCE, asked).await {
-        Ok(Ok(reading)) => return reading,
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer in {} s", PATIENCE.as_secs()),
+    let error = match (timeout(PATIENCE, asked).await, &node.host) {
+        (Ok(Ok(reading)), _) => return reading,
+        (Ok(Err(error)), _) => Trouble::of(&error),
+        (Err(_), Some(host)) => Trouble::late(host).await,
+        (Err(_), None) => return Reading::default(),
     };
     // The facts stay: that an engine does not answer changes nothing about its machine.
     let known = before.cloned().unwrap_or_default();

@@ -8,7 +8,7 @@ use crate::event::{Platform, Text};
 use crate::source::{buildkit, kubernetes};
 
 use super::engine;
-use super::instance::{Definition, Driver, InCluster, Node};
+use super::instance::{Definition, Driver, Host, InCluster, Node};
 use super::pods;
 
 /// What takes longer to answer is slow: an idle `BuildKit` takes a few milliseconds.
@@ -24,10 +24,13 @@ pub(super) struct Known {
 impl Known {
     /// Whether there is nothing more to wait for: `BuildKit` has answered or failed, or can't be asked.
     pub(super) fn is_whole(&self, driver: &Driver) -> bool {
-        let heard = self
-            .kit
-            .as_ref()
-            .is_some_and(|kit| kit.error.is_some() || kit.latency_us.is_some() && kit.usage.is_some());
+        let sized = self.kit.as_ref().is_none_or(|kit| kit.latency_us.is_none() || kit.usage.is_some());
+        sized && self.is_heard(driver)
+    }
+
+    /// Whether `BuildKit` has answered or failed, or can't be asked.
+    pub(super) fn is_heard(&self, driver: &Driver) -> bool {
+        let heard = self.kit.as_ref().is_some_and(|kit| kit.error.is_some() || kit.latency_us.is_some());
         let futile = self.engine.as_ref().is_some_and(|engine| !engine.may_dial(driver));
         matches!(driver, Driver::Other(_)) || self.engine.is_some() && (heard || futile)
     }
@@ -70,7 +73,7 @@ fn verdict(definition: &Definition, node: &Node, known: &Known) -> Verdict {
     let Some(engine) = &known.engine else { return (Health::Unknown, String::new(), String::new()) };
     if let Some(error) = &engine.error {
         return if let Some(place) = &node.cluster {
-            cluster_down(place, error)
+            cluster_down(place, &error.words)
         } else {
             engine_down(node, error)
         };
@@ -119,13 +122,37 @@ fn more_memory(definition: &Definition) -> String {
     )
 }
 
-fn engine_down(node: &Node, error: &str) -> Verdict {
-    let host = node.host.as_ref().map(super::instance::Host::shown).unwrap_or_default();
-    let hint = match &node.host {
-        Some(super::instance::Host::Unix(_)) => "sudo systemctl start docker".to_owned(),
-        _ => format!("{} info", node.docker()),
-    };
-    (Health::EngineDown, format!("the Docker engine at {host} does not answer: {error}"), hint)
+/// An engine that is not there, one that hangs, and one that there is no way to: each is mended by something else.
+fn engine_down(node: &Node, error: &engine::Trouble) -> Verdict {
+    let host = node.host.as_ref().map(Host::shown).unwrap_or_default();
+    let (here, words) = (matches!(node.host, Some(Host::Unix(_))), &error.words);
+    let machine = host.split_once("://").map_or(host.as_str(), |(_, at)| at);
+    let machine = machine.rsplit_once(':').map_or(machine, |(machine, _)| machine);
+    match error.kind {
+        engine::Kind::NotThere => {
+            let start = if here { String::new() } else { format!(" on {machine}") };
+            let reason = format!("the Docker engine at {host} does not run: {words}");
+            (Health::EngineDown, reason, format!("sudo systemctl start docker{start}"))
+        }
+        engine::Kind::Silent => {
+            let restart = if here { String::new() } else { format!(" on {machine}") };
+            let reason =
+                format!("the Docker engine at {host} takes the connection and hangs, or is stopped: {words}");
+            (Health::EngineSilent, reason, format!("sudo systemctl restart docker{restart}"))
+        }
+        engine::Kind::NoRoute => {
+            let reason = format!("there is no way to the Docker engine at {host}: {words}");
+            (Health::NoRoute, reason, format!("check the network: ping {machine}"))
+        }
+        engine::Kind::Denied => {
+            let reason = format!("the Docker engine at {host} may not be used by this account: {words}");
+            (Health::EngineDown, reason, "sudo usermod -aG docker $USER, and log in again".to_owned())
+        }
+        engine::Kind::Failing => {
+            let reason = format!("the Docker engine at {host} does not answer: {words}");
+            (Health::EngineDown, reason, format!("{} info", node.docker()))
+        }
+    }
 }
 
 fn gone(definition: &Definition, node: &Node) -> Verdict {
@@ -222,7 +249,7 @@ fn unreachable(definition: &Definition, node: &Node, engine: &engine::Reading, e
             return (Health::Stopped, format!("{} does not run", node.container()), bootstrap(definition));
         }
         if says("Cannot connect to the Docker daemon") || says("error during connect") {
-            return engine_down(node, error);
+            return engine_down(node, &engine::Trouble::failing(error));
         }
     }
     let hint = match definition.driver {

@@ -7,7 +7,7 @@ use crate::event::cluster::{Ending, Pod, PodState};
 use crate::event::{Line, Text};
 use crate::source::kubernetes::{self, Deployment, Settings};
 
-use super::engine::Reading;
+use super::engine::{Reading, Trouble};
 use super::instance::InCluster;
 
 /// Looks at the pods of a node.
@@ -27,7 +27,9 @@ impl Pods {
                 let pod = chosen(pods);
                 Reading { container: pod.as_ref().map(container), pod, asked: true, ..Reading::default() }
             }
-            Err(fault) => Reading { error: Some(fault.words), asked: true, ..Reading::default() },
+            Err(fault) => {
+                Reading { error: Some(Trouble::failing(fault.words)), asked: true, ..Reading::default() }
+            }
         }
     }
 }

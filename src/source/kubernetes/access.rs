@@ -6,23 +6,22 @@ use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use kube::Client;
-use kube::config::{Config, ExecInteractiveMode, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::event::Mask;
 use crate::event::cluster::ApiState;
+use crate::event::{Mask, Time};
 
 use super::Settings;
 use super::fault::Fault;
+use super::helper;
 
 /// How long a connection may take to come about.
 const DIAL: Duration = Duration::from_secs(10);
 /// How long a plain question may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a helper for credentials may take: it may ask somebody on the internet.
-const HELPER: Duration = Duration::from_secs(30);
 /// Where a pod finds its account.
 const IN_CLUSTER: &str = "in-cluster";
 
@@ -37,6 +36,8 @@ pub(super) struct Access {
     /// The namespace that is meant where none is said.
     pub(super) namespace: String,
     host: Option<(String, u16)>,
+    /// When its credentials end; none: nobody has said so.
+    pub(super) until: Option<Time>,
 }
 
 impl Access {
@@ -46,9 +47,9 @@ impl Access {
     ///
     /// The configuration is missing or can't be used, or its helper fails.
     pub(super) async fn open(settings: &Settings) -> Result<Self, Fault> {
-        let (mut config, context) = match kubeconfig(settings)? {
+        let (mut config, context, until) = match kubeconfig(settings)? {
             Some(file) => from_file(file, settings).await?,
-            None => (in_cluster(settings)?, IN_CLUSTER.to_owned()),
+            None => (in_cluster(settings)?, IN_CLUSTER.to_owned(), None),
         };
         config.connect_timeout = Some(DIAL);
         // A watch is silent for minutes; what hangs is noticed by other questions.
@@ -63,19 +64,8 @@ impl Access {
         let server = Mask::default().text(&config.cluster_url.to_string());
         let server = server.as_str().trim_end_matches('/').to_owned();
         let namespace = settings.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        // A helper for credentials runs in here, and is waited for.
-        let client = tokio::task::spawn_blocking(move || Client::try_from(config));
-        let client = match timeout(HELPER, client).await {
-            Ok(Ok(Ok(client))) => client,
-            Ok(Ok(Err(error))) => return Err(Fault::of(&error, &server)),
-            Ok(Err(_)) => return Err(Fault::new(ApiState::BadConfig, "the kubeconfig can't be used")),
-            Err(_) => {
-                let words =
-                    format!("the kubeconfig's helper for credentials takes more than {} s", HELPER.as_secs());
-                return Err(Fault::new(ApiState::BadConfig, words));
-            }
-        };
-        Ok(Self { client, context, server, namespace, host })
+        let client = Client::try_from(config).map_err(|error| Fault::of(&error, &server))?;
+        Ok(Self { client, context, server, namespace, host, until })
     }
 
     /// The client, for watches.
@@ -186,7 +176,10 @@ fn unusable(path: &Path, error: &KubeconfigError) -> Fault {
     Fault::new(ApiState::BadConfig, format!("the kubeconfig {} can't be used: {why}", path.display()))
 }
 
-async fn from_file(mut file: Kubeconfig, settings: &Settings) -> Result<(Config, String), Fault> {
+async fn from_file(
+    mut file: Kubeconfig,
+    settings: &Settings,
+) -> Result<(Config, String, Option<Time>), Fault> {
     let bad = |words: String| Fault::new(ApiState::BadConfig, words);
     let context = settings.context.clone().or_else(|| file.current_context.clone()).unwrap_or_default();
     if context.is_empty() {
@@ -196,16 +189,12 @@ async fn from_file(mut file: Kubeconfig, settings: &Settings) -> Result<(Config,
         let known: Vec<&str> = file.contexts.iter().map(|known| known.name.as_str()).collect();
         return Err(bad(format!("the kubeconfig has no context {context}; it has {}", known.join(", "))));
     }
-    // The terminal is ours: a helper that wants to talk with somebody must not find it.
-    for exec in file.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut()?.exec.as_mut()) {
-        exec.interactive_mode = Some(ExecInteractiveMode::Never);
-    }
+    let until = helper::sign_in(&mut file, &context).await?;
     let options = KubeConfigOptions { context: Some(context.clone()), ..KubeConfigOptions::default() };
     let config = Config::from_custom_kubeconfig(file, &options).await;
-    Ok((
-        config.map_err(|error| bad(format!("the kubeconfig's context {context} can't be used: {error}")))?,
-        context,
-    ))
+    let config =
+        config.map_err(|error| bad(format!("the kubeconfig's context {context} can't be used: {error}")))?;
+    Ok((config, context, until))
 }
 
 fn in_cluster(settings: &Settings) -> Result<Config, Fault> {

@@ -40,7 +40,10 @@ impl Fault {
             kube::Error::FromUtf8(_) => {
                 Self::new(ApiState::NotKubernetes, format!("{server} answers what no API server would"))
             }
-            kube::Error::Auth(why) => Self::new(ApiState::BadConfig, credentials(why)),
+            kube::Error::Auth(why) => Self::new(
+                ApiState::BadConfig,
+                format!("the credentials of the kubeconfig can't be used: {why}"),
+            ),
             kube::Error::RustlsTls(why) => Self::new(
                 ApiState::BadConfig,
                 format!("the certificates of the kubeconfig can't be used: {why}"),
@@ -94,26 +97,6 @@ fn forbidden(words: &str) -> String {
     format!("forbidden: {rest}")
 }
 
-/// Whatever a helper for credentials has printed may be a secret, but for its complaints.
-fn credentials(error: &kube::client::AuthError) -> String {
-    use kube::client::AuthError;
-    match error {
-        AuthError::AuthExecRun { status, out, .. } => {
-            let said = String::from_utf8_lossy(&out.stderr);
-            let said =
-                said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
-            format!("the kubeconfig's helper for credentials has ended with {status}: {said}")
-        }
-        AuthError::AuthExecStart(why) => {
-            format!("the kubeconfig's helper for credentials does not start: {why}")
-        }
-        AuthError::AuthExecParse(_) => {
-            "the kubeconfig's helper for credentials prints no credentials".to_owned()
-        }
-        other => format!("the credentials of the kubeconfig can't be used: {other}"),
-    }
-}
-
 /// There was no answer. The reason is the innermost error that is known.
 fn transport(error: &kube::Error, server: &str) -> Fault {
     let mut cause = error.source();
@@ -121,7 +104,10 @@ fn transport(error: &kube::Error, server: &str) -> Fault {
     while let Some(error) = cause {
         last = error.to_string();
         if let Some(auth) = error.downcast_ref::<kube::client::AuthError>() {
-            return Fault::new(ApiState::BadConfig, credentials(auth));
+            return Fault::new(
+                ApiState::BadConfig,
+                format!("the credentials of the kubeconfig can't be used: {auth}"),
+            );
         }
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
             return Fault::new(ApiState::Tls, format!("no secure connection to {server}: {tls}"));

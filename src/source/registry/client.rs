@@ -9,7 +9,9 @@ use std::time::Duration;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT};
+use hyper::header::{
+    AUTHORIZATION, DATE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT,
+};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject as _;
@@ -27,7 +29,9 @@ use super::fault::Fault;
 
 /// How long a connection may take to come about, a head to come, and a body to go on, where nobody says otherwise.
 const DIAL: Duration = Duration::from_secs(10);
-const ANSWER: Duration = Duration::from_secs(5);
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
+/// How long a server of this machine may take to answer a hello of TLS, where it may speak plain http instead.
+const HELLO: Duration = Duration::from_secs(2);
 /// How long a whole body may take.
 const WHOLE: Duration = Duration::from_secs(30);
 /// No descriptor over this is read.
@@ -45,6 +49,25 @@ pub(in crate::source) struct Answer {
     pub(in crate::source) body_took: Duration,
     /// Whether it is of another origin than was asked.
     pub(in crate::source) strayed: bool,
+}
+
+impl Answer {
+    /// What is wrong where it asks to be left alone.
+    pub(super) fn busy(&self) -> Option<Fault> {
+        let status = self.status.as_u16();
+        matches!(status, 429 | 503).then(|| Fault::Busy(status, retry_after(&self.headers)))
+    }
+}
+
+/// How long it asks to wait: in seconds, or up to a time on its own clock.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let asked = text(RETRY_AFTER)?;
+    if let Ok(seconds) = asked.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let time = |text: &str| Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_second());
+    u64::try_from(time(asked)? - time(text(DATE)?)?).ok().map(Duration::from_secs)
 }
 
 /// What to ask, where.
@@ -115,16 +138,23 @@ pub(in crate::source) struct Client {
     insecure: bool,
     /// How long a head may take to come, and a body to go on.
     answer: Duration,
+    /// Whether a server of this machine that is silent on a hello of TLS is taken for one that speaks none.
+    plain: bool,
 }
 
 impl Client {
     pub(in crate::source) fn new(tls: Arc<ClientConfig>, clock: Clock, insecure: bool) -> Self {
-        Self { tls, links: HashMap::new(), clock, insecure, answer: ANSWER }
+        Self { tls, links: HashMap::new(), clock, insecure, answer: ANSWER, plain: false }
     }
 
     /// One that waits so long for an answer.
     pub(in crate::source) fn waiting(self, answer: Duration) -> Self {
         Self { answer, ..self }
+    }
+
+    /// One whose servers may speak plain http where they are on this machine.
+    pub(in crate::source) fn or_plain(self, plain: bool) -> Self {
+        Self { plain, ..self }
     }
 
     /// The version of TLS that is spoken with the host of `url`.
@@ -231,7 +261,10 @@ impl Client {
         }
         let name = ServerName::try_from(host).map_err(|_| Fault::Tls(at.clone(), "no host name".into()))?;
         let connecting = TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream);
-        let stream = match timeout(self.answer, connecting).await {
+        // Some that speak plain http wait for the end of a line, which a hello does not have.
+        let or_plain = self.plain && is_loopback(url);
+        let stream = match timeout(if or_plain { HELLO } else { self.answer }, connecting).await {
+            Err(_) if or_plain => return Err(Fault::NoTls(at)),
             Err(_) => return Err(Fault::Silent(at)),
             Ok(Err(error)) => return Err(insecure(&error, &at)),
             Ok(Ok(stream)) => stream,
@@ -377,4 +410,26 @@ pub(in crate::source) fn tls(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Fau
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(Arc::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_asked_for_in_seconds_or_by_a_time() {
+        let asked = |pairs: &[(HeaderName, &str)]| {
+            let pairs = pairs.iter();
+            let headers = pairs.map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap()));
+            retry_after(&headers.collect())
+        };
+        assert_eq!(asked(&[(RETRY_AFTER, " 120 ")]), Some(Duration::from_secs(120)));
+        let now = (DATE, "Sun, 29 Nov 2026 23:00:00 GMT");
+        let until = |text| asked(&[now.clone(), (RETRY_AFTER, text)]);
+        assert_eq!(until("Sun, 29 Nov 2026 23:01:30 GMT"), Some(Duration::from_secs(90)));
+        assert_eq!(until("Sun, 29 Nov 2026 22:01:30 GMT"), None, "that is over");
+        assert_eq!(until("soon"), None);
+        assert_eq!(asked(&[(RETRY_AFTER, "Sun, 29 Nov 2026 23:01:30 GMT")]), None);
+        assert_eq!(asked(&[]), None);
+    }
 }

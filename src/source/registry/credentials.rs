@@ -5,18 +5,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
-use tokio::time::timeout;
 
 use super::fault::Fault;
 use crate::source::docker::folder;
+use crate::source::helper::{self, Silence};
 
 /// How long a helper may take: it may have to ask its user.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -107,30 +105,25 @@ fn stored(entry: &Entry) -> Option<Credential> {
 }
 
 async fn ask_helper(
-    helper: &str,
+    name: &str,
     server: &str,
     env: &BTreeMap<String, String>,
 ) -> Result<Option<Credential>, Fault> {
-    let program = format!("docker-credential-{helper}");
+    let program = format!("docker-credential-{name}");
     let bad = |why: String| Fault::Credentials(format!("{program} {why}"));
-    if !helper.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
-        return Err(Fault::Credentials(format!("{helper:?} is no name of a credential helper")));
+    if !name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
+        return Err(Fault::Credentials(format!("{name:?} is no name of a credential helper")));
     }
     let mut command = Command::new(&program);
-    command.arg("get").env_clear().envs(env).kill_on_drop(true);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(|error| bad(format!("can't be run: {error}")))?;
-    let asking = async {
-        if let Some(mut stdin) = child.stdin.take() {
-            // One that does not read what it is asked says so by its exit code.
-            let _ = stdin.write_all(server.as_bytes()).await;
-        }
-        child.wait_with_output().await
-    };
-    let output = timeout(PATIENCE, asking)
-        .await
-        .map_err(|_| bad("has not answered in 10 s".into()))?
-        .map_err(|error| bad(format!("failed: {error}")))?;
+    command.arg("get").env_clear().envs(env);
+    let output = helper::ask(command, server.as_bytes(), PATIENCE).await.map_err(|silence| match silence {
+        Silence::NoStart(error) => bad(format!("can't be run: {error}")),
+        Silence::Broken(error) => bad(format!("failed: {error}")),
+        Silence::Late => bad(format!(
+            "has not answered in {} s and was ended: run `docker login {server}` to see what it waits for",
+            PATIENCE.as_secs()
+        )),
+    })?;
     let said = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         if said.contains("credentials not found") {

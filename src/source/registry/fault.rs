@@ -1,7 +1,14 @@
 //! What can be wrong with a registry, told apart and put into words.
 
+use std::time::Duration;
+
 use crate::event::Text;
 use crate::event::registry::RegistryState;
+
+use super::client::ANSWER;
+
+/// A registry that wants to be left alone is, but for no longer than this.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// Why a question had no good answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +29,10 @@ pub(in crate::source) enum Fault {
     HungUp(String, String),
     /// It does not speak HTTP, or not that of a registry.
     NotRegistry(String),
+    /// It is asked too often, or not ready (429, 503), and for how long it is to be left alone, where it says so.
+    Busy(u16, Option<Duration>),
+    /// The tag that is built can't be read.
+    Broken(String, String),
     /// An answer with a status that is none of success, and what its body says.
     Status(u16, String),
     /// The credentials can't be had: a helper that fails.
@@ -47,8 +58,15 @@ impl Fault {
             Self::Status(401, _) | Self::Credentials(_) | Self::Token(..) => RegistryState::Unauthorized,
             Self::Status(403, _) => RegistryState::Forbidden,
             Self::Status(404, _) => RegistryState::NoRepository,
-            Self::Status(..) | Self::Nonsense(_) => RegistryState::Failing,
+            Self::Status(..) | Self::Nonsense(_) | Self::Busy(..) | Self::Broken(..) => {
+                RegistryState::Failing
+            }
         }
+    }
+
+    /// For how long it asks to be left alone; zero where it does not.
+    pub(super) fn wait(&self) -> Duration {
+        if let Self::Busy(_, Some(wait)) = self { (*wait).min(LONGEST_WAIT) } else { Duration::ZERO }
     }
 
     /// One sentence: cause, value, and what to do. `host` is the registry's, as docker knows it.
@@ -66,7 +84,10 @@ impl Fault {
             }
             Self::Tls(at, why) => format!("no secure connection to {at}: {why}"),
             Self::Silent(at) => {
-                format!("{at} takes the connection but does not answer: the process hangs or is stopped")
+                format!(
+                    "{at} takes the connection but does not answer in {} s: the process hangs or is stopped",
+                    ANSWER.as_secs()
+                )
             }
             Self::HungUp(at, why) => format!("{at} cut the connection off: {why}"),
             Self::NotRegistry(why) => format!("what answers at {host} is no registry: {why}"),
@@ -79,7 +100,17 @@ impl Fault {
             Self::Status(404, _) => {
                 format!("{host} has no repository {repository} yet: the first push makes it")
             }
-            Self::Status(429, _) => format!("{host} has had too many requests from here (429): wait"),
+            Self::Busy(429, None) => format!("{host} has had too many requests from here (429): wait"),
+            Self::Busy(429, Some(wait)) => {
+                format!("{host} has had too many requests from here (429) and asks to wait {}", said(*wait))
+            }
+            Self::Busy(code, Some(wait)) => {
+                format!("{host} is not ready ({code}) and asks to come back in {}", said(*wait))
+            }
+            Self::Busy(code, None) => {
+                format!("{host} answers with an error of its own ({code}): see its log")
+            }
+            Self::Broken(tag, why) => format!("the tag {tag} in {host} can't be read: {why}: push it again"),
             Self::Status(code, why) => {
                 format!("{host} answers with an error of its own ({code}{}): see its log", tail(why))
             }
@@ -90,6 +121,11 @@ impl Fault {
         };
         Text::clean(&words)
     }
+}
+
+/// `1m 30s`, in whole seconds.
+fn said(wait: Duration) -> String {
+    humantime::format_duration(Duration::from_secs(wait.as_secs())).to_string()
 }
 
 fn tail(why: &str) -> String {

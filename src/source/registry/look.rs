@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use hyper::Method;
-use hyper::header::{ETAG, HeaderMap, LINK};
+use hyper::header::{CONTENT_TYPE, ETAG, HeaderMap, LINK};
 use serde::de::DeserializeOwned;
 use url::Url;
 
@@ -79,6 +79,8 @@ pub(super) struct Looker {
     images: HashMap<String, Image>,
     blobs: Blobs,
     cache: Option<CacheTag>,
+    /// The digest of the newest config of the cache that could be read.
+    sound_config: Option<String>,
     changes: VecDeque<Change>,
 }
 
@@ -97,6 +99,7 @@ impl Looker {
             images: HashMap::new(),
             blobs: Blobs::default(),
             cache: None,
+            sound_config: None,
             changes: VecDeque::new(),
         })
     }
@@ -182,7 +185,7 @@ impl Looker {
         for _ in 0..MOST_PAGES {
             let question = Question::get(url.clone(), MOST_MANIFEST);
             let answer = good(self.session.get(question, "application/json").await?)?;
-            let page: TagPage = read(&answer.body, "the list of tags")?;
+            let page: TagPage = read(&answer, "the list of tags")?;
             let before = names.len();
             names.extend(page.tags.unwrap_or_default().into_iter().filter(|name| is_tag(name)));
             let Some(next) = next_page(&url, &answer.headers) else { return Ok((names, true)) };
@@ -240,25 +243,45 @@ impl Looker {
                 }
             }
             404 => self.note_cache(None, at),
-            _ => match good(answer) {
-                Ok(answer) => self.note_cache(Some(&answer), at),
-                Err(fault) => {
-                    let reason = fault.words("the registry", &name);
-                    let name = Text::clean(&name);
-                    let state = CacheState::Unreadable;
-                    self.cache = Some(CacheTag { name, looked: at, state, reason, ..CacheTag::default() });
-                    self.blobs = Blobs::default();
+            _ => {
+                let read = match good(answer) {
+                    Ok(answer) => self.read_cache(answer).await,
+                    Err(fault) => Err(fault),
+                };
+                match read {
+                    Ok((answer, manifest)) => self.note_cache(Some((&answer, &manifest)), at),
+                    Err(fault) => {
+                        let reason = fault.words("the registry", &name);
+                        let name = Text::clean(&name);
+                        let state = CacheState::Unreadable;
+                        self.cache =
+                            Some(CacheTag { name, looked: at, state, reason, ..CacheTag::default() });
+                        self.blobs = Blobs::default();
+                    }
                 }
-            },
+            }
         }
         Ok(())
     }
 
+    /// Reads the manifest of the cache, and its config, without which nobody can import it.
+    async fn read_cache(&mut self, answer: Answer) -> Result<(Answer, Manifest), Fault> {
+        let manifest = manifest_of(&answer)?;
+        let config = manifest.cache().map(|(_, config, _)| config.clone());
+        let wanted = config.filter(|config| config.is_sound() && config.size <= MOST_CONFIG_BYTES);
+        if let Some(config) = wanted.filter(|config| self.sound_config.as_ref() != Some(&config.digest)) {
+            // It is a map; what it says of layers is looked at by who imports it.
+            let _: serde_json::Map<String, serde_json::Value> = self.blob(&config, "a config").await?;
+            self.sound_config = Some(config.digest);
+        }
+        Ok((answer, manifest))
+    }
+
     /// Notes what the cache tag holds, and how that differs from before.
-    fn note_cache(&mut self, answer: Option<&Answer>, at: Time) {
+    fn note_cache(&mut self, answer: Option<(&Answer, &Manifest)>, at: Time) {
         let Some(name) = self.cache_name.clone() else { return };
         let (cache, blobs) = match answer {
-            Some(answer) => cache_of(answer),
+            Some((answer, manifest)) => cache_of(answer, manifest),
             None => (
                 CacheTag {
                     state: CacheState::Absent,
@@ -314,9 +337,10 @@ impl Looker {
     /// Opens tags: the one being built always, then those that are not known yet, then those not seen for longest.
     async fn open_tags(&mut self, begun: Time) -> Result<(), Fault> {
         let mut names: Vec<String> = self.seen.keys().rev().cloned().collect();
-        let built = |name: &String| self.building.as_ref() == Some(name);
+        let building = self.building.clone();
+        let built = |name: &String| building.as_ref() == Some(name);
         names.sort_by_key(|name| (!built(name), self.seen.get(name).map_or(0, |seen| seen.opened)));
-        let mut again = 0;
+        let (mut again, mut broken) = (0, None);
         for name in names {
             let is_known = self.seen.get(&name).is_some_and(|seen| seen.opened > 0);
             again += usize::from(is_known);
@@ -327,7 +351,10 @@ impl Looker {
             match self.open(&name).await {
                 Ok(()) => {}
                 // One that went away meanwhile, or that is broken, is no reason not to open the others.
-                Err(Fault::Status(404, _) | Fault::Nonsense(_)) => {
+                Err(fault @ (Fault::Status(404, _) | Fault::Nonsense(_))) => {
+                    if let (Fault::Nonsense(why), true) = (fault, built(&name)) {
+                        broken = Some(Fault::Broken(name.clone(), why));
+                    }
                     if let Some(seen) = self.seen.get_mut(&name) {
                         seen.opened = self.looks + 1;
                     }
@@ -337,7 +364,7 @@ impl Looker {
         }
         let used: HashSet<&String> = self.seen.values().filter_map(|seen| seen.digest.as_ref()).collect();
         self.images.retain(|digest, _| used.contains(digest));
-        Ok(())
+        broken.map_or(Ok(()), Err)
     }
 
     async fn open(&mut self, name: &str) -> Result<(), Fault> {
@@ -364,7 +391,7 @@ impl Looker {
 
     /// Reads what a digest stands for.
     async fn image(&mut self, digest: &str) -> Result<Image, Fault> {
-        let manifest: Manifest = self.fetch("manifests", digest, "a manifest").await?;
+        let manifest = self.manifest(digest).await?;
         let mut image = Image::default();
         let mut blobs = HashMap::new();
         if let Some((_, config, parts)) = manifest.cache() {
@@ -378,7 +405,7 @@ impl Looker {
             let of_image = sound
                 .filter(|entry| entry.platform.as_ref().is_none_or(|platform| platform.platform().is_some()));
             for entry in of_image.take(MOST_PLATFORMS) {
-                let part: Manifest = self.fetch("manifests", &entry.digest, "a manifest").await?;
+                let part = self.manifest(&entry.digest).await?;
                 self.part(&part, &mut image, &mut blobs).await?;
             }
         }
@@ -401,18 +428,34 @@ impl Looker {
                     || config.media_type.contains("container.image"))
         };
         let Some(config) = manifest.config.as_ref().filter(is_image) else { return Ok(()) };
-        let config: ImageConfig = self.fetch("blobs", &config.digest, "a config").await?;
+        let config: ImageConfig = self.blob(config, "a config").await?;
         image.created = image.created.max(config.created.as_deref().and_then(Time::parse));
         image.parts.extend(config.platform.platform().map(|platform| (platform, config.rootfs.diff_ids)));
         Ok(())
     }
 
-    async fn fetch<T: DeserializeOwned>(&mut self, kind: &str, digest: &str, what: &str) -> Result<T, Fault> {
+    async fn manifest(&mut self, digest: &str) -> Result<Manifest, Fault> {
         self.questions += 1;
-        let url = self.session.at(&format!("{}/{kind}/{digest}", self.repository))?;
-        let accept = if kind == "blobs" { "*/*" } else { ACCEPT };
-        let answer = good(self.session.get(Question::get(url, MOST_MANIFEST), accept).await?)?;
-        read(&answer.body, what)
+        let url = self.session.at(&format!("{}/manifests/{digest}", self.repository))?;
+        let answer = good(self.session.get(Question::get(url, MOST_MANIFEST), ACCEPT).await?)?;
+        read(&answer, "a manifest")
+    }
+
+    /// Reads a blob of JSON, which has to be as long as is said of it.
+    async fn blob<T: DeserializeOwned>(&mut self, blob: &Descriptor, what: &str) -> Result<T, Fault> {
+        self.questions += 1;
+        let url = self.session.at(&format!("{}/blobs/{}", self.repository, blob.digest))?;
+        let answer = self.session.get(Question::get(url, blob.size.min(MOST_MANIFEST)), "*/*").await;
+        let answer = match answer {
+            Ok(answer) => good(answer)?,
+            Err(Fault::Nonsense(why)) => return Err(Fault::Nonsense(format!("instead of {what} {why}"))),
+            Err(fault) => return Err(fault),
+        };
+        if answer.body.len() as u64 != blob.size {
+            let (is, said) = (answer.body.len(), blob.size);
+            return Err(Fault::Nonsense(format!("{what} of {is} bytes that should have {said}")));
+        }
+        read(&answer, what)
     }
 }
 
@@ -430,14 +473,19 @@ fn content_digest(headers: &HeaderMap) -> Option<String> {
     text("docker-content-digest").or_else(etag).filter(|digest| is_digest(digest)).map(str::to_owned)
 }
 
-fn cache_of(answer: &Answer) -> (CacheTag, Blobs) {
+/// The manifest in an answer.
+fn manifest_of(answer: &Answer) -> Result<Manifest, Fault> {
+    let manifest: Manifest = read(answer, "a manifest")?;
+    if manifest.is_one() { Ok(manifest) } else { Err(Fault::Nonsense("JSON that is no manifest".into())) }
+}
+
+fn cache_of(answer: &Answer, manifest: &Manifest) -> (CacheTag, Blobs) {
     let mut cache = CacheTag::default();
     let mut found = Blobs {
         etag: answer.headers.get(ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned),
         ..Blobs::default()
     };
     cache.digest = content_digest(&answer.headers).as_deref().map(Digest::parse);
-    let manifest = serde_json::from_slice::<Manifest>(&answer.body).unwrap_or_default();
     let Some((kind, config, blobs)) = manifest.cache() else {
         cache.state = CacheState::NotCache;
         cache.reason = Text::clean("this tag is no cache of BuildKit: give the cache a tag of its own");
@@ -476,15 +524,27 @@ fn next_page(url: &Url, headers: &HeaderMap) -> Option<Url> {
     url.join(target.split_once('>')?.0).ok()
 }
 
-fn read<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<T, Fault> {
-    serde_json::from_slice(body)
-        .map_err(|error| Fault::Nonsense(format!("{what} that can't be read: {error}")))
+/// Reads JSON. Where it is another kind of thing, a page, its type says so; where a redirect has led away, that does.
+fn read<T: DeserializeOwned>(answer: &Answer, what: &str) -> Result<T, Fault> {
+    serde_json::from_slice(&answer.body).map_err(|error| {
+        let kind = answer.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        let led = if answer.strayed { ", behind a redirect to another host" } else { "" };
+        Fault::Nonsense(match kind {
+            "" => format!("{what} that can't be read{led}: {error}"),
+            _ if kind.contains("json") => format!("{what} that can't be read{led}: {error}"),
+            _ => format!("{kind} instead of {what}{led}"),
+        })
+    })
 }
 
 /// An answer of success, or what is wrong in the registry's own words.
 pub(super) fn good(answer: Answer) -> Result<Answer, Fault> {
     if answer.status.is_success() {
         return Ok(answer);
+    }
+    if let Some(busy) = answer.busy() {
+        return Err(busy);
     }
     let errors: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let message = errors["errors"][0]["message"].as_str().unwrap_or_default();

@@ -19,6 +19,7 @@ const CACHE_CONFIG: &str = "application/vnd.buildkit.cacheconfig.v0";
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Manifest {
+    pub(super) schema_version: Option<u32>,
     pub(super) config: Option<Descriptor>,
     pub(super) layers: Vec<Descriptor>,
     pub(super) manifests: Vec<Descriptor>,
@@ -108,6 +109,13 @@ pub(super) fn is_tag(text: &str) -> bool {
 }
 
 impl Manifest {
+    /// Whether it says that it is one: any JSON can be read as one that has nothing.
+    pub(super) fn is_one(&self) -> bool {
+        self.schema_version.is_some()
+            || self.config.is_some()
+            || !(self.layers.is_empty() && self.manifests.is_empty())
+    }
+
     /// The shape of a cache, its config and its blobs; none where it is no cache.
     pub(super) fn cache(&self) -> Option<(CacheKind, &Descriptor, Vec<&Descriptor>)> {
         if let Some(config) = self.config.as_ref().filter(|config| config.media_type == CACHE_CONFIG) {

@@ -54,6 +54,8 @@ pub(super) struct Session {
     plain_allowed: bool,
     insecure: bool,
     pass: Option<Pass>,
+    /// Whether docker's configuration has credentials, which does not say that they are taken.
+    has_credentials: bool,
     auth: Option<Auth>,
     /// Bytes of bodies, and how long they took.
     read: (u64, Duration),
@@ -71,7 +73,8 @@ impl Session {
         let base = Url::parse(&format!("https://{api}/")).map_err(bad)?;
         let plain_allowed = settings.ca.is_none() && (settings.insecure || is_loopback(&base));
         Ok(Self {
-            client: Client::new(client::tls(settings.ca.as_deref())?, clock, settings.insecure),
+            client: Client::new(client::tls(settings.ca.as_deref())?, clock, settings.insecure)
+                .or_plain(plain_allowed),
             base,
             scope: format!("repository:{}:pull", settings.repository),
             env: settings.env.clone(),
@@ -79,6 +82,7 @@ impl Session {
             plain_allowed,
             insecure: settings.insecure,
             pass: None,
+            has_credentials: false,
             auth: None,
             read: (0, Duration::ZERO),
             host,
@@ -159,7 +163,12 @@ impl Session {
             let pass = self.pass.as_ref().map(|pass| pass.value.clone());
             let answer = self.speak(question.clone().authorized(pass.as_ref())).await?;
             // Another origin's refusal is no question to us.
-            if answer.status.as_u16() != 401 || answer.strayed || signed {
+            if answer.status.as_u16() != 401 || answer.strayed {
+                self.signed_in(self.has_credentials && pass.is_some());
+                return Ok(answer);
+            }
+            self.signed_in(false);
+            if signed {
                 return Ok(answer);
             }
             let Some(asked) = challenge(&answer.headers) else { return Ok(answer) };
@@ -169,6 +178,13 @@ impl Session {
                 return Ok(answer);
             }
             signed = true;
+        }
+    }
+
+    /// Notes whether it takes the credentials that there are.
+    fn signed_in(&mut self, yes: bool) {
+        if let Some(auth) = &mut self.auth {
+            auth.signed_in = yes;
         }
     }
 
@@ -204,9 +220,7 @@ impl Session {
 
     async fn sign_in(&mut self, asked: &Challenge) -> Result<Option<Pass>, Fault> {
         let credential = credentials::find(&self.host, &self.env).await?;
-        if let Some(auth) = &mut self.auth {
-            auth.signed_in = credential.is_some();
-        }
+        self.has_credentials = credential.is_some();
         let (realm, service) = match (asked, credential.as_ref()) {
             (_, Some(Credential::Token(token))) => {
                 return Ok(secret(&format!("Bearer {token}")).map(|value| Pass { value, until: None }));
@@ -224,6 +238,9 @@ impl Session {
             self.client.ask(question).await.map_err(|fault| {
                 Fault::Token(at.clone(), fault.words(&at, "the token").as_str().to_owned())
             })?;
+        if let Some(busy) = answer.busy() {
+            return Err(busy);
+        }
         let status = answer.status.as_u16();
         if status != 200 {
             let why = match status {

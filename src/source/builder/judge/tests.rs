@@ -1,3 +1,4 @@
+use super::engine::{Kind, Trouble};
 use super::*;
 use crate::event::builder::EngineFacts;
 
@@ -53,6 +54,8 @@ fn each_state_has_its_words_and_its_remedy() {
         known
     };
     let bootstrap = "docker buildx inspect b --bootstrap";
+    let trouble =
+        |kind, words: &str| with_engine(&|e| e.error = Some(Trouble { kind, words: words.to_owned() }));
     let cases = [
         (well("linux/amd64", &["linux/amd64"]), Health::Ok, "", ""),
         (Known::default(), Health::Unknown, "", ""),
@@ -74,11 +77,20 @@ fn each_state_has_its_words_and_its_remedy() {
         ),
         (container(|c| c.oom_killed = true), Health::Ok, "want of memory", "memory=…"),
         (
-            with_engine(&|e| e.error = Some("no answer in 3 s".to_owned())),
+            trouble(Kind::NotThere, "No such file or directory"),
             Health::EngineDown,
-            "unix:///x.sock does not answer: no answer in 3 s",
-            "systemctl start docker",
+            "unix:///x.sock does not run: No such file",
+            "sudo systemctl start docker",
         ),
+        (
+            trouble(Kind::Silent, "no answer in 3 s"),
+            Health::EngineSilent,
+            "unix:///x.sock takes the connection and hangs, or is stopped: no answer in 3 s",
+            "sudo systemctl restart docker",
+        ),
+        (trouble(Kind::NoRoute, "nobody takes the call"), Health::NoRoute, "there is no way to", "ping"),
+        (trouble(Kind::Denied, "Permission denied"), Health::EngineDown, "may not be used", "usermod"),
+        (trouble(Kind::Failing, "500"), Health::EngineDown, "does not answer: 500", "docker info"),
         (
             with_kit(&|k| k.error = Some("connection refused".to_owned())),
             Health::Unreachable,

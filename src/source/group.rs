@@ -15,19 +15,19 @@ const KILL_LOOKS: u32 = 50;
 
 /// The group that a child leads. Dropped while armed, it is killed.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(in crate::source) struct Group {
     id: Option<Pid>,
 }
 
 impl Group {
     /// The group of a child that was started with `process_group(0)`.
-    pub(super) fn led_by(child: &Child) -> Self {
+    pub(in crate::source) fn led_by(child: &Child) -> Self {
         let id = child.id().and_then(|id| i32::try_from(id).ok()).filter(|id| *id > 1);
         Self { id: id.map(Pid::from_raw) }
     }
 
     /// Sends a signal to every process of the group. A stopped one is woken, or it would never hear it.
-    pub(super) fn send(&self, signal: Signal) {
+    pub(in crate::source) fn send(&self, signal: Signal) {
         let Some(id) = self.id else { return };
         // A group that has just ended can't be signalled, and needn't be.
         let _ = killpg(id, signal);
@@ -40,7 +40,7 @@ impl Group {
     ///
     /// The group's id can't belong to somebody else as long as one of its processes lives, and is looked at at once
     /// after the leader's end.
-    pub(super) async fn sweep(&self) {
+    pub(in crate::source) async fn sweep(&self) {
         for (signal, looks) in [(Signal::SIGTERM, TERM_LOOKS), (Signal::SIGKILL, KILL_LOOKS)] {
             if !self.is_alive() {
                 return;
@@ -56,7 +56,7 @@ impl Group {
     }
 
     /// There is nothing left to kill.
-    pub(super) fn disarm(&mut self) {
+    pub(in crate::source) fn disarm(&mut self) {
         self.id = None;
     }
 

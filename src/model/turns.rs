@@ -1,0 +1,164 @@
+//! How the parts around a build have changed for the worse and back while it ran.
+
+use std::collections::VecDeque;
+
+use crate::event::builder::Health;
+use crate::event::cluster::ApiState;
+use crate::event::registry::{Registry, RegistryState};
+use crate::event::{BuilderSnapshot, ClusterSnapshot, Text, Time};
+
+/// Turns that are kept.
+const MOST: usize = 1_000;
+
+/// A part that has become worse, or is well again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    /// When that was heard of.
+    pub at: Time,
+    /// The part, and how it is since then.
+    pub now: Now,
+    /// Why, and what to do about it; empty where it is well.
+    pub reason: Text,
+    /// What to do about it, where the reason does not say it.
+    pub hint: Text,
+}
+
+/// How a part is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Now {
+    /// The registry.
+    Registry(RegistryState),
+    /// The cluster's API server.
+    Cluster(ApiState),
+    /// The builder.
+    Builder(Health),
+}
+
+impl Now {
+    /// Whether it is known how it is.
+    fn is_known(self) -> bool {
+        !matches!(
+            self,
+            Self::Registry(RegistryState::Unknown)
+                | Self::Cluster(ApiState::Unknown)
+                | Self::Builder(Health::Unknown)
+        )
+    }
+
+    /// Whether it serves builds as it should.
+    pub fn is_well(self) -> bool {
+        match self {
+            Self::Registry(state) => state.is_well(),
+            Self::Cluster(state) => state == ApiState::Ok,
+            Self::Builder(state) => state == Health::Ok,
+        }
+    }
+}
+
+/// The turns of a build, oldest first.
+#[derive(Debug, Default)]
+pub struct Turns {
+    list: VecDeque<Turn>,
+    /// How many there were, more than are kept where old ones went.
+    total: u64,
+    registry: Option<Now>,
+    cluster: Option<Now>,
+    builder: Option<Now>,
+}
+
+impl Turns {
+    pub(super) fn registry(&mut self, at: Time, registry: &Registry) {
+        let now = Now::Registry(registry.state);
+        let before = take(&mut self.registry, now);
+        self.note(at, before, now, &registry.reason, &Text::default());
+    }
+
+    pub(super) fn cluster(&mut self, at: Time, cluster: &ClusterSnapshot) {
+        let now = Now::Cluster(cluster.state);
+        let before = take(&mut self.cluster, now);
+        self.note(at, before, now, &cluster.reason, &cluster.hint);
+    }
+
+    pub(super) fn builder(&mut self, at: Time, builder: &BuilderSnapshot) {
+        let now = Now::Builder(builder.state);
+        let before = take(&mut self.builder, now);
+        self.note(at, before, now, &builder.reason, &builder.hint);
+    }
+
+    fn note(&mut self, at: Time, before: Option<Now>, now: Now, reason: &Text, hint: &Text) {
+        let Some(before) = before else { return };
+        // That there is no repository yet, and then is one, is neither worse nor better.
+        if before == now || before.is_well() && now.is_well() {
+            return;
+        }
+        if self.list.len() >= MOST {
+            self.list.pop_front();
+        }
+        self.total += 1;
+        self.list.push_back(Turn { at, now, reason: reason.clone(), hint: hint.clone() });
+    }
+
+    /// How many there were.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Those behind the first `told`.
+    pub fn since(&self, told: u64) -> impl Iterator<Item = &Turn> {
+        let gone = self.total - self.list.len() as u64;
+        self.list.iter().skip(told.saturating_sub(gone) as usize)
+    }
+}
+
+/// Keeps what is known; gives what was known before, where both are.
+fn take(known: &mut Option<Now>, now: Now) -> Option<Now> {
+    if now.is_known() { known.replace(now) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_change_for_the_worse_and_back_is_one_turn() {
+        let mut turns = Turns::default();
+        let mut hear = |state| {
+            let reason = if state == Health::Ok { "" } else { "why" };
+            let snapshot = BuilderSnapshot { state, reason: reason.into(), ..BuilderSnapshot::default() };
+            turns.builder(Time::default(), &snapshot);
+        };
+        for state in [
+            Health::Unknown,
+            Health::Ok,
+            Health::Ok,
+            Health::EngineSilent,
+            Health::EngineSilent,
+            Health::Unknown,
+            Health::Ok,
+            Health::Unknown,
+            Health::Ok,
+            Health::Stopped,
+            Health::Gone,
+        ] {
+            hear(state);
+        }
+        let states: Vec<Now> = turns.since(0).map(|turn| turn.now).collect();
+        let expected = [Health::EngineSilent, Health::Ok, Health::Stopped, Health::Gone];
+        assert_eq!(states, expected.map(Now::Builder));
+        assert_eq!(turns.since(3).map(|turn| turn.reason.as_str()).collect::<Vec<_>>(), ["why"]);
+        for state in [RegistryState::NoRepository, RegistryState::Ok, RegistryState::Down] {
+            turns.registry(Time::default(), &Registry { state, ..Registry::default() });
+        }
+        assert_eq!((turns.total(), turns.since(4).count()), (5, 1), "a first push is no turn");
+    }
+
+    #[test]
+    fn they_are_bounded() {
+        let mut turns = Turns::default();
+        for i in 0..3_000 {
+            let state = if i % 2 == 0 { Health::Ok } else { Health::Paused };
+            turns.builder(Time::default(), &BuilderSnapshot { state, ..BuilderSnapshot::default() });
+        }
+        assert_eq!((turns.total(), turns.since(0).count(), turns.since(2_998).count()), (2_999, MOST, 1));
+    }
+}
