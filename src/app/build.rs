@@ -210,7 +210,7 @@ async fn drive(
     };
     events.extend(trouble.map(|trouble| voice.now(notice(Level::Error, &trouble))));
     // What was waited for is a part of the build's time.
-    events.push(voice.now(Event::Ended(Ended { exit_code: Some(exit_code) })));
+    events.push(voice.now(Event::Ended(Ended::with(Some(exit_code)))));
     voice.say(events).await;
     end
 }
