@@ -232,8 +232,10 @@ async fn replay(cli: &Cli, args: &cli::Replay, around: &Surroundings) -> Result<
         return Ok(());
     }
     match session.model.exit_code() {
-        Some(code) if code != 0 => Err(Error::Exit(u8::try_from(code).unwrap_or(1))),
-        _ => gates::tell(&session.model),
+        Some(0) => gates::tell(&session.model),
+        Some(code) => Err(Error::Exit(u8::try_from(code).unwrap_or(1))),
+        // Nobody knows how it ended, so nobody may take it for a success.
+        None => Err(Error::Exit(1)),
     }
 }
 

@@ -385,4 +385,15 @@ pub enum Watched {
 pub struct Ended {
     /// Its exit code, `128 + n` where signal n ended it; none where it is not known (a stream without its process).
     pub exit_code: Option<i32>,
+    /// Whether a recording of layertop ends before its build does: whoever wrote it was killed, or its disk was full. Nobody
+    /// knows how that build ended.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub lost: bool,
+}
+
+impl Ended {
+    /// The end of a process with this exit code, or of a stream without its process.
+    pub fn with(exit_code: Option<i32>) -> Self {
+        Self { exit_code, lost: false }
+    }
 }

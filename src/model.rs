@@ -27,8 +27,8 @@ use std::collections::VecDeque;
 
 use crate::event::digest::{DigestMap, DigestSet};
 use crate::event::{
-    Commit, Digest, Event, Fingerprint, Gates, Level, LogChunk, Notice, Output, Platform, Reason, Stamped,
-    Started, StatusUpdate, Text, Time, VertexUpdate, Warning, Watching,
+    Commit, Digest, Ended, Event, Fingerprint, Gates, Level, LogChunk, Notice, Output, Platform, Reason,
+    Stamped, Started, StatusUpdate, Text, Time, VertexUpdate, Warning, Watching,
 };
 pub use builder::Builder;
 pub use cluster::Cluster;
@@ -71,7 +71,7 @@ pub struct Model {
     cancelling: u32,
     first: Option<Time>,
     newest: Time,
-    ended: Option<(Time, Option<i32>)>,
+    ended: Option<(Time, Ended)>,
     watching: Watching,
     registry: RegistryHealth,
     builder: Builder,
@@ -185,7 +185,7 @@ impl Model {
             Event::Cancelling(asked) => self.cancelling = self.cancelling.max(asked.count),
             Event::Ended(ended) => {
                 self.unjudged = true;
-                self.ended = Some((*at, ended.exit_code));
+                self.ended = Some((*at, *ended));
             }
             Event::Watching(_)
             | Event::Registry(_)

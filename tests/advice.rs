@@ -40,7 +40,7 @@ fn built(project: &Project) -> Past {
         (update.started, update.completed) = (Some(event.at), Some(event.at));
         model.apply(&at(Event::Vertex(update)));
     }
-    model.apply(&at(Event::Ended(Ended { exit_code: Some(0) })));
+    model.apply(&at(Event::Ended(Ended::with(Some(0)))));
     Past::of("one".into(), &model)
 }
 

@@ -94,7 +94,68 @@ fn each_recording_replays_in_each_form() {
 
 /// What `--exit-code` makes of a summary: nobody knows how a stream that broke off has ended.
 fn ended(summary: &Value) -> Value {
-    if summary["exit_code"].is_null() { Value::from(0) } else { summary["exit_code"].clone() }
+    if summary["exit_code"].is_null() { Value::from(1) } else { summary["exit_code"].clone() }
+}
+
+#[test]
+fn a_build_whose_recording_broke_off_is_lost_in_each_form() {
+    let project = Project::new();
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo/code.jsonl.zst");
+    let text = zstd::decode_all(&std::fs::read(demo).unwrap()[..]).unwrap();
+    let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
+    let is_end = |line: &&[u8]| line.windows(14).any(|part| part == b"\"type\":\"ended\"");
+    let end = lines.iter().position(is_end).unwrap();
+    // Behind the last line before the end no vertex is open.
+    for cut in [1, 2, end / 2, end] {
+        let file = project.folder().join(format!("cut-{cut}.jsonl"));
+        std::fs::write(&file, lines[..cut].concat()).unwrap();
+        let json = replay(&project, &file, &["--progress", "json", "--exit-code"]);
+        assert_eq!(json.code(), Some(1), "cut behind {cut} lines: {}", json.stderr);
+        assert_eq!(json.summary()["result"], "lost", "cut behind {cut} lines");
+        let plain = replay(&project, &file, &["--progress", "plain", "--exit-code"]);
+        assert_eq!(plain.code(), Some(1), "cut behind {cut} lines: {}", plain.stderr);
+        assert!(plain.stdout.contains("lost"), "cut behind {cut} lines: {}", plain.stdout);
+        let imported = run(&mut project.layertop(&["history", "import", file.to_str().unwrap()]));
+        assert!(imported.stdout.starts_with("1 build taken up"), "{imported:?}");
+    }
+    let history = run(&mut project.layertop(&["history", "--progress", "json"]));
+    let listed = history.events().remove(0);
+    let results: Vec<&Value> =
+        listed["builds"].as_array().unwrap().iter().map(|build| &build["result"]).collect();
+    assert_eq!(results, ["lost"; 4], "{listed}");
+}
+
+#[test]
+fn an_empty_file_is_no_recording() {
+    let project = Project::new();
+    for (name, bytes) in [("empty.jsonl", &b""[..]), ("cut.jsonl.zst", &[0x28, 0xb5, 0x2f, 0xfd, 4][..])] {
+        let file = project.folder().join(name);
+        std::fs::write(&file, bytes).unwrap();
+        let ended = replay(&project, &file, &[]);
+        assert_eq!((ended.code(), ended.stdout.as_str()), (Some(2), ""), "{ended:?}");
+        assert_eq!(
+            ended.stderr,
+            format!("error: {} is empty: no build was recorded in it\n", file.display())
+        );
+    }
+}
+
+#[test]
+fn the_documents_name_each_form_of_an_export() {
+    let project = Project::new();
+    let help = run(&mut project.layertop(&["export", "--help"])).stdout;
+    let listed = help.split("--format <FORMAT>").nth(1).unwrap().split("--output").next().unwrap();
+    let forms: Vec<&str> =
+        listed.lines().filter_map(|line| line.trim().strip_prefix("- ")?.split(':').next()).collect();
+    assert!(forms.len() >= 5, "{help}");
+    for document in ["README.md", "docs/export.md"] {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).unwrap();
+        let about: String = text.lines().filter(|line| line.contains("export")).collect();
+        for form in &forms {
+            let text = if document == "README.md" { &about } else { &text };
+            assert!(text.contains(form), "{document} does not name {form}");
+        }
+    }
 }
 
 #[test]

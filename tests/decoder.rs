@@ -60,7 +60,7 @@ fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Stamped> {
         decoder.feed(AT, piece, &mut events);
     }
     decoder.finish(AT, &mut events);
-    events.push(Stamped { at: AT, event: Event::Ended(Ended { exit_code: None }) });
+    events.push(Stamped { at: AT, event: Event::Ended(Ended::with(None)) });
     events
 }
 

@@ -19,7 +19,7 @@ fn events(name: &str) -> Vec<Stamped> {
     while reader.next_batch(1024, &mut events) {}
     for event in &mut events {
         if let Event::Ended(ended) = &mut event.event {
-            *ended = Ended { exit_code: Some(0) };
+            *ended = Ended::with(Some(0));
         }
     }
     events

@@ -45,7 +45,7 @@ fn model(name: &str) -> Model {
     events.insert(0, Stamped { at: begun, event: Event::Started(started) });
     for event in &mut events {
         if let Event::Ended(ended) = &mut event.event {
-            *ended = Ended { exit_code: Some(i32::from(name.starts_with("fail"))) };
+            *ended = Ended::with(Some(i32::from(name.starts_with("fail"))));
         }
     }
     let mut model = Model::default();
@@ -63,7 +63,7 @@ fn small(name: &str, second: i64) -> Build {
     let mut model = Model::default();
     let started = Started { image: Some("app:latest".into()), ..Started::default() };
     model.apply(&Stamped { at, event: Event::Started(started) });
-    model.apply(&Stamped { at, event: Event::Ended(Ended { exit_code: Some(0) }) });
+    model.apply(&Stamped { at, event: Event::Ended(Ended::with(Some(0))) });
     Build::of(&model, Text::clean(name), None)
 }
 

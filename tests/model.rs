@@ -36,7 +36,7 @@ fn events(path: &Path, exit_code: Option<i32>) -> Vec<Stamped> {
     while reader.next_batch(1024, &mut events) {}
     for event in &mut events {
         if let Event::Ended(ended) = &mut event.event {
-            *ended = Ended { exit_code };
+            *ended = Ended::with(exit_code);
         }
     }
     events
@@ -59,7 +59,7 @@ fn head(model: &Model, events: &[Stamped], out: &mut String) {
     let guessed = {
         let mut model = Model::default();
         let untold = |event: &Stamped| match event.event {
-            Event::Ended(_) => Stamped { event: Event::Ended(Ended { exit_code: None }), ..event.clone() },
+            Event::Ended(_) => Stamped { event: Event::Ended(Ended::with(None)), ..event.clone() },
             _ => event.clone(),
         };
         model.apply_all(&events.iter().map(untold).collect::<Vec<_>>());

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use layertop::clock::Clock;
 use layertop::event::{Ended, Event, Level, Mask, Notice, Stamped, Started, Time};
+use layertop::model::{Model, Outcome};
 use layertop::recording::{
     Closed, Kind, OpenError, Reader, Recorder, Retention, Settings, event_line, header_line, prune,
 };
@@ -28,7 +29,7 @@ fn notice(at: i64, text: &str) -> Stamped {
 }
 
 fn ended(at: i64, exit_code: Option<i32>) -> Stamped {
-    Stamped { at: Time::from_micros(at), event: Event::Ended(Ended { exit_code }) }
+    Stamped { at: Time::from_micros(at), event: Event::Ended(Ended::with(exit_code)) }
 }
 
 /// A build of `n` events between its start and its end. Their texts do not compress.
@@ -143,7 +144,7 @@ fn reads_a_progress_stream() {
         let times: Vec<u128> = read.iter().map(|e| e.at.since(start).as_millis()).collect();
         assert_eq!(times, [0, 3500, 3500]);
         assert!(matches!(&read[1].event, Event::Vertex(v) if v.completed.is_some()));
-        assert_eq!(read[2].event, Event::Ended(Ended { exit_code: None }));
+        assert_eq!(read[2].event, Event::Ended(Ended::with(None)));
     }
 }
 
@@ -192,7 +193,11 @@ fn cut_anywhere_it_gives_a_beginning() {
     std::io::Write::write_all(&mut packed, &text[half..]).unwrap();
     let packed = packed.finish().unwrap();
     for cut in 0..packed.len() {
-        let (read, reader) = read_bytes(&packed[..cut]);
+        let reader = match Reader::from_bytes(&packed[..cut], Mask::default()) {
+            Err(OpenError::Empty { .. }) if cut < flushed => continue,
+            opened => opened.unwrap(),
+        };
+        let (read, reader) = all(reader);
         let (rest, own) = split_own(&read);
         assert_eq!(reader.kind(), Kind::Recording, "cut at {cut}");
         assert_eq!(rest, &events[..rest.len()], "cut at {cut}");
@@ -202,13 +207,78 @@ fn cut_anywhere_it_gives_a_beginning() {
             "{cut}: {own}"
         );
     }
-    for cut in 0..text.len() {
+    for cut in 1..text.len() {
         let (read, reader) = read_bytes(&text[..cut]);
         let (rest, _) = split_own(&read);
         assert_eq!(reader.kind(), Kind::Recording, "cut at {cut}");
         assert_eq!(rest, &events[..rest.len()], "cut at {cut}");
         let whole = memchr::memchr_iter(b'\n', &text[..cut]).count();
         assert!(rest.len() + 1 >= whole, "cut at {cut}");
+    }
+}
+
+/// What becomes of a file when it is replayed.
+fn replayed(bytes: &[u8]) -> Model {
+    let mut model = Model::default();
+    model.apply_all(&read_bytes(bytes).0);
+    model
+}
+
+#[test]
+fn a_recording_without_its_end_is_a_lost_build_wherever_it_was_cut() {
+    let mut cuts = 0;
+    for name in ["first", "unchanged"] {
+        let demo = format!("{}/assets/demo/{name}.jsonl.zst", env!("CARGO_MANIFEST_DIR"));
+        let text = zstd::decode_all(&fs::read(demo).unwrap()[..]).unwrap();
+        let mut cut = 0;
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            cut += line.len();
+            if line.windows(14).any(|part| part == b"\"type\":\"ended\"") {
+                break;
+            }
+            let packed = cut % 8 == 0;
+            let bytes =
+                if packed { zstd::encode_all(&text[..cut], 1).unwrap() } else { text[..cut].to_vec() };
+            let model = replayed(&bytes);
+            assert_eq!(model.outcome(), Outcome::Lost, "{name} cut at {cut}");
+            assert_eq!(model.exit_code(), None, "{name} cut at {cut}");
+            let said = model.notices().any(|notice| notice.text.as_str().contains("ends early"));
+            assert!(said, "{name} cut at {cut}");
+            cuts += 1;
+        }
+        assert_ne!(replayed(&text).outcome(), Outcome::Lost, "{name}");
+    }
+    assert!(cuts > 200, "{cuts}");
+}
+
+#[test]
+fn what_a_lost_build_is_told_as_is_lost_too() {
+    let mut again = Vec::new();
+    for event in read_bytes(&lines(&build(3)[..3])).0 {
+        event_line(&event, &mut again);
+    }
+    assert_eq!(replayed(&again).outcome(), Outcome::Lost);
+}
+
+#[test]
+fn how_a_progress_stream_ended_follows_from_its_last_lines() {
+    let whole = fs::read("tests/recordings/nochange.jsonl").unwrap();
+    assert_eq!(replayed(&whole).outcome(), Outcome::Success);
+    // What was written of it as JSON has its end, though nobody knew the exit code.
+    let mut json = Vec::new();
+    for event in read_bytes(&whole).0 {
+        event_line(&event, &mut json);
+    }
+    assert_eq!(replayed(&json).outcome(), Outcome::Success);
+}
+
+#[test]
+fn an_empty_file_is_no_recording() {
+    let header = zstd::encode_all(&header_line(Time::from_micros(0)).into_bytes()[..], 1).unwrap();
+    for bytes in [&b""[..], &header[..2], &header[..6]] {
+        let error = Reader::from_bytes(bytes, Mask::default()).unwrap_err();
+        assert!(matches!(error, OpenError::Empty { .. }), "{error:?}");
+        assert!(error.to_string().contains("is empty"), "{error}");
     }
 }
 
@@ -451,7 +521,10 @@ fn until_readable(dir: &Path, events: &[Stamped]) -> PathBuf {
     loop {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
-            if split_own(&read_file(&path)).0 == events {
+            // There is nothing in it before its first flush.
+            if let Ok(reader) = Reader::open(&path, Mask::default())
+                && split_own(&all(reader).0).0 == events
+            {
                 return path;
             }
         }

@@ -19,7 +19,7 @@ fn model_of(bytes: &[u8]) -> Model {
     let at = Time::from_micros(1);
     decoder.feed(at, bytes, &mut events);
     decoder.finish(at, &mut events);
-    events.push(Stamped { at, event: Event::Ended(Ended { exit_code: None }) });
+    events.push(Stamped { at, event: Event::Ended(Ended::with(None)) });
     let mut model = Model::default();
     model.apply_all(&events);
     model

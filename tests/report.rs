@@ -54,7 +54,7 @@ fn events(file: &str, exit_code: Option<i32>) -> Vec<Stamped> {
         events[before..].iter_mut().for_each(|event| event.at = at);
     }
     decoder.finish(at, &mut events);
-    events.push(Stamped { at, event: Event::Ended(Ended { exit_code }) });
+    events.push(Stamped { at, event: Event::Ended(Ended::with(exit_code)) });
     events
 }
 
@@ -178,7 +178,7 @@ fn the_summary_has_every_step_that_it_counts() {
     let unspoken = [
         Stamped { at, event: Event::Started(two) },
         Stamped { at, event: Event::Outline(outline) },
-        Stamped { at, event: Event::Ended(Ended { exit_code: Some(1) }) },
+        Stamped { at, event: Event::Ended(Ended::with(Some(1))) },
     ];
     let mut models = vec![("unspoken".to_owned(), model(&unspoken))];
     models.extend(recordings().into_iter().map(|(file, exit)| {

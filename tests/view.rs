@@ -718,7 +718,7 @@ fn fits(shown: &Shown) -> Result<(), TestCaseError> {
 /// An end without anything before it, and nothing at all: both are shown.
 #[test]
 fn nothing_at_all_is_shown_too() {
-    let ended = Stamped { at: Time::from_micros(1), event: Event::Ended(Ended { exit_code: Some(1) }) };
+    let ended = Stamped { at: Time::from_micros(1), event: Event::Ended(Ended::with(Some(1))) };
     let mut out = String::new();
     for events in [vec![], vec![ended]] {
         let _ = writeln!(out, "{}", text(&Shown::new(&events, 1.0).draw()));

@@ -228,7 +228,7 @@ async fn drive(
         Err(error) => (i32::from(error.exit_code()), Some(error.to_string())),
     };
     events.extend(trouble.map(|trouble| voice.now(notice(Level::Error, &trouble))));
-    events.push(voice.now(Event::Ended(Ended { exit_code: Some(exit_code) })));
+    events.push(voice.now(Event::Ended(Ended::with(Some(exit_code)))));
     voice.say(events).await;
     end
 }

@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn how_things_stood_at_the_end_is_kept() {
-        let ended = at(9, Event::Ended(Ended { exit_code: Some(0) }));
+        let ended = at(9, Event::Ended(Ended::with(Some(0))));
         let mut polls: Vec<_> = (0..9).map(|s| registry(s, RegistryState::Ok)).collect();
         polls.push(ended.clone());
         let kept = Thin::every(APART).of(&polls);
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_behind_the_end_and_readers_know_of_the_gaps() {
-        let ended = at(1, Event::Ended(Ended { exit_code: Some(0) }));
+        let ended = at(1, Event::Ended(Ended::with(Some(0))));
         assert_eq!(kept(&[ended, registry(2, RegistryState::Down)]), [1]);
         let watching = Watching { registry: Watched::On, ..Watching::default() };
         let told = Thin::every(APART).of(&[at(0, Event::Watching(watching))]);

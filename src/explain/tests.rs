@@ -238,7 +238,7 @@ impl Build {
             }
         }
         events.push(Self::listing(When::After, &self.after));
-        events.push(Event::Ended(Ended { exit_code: Some(0) }));
+        events.push(Event::Ended(Ended::with(Some(0))));
         events
     }
 

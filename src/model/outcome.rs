@@ -89,8 +89,9 @@ impl Transfer {
 impl Model {
     /// How the build ended.
     pub fn outcome(&self) -> Outcome {
-        let Some((_, exit_code)) = self.ended else { return Outcome::Running };
-        match exit_code {
+        let Some((_, ended)) = self.ended else { return Outcome::Running };
+        match ended.exit_code {
+            _ if ended.lost => Outcome::Lost,
             Some(0) => Outcome::Success,
             Some(130) => Outcome::Cancelled,
             Some(_) if self.cancelling > 0 => Outcome::Cancelled,
@@ -101,7 +102,7 @@ impl Model {
         }
     }
 
-    /// A stream without its process: what it says tells how it must have ended.
+    /// A foreign stream without its process: what it says tells how it must have ended.
     fn guessed(&self) -> Outcome {
         let error = self.error_line();
         if error.as_ref().is_some_and(is_cancellation) {
@@ -121,8 +122,8 @@ impl Model {
 
     /// The exit code of the build: its own, or the one that buildx would have given; none where that is not known.
     pub fn exit_code(&self) -> Option<i32> {
-        let (_, exit_code) = self.ended?;
-        exit_code.or(match self.outcome() {
+        let (_, ended) = self.ended?;
+        ended.exit_code.or(match self.outcome() {
             Outcome::Success => Some(0),
             Outcome::Failed => Some(1),
             Outcome::Cancelled => Some(130),

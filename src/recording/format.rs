@@ -182,7 +182,7 @@ mod tests {
             Event::Output(Output { stream, line }),
             Event::Notice(Notice { level: Level::Warn, text: "n".into() }),
             Event::Cancelling(Cancelling { count: 2 }),
-            Event::Ended(Ended { exit_code: Some(-1) }),
+            Event::Ended(Ended::with(Some(-1))),
             Event::Watching(crate::event::Watching::default()),
             Event::Registry(Box::default()),
             Event::Builder(Box::default()),
@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn fields_of_a_newer_version_are_left_out() {
         let line = br#"{"at":1,"type":"ended","exit_code":2,"rusage":{"maxrss":1}}"#;
-        let event = Event::Ended(Ended { exit_code: Some(2) });
+        let event = Event::Ended(Ended::with(Some(2)));
         assert_eq!(parse_line(line), Record::Event(Box::new(Stamped { at: Time::from_micros(1), event })));
     }
 }

@@ -53,7 +53,7 @@ impl Input {
             Self::Bytes(bytes) => (Path::new("(built in)"), Box::new(Cursor::new(Arc::clone(bytes)))),
         };
         let raw = Peeked::magic(raw);
-        // Cut off within the magic bytes it is an empty recording still, as it is cut off just behind them.
+        // Cut off within the magic bytes it is as empty as when it is cut off just behind them.
         let magic = raw.look();
         let packed = magic.starts_with(ZSTD) || (!magic.is_empty() && ZSTD.starts_with(magic));
         let plain: Box<dyn Read + Send> = if packed {
@@ -69,12 +69,11 @@ impl Input {
             }
             Some(Record::Header(header)) => (Kind::Recording, Some(header)),
             Some(_) => (Kind::Recording, None),
-            None if look.is_empty() && !packed => match lines.error.take() {
+            None if look.is_empty() => match lines.error.take().filter(|_| !packed) {
                 // Nothing could be read at all, of a directory for instance.
                 Some(source) => return Err(OpenError::read(path, source)),
-                None => (Kind::Recording, None),
+                None => return Err(OpenError::Empty { path: path.to_owned() }),
             },
-            None if look.is_empty() => (Kind::Recording, None),
             None if !has_object(look) => return Err(OpenError::Foreign { path: path.to_owned() }),
             None => (Kind::RawJson, None),
         };

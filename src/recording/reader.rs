@@ -52,6 +52,12 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// There is nothing in it, or nothing that can be unpacked.
+    #[error("{} is empty: no build was recorded in it", .path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
     /// It was read to its end and has to be read again, but is a pipe.
     #[error("can't go back in a pipe: save it to a file and replay that")]
     Pipe,
@@ -112,7 +118,8 @@ impl Diagnostics {
 /// Reads the events of a file in their order.
 ///
 /// The last events are the reader's own: a [`Notice`] for whatever could not be read, and [`Ended`] without an exit code
-/// where the file holds no end (a progress stream never does).
+/// where the file holds no end. A progress stream never does, so that how its build ended follows from its last lines. A
+/// recording always does, unless it was cut off: its build is lost.
 pub struct Reader {
     input: Input,
     mask: Mask,
@@ -123,7 +130,6 @@ pub struct Reader {
     diagnostics: Diagnostics,
     /// Arrival of the newest event so far.
     newest: Time,
-    saw_line: bool,
     saw_end: bool,
     done: bool,
 }
@@ -171,7 +177,6 @@ impl Reader {
             line: Vec::new(),
             diagnostics: Diagnostics::default(),
             newest,
-            saw_line: false,
             saw_end: false,
             done: false,
         })
@@ -249,12 +254,8 @@ impl Reader {
     fn record(&mut self, out: &mut Vec<Stamped>) -> io::Result<bool> {
         let ended = read_piece(&mut self.opened.lines, LONGEST_LINE, &mut self.line)?;
         if self.line.is_empty() {
-            if !self.saw_line {
-                self.diagnostics.cut = Some("it is empty".to_owned());
-            }
             return Ok(false);
         }
-        self.saw_line = true;
         if self.line.len() as u64 == LONGEST_LINE && !ended {
             self.diagnostics.bad += 1;
             skip_line(&mut self.opened.lines)?;
@@ -289,9 +290,13 @@ impl Reader {
             self.newest = out.last().map_or(self.newest, |e| e.at.max(self.newest));
         }
         let at = self.newest;
+        let lost = self.opened.kind == Kind::Recording && !self.saw_end;
+        if lost {
+            self.diagnostics.cut.get_or_insert_with(|| "without the end of its build".to_owned());
+        }
         out.extend(self.diagnostics.notices().map(|event| Stamped { at, event }));
         if !self.saw_end {
-            out.push(Stamped { at, event: Event::Ended(Ended { exit_code: None }) });
+            out.push(Stamped { at, event: Event::Ended(Ended { exit_code: None, lost }) });
         }
     }
 }
@@ -375,7 +380,7 @@ mod tests {
         let (events, diagnostics) = read(&bytes);
         assert_eq!(
             events[0],
-            Stamped { at: Time::from_micros(3), event: Event::Ended(Ended { exit_code: Some(0) }) }
+            Stamped { at: Time::from_micros(3), event: Event::Ended(Ended::with(Some(0))) }
         );
         assert_eq!((diagnostics.bad, diagnostics.cut), (1, None));
         assert_eq!(events.len(), 2, "and a notice");
@@ -398,7 +403,7 @@ mod tests {
             |s: i64| (Time::parse("2026-11-22T00:00:00Z").unwrap().micros() / 1_000_000 + s) * 1_000_000;
         let times: Vec<i64> = events.iter().map(|e| e.at.micros()).collect();
         assert_eq!(times, [2, 2, 2, 5, 5].map(second));
-        assert_eq!(events[4].event, Event::Ended(Ended { exit_code: None }));
+        assert_eq!(events[4].event, Event::Ended(Ended::with(None)));
         assert_eq!(diagnostics, Diagnostics::default());
     }
 }

@@ -297,7 +297,7 @@ mod tests {
     use crate::event::Ended;
 
     fn event(at: i64) -> Stamped {
-        Stamped { at: Time::from_micros(at), event: Event::Ended(Ended { exit_code: Some(1) }) }
+        Stamped { at: Time::from_micros(at), event: Event::Ended(Ended::with(Some(1))) }
     }
 
     /// The lines that can be read of a frame without its end.

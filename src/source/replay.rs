@@ -204,7 +204,7 @@ mod tests {
         let cancelling =
             |n| Stamped { at: second(n), event: Event::Cancelling(Cancelling { count: n as u32 }) };
         let mut events: Vec<_> = (0..n).map(cancelling).collect();
-        events.push(Stamped { at: second(n), event: Event::Ended(Ended { exit_code: Some(0) }) });
+        events.push(Stamped { at: second(n), event: Event::Ended(Ended::with(Some(0))) });
         let mut bytes = header_line(second(0)).into_bytes();
         for event in &events {
             event_line(event, &mut bytes);

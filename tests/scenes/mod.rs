@@ -33,7 +33,7 @@ pub(crate) fn recording(name: &str) -> Vec<Stamped> {
     let mut events = read(&project(&format!("tests/recordings/{name}.jsonl")));
     for event in &mut events {
         if let Event::Ended(ended) = &mut event.event {
-            *ended = Ended { exit_code };
+            *ended = Ended::with(exit_code);
         }
     }
     events

@@ -94,7 +94,7 @@ fn planned(change: &dyn Fn(&std::path::Path)) -> Vec<Stamped> {
         built.apply(&at(10, Event::Vertex(update)));
     }
     built.apply(&at(2000, records(When::After, &vertices)));
-    built.apply(&at(2000, Event::Ended(Ended { exit_code: Some(0) })));
+    built.apply(&at(2000, Event::Ended(Ended::with(Some(0)))));
     let past = Past::of("20261121T173012Z-montage-ai".into(), &built);
     change(path);
     let mut events = known(Some(records(When::Before, &vertices)));

@@ -35,8 +35,7 @@ fn build(ended: Option<u64>) -> Model {
         vertex('6', "5", "[linux/arm64 3/3] RUN b", 2, Some(7)),
         vertex('7', "", "exporting to image", 9, ended.map(|_| 12)),
     ];
-    events
-        .extend(ended.map(|end| Stamped { at: at(end), event: Event::Ended(Ended { exit_code: Some(0) }) }));
+    events.extend(ended.map(|end| Stamped { at: at(end), event: Event::Ended(Ended::with(Some(0))) }));
     let mut model = Model::default();
     model.apply_all(&events);
     model

@@ -96,7 +96,7 @@ fn ascii_has_no_other_shapes() {
     let mut build = Build { plain: Plain::new(Options { color: false, ascii: true }), ..Build::default() };
     let long = format!("{MAKE} {}", "x".repeat(200));
     build.tell(0, vec![Event::Vertex(vertex(&long, Some(0), Some(10)))]);
-    let out = build.tell(20, vec![Event::Ended(Ended { exit_code: Some(0) })]);
+    let out = build.tell(20, vec![Event::Ended(Ended::with(Some(0)))]);
     assert!(out.is_ascii() && out.contains("...  o ran 1.0 s\n"), "{out}");
 }
 
@@ -158,7 +158,7 @@ fn notices_are_told_once_and_after_the_end_too() {
     let mut build = Build::default();
     assert_eq!(build.tell(0, vec![notice("a"), notice("b")]), "! warning: a\n! warning: b\n");
     assert_eq!(build.tell(1, vec![notice("a"), notice("c")]), "! warning: c\n");
-    let end = build.tell(2, vec![Event::Ended(Ended { exit_code: Some(0) })]);
+    let end = build.tell(2, vec![Event::Ended(Ended::with(Some(0)))]);
     assert_eq!(end, "\n● built in 0.2 s\n");
     assert_eq!(build.tell(3, vec![notice("d")]), "! warning: d\n");
     let many = (0..3_000).map(|n| notice(&n.to_string())).collect();
@@ -222,7 +222,7 @@ proptest! {
 fn durations_are_those_of_the_builder() {
     let mut build = Build::default();
     build.tell(0, vec![Event::Vertex(vertex(MAKE, Some(0), Some(412)))]);
-    let out = build.tell(1_000, vec![Event::Ended(Ended { exit_code: Some(0) })]);
+    let out = build.tell(1_000, vec![Event::Ended(Ended::with(Some(0)))]);
     assert!(out.contains("RUN make  ○ ran 41.2 s\n"), "{out}");
     assert_eq!(build.model.wall(at(2_000)), Duration::from_secs(100));
 }
