@@ -11,7 +11,6 @@
 mod advice;
 mod align;
 mod cache;
-mod causes;
 mod change;
 mod collected;
 mod earlier;
@@ -21,7 +20,6 @@ mod past;
 mod plan;
 mod results;
 
-pub use causes::{Cause, causes};
 pub use judge::judge;
 pub use past::{Past, PastStep, repository, same_image};
 pub use plan::plan;

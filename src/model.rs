@@ -2,6 +2,7 @@
 //! no sense is kept as it came, or left out.
 
 pub mod builder;
+mod causes;
 pub mod cluster;
 pub mod estimate;
 pub mod expected;
@@ -31,6 +32,7 @@ use crate::event::{
     Stamped, Started, StatusUpdate, Text, Time, VertexUpdate, Warning, Watching,
 };
 pub use builder::Builder;
+pub use causes::{Cause, causes};
 pub use cluster::Cluster;
 pub use estimate::{Estimate, Left, StepEstimate, WithoutCache};
 pub use expected::{Basis, Expectation};

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::scenario;
 use crate::event::expected::TransferKind;
 use crate::event::{Platform, Reason, Text, Time};
-use crate::explain::{self, Past, PastStep};
-use crate::model::{Model, Outcome, Source, State, StepId};
+use crate::explain::{Past, PastStep};
+use crate::model::{self, Model, Outcome, Source, State, StepId};
 
 /// A build with its steps, to be kept.
 #[derive(Debug, Clone)]
@@ -120,7 +120,7 @@ impl Build {
 
 /// The step that what was rebuilt begins at, as it is named everywhere: that of the cause that cost most.
 fn top<'a>(model: &Model, ids: &[StepId], steps: &'a [Step]) -> Option<&'a Step> {
-    let roots = explain::causes(model).into_iter().filter_map(|cause| cause.roots.first().copied());
+    let roots = model::causes(model).into_iter().filter_map(|cause| cause.roots.first().copied());
     let of = |id: StepId| steps.get(ids.iter().position(|known| *known == id)?);
     roots.filter_map(of).find(|step| scenario::names(step))
 }

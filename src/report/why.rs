@@ -12,7 +12,7 @@ use super::words::{self, Role, Sign};
 use crate::event::plan::Prediction;
 use crate::event::reason::{Advice, Reason, ReasonGrade, ReasonKind};
 use crate::event::{Digest, Level, Platform, Text, Time};
-pub use crate::explain::{Cause, causes};
+pub use crate::model::{Cause, causes};
 use crate::model::{Model, Outcome, State, StepId};
 
 /// Causes that plain output tells; of more, how many they are.

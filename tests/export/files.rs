@@ -43,7 +43,7 @@ fn markdown_says_what_matters_first() {
     let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
     let wall = shown(summary["wall_ms"].as_u64().unwrap());
     assert_eq!(lines[0], format!("## ● 127.0.0.1:5055/montage-ai:my-feature: built in {wall}"));
-    assert!(lines[1].starts_with("**10 of 22 steps hit (45 %)**"), "{}", lines[1]);
+    assert!(lines[1].starts_with("**12 of 22 rebuilt**"), "{}", lines[1]);
     assert_eq!(lines[2], "### What was rebuilt, and why");
     assert!(
         lines[3].starts_with("- pip rebuilt because requirements.txt changed: +requests-toolbelt"),

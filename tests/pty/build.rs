@@ -154,7 +154,7 @@ fn the_screen_closes_when_the_build_has_ended() {
     let seen = screens(&finished.raw, (100, 30));
     assert!(seen.iter().any(|screen| screen.contains("1 running")), "{}", seen.last().unwrap());
     assert!(finished.text.starts_with("● built in "), "{}", finished.text);
-    assert!(finished.text.contains("of 3 hit"), "{}", finished.text);
+    assert!(finished.text.contains(" of 3 rebuilt"), "{}", finished.text);
     let recording = recording(&project);
     let told = finished.text.replace('\n', "");
     assert!(told.ends_with(&format!("recording: {}", recording.display())), "{}", finished.text);

@@ -4,8 +4,8 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
+use super::{Model, Outcome, State, StepId};
 use crate::event::reason::{Reason, ReasonKind};
-use crate::model::{Model, Outcome, State, StepId};
 
 /// Causes whose cost is worked out; of more, those whose steps ran longest.
 const MOST_COSTED: usize = 64;
