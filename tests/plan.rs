@@ -58,7 +58,7 @@ fn what_would_be_rebuilt_is_said() {
     );
     assert!(steps().any(|step| step["expected_ms"].is_u64()), "{plan:#}");
     // The build before it is not like this one in size, and all that is known of what comes to the steps.
-    assert!(sentence_of(&plan).ends_with(" in all"), "{plan:#}");
+    assert!(sentence_of(&plan).contains(" in all"), "{plan:#}");
     let [steps_ms, wall_ms] =
         ["expected_steps_ms", "expected_wall_ms"].map(|field| plan[field].as_u64().unwrap());
     assert!(wall_ms > steps_ms, "{plan:#}");
@@ -90,11 +90,11 @@ fn causes_are_told_from_the_top_and_time_with_all_that_it_takes() {
     assert!(said.starts_with("a build now would rebuild nothing: every layer is cached; ≈ "), "{said}");
     println!("a build without changes: {wall} ms expected, {} taken", summary["wall_ms"]);
     assert!(wall > 0, "{plan:#}");
-    bench.replace("RUN echo MARKER > /one", "RUN echo another MARKER > /one");
+    bench.replace(" > /one", " another > /one");
     bench.append("requirements.txt", "requests==2.32.0");
     let plan = bench.plan(&[]);
     let said = sentence_of(&plan);
-    let [one, two] = ["its instruction has changed", "requirements.txt changed: +requests==2.32.0"]
+    let [one, two] = ["its instruction changed", "requirements.txt changed: +requests==2.32.0"]
         .map(|because| said.find(because).unwrap_or_else(|| panic!("{because}: {said}")));
     assert!(one < two, "{said}");
 }

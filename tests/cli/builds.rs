@@ -57,7 +57,7 @@ fn a_build_has_one_name_for_all_commands() {
             2,
             &["`before-` is ambiguous: 2 builds begin so", "before-1", "before-22"],
         );
-        assert_eq!(ask(&word("no/such")).code(), Some(2), "{words:?}");
+        assert!(matches!(ask(&word("no/such")).code(), Some(2 | 4)), "{words:?}");
     }
     says(
         &ask(&["compare", "nobody", "pip"]),
