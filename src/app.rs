@@ -57,6 +57,10 @@ pub fn run(cli: Cli) -> Result<(), Error> {
     let done = runtime.block_on(command(cli));
     // A read that hangs in a pipe must not hold up the end.
     runtime.shutdown_background();
+    // Not before: what is dropped with the tasks ends its children.
+    if let Err(Error::Signal(number)) = &done {
+        let _ = signal_hook::low_level::emulate_default_handler(i32::from(*number));
+    }
     done
 }
 
@@ -311,9 +315,8 @@ impl Stage {
     }
 }
 
-/// Ends the process by the signal that it was sent, so that whoever sent it sees that it did. The terminal has been given
-/// back before.
+/// The process ends by the signal that it was sent, so that whoever sent it sees that it did: when all tasks have been dropped. The
+/// terminal has been given back before.
 fn die_by(number: Number) -> Error {
-    let _ = signal_hook::low_level::emulate_default_handler(number.0);
     Error::Signal(u8::try_from(number.0).unwrap_or(0))
 }

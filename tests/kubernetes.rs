@@ -19,8 +19,11 @@ mod watch;
 use std::collections::BTreeMap;
 use std::process::Command;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use cluster::Cluster;
 use futures_util::future::join_all;
+use kube::config::Kubeconfig;
 use layertop::clock::Clock;
 use layertop::event::builder::{Execution, Health};
 use layertop::event::cluster::{
@@ -528,4 +531,51 @@ async fn five_hundred_nodes_and_five_thousand_pods() {
             snapshot.nodes.iter().all(|node| node.state == NodeState::NotReady)
         })
         .await;
+}
+
+/// A helper for credentials gets what its contract says, and is asked anew when what it has given ends.
+#[tokio::test]
+async fn a_helper_for_credentials_is_asked_by_its_contract() {
+    let Some(cluster) = Cluster::shared().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let mut config = serde_json::to_value(Kubeconfig::read_from(&cluster.config).unwrap()).unwrap();
+    let users = config["users"].as_array().unwrap().clone();
+    let find =
+        |name: &str| users.iter().map(|user| &user["user"][name]).find(|value| value.is_string()).unwrap();
+    let plain =
+        |name: &str| String::from_utf8(STANDARD.decode(find(name).as_str().unwrap()).unwrap()).unwrap();
+    let token = json!({"token": find("token"), "expirationTimestamp": "2020-01-01T00:00:00Z"});
+    let certificate = json!({"clientCertificateData": plain("client-certificate-data"),
+        "clientKeyData": plain("client-key-data")});
+    for (i, version, given) in [(0, "v1", token), (1, "v1beta1", certificate)] {
+        let version = format!("client.authentication.k8s.io/{version}");
+        let answer = json!({"apiVersion": version, "kind": "ExecCredential", "status": given});
+        std::fs::write(at("answer"), answer.to_string()).unwrap();
+        let script = format!(
+            "[ \"$WANTED\" = yes ] || exit 1\necho \"$KUBERNETES_EXEC_INFO\" >>'{0}/asked{i}'\ncat '{0}/answer'\n",
+            folder.path().display()
+        );
+        std::fs::write(at("helper.sh"), script).unwrap();
+        config["users"] = json!([{"name": "a", "user": {"exec": {"apiVersion": version, "command": "sh",
+            "args": [at("helper.sh")], "env": [{"name": "WANTED", "value": "yes"}],
+            "interactiveMode": "IfAvailable", "provideClusterInfo": true}}}]);
+        let of = config["clusters"][0]["name"].clone();
+        config["contexts"] = json!([{"name": "a", "context": {"cluster": of, "user": "a"}}]);
+        config["current-context"] = "a".into();
+        std::fs::write(at("kubeconfig"), config.to_string()).unwrap();
+        let settings = Settings { kubeconfig: Some(at("kubeconfig")), ..cluster.settings() };
+        let asked = || std::fs::read_to_string(at(&format!("asked{i}"))).unwrap_or_default();
+        let mut watch = watched(settings);
+        // What has ended before it was given is asked for again and again, and all goes on meanwhile.
+        let times = if i == 0 { 3 } else { 1 };
+        let found =
+            watch.until("seen", |found| !found.nodes.is_empty() && asked().lines().count() >= times).await;
+        assert_eq!((found.state, found.missing(Part::Nodes)), (ApiState::Ok, None), "{found:#?}");
+        let said = asked();
+        let info: Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
+        assert_eq!((&info["apiVersion"], &info["kind"]), (&version.into(), &"ExecCredential".into()));
+        assert_eq!(info["spec"]["interactive"], false);
+        assert_eq!(info["spec"]["cluster"]["server"], config["clusters"][0]["cluster"]["server"]);
+    }
 }

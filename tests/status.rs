@@ -28,7 +28,6 @@ mod lost;
 mod process;
 #[path = "status/quitting.rs"]
 mod quitting;
-#[expect(dead_code, reason = "shared with tests of engines that end and come back")]
 #[path = "common/second.rs"]
 mod second;
 #[expect(dead_code, reason = "shared with the tests of the registry's watch")]

@@ -29,7 +29,8 @@ fn printed(config: &Config, around: &Surroundings) -> String {
     // A command that can't be put together names no secrets; addresses are looked at all the same.
     let command = super::build::command(config, &[], Program::default(), around);
     let mask = Mask::new(command.map(|command| command.secrets).unwrap_or_default());
-    config.print().lines().map(|line| format!("{}\n", mask.text(line))).collect()
+    let lines: Vec<String> = config.print().lines().map(|line| mask.text(line).to_string()).collect();
+    lines.join("\n") + "\n"
 }
 
 /// What a sound configuration is made of, and which of its rules name nothing.

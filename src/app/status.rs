@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::around::{Around, Targets};
 use super::look::Look;
@@ -40,7 +40,7 @@ pub(super) async fn run(targets: Targets, look: Look, watch: bool) -> Result<(),
     let mut is_last = false;
     while !is_known(&session) {
         if !is_last && is_known_but_sizes(&session) {
-            sizes.as_mut().reset(Instant::now() + USAGE);
+            sizes.set(sleep(USAGE));
             is_last = true;
         }
         tokio::select! {

@@ -138,6 +138,7 @@ impl Health {
             self.part != Part::Registry && builder.is_some_and(|builder| !builder.reason.is_empty());
         let mut up = builder.iter().flat_map(|builder| &builder.nodes).filter(|node| node.state.is_up());
         match (self.grade, self.part) {
+            (Grade::Ill | Grade::Off, Part::Nodes) => is_cluster_known(model),
             (Grade::Ill | Grade::Off, _) => true,
             (Grade::Unknown, _) => unknowable,
             (_, Part::Registry) => model.registry().newest().is_some_and(|registry| registry.tags.is_some()),

@@ -112,7 +112,8 @@ pub async fn once(settings: Settings, clock: Clock) -> BuilderSnapshot {
 /// found out within 5 s.
 pub async fn again(settings: Settings, clock: Clock) -> Option<BuilderSnapshot> {
     let found = find(&settings);
-    let mut watched = Watched::new(&found, &settings, &Own::default(), clock);
+    let own = Own { images: settings.images.clone(), since: clock.now() };
+    let mut watched = Watched::new(&found, &settings, &own, clock);
     let all = async {
         while !watched.is_heard(&found) {
             let Some((node, part)) = watched.parts.recv().await else { break };

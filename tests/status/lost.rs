@@ -1,5 +1,7 @@
 //! Builders that are lost in the middle of a build: what is said of them is how they are then, with what can be done about it.
 
+use std::cell::Cell;
+
 use nix::sys::signal::Signal;
 
 use crate::Own;
@@ -19,18 +21,19 @@ fn endless(engine: &Engine, builder: &str) -> Project {
 fn begun(project: &Project, words: &[&str], host: Option<&str>) -> Live {
     let mut command = project.layertop(&[&["build"], words].concat());
     if let Some(host) = host {
-        command.env("DOCKER_HOST", host).env("DOCKER_CONFIG", project.beside("docker"));
+        command.env("DOCKER_HOST", host);
     }
     let mut build = Live::start(&mut command);
-    let (mut runs, mut is_well) = (false, false);
-    while !(runs && is_well) {
+    let (runs, is_well) = (Cell::new(false), Cell::new(false));
+    while !(runs.get() && is_well.get()) {
         build.until(|line| {
             let event: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
             let found = event["type"] == "log" && line.contains(&project.marker)
                 || line.contains(&format!("| {}", project.marker));
             let well =
                 event["type"] == "builder" && event["state"] == "ok" || line.starts_with("● builder running");
-            (runs, is_well) = (runs || found, is_well || well);
+            runs.set(runs.get() || found);
+            is_well.set(is_well.get() || well);
             found || well
         });
     }

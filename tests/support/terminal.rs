@@ -20,6 +20,7 @@ use portable_pty::{CommandBuilder, MasterPty, PtySize, native_pty_system};
 use tempfile::TempDir;
 
 use super::bytes::{self, CLEAR, ENTER, FRAME, FRAME_END, LEAVE};
+use super::left;
 
 /// How long anything may take on a slow machine before it counts as not happening.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -157,6 +158,7 @@ impl Terminal {
             letting_go,
             states,
             over: false,
+            mark,
         }
     }
 

@@ -126,8 +126,10 @@ pub(super) async fn look(
     let docker = match docker {
         Ok(Some(docker)) => docker,
         Ok(None) => return Reading::default(),
-        Err(error) => {
-            return Reading { error: Some(Trouble::failing(error)), asked: true, ..Reading::default() };
+        Err(words) => {
+            let no_socket = matches!(&node.host, Some(Host::Unix(path)) if !Path::new(path).exists());
+            let kind = if no_socket { Kind::NotThere } else { Kind::Failing };
+            return Reading { error: Some(Trouble { kind, words }), asked: true, ..Reading::default() };
         }
     };
     let asked = ask(&docker, node, driver, before.filter(|_| !afresh), clock);

@@ -447,6 +447,9 @@ impl Looker {
         let url = self.session.at(&format!("{}/blobs/{}", self.repository, blob.digest))?;
         let answer = self.session.get(Question::get(url, blob.size.min(MOST_MANIFEST)), "*/*").await;
         let answer = match answer {
+            Ok(answer) if answer.status.as_u16() == 404 => {
+                return Err(Fault::Nonsense(format!("a manifest whose blob, {what}, is not there (404)")));
+            }
             Ok(answer) => good(answer)?,
             Err(Fault::Nonsense(why)) => return Err(Fault::Nonsense(format!("instead of {what} {why}"))),
             Err(fault) => return Err(fault),
