@@ -13,7 +13,6 @@
 )]
 
 #[path = "common/process.rs"]
-#[expect(dead_code, reason = "shared with the tests of single builds")]
 mod process;
 #[path = "common/testbed.rs"]
 #[expect(dead_code, reason = "shared with tests that need all of the engine")]

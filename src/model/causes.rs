@@ -300,7 +300,7 @@ mod tests {
         let mut model = model(events, reasons);
         if is_over {
             let at = Time::from_micros(10_000_000);
-            model.apply(&Stamped { at, event: Event::Ended(Ended { exit_code: Some(0) }) });
+            model.apply(&Stamped { at, event: Event::Ended(Ended::with(Some(0))) });
         }
         model
     }
