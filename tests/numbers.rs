@@ -291,7 +291,8 @@ fn plan(model: &Model, events: &[Stamped], what: &str) {
         let causes = model::causes(model).into_iter();
         // Which of several is named goes by what they take, which no plan knows of a build that was never made before.
         let roots = |cause: &model::Cause| {
-            let mut roots: Vec<_> = cause.roots.iter().map(|id| format!("{:?}", model.digest_of(*id))).collect();
+            let mut roots: Vec<_> =
+                cause.roots.iter().map(|id| format!("{:?}", model.digest_of(*id))).collect();
             roots.sort();
             roots.join(" ")
         };
@@ -303,9 +304,10 @@ fn plan(model: &Model, events: &[Stamped], what: &str) {
     // What moved below is no layer that is rebuilt itself.
     if let [only] = causes.as_slice()
         && !from(only.roots[0])
-        && plan.stack().row_of(only.roots[0]).is_some_and(|row| {
-            row.layer.is_some() && only.roots.iter().all(|root| row.steps.contains(root))
-        })
+        && plan
+            .stack()
+            .row_of(only.roots[0])
+            .is_some_and(|row| row.layer.is_some() && only.roots.iter().all(|root| row.steps.contains(root)))
     {
         let sentence = report::plan::sentence(&plan, false);
         let layers: Vec<usize> = (only.layers > 0).then_some(only.layers).into_iter().collect();
@@ -382,7 +384,12 @@ fn every_output_tells_the_same_of_a_build() {
         let name = format!("build-{at}");
         let build = Build::of(&model, Text::clean(&name), None);
         let id = store.keep(&build).unwrap().unwrap();
-        let row = store.builds(None, usize::MAX).unwrap().into_iter().find(|row| row.name.as_str() == name).unwrap();
+        let row = store
+            .builds(None, usize::MAX)
+            .unwrap()
+            .into_iter()
+            .find(|row| row.name.as_str() == name)
+            .unwrap();
         let kept = parsed(&report::history::json(std::slice::from_ref(&row)))["builds"][0].clone();
         truth.is_json(&kept, &what);
         truth.is_rate(&kept["hit_rate"], &what);
