@@ -1,6 +1,6 @@
 //! One number for one thing: of every recorded build all outputs tell the same. Header, summary, plain output, JSON, Markdown, HTML,
 //! metrics, reasons, history, comparison and the form of a plan are held against each other, in the middle of a build and at its end.
-#![expect(clippy::unwrap_used, reason = "what fails in a test's helper fails the test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what fails in a test's helper fails the test")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -411,20 +411,24 @@ fn every_output_tells_the_same_of_a_build() {
             assert!(scenario.as_str().chars().count() <= 40, "{what}: {scenario}");
         }
 
-        // A comparison says the same of the recording and of what is kept.
-        let live = Side::of_model(Text::clean(&name), &model, now);
-        let stored = Side::kept(&row, &store.steps(id).unwrap());
-        let found = compare(&live, &stored);
-        let sides = parsed(&report::compare::json(&found));
-        for side in ["a", "b"] {
-            truth.is_json(&sides[side], &what);
-            assert_eq!(sides[side]["total"], truth.total, "{what}");
-            assert_eq!(sides[side]["wall_ms"], told["wall_ms"], "{what}");
-        }
-        let lines: Vec<String> = report::compare::lines(&found, 200, false).iter().map(text).collect();
-        for line in &lines[..2] {
-            assert!(line.contains(&truth.tally()) && line.contains(&wall), "{what}: {line}");
-        }
+        let kept = Side::kept(&row, &store.steps(id).unwrap());
+        compared(&Side::of_model(Text::clean(&name), &model, now), &kept, &truth, &told["wall_ms"], &what);
+    }
+}
+
+/// A comparison says the same of a recording and of what is kept of it.
+fn compared(live: &Side, stored: &Side, truth: &Truth, wall: &Value, what: &str) {
+    let found = compare(live, stored);
+    let sides = parsed(&report::compare::json(&found));
+    for side in ["a", "b"] {
+        truth.is_json(&sides[side], what);
+        assert_eq!(sides[side]["total"], truth.total, "{what}");
+        assert_eq!(&sides[side]["wall_ms"], wall, "{what}");
+    }
+    let lines: Vec<String> = report::compare::lines(&found, 200, false).iter().map(text).collect();
+    let took = words::duration(truth.wall);
+    for line in &lines[..2] {
+        assert!(line.contains(&truth.tally()) && line.contains(&took), "{what}: {line}");
     }
 }
 
