@@ -8,7 +8,6 @@
 )]
 
 #[path = "common/process.rs"]
-#[expect(dead_code, reason = "other tests use more of it")]
 mod process;
 
 #[path = "common/testbed.rs"]

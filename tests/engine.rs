@@ -17,6 +17,7 @@ mod live;
 #[path = "common/process.rs"]
 mod process;
 #[path = "common/testbed.rs"]
+#[expect(dead_code, reason = "shared with tests that look at a build once more")]
 mod testbed;
 
 #[path = "engine/cancel.rs"]

@@ -10,7 +10,6 @@
 #[expect(dead_code, reason = "shared with tests that look closer at processes")]
 #[path = "common/group.rs"]
 mod group;
-#[expect(dead_code, reason = "shared with tests that run without a terminal")]
 #[path = "common/process.rs"]
 mod process;
 #[path = "support/mod.rs"]

@@ -23,6 +23,7 @@ mod output;
 #[path = "common/process.rs"]
 mod process;
 #[path = "common/second.rs"]
+#[expect(dead_code, reason = "shared with tests that stop it")]
 mod second;
 #[path = "why/secrets.rs"]
 mod secrets;
