@@ -140,6 +140,7 @@ impl Health {
         match (self.grade, self.part) {
             (Grade::Ill | Grade::Off, Part::Nodes) => is_cluster_known(model),
             (Grade::Ill | Grade::Off, _) => true,
+            (Grade::Unknown, Part::Nodes) => unknowable && is_cluster_known(model),
             (Grade::Unknown, _) => unknowable,
             (_, Part::Registry) => model.registry().newest().is_some_and(|registry| registry.tags.is_some()),
             (_, Part::Nodes) => up.all(|node| node.native.is_some()) && is_cluster_known(model),
