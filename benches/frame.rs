@@ -127,6 +127,7 @@ fn model() -> Model {
             timestamp: second(200),
             lines: lines(from).collect(),
             partial: None,
+            left_out: 0,
         }));
     }
     let mut model = Model::default();

@@ -105,6 +105,21 @@ pub enum Event {
     Expected(Box<Expected>),
 }
 
+impl Event {
+    /// About how much memory it takes, for whoever keeps many.
+    pub fn weight(&self) -> usize {
+        /// Of an event that holds no output: names, digests, allocations.
+        const USUAL: usize = 512;
+        match self {
+            Self::Log(chunk) => {
+                let line = |line: &Line| size_of::<Line>() + line.text().len() + size_of_val(line.spans());
+                USUAL + chunk.lines.iter().chain(&chunk.partial).map(line).sum::<usize>()
+            }
+            _ => USUAL,
+        }
+    }
+}
+
 /// What is built, with what. All of it is known before the first vertex.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -281,6 +296,14 @@ pub struct LogChunk {
     /// The unfinished line after this chunk; it replaces the unfinished line before it. None: there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partial: Option<Line>,
+    /// Bytes of output that came faster than layertop could take them, and are left out before these lines.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A build check's finding.

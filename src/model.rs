@@ -24,7 +24,7 @@ pub(crate) mod triggers;
 pub mod turns;
 pub mod vertex;
 
-use std::collections::VecDeque;
+use std::collections::{BinaryHeap, VecDeque};
 
 use crate::event::digest::{DigestMap, DigestSet};
 use crate::event::{
@@ -74,6 +74,8 @@ pub struct Model {
     first: Option<Time>,
     newest: Time,
     ended: Option<(Time, Ended)>,
+    /// How the build must have ended, where nobody said it. It is asked of each step, and follows from all vertices.
+    guess: Option<Outcome>,
     watching: Watching,
     registry: RegistryHealth,
     builder: Builder,
@@ -114,6 +116,9 @@ impl Model {
             };
             self.stack.rebuild(&self.vertices, &self.index, many);
             self.unjudged = true;
+        }
+        if let Some((_, Ended { exit_code: None, lost: false })) = self.ended {
+            self.guess = Some(self.guessed());
         }
         if let Some(print) = &mut self.fingerprint {
             triggers::widen(print, self.stack.groups());
@@ -230,10 +235,22 @@ impl Model {
         let Some(vertex) = self.vertices.get_mut(id.0 as usize) else { return };
         self.log_bytes = self.log_bytes.saturating_add_signed(vertex.log.apply(chunk));
         self.spoke_last = Some(id);
-        while self.log_bytes > MOST_LOG_BYTES
-            && let Some(longest) = self.vertices.iter_mut().max_by_key(|vertex| vertex.log.bytes())
+        if self.log_bytes > MOST_LOG_BYTES {
+            self.shorten_logs();
+        }
+    }
+
+    /// Lets the older halves of the longest logs go. An eighth more than has to, so that not each chunk looks at all vertices.
+    fn shorten_logs(&mut self) {
+        let mut longest: BinaryHeap<(usize, usize)> =
+            self.vertices.iter().enumerate().map(|(at, vertex)| (vertex.log.bytes(), at)).collect();
+        while self.log_bytes > MOST_LOG_BYTES / 8 * 7
+            && let Some((bytes @ 1.., at)) = longest.pop()
+            && let Some(vertex) = self.vertices.get_mut(at)
         {
-            self.log_bytes = self.log_bytes.saturating_sub(longest.log.halve());
+            let gone = vertex.log.halve();
+            self.log_bytes = self.log_bytes.saturating_sub(gone);
+            longest.push((bytes - gone, at));
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
+use std::time::Duration;
 
 use clap::Parser;
 use layertop::cli::{Cli, Command};
@@ -381,7 +382,22 @@ async fn three_steps_to_the_end() {
     cancel.send(Cancel).await.unwrap();
     heard.until("got TERM").await;
     cancel.send(Cancel).await.unwrap();
-    assert_eq!(task.await.unwrap().unwrap(), Exit::Signal(9));
+    // Who asked for its end by force has cancelled it.
+    assert_eq!(task.await.unwrap().unwrap(), Exit::Code(130));
+}
+
+#[tokio::test]
+async fn who_does_not_end_under_pressure_is_killed() {
+    let script = "trap '' INT TERM; echo ready; while :; do sleep 1000 & wait $!; done";
+    let (tx, chunks) = mpsc::channel(4);
+    let (cancel, cancels) = mpsc::channel(4);
+    let process = Process { pressure: Some(Duration::from_millis(1)), ..sh(script) };
+    let task = tokio::spawn(buildx::run(process, tx, cancels));
+    let mut heard = Heard { chunks, text: String::new() };
+    heard.until("ready").await;
+    cancel.send(Cancel).await.unwrap();
+    cancel.send(Cancel).await.unwrap();
+    assert_eq!(task.await.unwrap().unwrap(), Exit::Code(130));
 }
 
 #[tokio::test]
@@ -430,7 +446,7 @@ async fn a_slow_reader_loses_nothing() {
     let script = "seq 1 200000; seq 1 200000 >&2; exit 7";
     let run = tokio::spawn(buildx::run(sh(script), tx, cancels));
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    while let Some(Chunk { stream, bytes }) = chunks.recv().await {
+    while let Some(Chunk { stream, bytes, .. }) = chunks.recv().await {
         // Everybody else has a turn first, so that the channel and the pipes are as full as they get.
         tokio::task::yield_now().await;
         match stream {

@@ -311,3 +311,29 @@ fn first_difference(a: &str, b: &str) -> String {
     };
     format!("{}\n--\n{}", around(a), around(b))
 }
+
+/// Of a secret that a gap cuts neither half is shown, and what is missing is told.
+#[test]
+fn a_gap_in_the_output_is_marked_and_shows_no_half_of_a_secret() {
+    use base64::Engine as _;
+    let log = |text: &str| {
+        let data = base64::engine::general_purpose::STANDARD.encode(text);
+        format!("{{\"logs\":[{{\"vertex\":\"sha256:a\",\"stream\":1,\"data\":\"{data}\"}}]}}\n")
+    };
+    let mut decoder = Decoder::new(Mask::new(["correcthorse".to_owned()]));
+    let mut events = Vec::new();
+    decoder.feed(AT, log("before\nx correct").as_bytes(), &mut events);
+    decoder.left_out(AT, "sha256:a", layertop::event::Stream::Stdout, 4_000_000, &mut events);
+    decoder.feed(AT, log("horse y\nafter\n").as_bytes(), &mut events);
+    let mut lines = Vec::new();
+    let mut left_out = 0;
+    for event in &events {
+        if let Event::Log(chunk) = &event.event {
+            lines.extend(chunk.lines.iter().map(|line| line.text().to_owned()));
+            left_out += chunk.left_out;
+        }
+    }
+    assert_eq!(left_out, 4_000_000);
+    assert_eq!((lines[0].as_str(), lines[1].as_str(), lines[3].as_str()), ("before", "x ***", "after"));
+    assert!(lines[2].contains("4.0 MB") && lines.len() == 4, "{lines:?}");
+}

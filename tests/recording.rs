@@ -12,7 +12,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use layertop::clock::Clock;
-use layertop::event::{Ended, Event, Level, Mask, Notice, Stamped, Started, Time};
+use layertop::event::{
+    Cancelling, Ended, Event, Level, Line, Mask, Notice, Output, Stamped, Started, Stream, Time,
+};
 use layertop::model::{Model, Outcome};
 use layertop::recording::{
     Closed, Kind, OpenError, Reader, Recorder, Retention, Settings, event_line, header_line, prune,
@@ -270,6 +272,20 @@ fn how_a_progress_stream_ended_follows_from_its_last_lines() {
         event_line(&event, &mut json);
     }
     assert_eq!(replayed(&json).outcome(), Outcome::Success);
+}
+
+#[test]
+fn a_build_that_nobody_cancelled_is_never_called_cancelled() {
+    let given_up = "ERROR: failed to build: failed to receive status: rpc error: code = Canceled desc = context canceled";
+    let output = Event::Output(Output { stream: Stream::Stderr, line: Line::plain(given_up) });
+    let asked = Event::Cancelling(Cancelling { count: 1 });
+    let at = |event: &Event| Stamped { at: Time::from_micros(1), event: event.clone() };
+    let mut model = Model::default();
+    model.apply_all(&[at(&output), ended(2, Some(130))]);
+    assert_eq!((model.outcome(), model.exit_code()), (Outcome::Lost, Some(130)));
+    let mut model = Model::default();
+    model.apply_all(&[at(&asked), at(&output), ended(2, Some(130))]);
+    assert_eq!(model.outcome(), Outcome::Cancelled);
 }
 
 #[test]

@@ -381,7 +381,7 @@ fn stages_are_followed() {
 #[test]
 fn another_engine_is_said() {
     let Some(engine) = Engine::get(For::Builds) else { return };
-    let Some(second) = Second::start(&engine) else { return };
+    let Some(second) = Second::start(&engine, &serde_json::json!({}), &[]) else { return };
     let bench = Bench::new(&engine, DOCKERFILE);
     bench.configure(&testbed::builder(), false);
     bench.build(&second::WORDS);

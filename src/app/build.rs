@@ -15,23 +15,30 @@ use crate::dockerfile;
 use crate::error::Error;
 use crate::event::{
     Cancelling, Ended, Event, Level, Line, Mask, Notice, Outline, Output, Sanitizer, Stamped, Started,
-    Stream, Text, Watching,
+    Stream, Text, Watching, amount,
 };
 use crate::model::name::{self, Kind};
+use crate::model::outcome::lost_stream;
 use crate::source::buildx::{self, BuildCommand, Cancel, Chunk, Exit, Program, secrets};
 use crate::source::docker::{self, Diagnosis};
 use crate::source::evidence::Earlier;
 use crate::source::rawjson::Decoder;
 use crate::source::{builder, context, evidence, git};
 
-/// Chunks on their way from the child, and batches on their way to the front end.
-const AHEAD: usize = 64;
+/// Chunks on their way from the child, and batches on their way to the front end. What waits is memory: a chunk of empty lines
+/// becomes a batch that is fifty times as large.
+const AHEAD: usize = 8;
 /// Requests to cancel that are kept; from the third on they change nothing.
 const CANCELS: usize = 4;
-/// Events that are handed on at once.
+/// Events that are handed on at once, and what they may take of memory.
 const MANY: usize = 4096;
+const HEAVY: usize = 256 << 10;
 /// What is kept of the text that may tell why a build can't begin.
 const LONGEST_COMPLAINT: usize = 16 << 10;
+
+/// What is told where buildx gives the stream up, and with it the build.
+const LOST_STREAM: &str = "buildx lost the builder's progress stream, and nobody has cancelled the build: it may have ended well. \
+                           See what became of it: docker buildx history ls";
 
 /// A build that runs: its feed, and how it will have ended.
 pub(super) struct Running {
@@ -185,11 +192,13 @@ async fn drive(
             }
             chunk = heard.recv(), if listening => {
                 listening = chunk.is_some();
-                let mut events = Vec::new();
+                let (mut events, mut weight) = (Vec::new(), 0);
                 let mut next = chunk;
                 while let Some(chunk) = next {
+                    let before = events.len();
                     voice.hear(&chunk, &mut events);
-                    next = if events.len() < MANY { heard.try_recv().ok() } else { None };
+                    weight += events[before..].iter().map(|event| event.event.weight()).sum::<usize>();
+                    next = if events.len() < MANY && weight < HEAVY { heard.try_recv().ok() } else { None };
                 }
                 voice.say(events).await;
             }
@@ -224,6 +233,7 @@ async fn drive(
         Ok(End { diagnosis: Some(why), .. }) => {
             (i32::from(why.exit_code), Some(format!("{}: {}", why.message, why.hint)))
         }
+        Ok(end) if voice.gave_up && count == 0 => (end.exit_code, Some(LOST_STREAM.to_owned())),
         Ok(end) => (end.exit_code, None),
         Err(error) => (i32::from(error.exit_code()), Some(error.to_string())),
     };
@@ -346,13 +356,17 @@ struct Voice {
     stdout: Sanitizer,
     /// What it wrote beside the stream, until it is clear that the build has begun.
     complaint: Option<String>,
+    /// Bytes of the steps' output that came faster than they were decoded.
+    left_out: u64,
+    /// Whether buildx said that it lost the builder's stream.
+    gave_up: bool,
 }
 
 impl Voice {
     fn new(command: &BuildCommand, clock: Clock, tx: mpsc::Sender<Update>) -> Self {
         let mask = Mask::new(command.secrets.iter().cloned());
         let (decoder, stdout) = (Decoder::new(mask.clone()), Sanitizer::default());
-        Self { tx, clock, mask, decoder, stdout, complaint: Some(String::new()) }
+        Self { tx, clock, mask, decoder, stdout, complaint: Some(String::new()), left_out: 0, gave_up: false }
     }
 
     fn now(&self, event: Event) -> Stamped {
@@ -361,6 +375,10 @@ impl Voice {
 
     fn hear(&mut self, chunk: &Chunk, events: &mut Vec<Stamped>) {
         let first = events.len();
+        for gap in &chunk.left_out {
+            self.left_out += gap.bytes;
+            self.decoder.left_out(self.clock.now(), &gap.vertex, gap.stream, gap.bytes, events);
+        }
         match chunk.stream {
             Stream::Stderr => self.decoder.feed(self.clock.now(), &chunk.bytes, events),
             Stream::Stdout => {
@@ -380,6 +398,14 @@ impl Voice {
         self.stdout.finish(&self.mask, &mut lines);
         events.extend(lines.into_iter().map(|line| self.now(said(line))));
         self.note(&events);
+        if self.left_out > 0 {
+            let amount = amount::bytes(self.left_out);
+            let text = format!(
+                "about {amount} of the steps' output came faster than layertop could take it and is left out; the build did not \
+                 wait for it"
+            );
+            events.push(self.now(notice(Level::Warn, &text)));
+        }
         events
     }
 
@@ -394,6 +420,10 @@ impl Voice {
         if self.complaint.is_some() && events.iter().any(step) {
             self.complaint = None;
         }
+        self.gave_up |= events.iter().any(|event| match &event.event {
+            Event::Output(output) => lost_stream(output.line.text()),
+            _ => false,
+        });
         let Some(complaint) = &mut self.complaint else { return };
         for event in events {
             if let Event::Output(output) = &event.event

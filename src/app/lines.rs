@@ -94,7 +94,7 @@ pub(super) async fn run(
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut out = Out::open()?;
-    let (mut open, mut heard, mut ended_by) = (true, false, None);
+    let (mut open, mut heard, mut ended_by, mut unwritten) = (true, false, None, None);
     loop {
         let mut bytes = Vec::new();
         tokio::select! {
@@ -111,10 +111,17 @@ pub(super) async fn run(
                     return Ok(ended_by.or(Some(signal)));
                 }
             }
-            written = out.written(), if out.is_busy() => written?,
+            written = out.written(), if out.is_busy() => match written {
+                // The build does not end for want of somebody who reads of it, and its own code comes first.
+                Err(error) if matches!(feed.steer, Steer::Build(_)) => {
+                    out.leave();
+                    unwritten.get_or_insert(error);
+                }
+                written => written?,
+            },
             update = feed.updates.recv(), if open && out.takes_more() => {
                 if let Some(update) = update {
-                    let events = session.take(update);
+                    let events = session.take(update.with_more(&mut feed.updates));
                     writer.write(session, &events, &mut bytes);
                     heard = true;
                 } else {
@@ -134,6 +141,7 @@ pub(super) async fn run(
         session.keep();
         out.write(bytes);
         if !open && !out.is_busy() {
+            session.unwritten = unwritten;
             return Ok(ended_by);
         }
         if out.gone && !matches!(feed.steer, Steer::Build(_)) {
@@ -179,6 +187,12 @@ impl Out {
         self.waiting.len() < MOST_WAITING
     }
 
+    /// Writes nothing more.
+    fn leave(&mut self) {
+        self.gone = true;
+        self.waiting = Vec::new();
+    }
+
     fn write(&mut self, bytes: Vec<u8>) {
         if self.gone {
             return;
@@ -199,13 +213,16 @@ impl Out {
         self.busy = false;
         match written {
             Some(Ok(())) => self.write(Vec::new()),
-            Some(Err(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-                self.gone = true;
-                self.waiting = Vec::new();
-            }
+            Some(Err(error)) if is_gone(&error) => self.leave(),
             Some(Err(error)) => return Err(Error::io("write to", "standard output", error)),
             None => self.gone = true,
         }
         Ok(())
     }
+}
+
+/// Whether nobody reads any more: the pipe is closed, or the terminal has gone.
+pub(super) fn is_gone(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::BrokenPipe
+        || error.raw_os_error() == Some(nix::errno::Errno::EIO as i32)
 }

@@ -15,7 +15,7 @@ use crate::recording::{OpenError, Reader};
 use crate::source::replay;
 
 /// Batches on their way: enough to keep a fast replay busy, and few enough to hold it up.
-const AHEAD: usize = 8;
+const AHEAD: usize = 2;
 
 /// A recording that is part of the program.
 #[derive(Debug, Clone, Copy)]

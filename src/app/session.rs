@@ -10,6 +10,7 @@ use super::history::Historian;
 use super::thin::{self, Thin};
 use super::why::Explainer;
 use crate::clock::{Clock, Speed};
+use crate::error::Error;
 use crate::event::gate::Gate;
 use crate::event::{Cancelling, Event, Level, Notice, Stamped, Text, Time};
 use crate::model::Model;
@@ -18,8 +19,11 @@ use crate::report::gates;
 use crate::source::buildx::Cancel;
 use crate::source::replay;
 
-/// Events that are not held back any more.
+/// Events that are not held back any more, by their number and by what they take of memory.
 const MANY: usize = 512;
+const HEAVY: usize = 256 << 10;
+/// What the events may take of memory that are taken together.
+const TOGETHER: usize = 4 << 20;
 
 /// News for a front end.
 pub(super) struct Update {
@@ -32,7 +36,7 @@ pub(super) struct Update {
 }
 
 /// What an update makes forgotten.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Reset {
     /// Nothing: it goes on.
     No,
@@ -46,6 +50,21 @@ impl Update {
     /// What happened, and nothing else.
     pub(super) fn news(events: Vec<Stamped>) -> Self {
         Self { reset: Reset::No, events, replay: None }
+    }
+
+    /// This with what has come behind it: a model of many steps is settled once for all of them.
+    pub(super) fn with_more(mut self, updates: &mut mpsc::Receiver<Self>) -> Self {
+        while weight(&self.events) < TOGETHER
+            && let Ok(next) = updates.try_recv()
+        {
+            if next.reset == Reset::No {
+                self.events.extend(next.events);
+            } else {
+                self = Self { reset: self.reset.max(next.reset), events: next.events, ..self };
+            }
+            self.replay = next.replay.or(self.replay);
+        }
+        self
     }
 }
 
@@ -86,13 +105,27 @@ pub(super) struct Session {
     held: Vec<Stamped>,
     /// Whether the recording's problem has been said.
     warned: bool,
+    /// Why the output could not be written; a build goes on without.
+    pub(super) unwritten: Option<Error>,
 }
 
 impl Session {
     pub(super) fn new(clock: Clock, recorder: Option<Recorder>) -> Self {
         let (model, thin, held) = (Model::default(), Thin::every(thin::APART), Vec::new());
         let (explainer, historian, gates) = (None, None, Vec::new());
-        Self { model, replay: None, clock, recorder, thin, held, explainer, historian, gates, warned: false }
+        Self {
+            model,
+            replay: None,
+            clock,
+            recorder,
+            thin,
+            held,
+            explainer,
+            historian,
+            gates,
+            warned: false,
+            unwritten: None,
+        }
     }
 
     /// Takes news; gives the events back, with layertop's own among them. They are recorded with the next [`Session::keep`].
@@ -137,7 +170,7 @@ impl Session {
         if self.recorder.is_some() {
             self.held.extend(self.thin.of(&events));
         }
-        if self.held.len() >= MANY {
+        if self.held.len() >= MANY || weight(&self.held) >= HEAVY {
             self.keep();
         }
         if let Some(historian) = &mut self.historian {
@@ -210,6 +243,12 @@ impl Session {
     pub(super) fn close(&mut self) -> Option<Closed> {
         self.keep();
         let closed = self.recorder.take().map(Recorder::close)?;
-        Some(Closed { problem: closed.problem.filter(|_| !self.warned), ..closed })
+        // What is not complete is named by the warning, and by nothing that looks as if all were well.
+        let path = closed.path.filter(|_| closed.problem.is_none());
+        Some(Closed { path, problem: closed.problem.filter(|_| !self.warned), dropped: closed.dropped })
     }
+}
+
+fn weight(events: &[Stamped]) -> usize {
+    events.iter().map(|event| event.event.weight()).sum()
 }

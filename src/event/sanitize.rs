@@ -84,12 +84,19 @@ fn write_text(row: &mut Row, token: &Token<'_>) {
 pub struct Sanitizer {
     scanner: Scanner,
     row: Row,
+    /// What comes up to the next line feed is the rest of a line whose beginning is missing.
+    headless: bool,
 }
 
 impl Sanitizer {
     /// Takes the next bytes of the stream; lines that they end are pushed to `lines`.
     pub fn feed(&mut self, bytes: &[u8], mask: &Mask, lines: &mut Vec<Line>) {
         let mut rest = bytes;
+        if self.headless {
+            let Some(end) = memchr::memchr(b'\n', rest) else { return };
+            self.headless = false;
+            rest = rest.get(end + 1..).unwrap_or_default();
+        }
         while !rest.is_empty() {
             let mut length = 0;
             if self.scanner.is_idle() && self.row.is_untouched() {
@@ -110,6 +117,15 @@ impl Sanitizer {
         (!self.row.is_empty()).then(|| self.row.line(mask, true))
     }
 
+    /// Bytes of the stream are missing here. The line that they cut ends as an unfinished one, and the rest of the line behind them is
+    /// left out: of a secret that they cut neither half may be shown.
+    pub fn skip(&mut self, mask: &Mask, lines: &mut Vec<Line>) {
+        lines.extend(self.partial(mask));
+        self.scanner.finish();
+        self.row.reset();
+        self.headless = true;
+    }
+
     /// The stream has ended: its unfinished line, if any, is ended too. The next stream may begin.
     pub fn finish(&mut self, mask: &Mask, lines: &mut Vec<Line>) {
         write(&mut self.row, &self.scanner.finish(), mask, lines);
@@ -117,6 +133,7 @@ impl Sanitizer {
             lines.push(self.row.line(mask, false));
         }
         self.row.reset();
+        self.headless = false;
     }
 }
 

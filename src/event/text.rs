@@ -189,6 +189,15 @@ impl Line {
         }
     }
 
+    /// Holds its own text only, where it shares one that is much longer.
+    pub(crate) fn let_go(&mut self) {
+        if self.shared.len() > 2 * self.text().len() + 64 {
+            let text: Arc<str> = self.text().into();
+            (self.start, self.end) = (0, text.len() as u32);
+            self.shared = text;
+        }
+    }
+
     /// Its styles.
     pub(crate) fn spans(&self) -> &[Span] {
         &self.spans

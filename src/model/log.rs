@@ -41,20 +41,22 @@ impl Log {
     /// Takes a chunk; gives by how many bytes the log has grown (or shrunk, where old lines went).
     pub(super) fn apply(&mut self, chunk: &LogChunk) -> isize {
         let before = self.bytes;
+        self.total += chunk.lines.len() as u64;
+        self.clipped |= chunk.lines.iter().any(|line| CLIPPED.find(line.text().as_bytes()).is_some());
         // All lines of a chunk have one time, so that they belong to one place.
         let late =
             self.lines.iter().rev().take(REORDER).take_while(|known| known.at > chunk.timestamp).count();
         let newer = self.lines.split_off(self.lines.len() - late);
-        for line in &chunk.lines {
-            self.total += 1;
-            self.clipped |= CLIPPED.find(line.text().as_bytes()).is_some();
+        // Room is never taken for what is dropped at once.
+        let most = MOST_LINES - newer.len();
+        for line in chunk.lines.iter().skip(chunk.lines.len().saturating_sub(most)) {
+            while self.lines.len() >= most {
+                self.drop_oldest();
+            }
             self.bytes += cost(line);
             self.lines.push_back(LogLine { at: chunk.timestamp, stream: chunk.stream, line: line.clone() });
         }
         self.lines.extend(newer);
-        while self.lines.len() > MOST_LINES {
-            self.drop_oldest();
-        }
         self.partial[usize::from(chunk.stream == Stream::Stderr)] = chunk
             .partial
             .as_ref()
@@ -67,6 +69,11 @@ impl Log {
         let before = self.bytes;
         for _ in 0..self.lines.len().div_ceil(2) {
             self.drop_oldest();
+        }
+        self.lines.shrink_to_fit();
+        // A line that stays must not keep the text of those that have gone.
+        for line in &mut self.lines {
+            line.line.let_go();
         }
         before - self.bytes
     }
@@ -133,5 +140,6 @@ fn cost(line: &Line) -> usize {
     const ALLOCATION: usize = 32;
     let styles = size_of_val(line.spans());
     let allocations = if styles == 0 { 1 } else { 2 };
-    size_of::<LogLine>() + line.text().len() + styles + allocations * ALLOCATION
+    // The log's own room grows by doubling, so that half of it may be empty.
+    2 * size_of::<LogLine>() + line.text().len() + styles + allocations * ALLOCATION
 }

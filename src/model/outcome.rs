@@ -93,19 +93,23 @@ impl Model {
         match ended.exit_code {
             _ if ended.lost => Outcome::Lost,
             Some(0) => Outcome::Success,
+            Some(1..) if self.cancelling > 0 => Outcome::Cancelled,
+            // Nobody has cancelled it: buildx gave up listening.
+            Some(130) if self.has_lost_stream() => Outcome::Lost,
             Some(130) => Outcome::Cancelled,
-            Some(_) if self.cancelling > 0 => Outcome::Cancelled,
             // A signal that was not ours ended buildx; what became of the build, nobody has said.
             Some(129..) => Outcome::Lost,
             Some(_) => Outcome::Failed,
-            None => self.guessed(),
+            None => self.guess.unwrap_or_else(|| self.guessed()),
         }
     }
 
     /// A foreign stream without its process: what it says tells how it must have ended.
-    fn guessed(&self) -> Outcome {
+    pub(super) fn guessed(&self) -> Outcome {
         let error = self.error_line();
-        if error.as_ref().is_some_and(is_cancellation) {
+        if self.has_lost_stream() {
+            Outcome::Lost
+        } else if error.as_ref().is_some_and(is_cancellation) {
             Outcome::Cancelled
         } else if error.is_some() {
             Outcome::Failed
@@ -152,6 +156,11 @@ impl Model {
         Some(Failure { vertex: vertex.map(|(id, _)| id), message, excerpt: self.excerpt() })
     }
 
+    /// Whether buildx gave up the stream of the build's progress: what became of the build, it does not know.
+    fn has_lost_stream(&self) -> bool {
+        self.output.iter().rev().any(|output| lost_stream(output.line.text()))
+    }
+
     /// What buildx printed last as its error.
     fn error_line(&self) -> Option<Text> {
         let line = self.output.iter().rev().find_map(|o| o.line.text().strip_prefix("ERROR: "))?;
@@ -183,6 +192,11 @@ impl Model {
         }
         cache
     }
+}
+
+/// Whether a line is the error with which buildx gives up the stream of the build's progress (moby/buildkit `client/solve.go`).
+pub(crate) fn lost_stream(line: &str) -> bool {
+    line.starts_with("ERROR: ") && line.contains("failed to receive status: ")
 }
 
 /// A failed cache import ends nothing: the build goes on, and everything misses.

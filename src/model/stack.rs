@@ -61,6 +61,10 @@ pub struct Stack {
     groups: Vec<Group>,
     steps: Vec<Step>,
     step_of: HashMap<VertexId, StepId>,
+    /// Where a step stands: the place of its stage and of its row there.
+    rows_of: Vec<(usize, usize)>,
+    /// Where a stage stands, by its names.
+    places: HashMap<(Option<Text>, Option<Text>), usize>,
     namer: Namer,
 }
 
@@ -104,7 +108,8 @@ impl Stack {
 
     /// The row that a step stands in.
     pub fn row_of(&self, id: StepId) -> Option<&Row> {
-        self.groups.iter().flat_map(|group| &group.rows).find(|row| row.steps.contains(&id))
+        let (group, row) = self.rows_of.get(id.0 as usize)?;
+        self.groups.get(*group)?.rows.get(*row).filter(|row| row.steps.contains(&id))
     }
 
     /// A step's instruction as the Dockerfile has it, where it is known to have the stage.
@@ -137,12 +142,14 @@ impl Stack {
         let before = std::mem::replace(&mut self.groups, self.widened.clone());
         self.steps.clear();
         self.step_of.clear();
+        self.rows_of.clear();
+        self.find_places();
+        let twins = twins(vertices);
         shared::rename(&mut names, vertices, index, &self.widened, many);
         for (i, vertex) in vertices.iter().enumerate() {
             let Some(Some(name)) = names.get(i) else { continue };
-            let twin = |other: &Vertex| other.name == vertex.name && other.digest != vertex.digest;
             let id = VertexId(i as u32);
-            let step = if name.platform.is_none() && vertices.iter().any(twin) {
+            let step = if name.platform.is_none() && twins.contains(&vertex.name) {
                 let platform = inherited(vertex, vertices, index, &names);
                 self.add(&StepName { platform, ..name.clone() }, id)
             } else {
@@ -151,8 +158,9 @@ impl Stack {
             self.step_of.extend(step.map(|step| (id, step)));
         }
         self.share_bases(vertices, index);
-        for group in &mut self.groups {
-            name_layers(group, &before, &self.namer);
+        for (at, group) in self.groups.iter_mut().enumerate() {
+            // A stage mostly stands where it stood.
+            name_layers(group, before.get(at).into_iter().chain(&before), &self.namer);
         }
     }
 
@@ -198,6 +206,7 @@ impl Stack {
         }
         let id = StepId(self.steps.len() as u32);
         self.steps.push(Step { name: name.clone(), vertices: vec![vertex] });
+        self.rows_of.push((at, usize::from(name.index) - 1));
         if row.steps.is_empty() {
             row.instruction = name.instruction.clone();
         }
@@ -206,9 +215,9 @@ impl Stack {
     }
 
     fn group_of(&mut self, name: &StepName) -> usize {
-        let same = |g: &Group| g.target == name.target && g.stage == name.stage;
-        if let Some(at) = self.groups.iter().position(same) {
-            return at;
+        let key = (name.target.clone(), name.stage.clone());
+        if let Some(at) = self.places.get(&key) {
+            return *at;
         }
         // A stage that the Dockerfile has under another name: known by its place as the only one of its length.
         let twin = |(at, group): (usize, &Group)| {
@@ -220,15 +229,32 @@ impl Stack {
         {
             group.target.clone_from(&name.target);
             group.stage.clone_from(&name.stage);
-            return *at;
+            let at = *at;
+            self.find_places();
+            return at;
         }
         self.groups.push(Group {
             target: name.target.clone(),
             stage: name.stage.clone(),
             ..Group::default()
         });
+        self.places.insert(key, self.groups.len() - 1);
         self.groups.len() - 1
     }
+
+    /// Notes where each stage stands; of several with the same names the first counts.
+    fn find_places(&mut self) {
+        self.places.clear();
+        for (at, group) in self.groups.iter().enumerate() {
+            self.places.entry((group.target.clone(), group.stage.clone())).or_insert(at);
+        }
+    }
+}
+
+/// The names that several vertices have.
+fn twins(vertices: &[Vertex]) -> HashSet<&Text> {
+    let mut seen = HashSet::new();
+    vertices.iter().map(|vertex| &vertex.name).filter(|name| !seen.insert(*name)).collect()
 }
 
 fn outlined(stage: &OutlineStage, outlined_target: bool) -> Group {
@@ -266,12 +292,12 @@ fn inherited(
 }
 
 /// Names the layers of a stage; where its instructions are what they were, so are their names.
-fn name_layers(group: &mut Group, before: &[Group], namer: &Namer) {
+fn name_layers<'a>(group: &mut Group, mut before: impl Iterator<Item = &'a Group>, namer: &Namer) {
     let alike = |old: &&Group| {
         old.rows.len() == group.rows.len()
             && old.rows.iter().zip(&group.rows).all(|(old, new)| old.instruction == new.instruction)
     };
-    let names: Vec<Option<Text>> = match before.iter().find(alike) {
+    let names: Vec<Option<Text>> = match before.find(alike) {
         Some(old) => old.rows.iter().map(|row| row.layer.clone()).collect(),
         None => namer.names(&group.rows.iter().map(|row| row.instruction.as_str()).collect::<Vec<_>>()),
     };

@@ -169,6 +169,7 @@ mod tests {
                 timestamp,
                 lines: vec![line.clone()],
                 partial: Some(line.clone()),
+                left_out: 7,
             }),
             Event::Warning(Warning {
                 vertex,

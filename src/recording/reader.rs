@@ -223,7 +223,7 @@ impl Reader {
                 Some(_) => self.piece(out),
                 None => self.record(out),
             };
-            bytes += self.line.len();
+            bytes += self.line.len().max(out.iter().skip(before).map(|e| e.event.weight() / 4).sum());
             self.newest = out.iter().skip(before).map(|e| e.at).fold(self.newest, Time::max);
             self.saw_end |= out.iter().skip(before).any(|e| matches!(e.event, Event::Ended(_)));
             if let Err(error) = more.map(|more| self.done = !more) {

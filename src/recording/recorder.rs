@@ -5,9 +5,9 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use crate::event::{Event, Level, Notice, Stamped, Text, Time};
 
 /// Batches that wait for the disk at most.
 const BATCHES: usize = 256;
+/// What they may take of memory; then output of steps is dropped, and nothing else is.
+const HEAVIEST: usize = 4 << 20;
 /// At least so often what was written becomes readable.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 /// At least after so many bytes of lines too.
@@ -48,6 +50,10 @@ pub struct Recorder {
 #[derive(Debug, Default)]
 struct Shared {
     dropped: AtomicU64,
+    /// What the batches that wait take of memory.
+    waiting: AtomicUsize,
+    /// The end of the build, where it found no room among the batches: a recording without it would be of a lost build.
+    end: Mutex<Vec<Stamped>>,
     path: OnceLock<PathBuf>,
     problem: OnceLock<String>,
 }
@@ -86,8 +92,23 @@ impl Recorder {
     /// dropped and counted, and the recording says so.
     pub fn record(&self, events: Vec<Stamped>) {
         let Some(batches) = &self.batches else { return };
-        if let Err(TrySendError::Full(events)) = batches.try_send(events) {
-            self.shared.dropped.fetch_add(events.len() as u64, Ordering::Relaxed);
+        let mut events = events;
+        let shared = &self.shared;
+        if shared.waiting.load(Ordering::Relaxed) > HEAVIEST {
+            let before = events.len();
+            events.retain(|event| !matches!(event.event, Event::Log(_)));
+            shared.dropped.fetch_add((before - events.len()) as u64, Ordering::Relaxed);
+        }
+        let weight = weight(&events);
+        shared.waiting.fetch_add(weight, Ordering::Relaxed);
+        if let Err(TrySendError::Full(mut events)) = batches.try_send(events) {
+            shared.waiting.fetch_sub(weight, Ordering::Relaxed);
+            let before = events.len();
+            events.retain(|event| matches!(event.event, Event::Ended(_) | Event::Gates(_)));
+            shared.dropped.fetch_add((before - events.len()) as u64, Ordering::Relaxed);
+            if let Ok(mut end) = shared.end.lock() {
+                end.extend(events);
+            }
         }
     }
 
@@ -178,7 +199,7 @@ fn run(settings: &Settings, clock: Clock, inbox: &Receiver<Vec<Stamped>>, shared
     let _ = shared.path.set(created.path.clone());
     // What can't be tidied up today is tidied up with the next build.
     let _ = files::prune(&dir, &settings.retention, clock.now());
-    if let Err(error) = write(&created, clock, inbox, &shared.dropped) {
+    if let Err(error) = write(&created, clock, inbox, shared) {
         let _ = shared.problem.set(format!("recording stopped: {}", describe(&created.path, &error)));
         if created.file.metadata().is_ok_and(|meta| meta.len() == 0) {
             let _ = std::fs::remove_file(&created.path);
@@ -201,12 +222,8 @@ fn describe(path: &Path, error: &io::Error) -> String {
     Text::clean(&format!("{}: {error}; the build goes on; {remedy}", path.display())).as_str().to_owned()
 }
 
-fn write(
-    created: &Created,
-    clock: Clock,
-    inbox: &Receiver<Vec<Stamped>>,
-    dropped: &AtomicU64,
-) -> io::Result<()> {
+fn write(created: &Created, clock: Clock, inbox: &Receiver<Vec<Stamped>>, shared: &Shared) -> io::Result<()> {
+    let dropped = &shared.dropped;
     let mut writer = Writer::begin(&created.file, clock.now())?;
     let (mut told, mut due, mut begun) = (0, None::<Time>, false);
     loop {
@@ -216,6 +233,7 @@ fn write(
                 for event in &events {
                     writer.event(event)?;
                 }
+                shared.waiting.fetch_sub(weight(&events), Ordering::Relaxed);
                 // What is built is known at once, also where the disk takes nothing more.
                 if !std::mem::replace(&mut begun, true) {
                     writer.flush()?;
@@ -231,10 +249,17 @@ fn write(
         due = if writer.pending == 0 { None } else { due.or_else(|| Some(clock.now().plus(FLUSH_EVERY))) };
     }
     tell_dropped(&mut writer, dropped, &mut told, clock.now())?;
+    for event in shared.end.lock().map(|mut end| std::mem::take(&mut *end)).unwrap_or_default() {
+        writer.event(&event)?;
+    }
     writer.finish()?.sync_all()?;
     // The name is on the disk too, as far as the file system can promise it.
     let _ = created.path.parent().and_then(|dir| std::fs::File::open(dir).ok()).map(|dir| dir.sync_all());
     Ok(())
+}
+
+fn weight(events: &[Stamped]) -> usize {
+    events.iter().map(|event| event.event.weight()).sum()
 }
 
 /// A hole in a recording is marked where it is.
@@ -343,18 +368,51 @@ mod tests {
         let shared = Arc::new(Shared::default());
         let mut recorder =
             Recorder { batches: Some(batches), done, shared: Arc::clone(&shared), reported: false };
+        let noise = |at| {
+            let notice = Notice { level: Level::Info, text: "noise".into() };
+            Stamped { at: Time::from_micros(at), event: Event::Notice(notice) }
+        };
         for at in 0..5 {
-            recorder.record(vec![event(at), event(at)]);
+            recorder.record(vec![noise(at), noise(at)]);
         }
-        assert_eq!(recorder.dropped(), 6);
+        recorder.record(vec![noise(6), event(6)]);
+        assert_eq!(recorder.dropped(), 7);
         recorder.batches = None;
         let dir = tempfile::tempdir().unwrap();
         let settings = Settings { dir: Some(dir.path().to_owned()), ..Settings::default() };
         run(&settings, Clock::live(), &inbox, &shared);
         let bytes = std::fs::read(recorder.path().unwrap()).unwrap();
         let text = String::from_utf8(zstd::decode_all(&bytes[..]).unwrap()).unwrap();
-        assert_eq!(text.lines().count(), 1 + 4 + 1);
-        assert!(text.contains("6 events were not recorded: the disk did not keep up"), "{text}");
+        assert_eq!(text.lines().count(), 1 + 4 + 1 + 1);
+        assert!(text.contains("7 events were not recorded: the disk did not keep up"), "{text}");
+        assert!(text.lines().last().is_some_and(|line| line.contains("\"ended\"")), "{text}");
         assert_eq!(recorder.new_problem(), None);
+    }
+
+    #[test]
+    fn output_that_waits_for_the_disk_is_bounded_by_what_it_takes() {
+        let (batches, inbox) = mpsc::sync_channel(BATCHES);
+        let (_finished, done) = mpsc::sync_channel::<()>(1);
+        let shared = Arc::new(Shared::default());
+        let recorder =
+            Recorder { batches: Some(batches), done, shared: Arc::clone(&shared), reported: false };
+        let lines = vec![crate::event::Line::default(); 10_000];
+        let chunk = crate::event::LogChunk {
+            vertex: crate::event::Digest::parse("sha256:a"),
+            stream: crate::event::Stream::Stdout,
+            timestamp: Time::default(),
+            lines,
+            partial: None,
+            left_out: 0,
+        };
+        for at in 0..100 {
+            let log = Stamped { at: Time::from_micros(at), event: Event::Log(chunk.clone()) };
+            recorder.record(vec![log, event(at)]);
+        }
+        assert!(shared.waiting.load(Ordering::Relaxed) < 2 * HEAVIEST);
+        let waiting: Vec<Stamped> = inbox.try_iter().flatten().collect();
+        let ends = waiting.iter().filter(|event| matches!(event.event, Event::Ended(_))).count();
+        assert_eq!(ends, 100, "only output is dropped");
+        assert_eq!(recorder.dropped() as usize, 200 - waiting.len());
     }
 }

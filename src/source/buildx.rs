@@ -6,7 +6,7 @@
 //! - **First** (SIGINT or SIGTERM alike): the build is cancelled on the builder, its running steps are killed there
 //!   even where they ignore signals, the vertices get their `context canceled`, and buildx ends with 130 within 0.1 s.
 //! - With a builder that has stopped answering, buildx waits for it: the first and the **second** signal change nothing
-//!   that can be seen.
+//!   that can be seen. So half a second after the second one it is ended by SIGKILL.
 //! - The **third** SIGINT or SIGTERM ends the `docker` command at once, with exit code 1 and `got 3 SIGTERM/SIGINTs,
 //!   forcefully exiting`; its plugin is killed with it. Our third is SIGKILL: it needs nobody's help. The builder sees
 //!   its client go, and cancels the build.
@@ -14,6 +14,7 @@
 
 pub(super) mod args;
 pub mod command;
+mod drain;
 pub mod plugin;
 pub mod program;
 pub mod secrets;
@@ -25,8 +26,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::process::Child;
+use tokio::process::{Child, ChildStderr, ChildStdout};
 use tokio::sync::{mpsc, watch};
 
 use crate::error::Error;
@@ -37,13 +37,10 @@ pub use program::Program;
 
 use super::group::Group;
 
-/// How much is read at once.
-const CHUNK: usize = 32 * 1024;
-/// How long a pipe may stay silent after the last process of the group is gone. Only a process that left the group
-/// can hold it open then.
-const SILENCE: Duration = Duration::from_millis(300);
-/// What may be read after the group is gone: more than a pipe holds.
-const TAIL: usize = 1 << 20;
+/// How long buildx has to end when it was asked for the second time. With a builder that does not answer it never does.
+pub(super) const PRESSURE: Duration = Duration::from_millis(500);
+/// The exit code of a build that was cancelled.
+const CANCELLED: u8 = 130;
 
 /// What is to be started.
 #[derive(Clone, Default)]
@@ -58,6 +55,8 @@ pub struct Process {
     pub cwd: PathBuf,
     /// Whether it reads our standard input. A terminal is not handed over: its keys are ours.
     pub stdin: bool,
+    /// How long it has to end when it was asked for the second time; none: until it is asked for the third time.
+    pub pressure: Option<Duration>,
 }
 
 impl fmt::Debug for Process {
@@ -71,11 +70,24 @@ impl fmt::Debug for Process {
 pub struct Chunk {
     /// On which of the streams.
     pub stream: Stream,
-    /// At most 32 KiB, cut anywhere.
+    /// Output of steps that came faster than it was taken, and stood before these bytes.
+    pub left_out: Vec<LeftOut>,
+    /// A piece of what was written, cut anywhere.
     pub bytes: Vec<u8>,
 }
 
-/// The user asks the build to stop. The first time it gets SIGINT, then SIGTERM, then SIGKILL.
+/// Output of a step that was left out of the progress stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The digest of the step's vertex.
+    pub vertex: String,
+    /// On which of the step's streams it was.
+    pub stream: Stream,
+    /// How much it was.
+    pub bytes: u64,
+}
+
+/// The user asks the build to stop. The first time it gets SIGINT, then SIGTERM with half a second to end, then SIGKILL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cancel;
 
@@ -122,8 +134,8 @@ impl From<ExitStatus> for Exit {
     }
 }
 
-/// Runs a process to its end. All that it writes goes to `chunks`; a full channel makes it wait, and nothing is lost.
-/// Each message of `cancels` is one more step towards its end. When this returns, or is dropped, no process of its
+/// Runs a process to its end. All that it writes goes to `chunks`. A full channel does not make it wait: then output of steps is
+/// left out of the progress stream and counted, and nothing else is lost. Each message of `cancels` is one more step towards its end. When this returns, or is dropped, no process of its
 /// group is left.
 ///
 /// # Errors
@@ -139,19 +151,20 @@ pub async fn run(
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let (gone, is_gone) = watch::channel(false);
     let spoke = watch::Sender::new(false);
+    let failed = |source| Error::io("listen to", &process.program, source);
+    let out = out.map(ChildStdout::into_owned_fd).transpose().map_err(failed)?;
+    let err = err.map(ChildStderr::into_owned_fd).transpose().map_err(failed)?;
+    let listener = drain::Listener { chunks, spoke: spoke.clone(), gone: is_gone };
+    let drained = drain::start(out, err, listener).map_err(failed)?;
     let supervised = async {
-        let status = supervise(&mut child, &group, &mut cancels, &spoke).await;
+        let status = supervise(&mut child, &group, &mut cancels, &spoke, process.pressure).await;
         group.sweep().await;
         gone.send_replace(true);
         status
     };
-    let (status, (), ()) = tokio::join!(
-        supervised,
-        pump(out, Stream::Stdout, &chunks, &spoke, is_gone.clone()),
-        pump(err, Stream::Stderr, &chunks, &spoke, is_gone),
-    );
+    let (status, _) = tokio::join!(supervised, drained);
     group.disarm();
-    status.map(Exit::from).map_err(|source| Error::io("wait for", &process.program, source))
+    status.map_err(|source| Error::io("wait for", &process.program, source))
 }
 
 fn spawn(process: &Process) -> Result<Child, Error> {
@@ -180,60 +193,42 @@ async fn supervise(
     group: &Group,
     cancels: &mut mpsc::Receiver<Cancel>,
     spoke: &watch::Sender<bool>,
-) -> std::io::Result<ExitStatus> {
+    pressure: Option<Duration>,
+) -> std::io::Result<Exit> {
     let mut steps = [Signal::SIGINT, Signal::SIGTERM].into_iter();
     let mut listening = true;
     let mut unheard = None;
     let mut has_spoken = spoke.subscribe();
+    let (mut pressed, mut killed) = (false, false);
+    let mut late = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
     loop {
         tokio::select! {
-            status = child.wait() => return status,
+            // Who asked for an end by force has cancelled the build: its code is that of a build that was cancelled.
+            status = child.wait() => return status.map(|status| match Exit::from(status) {
+                Exit::Signal(_) if killed => Exit::Code(CANCELLED),
+                exit => exit,
+            }),
             asked = cancels.recv(), if listening => match asked {
                 Some(Cancel) => {
                     let signal = steps.next().unwrap_or(Signal::SIGKILL);
                     group.send(signal);
                     unheard = Some(signal).filter(|_| !*spoke.borrow());
+                    killed |= signal == Signal::SIGKILL;
+                    if let Some(pressure) = pressure.filter(|_| signal == Signal::SIGTERM) {
+                        pressed = true;
+                        late.set(tokio::time::sleep(pressure));
+                    }
                 }
                 None => listening = false,
             },
+            () = &mut late, if pressed && !killed => {
+                killed = true;
+                group.send(Signal::SIGKILL);
+            }
             // The sender lives as long as this is asked.
             _ = has_spoken.wait_for(|spoke| *spoke), if unheard.is_some() => {
                 unheard.take().into_iter().for_each(|signal| group.send(signal));
             }
         }
     }
-}
-
-/// Forwards a stream until it ends. Where nobody listens any more it is still read, so that the build goes on.
-async fn pump(
-    pipe: Option<impl AsyncRead + Unpin>,
-    stream: Stream,
-    chunks: &mpsc::Sender<Chunk>,
-    spoke: &watch::Sender<bool>,
-    mut gone: watch::Receiver<bool>,
-) {
-    let Some(mut pipe) = pipe else { return };
-    let mut buffer = vec![0; CHUNK];
-    let mut tail = 0;
-    while tail < TAIL {
-        let read = tokio::select! {
-            biased;
-            read = pipe.read(&mut buffer) => read,
-            () = abandoned(&mut gone) => return,
-        };
-        let Ok(count @ 1..) = read else { return };
-        spoke.send_replace(true);
-        if *gone.borrow() {
-            tail += count;
-        }
-        let bytes = buffer.get(..count).unwrap_or_default().to_vec();
-        let _ = chunks.send(Chunk { stream, bytes }).await;
-    }
-}
-
-/// Returns when the group has been gone for a while.
-async fn abandoned(gone: &mut watch::Receiver<bool>) {
-    // The sender lives as long as this is asked; were it gone, so would be the group.
-    let _ = gone.wait_for(|gone| *gone).await;
-    tokio::time::sleep(SILENCE).await;
 }

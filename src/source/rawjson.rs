@@ -8,6 +8,7 @@ mod wire;
 
 use foldhash::HashMap;
 
+use crate::event::amount;
 use crate::event::digest::DigestMap;
 use crate::event::{
     Digest, Event, Line, LogChunk, Mask, Output, ProgressGroup, Sanitizer, Stamped, StatusUpdate, Stream,
@@ -17,6 +18,11 @@ use wire::{End, Read, Scan, Stamp, Str};
 
 /// A value that does not end within this many bytes is none: its lines are shown as text.
 const LONGEST_VALUE: usize = 32 << 20;
+/// Lines of one message that are kept at least; of one that has more than twice as many the older ones are left out. A message may
+/// be a megabyte of line feeds, and each line takes forty times what it weighs.
+const MOST_LINES: usize = 20_000;
+/// How much of a message is cut into lines at once.
+const PIECE: usize = 32 << 10;
 
 /// Turns the bytes of one progress stream into events. Cutting the bytes elsewhere changes nothing in what comes out.
 #[derive(Debug, Default)]
@@ -65,6 +71,20 @@ impl Decoder {
         self.pending.extend_from_slice(&rest[used..]);
     }
 
+    /// Output of a vertex was left out before the bytes that come next, which begin a line of the stream.
+    pub fn left_out(&mut self, at: Time, vertex: &str, stream: Stream, bytes: u64, out: &mut Vec<Stamped>) {
+        let key = (Digest::parse(vertex), stream);
+        let place = self.place(&key);
+        let Some((_, sanitizer)) = self.logs.get_mut(place) else { return };
+        let mut lines = Vec::new();
+        sanitizer.skip(&self.mask, &mut lines);
+        lines.push(gap(bytes));
+        let timestamp = self.newest.unwrap_or(at);
+        let (vertex, stream) = key;
+        let chunk = LogChunk { vertex, stream, timestamp, lines, partial: None, left_out: bytes };
+        out.push(Stamped { at, event: Event::Log(chunk) });
+    }
+
     /// The stream has ended: what is left over comes out as far as it means something.
     pub fn finish(&mut self, at: Time, out: &mut Vec<Stamped>) {
         self.take_pending(at, true, out);
@@ -77,7 +97,7 @@ impl Decoder {
             log.finish(&self.mask, &mut lines);
             if !lines.is_empty() {
                 let timestamp = self.newest.unwrap_or(at);
-                let chunk = LogChunk { vertex, stream, timestamp, lines, partial: None };
+                let chunk = LogChunk { vertex, stream, timestamp, lines, partial: None, left_out: 0 };
                 out.push(Stamped { at, event: Event::Log(chunk) });
             }
         }
@@ -229,17 +249,31 @@ impl Decoder {
         let stream = if log.stream == Some(2) { Stream::Stderr } else { Stream::Stdout };
         let timestamp = self.seen(log.timestamp).or(self.newest).unwrap_or(at);
         let key = (vertex, stream);
-        let place = self.places.get(&key).copied().unwrap_or_else(|| {
+        let place = self.place(&key);
+        let (vertex, _) = key;
+        let (_, sanitizer) = self.logs.get_mut(place)?;
+        let (mut lines, mut left_out) = (Vec::new(), 0);
+        for piece in log.data.0.chunks(PIECE) {
+            sanitizer.feed(piece, &self.mask, &mut lines);
+            if lines.len() > 2 * MOST_LINES {
+                let more = lines.len() - MOST_LINES;
+                left_out += lines.drain(..more).map(|line| line.text().len() as u64 + 1).sum::<u64>();
+            }
+        }
+        if left_out > 0 {
+            lines.insert(0, gap(left_out));
+        }
+        let partial = sanitizer.partial(&self.mask);
+        Some(Event::Log(LogChunk { vertex, stream, timestamp, lines, partial, left_out }))
+    }
+
+    /// Where the output of a vertex's stream is cut into lines.
+    fn place(&mut self, key: &(Digest, Stream)) -> usize {
+        self.places.get(key).copied().unwrap_or_else(|| {
             self.logs.push((key.clone(), Sanitizer::default()));
             self.places.insert(key.clone(), self.logs.len() - 1);
             self.logs.len() - 1
-        });
-        let (vertex, _) = key;
-        let (_, sanitizer) = self.logs.get_mut(place)?;
-        let mut lines = Vec::new();
-        sanitizer.feed(&log.data.0, &self.mask, &mut lines);
-        let partial = sanitizer.partial(&self.mask);
-        Some(Event::Log(LogChunk { vertex, stream, timestamp, lines, partial }))
+        })
     }
 
     fn warning(&self, warning: wire::VertexWarning<'_>) -> Option<Event> {
@@ -264,6 +298,14 @@ impl Decoder {
         self.newest = self.newest.max(stamp.0);
         stamp.0
     }
+}
+
+/// The line that stands where output is missing.
+fn gap(bytes: u64) -> Line {
+    let amount = amount::bytes(bytes);
+    Line::plain(&format!(
+        "[about {amount} of output left out here: it came faster than layertop could take it]"
+    ))
 }
 
 fn output(at: Time, line: Line) -> Stamped {

@@ -25,16 +25,17 @@ pub(crate) struct Second {
     folder: TempDir,
     program: PathBuf,
     process: Option<Child>,
+    /// What its environment has beside ours.
+    env: &'static [(&'static str, &'static str)],
 }
 
 impl Second {
-    /// Starts one; none where the engine is not ours to start.
-    pub(crate) fn start(engine: &Engine) -> Option<Self> {
-        Self::with(engine, &serde_json::json!({}))
-    }
-
-    /// Starts one whose builder has this configuration.
-    pub(crate) fn with(engine: &Engine, builder: &serde_json::Value) -> Option<Self> {
+    /// Starts one with this configuration of its builder and this environment; none where the engine is not ours to start.
+    pub(crate) fn start(
+        engine: &Engine,
+        builder: &serde_json::Value,
+        env: &'static [(&'static str, &'static str)],
+    ) -> Option<Self> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let beside = std::env::split_paths(&path).map(|bin| bin.join("../sbin/dockerd"));
         let Some(program) = beside.into_iter().find(|program| program.is_file()) else {
@@ -56,7 +57,7 @@ impl Second {
             "builder": builder,
         });
         fs::write(at("daemon.json"), config.to_string()).unwrap();
-        let mut second = Self { folder, program, process: None };
+        let mut second = Self { folder, program, process: None, env };
         second.begin();
         Some(second)
     }
@@ -82,6 +83,7 @@ impl Second {
             .arg("--config-file")
             .arg(self.folder.path().join("daemon.json"))
             .env("PATH", path)
+            .envs(self.env.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

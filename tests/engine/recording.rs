@@ -84,11 +84,13 @@ fn a_disk_that_fills_up_leaves_what_was_written_and_a_warning() {
         1,
         "{said}"
     );
+    assert!(!ended.stdout.contains("\nrecording: "), "it is not complete: {}", ended.stdout);
     let recording = recording(&disk);
     let words = ["replay", recording.to_str().unwrap(), "--speed", "max", "--progress", "json"];
     let replayed = run(&mut project.layertop(&words));
     assert_eq!(replayed.code(), Some(0), "{}", replayed.stderr);
     assert!(replayed.events().iter().any(|event| event["type"] == "started"), "{}", replayed.stdout);
+    assert_eq!(replayed.summary()["result"], "lost", "its end found no room");
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn a_container_that_is_removed_is_gone_in_the_summary() {
 #[test]
 fn an_engine_that_ends_is_down_in_the_summary() {
     let Some(engine) = Engine::get(For::Builds) else { return };
-    let Some(second) = Second::start(&engine) else { return };
+    let Some(second) = Second::start(&engine, &serde_json::json!({}), &[]) else { return };
     let project = endless(&engine, second::BUILDER);
     let words = [&["--progress", "json"][..], &second::WORDS].concat();
     let build = begun(&project, &words, Some(&second.host()));
@@ -81,7 +81,7 @@ fn an_engine_that_ends_is_down_in_the_summary() {
 #[test]
 fn an_engine_that_hangs_for_a_while_is_told_of_when_it_does_and_when_it_is_back() {
     let Some(engine) = Engine::get(For::Builds) else { return };
-    let Some(second) = Second::start(&engine) else { return };
+    let Some(second) = Second::start(&engine, &serde_json::json!({}), &[]) else { return };
     let project = endless(&engine, second::BUILDER);
     let words = [&["--progress", "plain"][..], &second::WORDS].concat();
     let mut build = begun(&project, &words, Some(&second.host()));

@@ -46,7 +46,7 @@ fn of(platform: &str, events: &[Value]) -> Vec<String> {
 fn going_back_to_what_was_collected_is_said() {
     let Some(engine) = Engine::get(For::Builds) else { return };
     // One that nobody has pruned: what is left there can be used.
-    let Some(second) = Second::start(&engine) else { return };
+    let Some(second) = Second::start(&engine, &serde_json::json!({}), &[]) else { return };
     let bench = Bench::new(&engine, DOCKERFILE);
     bench.on(second.host());
     bench.configure(second::BUILDER, false);

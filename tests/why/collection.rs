@@ -27,7 +27,7 @@ fn large(events: &[Value]) -> Vec<String> {
 fn a_rule_of_the_daemon_is_named() {
     let Some(engine) = Engine::get(For::Builds) else { return };
     let rule = json!({"gc": {"enabled": true, "policy": [{"all": true, "maxUsedSpace": "20MB"}]}});
-    let Some(second) = Second::with(&engine, &rule) else { return };
+    let Some(second) = Second::start(&engine, &rule, &[]) else { return };
     let bench = Bench::new(&engine, LARGE);
     bench.on(second.host());
     bench.configure(second::BUILDER, false);

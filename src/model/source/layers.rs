@@ -72,6 +72,9 @@ impl Model {
 
     /// The layer of a registry cache that a step has made, as it stood before the build; none where no cache names one.
     pub fn in_registry(&self, id: StepId) -> Option<CachedLayer> {
+        if self.evidence.manifests.is_empty() {
+            return None;
+        }
         let step = self.stack.step(id)?;
         let platform = self.platform_of(step);
         let instruction = Instruction::new(&step.name, self.stack.written(step));

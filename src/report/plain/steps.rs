@@ -2,7 +2,7 @@
 
 use super::{INSTRUCTION, Placed, Plain};
 use crate::event::Time;
-use crate::model::{Group, Kind, Model, Phase, State, Step, StepId, Vertex, VertexId};
+use crate::model::{Group, Kind, Model, Phase, Row, State, Step, StepId, Vertex, VertexId};
 use crate::report::styled::StyledLine;
 use crate::report::words::{self, Role, Sign};
 use crate::report::{estimate, label, table};
@@ -62,8 +62,14 @@ impl Plain {
         for (id, step) in steps {
             let Some(key) = self.key(step) else { continue };
             let mut told = self.steps.remove(&key).unwrap_or_default();
-            let (start, end) =
-                if step.name.is_from() { base_span(model, id, step) } else { span(model, id, step) };
+            // Of what has been told to its end nothing is looked up again.
+            let (start, end) = if told.ended {
+                (None, None)
+            } else if step.name.is_from() {
+                base_span(model, id, step)
+            } else {
+                span(model, id, step)
+            };
             let start = start.filter(|at| *at <= border && !told.started && !told.ended);
             let end = end.filter(|at| *at <= border && !told.ended);
             let talks = step.vertices.iter().any(|id| model.vertex(*id).is_some_and(|v| !v.log.is_empty()));
@@ -173,12 +179,10 @@ fn base_span(model: &Model, id: StepId, step: &Step) -> (Option<Time>, Option<Ti
 /// The first sign that something was done on top of a base image.
 fn first_use(model: &Model, base: StepId, step: &Step) -> Option<Time> {
     let platform = step.name.platform.as_ref();
-    let cells = |group: &Group| -> Vec<StepId> {
-        group.rows.iter().filter_map(|row| model.stack().cell(row, platform)).collect()
-    };
+    let cell = |row: &Row| model.stack().cell(row, platform);
     // Several stages may begin with one base image, which then has one vertex for all of them.
-    let stages = model.stack().groups().iter().map(cells).filter(|cells| cells.contains(&base));
-    let others = stages.flatten();
+    let begins = |group: &&Group| group.rows.first().and_then(cell) == Some(base);
+    let others = model.stack().groups().iter().filter(begins).flat_map(|group| &group.rows).filter_map(cell);
     let signs = others.filter(|id| *id != base).flat_map(|id| model.vertices_of(id)).filter_map(|vertex| {
         let said = vertex.log.ended().next().map(|line| line.at);
         let done = matches!(vertex.phase(), Phase::Done | Phase::Failed).then(|| vertex.completed());

@@ -50,6 +50,7 @@ fn said(name: &str, now: i64, lines: &[&str]) -> Event {
         timestamp: at(now),
         lines: lines.iter().map(|line| Line::plain(line)).collect(),
         partial: None,
+        left_out: 0,
     })
 }
 

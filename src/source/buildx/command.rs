@@ -136,6 +136,7 @@ impl BuildCommand {
             env,
             cwd: self.cwd.clone(),
             stdin: self.stdin,
+            pressure: Some(super::PRESSURE),
         }
     }
 }

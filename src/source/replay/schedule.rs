@@ -9,6 +9,8 @@ use crate::event::{Event, Level, Notice, Stamped, Text, Time};
 
 /// Events are read ahead below so many.
 const LOW: usize = 512;
+/// As many are not read ahead where they take so much memory.
+const HEAVY: usize = 1 << 20;
 /// An update holds so many at most, so that keys are heard between two of them.
 const BATCH: usize = 1024;
 /// Events that fall due within this time are sent together: no eye tells them apart.
@@ -32,6 +34,8 @@ pub(super) enum Next {
 pub(super) struct Schedule {
     clock: ReplayClock,
     queue: VecDeque<Stamped>,
+    /// What they take of memory.
+    weight: usize,
     /// The source has no more.
     drained: bool,
     /// The source has to begin again before anything else.
@@ -69,6 +73,7 @@ impl Schedule {
         Self {
             clock: ReplayClock::new(real, Time::default(), speed),
             queue: VecDeque::new(),
+            weight: 0,
             drained: false,
             rewind: false,
             start: None,
@@ -85,7 +90,7 @@ impl Schedule {
 
     /// Whether more is to be read.
     pub(super) fn wants_more(&self) -> bool {
-        !self.drained && !self.rewind && self.queue.len() < LOW
+        !self.drained && !self.rewind && self.queue.len() < LOW && self.weight < HEAVY
     }
 
     /// Takes what was read; `more`: whether there may be more.
@@ -96,6 +101,7 @@ impl Schedule {
             self.clock.seek(real, first.at);
             self.tell.changed = true;
         }
+        self.weight += weight(&events);
         self.queue.extend(events);
         self.drained = !more;
         self.settle(real);
@@ -109,6 +115,7 @@ impl Schedule {
         self.tell.changed = true;
         self.last = self.start.unwrap_or_default();
         self.queue.clear();
+        self.weight = 0;
     }
 
     /// The source can't begin again: on with what there is.
@@ -224,6 +231,7 @@ impl Schedule {
     pub(super) fn take(&mut self, real: Time) -> Update {
         let due = self.due(real);
         let events: Vec<Stamped> = self.queue.drain(..due).collect();
+        self.weight = self.weight.saturating_sub(weight(&events));
         self.last = events.iter().map(|event| event.at).fold(self.last, Time::max);
         if let Ahead::Steps(steps) = &mut self.ahead {
             *steps = steps.saturating_sub(due);
@@ -239,6 +247,10 @@ impl Schedule {
         let start = self.start.unwrap_or_default();
         Update { reset, events, state: State { clock: self.clock, start, ended: self.ended(), catching_up } }
     }
+}
+
+fn weight(events: &[Stamped]) -> usize {
+    events.iter().map(|event| event.event.weight()).sum()
 }
 
 #[cfg(test)]

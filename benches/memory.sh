@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Peak memory of layertop itself (VmHWM) while a step writes each of eleven kinds of output, on an engine that does not clip it:
+#
+#   eval "$(bash tests/testbed/engine up)"; cargo build --release; bash benches/memory.sh [target/release/layertop]
+#
+# It starts a second engine beside the test engine, whose registry and programs it uses, and stops it at the end.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+LAYERTOP=$(realpath "${1:-target/release/layertop}")
+: "${REGISTRY:?run: eval \"\$(bash tests/testbed/engine up)\"}"
+WORK=$(mktemp -d)
+BIN=$(dirname "$(command -v docker)")
+finish() {
+  trap - EXIT
+  [ -z "${ENGINE:-}" ] || { kill "$ENGINE" 2>/dev/null; wait "$ENGINE" 2>/dev/null; } || true
+  rm -rf "$WORK"
+}
+trap finish EXIT
+cat > "$WORK/daemon.json" <<E
+{"data-root": "$WORK/data", "exec-root": "$WORK/exec", "pidfile": "$WORK/pid", "hosts": ["unix://$WORK/sock"],
+ "iptables": false, "ip6tables": false, "features": {"containerd-snapshotter": true}, "insecure-registries": ["$REGISTRY"]}
+E
+PATH=$BIN/../sbin:$PATH BUILDKIT_STEP_LOG_MAX_SIZE=-1 BUILDKIT_STEP_LOG_MAX_SPEED=-1 \
+  "$BIN/../sbin/dockerd" --config-file "$WORK/daemon.json" > "$WORK/log" 2>&1 &
+ENGINE=$!
+export DOCKER_HOST=unix://$WORK/sock XDG_DATA_HOME=$WORK/data-home
+until docker version > /dev/null 2>&1; do kill -0 $ENGINE; sleep 0.5; done
+
+# measure NAME COMMAND: a build of one step that runs it.
+measure() {
+  local peak=0 now rc=0 child
+  mkdir -p "$WORK/context"
+  printf 'FROM %s/base/miniconda3:latest\nRUN : %s; %s\n' "$REGISTRY" "$RANDOM$RANDOM" "$2" > "$WORK/context/Dockerfile"
+  "$LAYERTOP" build --builder default --progress json -- --network none --output type=cacheonly "$WORK/context" \
+    > "$WORK/out" 2> "$WORK/err" &
+  child=$!
+  while now=$(awk '/VmHWM/ {print $2}' "/proc/$child/status" 2>/dev/null) && [ -n "$now" ]; do peak=$now; sleep 0.1; done
+  wait $child || rc=$?
+  printf '%-26s %6d KiB  exit code %d  left out: %s\n' "$1" "$peak" $rc \
+    "$(grep -ao '"left_out":[0-9]*' "$WORK/out" | awk -F: '{sum += $2} END {printf "%.1f MB", sum / 1e6}')"
+}
+
+N=20000000
+measure 'nothing' 'true'
+measure 'empty lines' "head -c 50000000 /dev/zero | tr '\\0' '\\n'"
+measure 'one-character lines' "yes x | head -c $N"
+measure '100 MB without line feed' "head -c 100000000 /dev/zero | tr '\\0' a"
+measure 'long lines' "yes \"\$(head -c 60000 /dev/zero | tr '\\0' a)\" | head -c $N"
+measure 'binary' "head -c $N /dev/urandom"
+measure 'colours' "yes \"\$(printf '\\033[31mred\\033[0m and \\033[1;32mgreen\\033[0m')\" | head -c $N"
+measure 'progress bars' "yes \"\$(printf '\\r [=======>      ] 42 %% of it')\" | tr -d '\\n' | head -c $N"
+measure 'wide characters' "yes '漢字かな交じり文' | head -c $N"
+measure 'base64' "head -c $N /dev/urandom | base64"
+measure 'invalid UTF-8' "yes \"\$(printf '\\303\\050\\377\\376')\" | head -c $N"
+STEPS=$(for step in $(seq 100); do printf '\nRUN : %s; yes step %s | head -c 500000' "$RANDOM" "$step"; done)
+measure 'many steps' "true$STEPS"
