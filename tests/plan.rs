@@ -2,6 +2,7 @@
 //! planned is held against each build of `why.rs`.
 //!
 //! They run where `LAYERTOP_TEST_ENGINE_UP` is set, as those of `engine.rs`; they prune its builder.
+#![expect(clippy::duplicate_mod, reason = "processes and terminals are both looked behind, in the same way")]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,5 @@
 //! The program on a real terminal: what it draws, what it writes, and that it leaves the terminal as it was.
+#![expect(clippy::duplicate_mod, reason = "processes and terminals are both looked behind, in the same way")]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -2,6 +2,7 @@
 //! builders are the test's own, and are stopped, hang and come back.
 //!
 //! What needs an engine runs where `LAYERTOP_TEST_ENGINE_UP` is set, as the tests of `engine.rs`.
+#![expect(clippy::duplicate_mod, reason = "processes and terminals are both looked behind, in the same way")]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -93,6 +93,7 @@ pub struct Records {
 }
 
 /// One record of the builder's cache.
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of BuildKit's own about a record")]
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct CacheRecord {

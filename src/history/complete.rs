@@ -11,7 +11,7 @@ use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 use super::build::Build;
 use super::store::Store;
 use super::{Wanted, earlier, fill, name, read};
-use crate::event::evidence::{Known, When};
+use crate::event::evidence::{CacheRecord, Known, When};
 use crate::event::{Event, Reasons, Records, Stamped, Text, Time};
 use crate::explain;
 use crate::model::Model;
@@ -48,7 +48,7 @@ impl Store {
         if records.worker.as_str().is_empty() || !records.is_whole() {
             return Ok(());
         }
-        let mut marks: Vec<u64> = records.records.iter().map(|record| record.mark()).collect();
+        let mut marks: Vec<u64> = records.records.iter().map(CacheRecord::mark).collect();
         marks.sort_unstable();
         let marks: Vec<u8> = marks.into_iter().flat_map(u64::to_be_bytes).collect();
         self.connection.execute(

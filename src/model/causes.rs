@@ -53,7 +53,9 @@ pub fn causes(model: &Model) -> Vec<Cause> {
     found.sort_by_key(|cause| std::cmp::Reverse(cause.time));
     let lists: Vec<Vec<StepId>> = found.iter().take(MOST_COSTED).map(Cause::steps).collect();
     if model.is_plan() {
-        found.iter_mut().for_each(|cause| cause.cost = cause.time);
+        for cause in &mut found {
+            cause.cost = cause.time;
+        }
     } else {
         for (cause, cost) in found.iter_mut().zip(model.costs(&lists)) {
             cause.cost = cost;

@@ -49,7 +49,9 @@ pub struct Settings {
 
 /// Looks up what is known of the worker of that identity.
 #[derive(Clone, Default)]
-pub struct Earlier(Option<Arc<dyn Fn(&Text) -> oneshot::Receiver<Option<Known>> + Send + Sync>>);
+pub struct Earlier(Option<Arc<Ask>>);
+
+type Ask = dyn Fn(&Text) -> oneshot::Receiver<Option<Known>> + Send + Sync;
 
 impl Earlier {
     /// Asks this.

@@ -67,8 +67,7 @@ pub(super) async fn sign_in(file: &mut Kubeconfig, context: &str) -> Result<Opti
     let Some(user) = user.and_then(|known| known.auth_info.as_mut()) else { return Ok(None) };
     if user.auth_provider.as_ref().is_some_and(|provider| provider.config.contains_key("cmd-path")) {
         return Err(bad("uses an auth-provider that runs a command, which kubectl does not know any more \
-                        since 1.26: write it as exec"
-            .to_owned()));
+                        since 1.26: write it as exec"));
     }
     match user.exec.take() {
         Some(exec) => ask(&exec, user, cluster.as_ref()).await,
@@ -76,7 +75,7 @@ pub(super) async fn sign_in(file: &mut Kubeconfig, context: &str) -> Result<Opti
     }
 }
 
-fn bad(words: String) -> Fault {
+fn bad(words: &str) -> Fault {
     Fault::new(ApiState::BadConfig, format!("the kubeconfig {words}"))
 }
 
@@ -139,7 +138,8 @@ async fn ask(
         )));
     }
     let given = answer.status.unwrap_or_default();
-    take(user, given).ok_or_else(|| fails(format!("({program}) prints no credentials")))
+    let ends = given.expiration_timestamp.as_deref().and_then(Time::parse);
+    if take(user, given) { Ok(ends) } else { Err(fails(format!("({program}) prints no credentials"))) }
 }
 
 /// What a helper may know of the cluster.
@@ -154,17 +154,17 @@ fn described(cluster: &Cluster) -> Result<serde_json::Value, Fault> {
         provide_cluster_info: true,
         cluster: None,
     };
-    let known = cluster.try_into().map_err(|error| bad(format!("can't be used: {error}")))?;
-    serde_json::to_value(exec.cluster.insert(known)).map_err(|error| bad(format!("can't be used: {error}")))
+    let known = cluster.try_into().map_err(|error| bad(&format!("can't be used: {error}")))?;
+    serde_json::to_value(exec.cluster.insert(known)).map_err(|error| bad(&format!("can't be used: {error}")))
 }
 
-/// Puts credentials in the place of their helper, and gives when they end; none where these are none.
-fn take(user: &mut AuthInfo, given: Given) -> Option<Option<Time>> {
+/// Puts credentials in the place of their helper; says whether there were any.
+fn take(user: &mut AuthInfo, given: Given) -> bool {
     let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
     let token = filled(given.token);
     let pair = filled(given.client_certificate_data).zip(filled(given.client_key_data));
     if token.is_none() && pair.is_none() {
-        return None;
+        return false;
     }
     if let Some(token) = token {
         user.token = Some(token.into());
@@ -173,5 +173,5 @@ fn take(user: &mut AuthInfo, given: Given) -> Option<Option<Time>> {
         user.client_certificate_data = Some(STANDARD.encode(certificate));
         user.client_key_data = Some(STANDARD.encode(key).into());
     }
-    Some(given.expiration_timestamp.as_deref().and_then(Time::parse))
+    true
 }
