@@ -159,13 +159,20 @@ fn encodings(secret: &str) -> Vec<(&'static str, String)> {
         secret.bytes().map(one).collect()
     };
     let json = |text: &str| {
-        let quoted = serde_json::to_string(text).unwrap();
+        let quoted = serde_json::Value::from(text).to_string();
         quoted[1..quoted.len() - 1].to_owned()
     };
     let ascii = |text: &str| -> String {
         let one = |c: char| match c {
             c if c.is_ascii() => c.to_string(),
-            c => c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+            c => {
+                let units = c
+                    .encode_utf16(&mut [0; 2])
+                    .iter()
+                    .map(|unit| format!("\\u{unit:04x}"))
+                    .collect::<Vec<_>>();
+                units.concat()
+            }
         };
         text.chars().map(one).collect()
     };

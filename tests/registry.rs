@@ -459,7 +459,7 @@ async fn a_registry_that_is_late_is_slow_and_does_not_hang() {
     }
     let registry = Registry::open();
     fill(&registry);
-    let port = late(registry.port, Duration::from_millis(6_000));
+    let port = late(registry.port, Duration::from_secs(6));
     // TLS is not asked for twice: the answer to the hello is as late as any.
     let mut watch = Watch::new(settings(&format!("127.0.0.1:{port}")));
     let seen = watch.until("late", |seen| seen.state != RegistryState::Unknown).await;
