@@ -194,9 +194,12 @@ impl Model {
     }
 }
 
-/// Whether a line is the error with which buildx gives up the stream of the build's progress (moby/buildkit `client/solve.go`).
+/// Whether a line is the error with which buildx gives up the stream of the build's progress (moby/buildkit `client/solve.go`). Where
+/// the builder is gone the stream breaks off by another error.
 pub(crate) fn lost_stream(line: &str) -> bool {
-    line.starts_with("ERROR: ") && line.contains("failed to receive status: ")
+    line.starts_with("ERROR: ")
+        && line.contains("failed to receive status: ")
+        && line.contains("context canceled")
 }
 
 /// A failed cache import ends nothing: the build goes on, and everything misses.
