@@ -121,7 +121,8 @@ pub(super) async fn run(
             },
             update = feed.updates.recv(), if open && out.takes_more() => {
                 if let Some(update) = update {
-                    let events = session.take(update.with_more(&mut feed.updates));
+                    let vertices = session.model.vertices().count();
+                    let events = session.take(update.with_more(&mut feed.updates, vertices).await);
                     writer.write(session, &events, &mut bytes);
                     heard = true;
                 } else {

@@ -23,7 +23,7 @@ use crate::source::replay;
 const MANY: usize = 512;
 const HEAVY: usize = 256 << 10;
 /// What the events may take of memory that are taken together.
-const TOGETHER: usize = 4 << 20;
+const TOGETHER: usize = 8 << 20;
 
 /// News for a front end.
 pub(super) struct Update {
@@ -52,10 +52,15 @@ impl Update {
         Self { reset: Reset::No, events, replay: None }
     }
 
-    /// This with what has come behind it: a model of many steps is settled once for all of them.
-    pub(super) fn with_more(mut self, updates: &mut mpsc::Receiver<Self>) -> Self {
-        while weight(&self.events) < TOGETHER
-            && let Ok(next) = updates.try_recv()
+    /// This with what comes behind it at once. A model of many vertices is settled once for as many events: so the time of a replay
+    /// that waits for nothing grows as the build does, and not as its square.
+    pub(super) async fn with_more(mut self, updates: &mut mpsc::Receiver<Self>, vertices: usize) -> Self {
+        let waits_for_nothing =
+            |update: &Self| update.replay.is_some_and(|replay| replay.clock.speed().is_max());
+        while waits_for_nothing(&self)
+            && self.events.len() < vertices
+            && weight(&self.events) < TOGETHER
+            && let Some(next) = updates.recv().await
         {
             if next.reset == Reset::No {
                 self.events.extend(next.events);
