@@ -150,8 +150,7 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
             let code = u8::try_from(exit_code).unwrap_or(1);
             // The build's own code comes first.
             let gates = gates::tell(&session.model);
-            let written = session.unwritten.take().map_or(Ok(()), Err);
-            if code == 0 { written.and(told).and(gates) } else { Err(Error::Exit(code)) }
+            if code == 0 { told.and(gates) } else { Err(Error::Exit(code)) }
         }
     }
 }

@@ -94,7 +94,7 @@ pub(super) async fn run(
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut out = Out::open()?;
-    let (mut open, mut heard, mut ended_by, mut unwritten) = (true, false, None, None);
+    let (mut open, mut heard, mut ended_by) = (true, false, None);
     loop {
         let mut bytes = Vec::new();
         tokio::select! {
@@ -111,14 +111,7 @@ pub(super) async fn run(
                     return Ok(ended_by.or(Some(signal)));
                 }
             }
-            written = out.written(), if out.is_busy() => match written {
-                // The build does not end for want of somebody who reads of it, and its own code comes first.
-                Err(error) if matches!(feed.steer, Steer::Build(_)) => {
-                    out.leave();
-                    unwritten.get_or_insert(error);
-                }
-                written => written?,
-            },
+            written = out.written(), if out.is_busy() => written?,
             update = feed.updates.recv(), if open && out.takes_more() => {
                 if let Some(update) = update {
                     let vertices = session.model.vertices().count();
@@ -142,7 +135,6 @@ pub(super) async fn run(
         session.keep();
         out.write(bytes);
         if !open && !out.is_busy() {
-            session.unwritten = unwritten;
             return Ok(ended_by);
         }
         if out.gone && !matches!(feed.steer, Steer::Build(_)) {

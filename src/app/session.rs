@@ -10,7 +10,6 @@ use super::history::Historian;
 use super::thin::{self, Thin};
 use super::why::Explainer;
 use crate::clock::{Clock, Speed};
-use crate::error::Error;
 use crate::event::gate::Gate;
 use crate::event::{Cancelling, Event, Level, Notice, Stamped, Text, Time};
 use crate::model::Model;
@@ -110,8 +109,6 @@ pub(super) struct Session {
     held: Vec<Stamped>,
     /// Whether the recording's problem has been said.
     warned: bool,
-    /// Why the output could not be written; a build goes on without.
-    pub(super) unwritten: Option<Error>,
 }
 
 impl Session {
@@ -129,7 +126,6 @@ impl Session {
             historian,
             gates,
             warned: false,
-            unwritten: None,
         }
     }
 
