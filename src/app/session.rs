@@ -115,18 +115,7 @@ impl Session {
     pub(super) fn new(clock: Clock, recorder: Option<Recorder>) -> Self {
         let (model, thin, held) = (Model::default(), Thin::every(thin::APART), Vec::new());
         let (explainer, historian, gates) = (None, None, Vec::new());
-        Self {
-            model,
-            replay: None,
-            clock,
-            recorder,
-            thin,
-            held,
-            explainer,
-            historian,
-            gates,
-            warned: false,
-        }
+        Self { model, replay: None, clock, recorder, thin, held, explainer, historian, gates, warned: false }
     }
 
     /// Takes news; gives the events back, with layertop's own among them. They are recorded with the next [`Session::keep`].
