@@ -2,15 +2,12 @@
 
 use rusqlite::params;
 
-use super::query::{limit, micros, millis, pulls, run, text};
+use super::query::{SPANS, exports, limit, micros, millis, pulls, run, steps_time, text};
 use super::store::Store;
-use crate::event::Text;
 use crate::event::expected::{BesideSample, Expected, ExpectedTransfer, Pulls, TransferKind, TransferSample};
 use crate::explain::repository;
 use crate::model::Outcome;
-use crate::model::expected::{
-    Exports, MOST_PULLS, MOST_RUNS, MOST_SAMPLES, PastBuild, PastRun, covered, expected,
-};
+use crate::model::expected::{MOST_PULLS, MOST_RUNS, MOST_SAMPLES, PastBuild, PastRun, expected};
 
 /// Builds of an image that are looked at: a step that none of so many ran is not waited for either.
 const MOST_BUILDS: usize = 2_000;
@@ -86,9 +83,7 @@ impl Store {
              SELECT k.id, k.misses, k.steps, b.wall_ms, b.command FROM ranked AS k JOIN builds AS b ON b.id = k.id \
              WHERE k.nth <= ?5 ORDER BY k.nth, k.started_us DESC LIMIT ?6"
         );
-        let mut spans = self.connection.prepare(
-            "SELECT started_us, ran_us + pulled_us FROM steps WHERE build = ?1 AND state = 'miss' AND started_us IS NOT NULL",
-        )?;
+        let mut spans = self.connection.prepare(SPANS)?;
         let mut query = self.connection.prepare(&sql)?;
         let values = params![
             image,
@@ -101,11 +96,8 @@ impl Store {
         let mut rows = query.query(values)?;
         let mut told = Vec::new();
         while let Some(row) = rows.next()? {
-            let spans =
-                spans.query_map([row.get::<_, i64>(0)?], |row| Ok((micros(row, 0)?, micros(row, 1)?)))?;
-            let steps = covered(spans.collect::<rusqlite::Result<_>>()?);
-            let command: Vec<Text> = serde_json::from_str(row.get_ref(4)?.as_str()?).unwrap_or_default();
-            let exports = Exports::of(&command);
+            let steps = steps_time(&mut spans, row.get(0)?)?;
+            let exports = exports(row.get_ref(4)?.as_str()?);
             told.push(BesideSample {
                 ran: row.get(1)?,
                 of: row.get(2)?,

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use rusqlite::types::FromSql;
-use rusqlite::{Row, params};
+use rusqlite::{Row, Statement, params};
 
 use super::rows::{BuildRow, StepRow};
 use super::store::Store;
 use crate::event::expected::{Pulls, TransferKind};
 use crate::event::{Platform, Reason, Text, Time};
 use crate::explain::repository;
-use crate::model::expected::{PastBuild, PastRun};
+use crate::model::expected::{Exports, PastBuild, PastRun, covered};
 use crate::model::{Outcome, State};
 
 /// The columns of a [`BuildRow`], in the order in which [`build`] reads them.
@@ -98,7 +98,8 @@ impl Store {
     ) -> rusqlite::Result<Vec<PastBuild>> {
         let image = image.map(|image| repository(image).0);
         let mut builds = self.connection.prepare(
-            "SELECT id, result, steps FROM builds WHERE image IS ?1 AND builder IS ?2 ORDER BY started_us DESC, id DESC LIMIT ?3",
+            "SELECT id, result, steps, wall_ms, command FROM builds WHERE image IS ?1 AND builder IS ?2 \
+             ORDER BY started_us DESC, id DESC LIMIT ?3",
         )?;
         let mut steps = self.connection.prepare(
             "SELECT s.stage, s.idx, s.platform, t.text, s.layer, s.ran_us, s.pulled_us FROM steps AS s \
@@ -109,6 +110,7 @@ impl Store {
         let mut fetched = self.connection.prepare(
             "SELECT coalesce(sum(bytes), 0), coalesce(sum(pulled_us), 0) FROM steps WHERE build = ?1 AND bytes > 0",
         )?;
+        let mut spans = self.connection.prepare(SPANS)?;
         let mut found = Vec::new();
         let mut rows = builds.query(params![image, builder, limit(most)])?;
         while let Some(row) = rows.next()? {
@@ -120,9 +122,11 @@ impl Store {
                 of: row.get(2)?,
                 steps: runs,
                 pulls: fetched.query_row([id], pulls)?,
+                exports: exports(row.get_ref(4)?.as_str()?),
                 ..PastBuild::default()
             };
             if whole {
+                build.beside = Some(millis(row, 3)?.saturating_sub(steps_time(&mut spans, id)?));
                 let told = transfers.query_map([id], |row| {
                     Ok((TransferKind::parse(row.get_ref(0)?.as_str()?), micros(row, 1)?))
                 })?;
@@ -135,6 +139,20 @@ impl Store {
         }
         Ok(found)
     }
+}
+
+/// When the steps of a build ran: what [`steps_time`] reads.
+pub(super) const SPANS: &str = "SELECT started_us, ran_us + pulled_us FROM steps WHERE build = ?1 AND state = 'miss' AND started_us IS NOT NULL";
+
+/// How much of a build's time its steps covered.
+pub(super) fn steps_time(spans: &mut Statement<'_>, build: i64) -> rusqlite::Result<Duration> {
+    let spans = spans.query_map([build], |row| Ok((micros(row, 0)?, micros(row, 1)?)))?;
+    Ok(covered(spans.collect::<rusqlite::Result<_>>()?))
+}
+
+/// What a build exported, by its command.
+pub(super) fn exports(command: &str) -> Exports {
+    Exports::of(&serde_json::from_str::<Vec<Text>>(command).unwrap_or_default())
 }
 
 fn build(row: &Row<'_>) -> rusqlite::Result<BuildRow> {

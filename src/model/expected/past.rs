@@ -80,10 +80,16 @@ impl PastBuild {
             transfers: if whole { model.transfers() } else { Vec::new() },
             ran: u32::try_from(model.ran_count()).unwrap_or(u32::MAX),
             of: u32::try_from(model.counts().total).unwrap_or(u32::MAX),
-            beside: whole.then(|| model.wall(model.newest()).saturating_sub(model.steps_time())),
+            beside: whole
+                .then(|| whole_millis(model.wall(model.newest())).saturating_sub(model.steps_time())),
             exports: Exports::of(&model.started().command),
         }
     }
+}
+
+/// As the history keeps it.
+fn whole_millis(time: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// How much of the time is covered by spans, each a beginning and a length; what lies side by side counts once.
