@@ -68,6 +68,9 @@ pub(super) struct Planner {
     /// Whether the last build is shown instead.
     turned: bool,
     first_is_over: bool,
+    /// What is still to be done before the next plan, where a build has ended: its results are in the builder's records, and what these
+    /// tell is in the history behind that.
+    before_plan: Option<Job>,
 }
 
 /// What takes time.
@@ -107,6 +110,7 @@ impl Planner {
             asked: None,
             turned: false,
             first_is_over: false,
+            before_plan: None,
         }
     }
 
@@ -130,6 +134,7 @@ impl Planner {
                     }
                     Some(Ask::Ended) => {
                         self.due.extend([Job::Cached, Job::Built]);
+                        self.before_plan = Some(Job::Cached);
                         // There may have been no recording before.
                         listen_to_recordings(&mut records);
                     }
@@ -198,7 +203,8 @@ impl Planner {
             }
         }
         let known = self.cached.is_some() && self.pasts.is_some() && self.based_on.is_some();
-        if self.print.is_some() && (known || self.first_is_over) && self.begin(Job::Plan) {
+        let waits = self.before_plan.is_some();
+        if self.print.is_some() && (known || self.first_is_over) && !waits && self.begin(Job::Plan) {
             self.plan();
         }
     }
@@ -261,6 +267,10 @@ impl Planner {
             Done::Cached(events) => {
                 self.busy.remove(&Job::Cached);
                 self.due.insert(Job::Plan);
+                if self.before_plan == Some(Job::Cached) && !self.due.contains(&Job::Cached) {
+                    self.due.insert(Job::Built);
+                    self.before_plan = Some(Job::Built);
+                }
                 // What base images are now is asked with the caches.
                 self.based_on = self.cached.is_none().then(|| self.based_on.take()).flatten();
                 self.cached = Some(events);
@@ -268,6 +278,9 @@ impl Planner {
             Done::Built(pasts, expected, last) => {
                 self.busy.remove(&Job::Built);
                 self.due.insert(Job::Plan);
+                if self.before_plan == Some(Job::Built) && !self.due.contains(&Job::Built) {
+                    self.before_plan = None;
+                }
                 self.pasts = Some(Arc::new(pasts));
                 self.expected = expected;
                 self.last = last;
