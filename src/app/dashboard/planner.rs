@@ -284,6 +284,12 @@ impl Planner {
                 self.pasts = Some(Arc::new(pasts));
                 self.expected = expected;
                 self.last = last;
+                // What was listed before a build has ended tells nothing of what it has left behind.
+                let ended = self.last.as_ref().map(|last| last.build.ended);
+                if ended > self.asked && self.asked.is_some() {
+                    self.due.insert(Job::Cached);
+                    self.before_plan = Some(Job::Cached);
+                }
                 if self.plan.is_empty() || self.turned {
                     self.show().await;
                 }
