@@ -25,9 +25,13 @@ fn others(said: &Value) -> Value {
                 "restarts": pod["restarts"]})
         })
         .collect();
+    let platforms = said["platforms"].as_array().unwrap().iter();
+    let platforms: Vec<Value> = platforms
+        .map(|place| json!({"platform": place["platform"], "node": place["node"], "execution": place["execution"]}))
+        .collect();
     json!({"registry": said["registry"]["state"], "cache": said["registry"]["cache"]["state"],
         "pods": pods, "cluster": said["cluster"]["state"], "builder": said["builder"]["state"],
-        "platforms": said["platforms"], "own": own})
+        "platforms": platforms, "own": own})
 }
 
 #[tokio::test]

@@ -215,6 +215,8 @@ fn ill(definition: &Definition, node: &Node, container: &Container) -> Option<Ve
             ),
             format!("{} logs --tail 20 {name}", node.docker()),
         )),
+        // The engine lists it for a moment longer.
+        "removing" => Some(gone(definition, node)),
         _ if container.oom_killed => {
             let reason = format!("{name} was killed for want of memory");
             Some((
