@@ -141,8 +141,8 @@ fn of_after(model: &Model, records: &Records) -> Option<Records> {
     // What others' steps are described as may hold secrets that only they know, and tells nothing of this build.
     let is_own = model.fits_some_step();
     for record in &mut told.records {
-        let is_plain = record.imported.is_some() || !record.is_result();
-        if !is_plain && !record.description.as_str().starts_with("pulled from ") && !is_own(record) {
+        let is_plain = record.imported.is_some() || record.description.as_str().starts_with("pulled from ");
+        if !is_plain && !is_own(record) {
             record.description = Text::default();
         }
     }
