@@ -136,7 +136,8 @@ fn what_a_builder_runs_is_told_without_secrets() {
     let Some(engine) = Engine::get(For::Prune) else { return };
     let content = Arc::new(Mutex::new("one".to_owned()));
     let address = serve(Arc::clone(&content));
-    let password = DEFAULT[0];
+    // Its record stays on the builder, and who builds something else there can't know that it is one.
+    let password = "default-swordfish-4711";
     let text =
         format!("FROM BASE\nARG DB_PASSWORD={password}\nADD http://{address}/MARKER/$DB_PASSWORD /file\n");
     let bench = Bench::new(&engine, &text);
@@ -156,5 +157,5 @@ fn what_a_builder_runs_is_told_without_secrets() {
     };
     drop(held);
     assert!(build.wait().unwrap().success());
-    assert!(!told.contains("hunter2"), "{told}");
+    assert!(!told.contains("swordfish"), "{told}");
 }
