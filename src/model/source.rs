@@ -494,7 +494,10 @@ impl<'a> Judge<'a> {
             [_] => format!("its record {}", first.record.id),
             several => format!("any of the {} records that can be its result", several.len()),
         };
-        let grade = if records.len() == 1 { Grade::Proven } else { Grade::Likely };
+        // By a late listing that a record is new follows from its uses, and a prune may have taken what would contradict that.
+        let early = records.iter().all(|(at, _)| self.worlds.get(*at).is_some_and(|world| world.early));
+        let sure = records.len() == 1 && (early || source == Source::Local);
+        let grade = if sure { Grade::Proven } else { Grade::Likely };
         let blob = first.record.imported.as_ref();
         Some(match (source, blob) {
             (Source::Registry, Some(name)) if records.len() == 1 => {
