@@ -2,7 +2,7 @@
 # The tests of sources, reasons and plans on a builder as build hosts have it: with 2,000 records of others, and 5 s to list them.
 #
 #   bash tests/slow-listing.sh                  all of sources, why, plan (half an hour)
-#   bash tests/slow-listing.sh sources every    one test binary, and a filter
+#   bash tests/slow-listing.sh sources engine::    those of one kind, and a filter
 #   DELAY=30 RECORDS=5000 bash tests/slow-listing.sh …
 #
 # The builder is the test engine's BuildKit behind a socket that delays one call. Its records are made once and kept: they are cache
@@ -43,8 +43,8 @@ docker buildx rm -f lt-slow >/dev/null 2>&1 || true
 docker buildx create --name lt-slow --driver remote --platform linux/amd64,linux/arm64 "unix://$WORK/sock" >/dev/null
 export LAYERTOP_TEST_BUILDER=lt-slow
 if [ $# -gt 0 ]; then
-  binary=$1; shift
-  cargo test --test "$binary" -- --test-threads 1 "$@"
+  kind=$1; shift
+  cargo test --test engine -- --test-threads 1 "$kind::$*"
 else
-  for binary in sources why plan; do cargo test --test "$binary" -- --test-threads 1; done
+  cargo test --test engine -- --test-threads 1 sources:: why:: plan::
 fi

@@ -1,6 +1,6 @@
 //! Where each hit came from: the builder's own cache, a registry, or not known. By evidence, and never by guess.
 //!
-//! `BuildKit` says `cached` and no more. What it does is known (seen on the test engine, `tests/sources.rs`): it loads
+//! `BuildKit` says `cached` and no more. What it does is known (seen on the test engine, `tests/engine/sources.rs`): it loads
 //! the result of the last step of a chain of hits, and never looks at those before it. A result that is in its own cache comes first;
 //! one from a registry makes a record `imported sha256:…` for each layer of its chain, even where no byte is fetched
 //! yet; and the use of a record is counted. So the records before and after the build tell, in this order:

@@ -23,7 +23,7 @@ use crate::model::{Log, Model, Outcome};
 /// All of the looks.
 pub const STYLE: &str = include_str!("html/style.css");
 
-/// The hash of [`STYLE`], by which the policy lets it in. `tests/export.rs` says the right one where it is another.
+/// The hash of [`STYLE`], by which the policy lets it in. `tests/process/export.rs` says the right one where it is another.
 pub const STYLE_HASH: &str = "sha256-bYPoJVlERohY5o2NPtwq668QDXMv9AvQUBkjtddX6wU=";
 
 /// Lines of the failing step's output.

@@ -2,7 +2,7 @@
 //!
 //! It reads what `BuildKit` will be sent, and no more: the folders that some step takes files from, without what the ignore
 //! file leaves out. It runs on a thread of its own at the lowest priority, and a build never waits for it. What it follows is
-//! what an engine was seen to do (`tests/context`); where a rule was read, its place in `BuildKit`'s source is named.
+//! what an engine was seen to do (`tests/engine/context`); where a rule was read, its place in `BuildKit`'s source is named.
 //!
 //! | change | seen on an engine |
 //! | --- | --- |

@@ -1,9 +1,19 @@
-//! What tests on a terminal need: a pseudo terminal with a program on it, an emulator that reads along, and a look at the
-//! raw bytes.
+//! What the tests share.
 
+pub(crate) mod bench;
 pub(crate) mod bytes;
+pub(crate) mod cluster;
+pub(crate) mod content;
+pub(crate) mod group;
 mod left;
+pub(crate) mod live;
+pub(crate) mod process;
+pub(crate) mod second;
+pub(crate) mod server;
 pub(crate) mod terminal;
+pub(crate) mod testbed;
+pub(crate) mod tree;
+pub(crate) mod watch;
 
 use std::path::PathBuf;
 

@@ -1,5 +1,5 @@
 //! Which of a context's files a source of a `COPY` or `ADD`, or a mount, takes: after `dockerfile2llb/convert_copy.go`,
-//! `cache/contenthash` and the copying of `fsutil`, each rule seen on an engine (`tests/context`).
+//! `cache/contenthash` and the copying of `fsutil`, each rule seen on an engine (`tests/engine/context`).
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
