@@ -43,6 +43,7 @@ pub use plan::Forecast;
 pub use registry::RegistryHealth;
 pub use source::{CachedLayer, Grade, Origin, RecordIndex, Source};
 pub use stack::{Group, Row, Stack, Step, StepId};
+pub(crate) use state::hit_rate;
 pub use state::{Activity, Counts, State};
 pub use timeline::Timeline;
 pub use turns::Turns;

@@ -19,10 +19,7 @@ const BUILD: &str = "id, name, recording, image, tag, builder, platforms, commit
                      (SELECT count(*) FROM steps AS s JOIN texts AS t ON t.id = s.instruction WHERE s.build = builds.id \
                       AND s.state = 'miss' AND t.text NOT LIKE 'FROM %'), \
                      (SELECT count(*) FROM steps AS s WHERE s.build = builds.id AND s.state NOT IN ('not_needed', 'waiting', 'running')), \
-                     (SELECT count(*) FROM steps AS s JOIN texts AS t ON t.id = s.instruction WHERE s.build = builds.id \
-                      AND s.state = 'hit' AND t.text NOT LIKE 'FROM %'), \
-                     (SELECT count(*) FROM steps AS s JOIN texts AS t ON t.id = s.instruction WHERE s.build = builds.id \
-                      AND s.state IN ('hit', 'miss', 'failed', 'cancelled') AND t.text NOT LIKE 'FROM %')";
+                     (SELECT count(*) FROM steps AS s WHERE s.build = builds.id AND s.state IN ('failed', 'cancelled'))";
 
 impl Store {
     /// The newest builds, newest first; of an image, whatever its tag is, where one is given.
@@ -157,7 +154,7 @@ pub(super) fn exports(command: &str) -> Exports {
 
 fn build(row: &Row<'_>) -> rusqlite::Result<BuildRow> {
     let result = Outcome::parse(row.get_ref(10)?.as_str()?).unwrap_or(Outcome::Lost);
-    let steps = natural(row, 15)?;
+    let (steps, rebuilt) = (natural(row, 15)?, natural(row, 18)?);
     Ok(BuildRow {
         id: row.get(0)?,
         name: text(row, 1)?.unwrap_or_default(),
@@ -177,11 +174,10 @@ fn build(row: &Row<'_>) -> rusqlite::Result<BuildRow> {
         steps,
         hits: natural(row, 16)?,
         misses: natural(row, 17)?,
-        rebuilt: natural(row, 18)?,
+        rebuilt,
         // What a build that made what was asked for did not need it has reached all the same.
         reached: if result == Outcome::Success { steps } else { natural(row, 19)? },
-        judged_hits: natural(row, 20)?,
-        judged: natural(row, 21)?,
+        not_spared: rebuilt + natural(row, 20)?,
     })
 }
 

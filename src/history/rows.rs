@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::event::{Platform, Reason, Text, Time};
-use crate::model::{Outcome, Source, State};
+use crate::model::{Outcome, Source, State, hit_rate};
 
 /// A build, as much of it as a list shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,16 +48,14 @@ pub struct BuildRow {
     pub rebuilt: u64,
     /// Those that the build came to.
     pub reached: u64,
-    /// Of those of which it is known whether they hit, base images left out: the hits.
-    pub judged_hits: u64,
-    /// And all of them.
-    pub judged: u64,
+    /// Those that the cache did not spare: rebuilt, failed or stopped.
+    pub not_spared: u64,
 }
 
 impl BuildRow {
-    /// Share of hits among the steps of which it is known whether they hit, 0 to 1; none where it is known of none.
+    /// Share of the steps the build came to that the cache spared, 0 to 1; none where it came to none.
     pub fn hit_rate(&self) -> Option<f64> {
-        (self.judged > 0).then(|| self.judged_hits as f64 / self.judged as f64)
+        hit_rate(self.not_spared as usize, self.reached as usize)
     }
 
     /// The image with its tag.

@@ -91,7 +91,7 @@ impl Counts {
 
     /// Steps that were not cached and ran to their end. A base image that was pulled is none of them.
     pub fn rebuilt(&self) -> usize {
-        self.instructions(State::Miss)
+        self.of(State::Miss).saturating_sub(self.pulled())
     }
 
     /// Base images that were pulled.
@@ -99,23 +99,20 @@ impl Counts {
         self.bases[State::Miss as usize]
     }
 
-    /// Hits, and of how many steps: those of which it is known whether they hit. What was not needed is none of them, and what
-    /// failed or was stopped did run. A `FROM` is none of them either: most are only resolved, which needs no cache.
-    pub fn judged(&self) -> (usize, usize) {
-        let hits = self.instructions(State::Hit);
-        let ran = [State::Miss, State::Failed, State::Cancelled].map(|state| self.instructions(state));
-        (hits, hits + ran.iter().sum::<usize>())
+    /// Steps that the cache did not spare: those that were rebuilt, and those that failed or were stopped.
+    pub fn not_spared(&self) -> usize {
+        self.rebuilt() + self.of(State::Failed) + self.of(State::Cancelled)
     }
 
-    /// Share of hits among the steps of which it is known whether they hit, 0 to 1; none before the first.
+    /// Share of the steps the build came to that the cache spared, 0 to 1; none before the first.
     pub fn hit_rate(&self) -> Option<f64> {
-        let (hits, judged) = self.judged();
-        (judged > 0).then(|| hits as f64 / judged as f64)
+        hit_rate(self.not_spared(), self.done())
     }
+}
 
-    fn instructions(&self, state: State) -> usize {
-        self.of(state).saturating_sub(self.bases[state as usize])
-    }
+/// The share of `reached` steps that were spared, 0 to 1; none where there are no steps.
+pub(crate) fn hit_rate(not_spared: usize, reached: usize) -> Option<f64> {
+    (reached > 0).then(|| reached.saturating_sub(not_spared) as f64 / reached as f64)
 }
 
 /// Something that moves bytes.

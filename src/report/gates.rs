@@ -86,16 +86,16 @@ fn on(model: &Model, steps: &[StepId]) -> String {
 fn hit_rate(model: &Model, least: f64) -> Found {
     let counts = model.counts();
     let Some(rate) = counts.hit_rate() else {
-        return (GateState::Unknown, "no step came so far that it is known whether it hit".to_owned());
+        return (GateState::Unknown, "the build came to no step".to_owned());
     };
     let percent = rate * 100.0;
     if percent >= least {
         return passed();
     }
-    let (hits, known) = counts.judged();
     // Rounded down, so that what is below the limit is shown below it.
     let shown = (percent * 10.0).floor() / 10.0;
-    (GateState::Failed, format!("{hits} of {} hit, which is {shown} %", words::count(known, "step")))
+    let (ran, reached) = (counts.not_spared(), words::count(counts.done(), "step"));
+    (GateState::Failed, format!("{ran} of {reached} ran, which leaves {shown} % that hit"))
 }
 
 fn import(model: &Model) -> Found {

@@ -145,21 +145,19 @@ impl Truth {
             |state, base: bool| steps.iter().filter(|step| step.state == state && from(step) == base).count();
         let all = |state| count(state, true) + count(state, false);
         let by_state = State::ALL.map(|state| (state.key(), all(state))).into_iter().collect();
-        let judged: usize = [State::Hit, State::Miss, State::Failed, State::Cancelled]
-            .map(|state| count(state, false))
-            .iter()
-            .sum();
         let unreached = match model.outcome() {
             Outcome::Success | Outcome::Running => 0,
             _ => all(State::NotNeeded),
         };
+        let reached = steps.len() - all(State::Waiting) - all(State::Running) - unreached;
+        let ran = count(State::Miss, false) + all(State::Failed) + all(State::Cancelled);
         Self {
             total: steps.len(),
             by_state,
             rebuilt: count(State::Miss, false),
             pulled: count(State::Miss, true),
-            reached: steps.len() - all(State::Waiting) - all(State::Running) - unreached,
-            rate: (judged > 0).then(|| count(State::Hit, false) as f64 / judged as f64),
+            reached,
+            rate: (reached > 0).then(|| (reached - ran) as f64 / reached as f64),
             wall: model.wall(now),
         }
     }

@@ -46,6 +46,8 @@ pub(crate) struct Bench<'a> {
     compared: Cell<(u32, u32)>,
     /// Steps beside them of which nobody but the builder can say it.
     asked: Cell<u32>,
+    /// What was said of those of which it was wrong, and what happened.
+    wrong: RefCell<Vec<String>>,
     /// The engine that it is built on; none: the one that all tests share.
     host: RefCell<Option<String>>,
 }
@@ -68,6 +70,7 @@ impl<'a> Bench<'a> {
             project,
             compared: Cell::default(),
             asked: Cell::default(),
+            wrong: RefCell::default(),
             host: RefCell::default(),
         };
         bench.configure(&testbed::builder(), true);
@@ -153,7 +156,7 @@ impl<'a> Bench<'a> {
                 all += 1;
                 right += u32::from(agrees);
                 if !agrees {
-                    println!(
+                    self.wrong.borrow_mut().push(format!(
                         "{} {}: planned {}, {}, {} {}: {}; {}",
                         step["platform"],
                         step["instruction"],
@@ -163,7 +166,7 @@ impl<'a> Bench<'a> {
                         told["source_evidence"],
                         told["reason"],
                         step["state"]
-                    );
+                    ));
                 }
             }
         }
@@ -180,7 +183,8 @@ impl<'a> Bench<'a> {
         );
         let (before, before_right) = (ALL.fetch_add(all, SeqCst), RIGHT.fetch_add(right, SeqCst));
         println!("of all so far: {} of {} steps went as planned", before_right + right, before + all);
-        assert!(all > 0 && right * 100 >= all * 99, "{what}: {right} of {all}");
+        let wrong = self.wrong.borrow().join("\n");
+        assert!(all > 0 && right * 100 >= all * 99, "{what}: {right} of {all}\n{wrong}");
     }
 
     /// What `layertop why` says of the newest build.

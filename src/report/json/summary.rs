@@ -134,8 +134,8 @@ pub struct Layers {
     pub pulled: usize,
     /// Steps that the build came to: `total`, less those that it did not come to before it failed or was stopped.
     pub reached: usize,
-    /// Share of hits, 0 to 1, to four decimals, among the steps of which it is known whether they hit: without those that were not
-    /// needed, and without any `FROM`. What failed or was stopped was no hit. Null where there is none, and while a build runs.
+    /// Share of the steps in `reached` that did not have to run, 0 to 1, to four decimals: all but `rebuilt`, `failed` and
+    /// `cancelled`. Null where the build came to none, and while it runs.
     pub hit_rate: Option<f64>,
 }
 
