@@ -54,8 +54,7 @@ pub(super) fn of(steps: &[Step], top: Option<&Step>) -> Option<Text> {
         return Some(Text::clean(&format!("{layer} lost")));
     }
     // Where the base image has moved all of it follows from that.
-    let base = steps.iter().find(|step| is(step, "FROM") && step.reason.as_ref().is_some_and(is_changed));
-    if let Some(base) = base.filter(|step| step.layer.is_some()) {
+    if let Some(base) = moved_base(steps, first).filter(|step| step.layer.is_some()) {
         return Some(Text::clean(&format!("{} change", called(base))));
     }
     let editable = first.layer.as_ref().is_some_and(|layer| layer.as_str().contains("editable"));
@@ -64,6 +63,19 @@ pub(super) fn of(steps: &[Step], top: Option<&Step>) -> Option<Text> {
         Some(Taken::Packages) if !editable => REQUIREMENTS.into(),
         _ => Text::clean(&format!("{layer} change")),
     })
+}
+
+/// The `FROM` that has moved: one that was pulled anew, or the one below a step that was rebuilt because of it. It is there already where the
+/// builder holds the image that it names now.
+fn moved_base<'a>(steps: &'a [Step], first: &Step) -> Option<&'a Step> {
+    let pulled = |step: &&Step| step.reason.as_ref().is_some_and(is_changed);
+    let mut bases = steps.iter().filter(|step| is(step, "FROM"));
+    if let Some(pulled) = bases.clone().find(pulled) {
+        return Some(pulled);
+    }
+    let by_base = first.reason.as_ref().is_some_and(|reason| reason.kind == ReasonKind::BaseMoved);
+    let on_it = by_base && !first.past.instruction.as_str().contains("--from=");
+    bases.find(|step| on_it && step.past.stage == first.past.stage)
 }
 
 /// What a step is called in a name: its layer, else as much of its instruction as there is room for.
@@ -176,6 +188,7 @@ mod tests {
     #[case(from("RUN conda", Kind::Evicted), "first build")]
     #[case(from("RUN conda", Kind::NoCache), "no cache")]
     #[case(from("FROM", Kind::BaseMoved), "base change")]
+    #[case(from("RUN conda", Kind::BaseMoved), "base change")]
     #[case(from("COPY requirements.txt", Kind::Evicted), "pip lost")]
     #[case(from("COPY src/", Kind::Unknown), "code change only")]
     fn a_build_is_named_by_what_it_rebuilt(#[case] steps: Vec<Step>, #[case] expected: &str) {
