@@ -132,8 +132,10 @@ impl Model {
     /// What became of a step.
     pub fn state(&self, id: StepId) -> State {
         let own = || self.vertices_of(id);
-        // What an ADD asks an address for is never called cached: what is made of it tells (seen on the test engine).
-        let is_asked = |vertex: &&Vertex| is_fetch(vertex) && matches!(vertex.phase(), Phase::Done);
+        // What an ADD gets from an address is no result of the step: it is called cached where anybody has fetched the same content from
+        // anywhere, and not where it is asked for again. What is made of it tells (both seen on the test engine).
+        let is_asked =
+            |vertex: &&Vertex| is_fetch(vertex) && matches!(vertex.phase(), Phase::Done | Phase::Cached);
         let all = own().all(|vertex| is_asked(&vertex));
         let telling = || own().filter(|vertex| all || !is_asked(vertex));
         let states = || telling().map(|vertex| self.state_of(vertex));
