@@ -180,11 +180,17 @@ async fn connect(dial: &Dial) -> Result<(Carrier, Channel), String> {
     }
 }
 
+/// A stream of any kind. All of HTTP/2 is compiled once for each kind that it is spoken over, a quarter of a megabyte each time.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
 /// Speaks HTTP/2 over a stream. When it is lost the channel fails for good, and whoever holds it connects anew.
-async fn speak<S>(stream: S) -> Result<Channel, String>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
+async fn speak(stream: impl Stream + 'static) -> Result<Channel, String> {
+    speak_over(Box::new(stream)).await
+}
+
+async fn speak_over(stream: Box<dyn Stream>) -> Result<Channel, String> {
     let mut stream = Some(TokioIo::new(stream));
     let connect = tower::service_fn(move |_| {
         let stream = stream.take().ok_or_else(|| std::io::Error::other("the connection is lost"));

@@ -15,6 +15,7 @@ use tokio_rustls::TlsConnector;
 use tonic::transport::Channel;
 
 use super::super::builder::instance::{Listener, TlsFiles};
+use super::super::trust;
 use super::speak;
 
 /// How long a connection may take to come about.
@@ -65,17 +66,16 @@ async fn secure(
 }
 
 fn config(files: &TlsFiles) -> Result<ClientConfig, String> {
-    let roots = match &files.authority {
+    let config = match &files.authority {
         Some(path) => {
             let mut roots = RootCertStore::empty();
             for certificate in certificates(path)? {
                 roots.add(certificate).map_err(|error| unusable(path, &error))?;
             }
-            roots
+            ClientConfig::builder().with_root_certificates(roots)
         }
-        None => RootCertStore::clone(&super::super::AUTHORITIES),
+        None => trust::trusting(RootCertStore::empty()).map_err(|error| error.to_string())?,
     };
-    let config = ClientConfig::builder().with_root_certificates(roots);
     let mut config = match (&files.certificate, &files.key) {
         (Some(certificate), Some(key)) => {
             let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, &error))?;

@@ -25,6 +25,7 @@ use url::{Host, Url};
 
 use crate::clock::Clock;
 
+use super::super::trust;
 use super::fault::Fault;
 
 /// How long a connection may take to come about, a head to come, and a body to go on, where nobody says otherwise.
@@ -257,7 +258,7 @@ impl Client {
         // A question is one small write; there is nothing to gather.
         let _ = stream.set_nodelay(true);
         if url.scheme() == "http" {
-            return handshake(TokioIo::new(stream), None, &at).await;
+            return handshake(Box::new(stream), None, &at).await;
         }
         let name = ServerName::try_from(host).map_err(|_| Fault::Tls(at.clone(), "no host name".into()))?;
         let connecting = TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream);
@@ -274,14 +275,18 @@ impl Client {
             Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3",
             _ => "TLS",
         };
-        handshake(TokioIo::new(stream), Some(version), &at).await
+        handshake(Box::new(stream), Some(version), &at).await
     }
 }
 
-async fn handshake<I>(io: I, tls: Option<&'static str>, at: &str) -> Result<Link, Fault>
-where
-    I: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
-{
+/// A stream of any kind: all of HTTP is compiled once for each kind that it is spoken over.
+trait Stream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}
+
+impl Stream for TcpStream {}
+impl Stream for tokio_rustls::client::TlsStream<TcpStream> {}
+
+async fn handshake(stream: Box<dyn Stream>, tls: Option<&'static str>, at: &str) -> Result<Link, Fault> {
+    let io = TokioIo::new(stream);
     let (sender, connection) = http1::handshake(io).await.map_err(|error| broken(&error, at))?;
     // How it ends is told by the request that was under way.
     let driver = tokio::spawn(async move { drop(connection.await) });
@@ -389,27 +394,21 @@ fn insecure(error: &io::Error, at: &str) -> Fault {
 
 /// How to be sure whom one speaks with: by the system's authorities and the one in `ca`.
 pub(in crate::source) fn tls(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Fault> {
-    let mut roots = RootCertStore::clone(&super::super::AUTHORITIES);
+    let mut roots = RootCertStore::empty();
     if let Some(path) = ca {
         let bad =
             |why: String| Fault::Settings(format!("the authority's file {} (`ca`): {why}", path.display()));
         let read = CertificateDer::pem_file_iter(path).map_err(|error| bad(error.to_string()))?;
-        let before = roots.len();
         for certificate in read {
             let certificate = certificate.map_err(|error| bad(error.to_string()))?;
             roots.add(certificate).map_err(|error| bad(error.to_string()))?;
         }
-        if roots.len() == before {
+        if roots.is_empty() {
             return Err(bad("it holds no certificate in PEM form".into()));
         }
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Fault::Settings(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
+    let config = trust::trusting(roots).map_err(|error| Fault::Settings(error.to_string()))?;
+    Ok(Arc::new(config.with_no_client_auth()))
 }
 
 #[cfg(test)]
