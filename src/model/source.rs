@@ -25,7 +25,7 @@ use serde::Serialize;
 
 use super::{Kind, Model, Phase, State, Step, StepId, Vertex};
 pub use crate::event::evidence::Source;
-use crate::event::evidence::When;
+use crate::event::evidence::{CacheRecord, When};
 use crate::event::{CacheManifest, Digest, Platform, Records, Text, Time};
 
 use fit::{Fit, Instruction};
@@ -76,7 +76,8 @@ pub(super) struct Evidence {
     indices: OnceLock<Vec<RecordIndex>>,
     after: Vec<Records>,
     pub(super) manifests: Vec<CacheManifest>,
-    origins: HashMap<StepId, Origin>,
+    /// Where the hits came from, once somebody has asked.
+    origins: OnceLock<HashMap<StepId, Origin>>,
 }
 
 impl Evidence {
@@ -124,7 +125,8 @@ impl Model {
         if self.state(id) != State::Hit {
             return None;
         }
-        Some(self.evidence.origins.get(&id).cloned().unwrap_or_else(|| unknown("nothing is known of it yet")))
+        let origins = self.evidence.origins.get_or_init(|| self.judged());
+        Some(origins.get(&id).cloned().unwrap_or_else(|| unknown("nothing is known of it yet")))
     }
 
     /// The builder's records of before the build, node by node, as far as they were listed.
@@ -154,9 +156,13 @@ impl Model {
         &self.evidence.manifests
     }
 
-    /// Judges all hits anew. It follows from what is known alone, so that batches may be cut anywhere.
+    /// Has all hits judged anew, when somebody asks for one. It follows from what is known alone, so that batches may be cut anywhere.
     pub(super) fn judge_sources(&mut self) {
-        self.evidence.origins = Judge::new(self).map(|judge| judge.all()).unwrap_or_default();
+        self.evidence.origins.take();
+    }
+
+    fn judged(&self) -> HashMap<StepId, Origin> {
+        Judge::new(self).map(|judge| judge.all()).unwrap_or_default()
     }
 }
 
@@ -350,12 +356,12 @@ impl<'a> Judge<'a> {
             return under;
         }
         let Some(step) = self.model.stack.step(id) else { return Vec::new() };
-        let platform = platform_of(self.model, step);
+        let (platform, instruction) = (platform_of(self.model, step), self.instruction(step));
         let mut found = Vec::new();
         for (at, world) in self.worlds(platform.as_ref()) {
             let can = |id: &&&str| {
                 world.may_be_of(id, platform.as_ref())
-                    && world.get(id).is_some_and(|known| self.fit(step, known.record) > Fit::No)
+                    && world.get(id).is_some_and(|known| self.fit(&instruction, known.record) > Fit::No)
             };
             found.extend(world.leaves().iter().filter(can).map(|id| (at, *id)));
         }
@@ -367,13 +373,13 @@ impl<'a> Judge<'a> {
         let mut found = Vec::new();
         for user in self.users(id).filter(|user| self.model.state(*user) == State::Miss) {
             let Some(step) = self.model.stack.step(user) else { continue };
-            let platform = platform_of(self.model, step);
+            let (platform, instruction) = (platform_of(self.model, step), self.instruction(step));
             for (at, world) in self.worlds(platform.as_ref()).into_iter().filter(|(_, world)| world.over) {
                 let made =
                     world.all().filter(|known| known.was == Some(false) && known.record.imported.is_none());
                 let own = made.filter(|known| {
                     world.may_be_of(known.record.id.as_str(), platform.as_ref())
-                        && self.fit(step, known.record) > Fit::No
+                        && self.fit(&instruction, known.record) > Fit::No
                 });
                 found.extend(own.filter_map(|known| Some((at, known.record.parents.first()?.as_str()))));
             }
@@ -386,9 +392,10 @@ impl<'a> Judge<'a> {
         records.sort_unstable();
         records.dedup();
         let Some(step) = self.model.stack.step(id).filter(|_| records.len() > 1) else { return records };
+        let instruction = self.instruction(step);
         let fits = |(at, record): &At<'a>| {
             let known = self.worlds.get(*at).and_then(|world| world.get(record));
-            known.is_some_and(|known| self.fit(step, known.record) > Fit::No)
+            known.is_some_and(|known| self.fit(&instruction, known.record) > Fit::No)
         };
         if records.iter().any(fits) {
             records.retain(fits);
@@ -439,15 +446,14 @@ impl<'a> Judge<'a> {
         Instruction::new(&step.name, self.model.stack.written(step))
     }
 
-    fn fit(&self, step: &Step, record: &crate::event::evidence::CacheRecord) -> Fit {
-        let instruction = self.instruction(step);
+    fn fit(&self, instruction: &Instruction<'_>, record: &CacheRecord) -> Fit {
         let Some(blob) = &record.imported else { return instruction.of_record(record) };
         // A blob that an image has is known by the image's history.
         let manifests = self.model.evidence.manifests.iter();
         let layers = manifests.flat_map(|manifest| manifest.images.iter().flat_map(|image| &image.layers));
         let named = layers.filter(|layer| layer.blob.as_ref() == Some(blob) && !layer.made_by.is_empty());
         // A base image's layers were made by instructions of another Dockerfile.
-        if step.name.is_from() {
+        if instruction.is_from() {
             return Fit::Maybe;
         }
         named.map(|layer| instruction.of_history(layer.made_by.as_str())).max().unwrap_or(Fit::Maybe)
@@ -568,7 +574,7 @@ impl<'a> Judge<'a> {
             if world.may_be_of(known.record.id.as_str(), platform.as_ref()) {
                 let fit = match known.record.imported {
                     None => instruction.strictly_of_record(known.record),
-                    Some(_) => self.fit(step, known.record),
+                    Some(_) => self.fit(&instruction, known.record),
                 };
                 open |= known.was.is_none() && fit > Fit::No;
                 best = best.max(fit);

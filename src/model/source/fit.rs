@@ -64,6 +64,11 @@ impl<'a> Instruction<'a> {
         Self { name, texts, is_known: written.is_some() }
     }
 
+    /// Whether it is of a base image.
+    pub(super) fn is_from(&self) -> bool {
+        self.name.is_from()
+    }
+
     /// The texts that a record or layer of this step can have.
     pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
         let all = self.texts.iter().flat_map(|own| [Some(&own.text), Some(&own.bare), own.command.as_ref()]);

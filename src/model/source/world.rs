@@ -23,6 +23,8 @@ pub(super) struct World<'a> {
     pub(super) before: &'a Records,
     platforms: &'a [Platform],
     records: HashMap<&'a str, Known<'a>>,
+    /// The first record of the chain of each.
+    roots: HashMap<&'a str, &'a str>,
     /// Touched records with no touched one built on them.
     leaves: Vec<&'a str>,
     /// The platform of each tree of records, by its root.
@@ -74,6 +76,7 @@ impl<'a> World<'a> {
         let mut world = Self {
             before,
             platforms,
+            roots: roots(&records),
             records,
             leaves: Vec::new(),
             trees: HashMap::new(),
@@ -145,14 +148,7 @@ impl<'a> World<'a> {
 
     /// The first record of a chain.
     pub(super) fn root(&self, id: &'a str) -> &'a str {
-        let mut at = id;
-        for _ in 0..LONGEST_CHAIN {
-            match self.parent(at) {
-                Some(parent) if self.records.contains_key(parent) => at = parent,
-                _ => break,
-            }
-        }
-        at
+        self.roots.get(id).copied().unwrap_or(id)
     }
 
     /// Whether a record may belong to a platform: nothing says that it is another's.
@@ -160,4 +156,25 @@ impl<'a> World<'a> {
         let tree = self.trees.get(self.root(id)).and_then(Option::as_ref);
         tree.is_none_or(|tree| platform.is_none_or(|platform| platform == tree))
     }
+}
+
+/// The first record of the chain of each record. A chain is walked up to where its first record is known, so that each is walked once.
+fn roots<'a>(records: &HashMap<&'a str, Known<'a>>) -> HashMap<&'a str, &'a str> {
+    let mut roots: HashMap<&str, &str> = HashMap::with_capacity(records.len());
+    for id in records.keys() {
+        let (mut at, mut chain) = (*id, Vec::new());
+        let root = loop {
+            if let Some(root) = roots.get(at) {
+                break *root;
+            }
+            chain.push(at);
+            let parent = records.get(at).and_then(|known| known.record.parents.first()).map(Text::as_str);
+            match parent.filter(|parent| records.contains_key(parent) && chain.len() < LONGEST_CHAIN) {
+                Some(parent) => at = parent,
+                None => break at,
+            }
+        };
+        roots.extend(chain.into_iter().map(|id| (id, root)));
+    }
+    roots
 }
