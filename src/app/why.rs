@@ -1,7 +1,7 @@
 //! Why steps miss: the judgement beside a build, and `layertop why`.
 
 use std::path::Path;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use super::build;
@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::event::reason::{Reasons, StepReason};
 use crate::event::{Digest, Mask, Reason, Records, Started};
 use crate::explain::{self, Past};
-use crate::history::{self, Clerk, Store, Wanted};
+use crate::history::{self, Asker, Clerk, Store, Wanted};
 use crate::model::Model;
 use crate::recording::{self, Listed};
 use crate::report::why;
@@ -33,7 +33,9 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 pub(super) struct Explainer {
     wanted: Wanted,
     clock: Clock,
-    pasts: Receiver<Vec<Past>>,
+    asker: Asker,
+    /// Earlier builds, asked for when the first step has missed: nothing else is to be compared with them.
+    pasts: Option<Receiver<Vec<Past>>>,
     /// Earlier builds once more, where the builder's records have told more of one.
     again: Option<Receiver<Option<Vec<Past>>>>,
     known: Option<Vec<Past>>,
@@ -55,33 +57,49 @@ struct Seen {
 }
 
 impl Explainer {
-    /// Has earlier builds looked for: the build waits for nothing. Where nobody looks nothing is known of them, and the judgement says
-    /// so.
+    /// Nothing is asked yet. Where nobody looks nothing is known of earlier builds, and the judgement says so.
     pub(super) fn start(command: &BuildCommand, clerk: &Clerk, clock: Clock) -> Self {
         let wanted = wanted(&command.started(), true);
-        let pasts = ask(&wanted, clerk, clock);
-        let told = std::collections::HashMap::new();
-        Self { wanted, clock, pasts, again: None, known: None, seen: Seen::default(), told }
+        let (asker, told) = (clerk.asker(), std::collections::HashMap::new());
+        Self { wanted, clock, asker, pasts: None, again: None, known: None, seen: Seen::default(), told }
+    }
+
+    /// Has earlier builds looked for. The build waits for nothing.
+    fn ask(&self) -> Receiver<Vec<Past>> {
+        let (tx, answer) = mpsc::sync_channel(1);
+        let (wanted, clock) = (self.wanted.clone(), self.clock);
+        self.asker.ask(move |store| {
+            // Who has asked may be gone.
+            let _ = tx.send(look_up(store.map(|store| &*store), &wanted, clock));
+        });
+        answer
     }
 
     /// Takes a listing of the builder: what it tells of the build before this one may be why a step misses now.
     pub(super) fn listed(&mut self, records: &Records, historian: &Historian) {
-        let (wanted, clock) = (self.wanted.clone(), self.clock);
+        let (wanted, clock, is_asked) = (self.wanted.clone(), self.clock, self.pasts.is_some());
         let (builder, records) = (wanted.builder.clone(), records.clone());
         self.again = Some(historian.clerk().ask(move |store| {
             let store = store?;
-            take_listing(store, builder.as_ref(), &records).then(|| look_up(Some(&*store), &wanted, clock))
+            let told = take_listing(store, builder.as_ref(), &records);
+            // Who asks behind this is told it at once.
+            (told && is_asked).then(|| look_up(Some(&*store), &wanted, clock))
         }));
     }
 
     /// Reasons that are new or have changed.
     pub(super) fn look(&mut self, model: &Model, last: bool) -> Option<Reasons> {
         let mut seen = seen(model);
-        if self.known.is_none() {
+        if seen.missed > 0 && self.pasts.is_none() {
+            self.pasts = Some(self.ask());
+        }
+        if self.known.is_none()
+            && let Some(pasts) = &self.pasts
+        {
             let found = if last && seen.missed > 0 {
-                self.pasts.recv_timeout(LAST_WAIT).ok()
+                pasts.recv_timeout(LAST_WAIT).ok()
             } else {
-                self.pasts.try_recv().ok()
+                pasts.try_recv().ok()
             };
             self.known = found;
         }
@@ -106,11 +124,6 @@ impl Explainer {
         self.told.extend(reasons.iter().map(|one| (one.vertex.clone(), one.reason.clone())));
         (!reasons.is_empty()).then_some(Reasons { reasons })
     }
-}
-
-fn ask(wanted: &Wanted, clerk: &Clerk, clock: Clock) -> Receiver<Vec<Past>> {
-    let wanted = wanted.clone();
-    clerk.ask(move |store| look_up(store.map(|store| &*store), &wanted, clock))
 }
 
 fn look_up(store: Option<&Store>, wanted: &Wanted, clock: Clock) -> Vec<Past> {
