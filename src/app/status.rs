@@ -19,8 +19,9 @@ use crate::report::{json, status};
 
 /// What has not answered by then has its silence told.
 const PATIENCE: Duration = Duration::from_secs(12);
-/// How long the cache's size is waited for when all else is known: a builder with many records takes long to add them up.
-const USAGE: Duration = Duration::from_secs(2);
+/// How long the cache's size is waited for, where all else is known by then: a builder with many records takes long to add them up, and
+/// who asks wants an answer within a second.
+const USAGE: Duration = Duration::from_millis(750);
 /// What is not in order.
 const FAULT: u8 = 3;
 
@@ -37,12 +38,8 @@ pub(super) async fn run(targets: Targets, look: Look, watch: bool) -> Result<(),
     let mut thin = Thin::every(if json { thin::APART } else { Duration::MAX });
     let mut late = std::pin::pin!(sleep(PATIENCE));
     let mut sizes = std::pin::pin!(sleep(USAGE));
-    let mut is_last = false;
     while !is_known(&session) {
-        if !is_last && is_known_but_sizes(&session) {
-            sizes.set(sleep(USAGE));
-            is_last = true;
-        }
+        let is_last = is_known_but_sizes(&session);
         tokio::select! {
             biased;
             signal = signals.next() => stop(signal)?,
