@@ -20,12 +20,14 @@ use crate::ui::keys::Action;
 use crate::ui::{Effect, ReplayStatus, Ui};
 use crate::view::{self, Screen};
 
-/// A frame lasts at least so long: it is enough for the eye, for a line over SSH, and for a host that is to build. Keys are
-/// answered at once.
+/// A frame lasts at least so long: it is enough for the eye, and for a line over SSH. Keys are answered at once.
 const FRAME: Duration = Duration::from_millis(250);
-/// While nothing but the clock moves in a live build a frame lasts so long: what it shows counts seconds, and drawing is most
-/// of what layertop costs beside the build. A replay may be faster than life.
-const BEAT: Duration = Duration::from_millis(500);
+/// The same while a build runs on this host, which is to build: drawing is most of what layertop costs beside it. What comes after
+/// a time without news is still drawn at once.
+const FRAME_BESIDE_BUILD: Duration = Duration::from_millis(500);
+/// While nothing but the clock moves in a live build a frame lasts so long: what it shows counts seconds. A replay may be faster than
+/// life.
+const BEAT: Duration = Duration::from_secs(1);
 /// How often ages are shown anew while nothing else happens.
 const AGES: Duration = Duration::from_secs(1);
 /// How long the end of one scene stands before the next begins.
@@ -65,9 +67,9 @@ pub(super) struct Watch<'a> {
 impl Watch<'_> {
     /// Shows the feed until there is no more reason to.
     pub(super) async fn run(mut self) -> Result<Left, Error> {
-        let mut tick = tokio::time::interval(FRAME);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let builds = matches!(self.feed.steer, Steer::Build(_));
+        let mut tick = tokio::time::interval(if builds { FRAME_BESIDE_BUILD } else { FRAME });
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut beat = tokio::time::interval(if builds { BEAT } else { FRAME });
         beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut ages = tokio::time::interval(AGES);

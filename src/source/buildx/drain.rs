@@ -23,6 +23,9 @@ use crate::event::Stream;
 const READ: usize = 64 << 10;
 /// How much is handed on at once.
 const CHUNK: usize = 32 << 10;
+/// How long what was read waits for more, so that whoever takes it is woken once for many lines: to wake costs more than a line. The
+/// end of a stream waits for nothing.
+const GATHER: Duration = Duration::from_millis(100);
 /// Bytes that wait for the decoder before output of steps is left out.
 const PATIENCE: usize = 1 << 20;
 /// Bytes that wait where there is nothing to leave out; then the child waits.
@@ -71,10 +74,15 @@ async fn pump(pipe: Option<OwnedFd>, stream: Stream, listener: Listener) {
     let mut backlog = Backlog::new(stream);
     let mut buffer = vec![0; READ];
     let mut tail = 0;
+    let (mut gathered, mut gathers) = (std::pin::pin!(tokio::time::sleep(GATHER)), false);
     while tail < TAIL {
         let full = backlog.is_full();
         tokio::select! {
             biased;
+            () = &mut gathered, if gathers => {
+                gathers = false;
+                backlog.hand_on(&chunks);
+            }
             read = pipe.read(&mut buffer), if !full => {
                 let Ok(count @ 1..) = read else { break };
                 spoke.send_replace(true);
@@ -82,9 +90,15 @@ async fn pump(pipe: Option<OwnedFd>, stream: Stream, listener: Listener) {
                     tail += count;
                 }
                 backlog.take(buffer.get(..count).unwrap_or_default());
-                backlog.hand_on(&chunks);
+                if backlog.rest().len() >= CHUNK {
+                    gathers = false;
+                    backlog.hand_on(&chunks);
+                } else if !gathers {
+                    gathers = true;
+                    gathered.set(tokio::time::sleep(GATHER));
+                }
             }
-            permit = chunks.reserve(), if !backlog.is_empty() => match permit {
+            permit = chunks.reserve(), if !gathers && !backlog.is_empty() => match permit {
                 Ok(permit) => permit.send(backlog.next()),
                 Err(_) => backlog.clear(),
             },
