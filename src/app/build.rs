@@ -224,7 +224,10 @@ async fn drive(
             // Who was told to stop has nothing wrong with it.
             let asked = count > 0;
             let diagnosis = if asked { None } else { voice.diagnose(exit, &command, &around).await };
-            Ok(End { exit_code: exit.code(), diagnosis })
+            // Before it has begun buildx calls a build that was cancelled a failed one.
+            let cancelled = asked && exit.code() != 0 && voice.complaint.is_some();
+            let exit_code = if cancelled { i32::from(buildx::CANCELLED) } else { exit.code() };
+            Ok(End { exit_code, diagnosis })
         }
         Err(error) => Err(error),
     };

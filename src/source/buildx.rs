@@ -40,7 +40,7 @@ use super::group::Group;
 /// How long buildx has to end when it was asked for the second time. With a builder that does not answer it never does.
 pub(super) const PRESSURE: Duration = Duration::from_millis(500);
 /// The exit code of a build that was cancelled.
-const CANCELLED: u8 = 130;
+pub const CANCELLED: u8 = 130;
 
 /// What is to be started.
 #[derive(Clone, Default)]

@@ -104,6 +104,8 @@ impl Second {
         let Some(mut process) = self.process.take() else { return };
         let group = Pid::from_raw(i32::try_from(process.id()).unwrap());
         let _ = killpg(group, Signal::SIGTERM);
+        // A test that failed may have left it stopped.
+        let _ = killpg(group, Signal::SIGCONT);
         let _ = process.wait();
     }
 }

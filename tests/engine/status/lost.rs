@@ -105,3 +105,36 @@ fn an_engine_that_hangs_for_a_while_is_told_of_when_it_does_and_when_it_is_back(
     let states: Vec<bool> = told.iter().map(|line| line.starts_with('●')).collect();
     assert!(states.windows(2).all(|pair| pair[0] != pair[1]), "{told:#?}");
 }
+
+/// What was cancelled ends as cancelled, however it had to be ended: its code is no signal's.
+#[test]
+fn the_second_interrupt_ends_a_build_whose_engine_hangs() {
+    let Some(engine) = Engine::get(For::Builds) else { return };
+    let Some(second) = Second::start(&engine, &serde_json::json!({}), &[]) else { return };
+    let project = endless(&engine, second::BUILDER);
+    let words = [&["--progress", "json"][..], &second::WORDS].concat();
+    let host = second.host();
+    // In the middle of a build, and where the engine has hung before the build has begun.
+    for hangs_before in [false, true] {
+        let mut build = if hangs_before {
+            second.signal(Signal::SIGSTOP);
+            let mut command = project.layertop(&[&["build"], &words[..]].concat());
+            Live::start(command.env("DOCKER_HOST", &host))
+        } else {
+            let build = begun(&project, &words, Some(&host));
+            second.signal(Signal::SIGSTOP);
+            build
+        };
+        build.until_event(|event| event["type"] == "builder" && event["state"] == "engine_silent");
+        for count in 1..=2 {
+            assert!(build.is_running(), "before {count}");
+            build.send(Signal::SIGINT);
+            build.until_event(|event| event["type"] == "cancelling" && event["count"] == count);
+        }
+        let ended = build.end();
+        second.signal(Signal::SIGCONT);
+        assert_eq!(ended.code(), Some(130), "{hangs_before}: {}", ended.stderr);
+        let summary = ended.summary();
+        assert_eq!((&summary["result"], &summary["exit_code"]), (&"cancelled".into(), &130.into()));
+    }
+}

@@ -233,6 +233,30 @@ fn a_terminal_that_vanishes_takes_its_build_along() {
     assert_eq!(recorded_status(&project), "canceled");
 }
 
+/// Who starts a build with `nohup` wants it to outlive the terminal, and to hear how it ended.
+#[test]
+fn a_build_that_outlives_its_terminal_ends_with_its_own_code() {
+    let Some(engine) = Engine::get(For::Builds) else { return };
+    for (progress, code) in [("tui", 0), ("tui", 1), ("plain", 0), ("plain", 1), ("json", 1)] {
+        let project = engine.project(&format!(
+            "FROM BASE\nRUN echo MARKER; echo it runs; sleep 4; exit {code}\nRUN echo second\n"
+        ));
+        let command = format!("trap '' HUP; exec {LAYERTOP} build --progress {progress}");
+        let terminal = on_engine(Setup::new(["bash", "-c", &command]), &project).start();
+        terminal.wait("the step to run", |seen| {
+            let text = seen.text();
+            let shown = if progress == "tui" { "1 running" } else { "it runs" };
+            text.contains(shown).then_some(())
+        });
+        let status = terminal.hang_up();
+        assert!(
+            matches!(status, WaitStatus::Exited(_, ended) if ended == code),
+            "{progress} {code}: {status:?}"
+        );
+        assert_eq!(recorded_status(&project), if code == 0 { "completed" } else { "failed" });
+    }
+}
+
 #[test]
 fn quitting_asks_and_cancels() {
     let Some(engine) = Engine::get(For::Builds) else { return };
