@@ -6,7 +6,7 @@
 bytes       that the command wrote to the terminal
 wall_ms     from its start to its end
 cpu_ms      processor time of the command and of all children that were waited for
-own_cpu_ms  of that, the command's own, in steps of 10 ms
+own_cpu_ms  of that, the command's own, give or take 10 ms
 peak_kb     the largest resident memory of any of them
 exit        exit code, 128 + n by signal n
 
@@ -32,6 +32,7 @@ import termios
 import time
 
 END_OF_FRAME = b"\x1b[?2026l"
+TICK = 1e3 / os.sysconf("SC_CLK_TCK")
 
 
 class Screen:
@@ -62,11 +63,17 @@ def cpu_ms(pid):
     return total / 1e6
 
 
-def own_ms(pid):
-    """Processor time of a process that has ended, its children left out."""
+def own_and_children_ms(pid):
+    """Processor time of a process that has ended, and of its children; the kernel cuts user and system time off at whole ticks."""
     with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
-        user, system = stat.read().rpartition(")")[2].split()[11:13]
-    return 1e3 * (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        ticks = [int(field) for field in stat.read().rpartition(")")[2].split()[11:15]]
+    return sum(ticks[:2]) * TICK, sum(ticks[2:]) * TICK
+
+
+def own_ms(own, children, total):
+    """What of the total, which is known exactly, is the process's own: the middle of what the ticks leave."""
+    least, most = max(own, total - children - 2 * TICK), min(own + 2 * TICK, total - children)
+    return round((least + most) / 2, 1)
 
 
 def resident_kb(pid):
@@ -139,13 +146,14 @@ def main():
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     if args.keys:
         said["quit_ms"] = round(1e3 * (time.monotonic() - typed), 1)
-    own = own_ms(pid)
+    own, children = own_and_children_ms(pid)
     _, status, usage = os.wait4(pid, 0)
+    total = 1e3 * (usage.ru_utime + usage.ru_stime)
     said |= {
         "bytes": screen.bytes,
         "wall_ms": round(1e3 * (time.monotonic() - start), 1),
-        "cpu_ms": round(1e3 * (usage.ru_utime + usage.ru_stime), 1),
-        "own_cpu_ms": own,
+        "cpu_ms": round(total, 1),
+        "own_cpu_ms": own_ms(own, children, total),
         "peak_kb": usage.ru_maxrss,
         "exit": os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status),
     }
