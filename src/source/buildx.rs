@@ -13,6 +13,7 @@
 //! - **Before** buildx has written anything, a signal may be lost: see [`supervise`].
 
 pub(super) mod args;
+mod backlog;
 pub mod command;
 mod drain;
 pub mod plugin;
