@@ -14,6 +14,7 @@ pub mod evidence;
 pub mod expected;
 pub mod fingerprint;
 pub mod gate;
+pub mod lines;
 pub mod mask;
 pub mod plan;
 pub mod platform;
@@ -35,6 +36,7 @@ pub use evidence::{CacheManifest, Records};
 pub use expected::Expected;
 pub use fingerprint::Fingerprint;
 pub use gate::Gates;
+pub use lines::{Line, LineBuffer, LineRef, Lines};
 pub use mask::Mask;
 pub use plan::Planned;
 pub use platform::Platform;
@@ -42,7 +44,7 @@ pub use reason::{Reason, Reasons};
 pub use reference::Reference;
 pub use registry::Registry;
 pub use sanitize::Sanitizer;
-pub use text::{Color, Line, Span, Style, Text};
+pub use text::{Color, Span, Style, Text};
 pub use time::Time;
 
 /// An event and when it reached us (live) or when it had reached whoever recorded it (replay).
@@ -106,17 +108,17 @@ pub enum Event {
 }
 
 impl Event {
-    /// About how much memory it takes, for whoever keeps many.
+    /// How much memory it takes, for whoever keeps many. What there is few of in a build is not counted to the byte.
     pub fn weight(&self) -> usize {
-        /// Of an event that holds no output: names, digests, allocations.
+        /// An event itself, and of one that holds no output: names, digests, allocations.
         const USUAL: usize = 512;
-        match self {
-            Self::Log(chunk) => {
-                let line = |line: &Line| size_of::<Line>() + line.text().len() + size_of_val(line.spans());
-                USUAL + chunk.lines.iter().chain(&chunk.partial).map(line).sum::<usize>()
+        USUAL
+            + match self {
+                Self::Log(chunk) => chunk.lines.weight() + chunk.partial.as_ref().map_or(0, Line::weight),
+                Self::Output(output) => output.line.weight(),
+                Self::Vertex(vertex) => size_of_val(&*vertex.inputs),
+                _ => 0,
             }
-            _ => USUAL,
-        }
     }
 }
 
@@ -291,8 +293,8 @@ pub struct LogChunk {
     /// The builder's time of it.
     pub timestamp: Time,
     /// Lines that were ended by this chunk.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub lines: Vec<Line>,
+    #[serde(default, skip_serializing_if = "Lines::is_empty")]
+    pub lines: Lines,
     /// The unfinished line after this chunk; it replaces the unfinished line before it. None: there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partial: Option<Line>,

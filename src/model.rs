@@ -249,9 +249,9 @@ impl Model {
             && let Some((bytes @ 1.., at)) = longest.pop()
             && let Some(vertex) = self.vertices.get_mut(at)
         {
-            let gone = vertex.log.halve();
-            self.log_bytes = self.log_bytes.saturating_sub(gone);
-            longest.push((bytes - gone, at));
+            let change = vertex.log.halve();
+            self.log_bytes = self.log_bytes.saturating_add_signed(change);
+            longest.push((bytes.saturating_add_signed(change), at));
         }
     }
 

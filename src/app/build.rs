@@ -14,8 +14,8 @@ use crate::config::{Config, Surroundings};
 use crate::dockerfile;
 use crate::error::Error;
 use crate::event::{
-    Cancelling, Ended, Event, Level, Line, Mask, Notice, Outline, Output, Sanitizer, Stamped, Started,
-    Stream, Text, Watching, amount,
+    Cancelling, Ended, Event, Level, Line, LineBuffer, Mask, Notice, Outline, Output, Sanitizer, Stamped,
+    Started, Stream, Text, Watching, amount,
 };
 use crate::model::name::{self, Kind};
 use crate::model::outcome::lost_stream;
@@ -385,9 +385,9 @@ impl Voice {
         match chunk.stream {
             Stream::Stderr => self.decoder.feed(self.clock.now(), &chunk.bytes, events),
             Stream::Stdout => {
-                let mut lines = Vec::new();
+                let mut lines = LineBuffer::default();
                 self.stdout.feed(&chunk.bytes, &self.mask, &mut lines);
-                events.extend(lines.into_iter().map(|line| self.now(said(line))));
+                events.extend(lines.take().shared().map(|line| self.now(said(line))));
             }
         }
         self.note(&events[first..]);
@@ -397,9 +397,9 @@ impl Voice {
     fn finish(&mut self) -> Vec<Stamped> {
         let mut events = Vec::new();
         self.decoder.finish(self.clock.now(), &mut events);
-        let mut lines = Vec::new();
+        let mut lines = LineBuffer::default();
         self.stdout.finish(&self.mask, &mut lines);
-        events.extend(lines.into_iter().map(|line| self.now(said(line))));
+        events.extend(lines.take().shared().map(|line| self.now(said(line))));
         self.note(&events);
         if self.left_out > 0 {
             let amount = amount::bytes(self.left_out);

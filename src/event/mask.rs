@@ -9,7 +9,7 @@ use memchr::memmem;
 
 use super::sanitize::draft::Draft;
 use super::sanitize::plain;
-use super::{Line, Text};
+use super::{Line, LineBuffer, LineRef, Text};
 
 mod forms;
 mod name;
@@ -108,9 +108,19 @@ impl Mask {
         if self.is_quiet(line.text()) {
             return line;
         }
-        let mut draft = Draft { text: line.text().to_owned(), spans: line.spans().to_vec(), cursor: 0 };
+        let mut masked = LineBuffer::default();
+        self.push(line.as_ref(), &mut masked);
+        masked.take_one()
+    }
+
+    /// Adds a whole line to `lines`, masked.
+    pub(super) fn push(&self, line: LineRef<'_>, lines: &mut LineBuffer) {
+        if self.is_quiet(line.text()) {
+            return lines.push(line);
+        }
+        let mut draft = Draft { text: line.text().to_owned(), spans: line.spans().collect(), cursor: 0 };
         self.apply(&mut draft, &[]);
-        draft.into_line()
+        lines.push_parts(&draft.text, draft.spans);
     }
 
     /// Whether there is certainly nothing to mask in `text`, which may be several whole lines.

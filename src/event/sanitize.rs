@@ -25,11 +25,11 @@ mod glyph;
 mod row;
 mod scan;
 mod sgr;
+mod simple;
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
-use super::{Line, Mask};
+use super::{Line, LineBuffer, Mask};
 use row::{Row, WIDEST};
 use scan::{Scanner, Token};
 
@@ -72,7 +72,7 @@ fn write_plain(row: &mut Row, token: &Token<'_>) {
 fn write_text(row: &mut Row, token: &Token<'_>) {
     match *token {
         Token::Text(run) => row.ascii(run),
-        Token::Wide(run) => run.chars().for_each(|c| row.char(c)),
+        Token::Wide(run) => row.wide(run),
         Token::Char(c) => row.char(c),
         Token::Unended(kind) => row.ascii(&format!("<unended {kind}>")),
         Token::Control(_) | Token::Csi(..) | Token::Nothing => {}
@@ -90,7 +90,7 @@ pub struct Sanitizer {
 
 impl Sanitizer {
     /// Takes the next bytes of the stream; lines that they end are pushed to `lines`.
-    pub fn feed(&mut self, bytes: &[u8], mask: &Mask, lines: &mut Vec<Line>) {
+    pub fn feed(&mut self, bytes: &[u8], mask: &Mask, lines: &mut LineBuffer) {
         let mut rest = bytes;
         if self.headless {
             let Some(end) = memchr::memchr(b'\n', rest) else { return };
@@ -99,8 +99,14 @@ impl Sanitizer {
         }
         while !rest.is_empty() {
             let mut length = 0;
-            if self.scanner.is_idle() && self.row.is_untouched() {
-                length = whole_lines(rest, mask, lines);
+            if self.scanner.is_idle() {
+                if self.row.is_untouched() {
+                    length = whole_lines(rest, mask, lines);
+                    let rest = rest.get(length..).unwrap_or_default();
+                    length += simple::lines(rest, mask, &mut self.row, lines);
+                } else {
+                    length = self.row.append(rest);
+                }
             }
             if length == 0 {
                 let (some, token) = self.scanner.next(rest);
@@ -114,33 +120,39 @@ impl Sanitizer {
     /// The unfinished line as it stands now; none where nothing is pending. Of a secret that is still arriving nothing
     /// is shown, nor of the host of a URL, which may turn out to be a password.
     pub fn partial(&self, mask: &Mask) -> Option<Line> {
-        (!self.row.is_empty()).then(|| self.row.line(mask, true))
+        (!self.row.is_empty()).then(|| {
+            let mut line = LineBuffer::default();
+            self.row.end(mask, true, &mut line);
+            line.take_one()
+        })
     }
 
     /// Bytes of the stream are missing here. The line that they cut ends as an unfinished one, and the rest of the line behind them is
     /// left out: of a secret that they cut neither half may be shown.
-    pub fn skip(&mut self, mask: &Mask, lines: &mut Vec<Line>) {
-        lines.extend(self.partial(mask));
+    pub fn skip(&mut self, mask: &Mask, lines: &mut LineBuffer) {
+        if !self.row.is_empty() {
+            self.row.end(mask, true, lines);
+        }
         self.scanner.finish();
         self.row.reset();
         self.headless = true;
     }
 
     /// The stream has ended: its unfinished line, if any, is ended too. The next stream may begin.
-    pub fn finish(&mut self, mask: &Mask, lines: &mut Vec<Line>) {
+    pub fn finish(&mut self, mask: &Mask, lines: &mut LineBuffer) {
         write(&mut self.row, &self.scanner.finish(), mask, lines);
         if !self.row.is_empty() {
-            lines.push(self.row.line(mask, false));
+            self.row.end(mask, false, lines);
         }
         self.row.reset();
         self.headless = false;
     }
 }
 
-fn write(row: &mut Row, token: &Token<'_>, mask: &Mask, lines: &mut Vec<Line>) {
+fn write(row: &mut Row, token: &Token<'_>, mask: &Mask, lines: &mut LineBuffer) {
     match *token {
         Token::Control(b'\n') => {
-            lines.push(row.line(mask, false));
+            row.end(mask, false, lines);
             row.reset();
         }
         Token::Control(b'\r') => row.carriage_return(),
@@ -160,23 +172,28 @@ fn write(row: &mut Row, token: &Token<'_>, mask: &Mask, lines: &mut Vec<Line>) {
 
 /// The fast path of a log flood: takes the whole lines that `bytes` begin with, as long as they are printable ASCII.
 /// Returns how many bytes it took.
-fn whole_lines(bytes: &[u8], mask: &Mask, lines: &mut Vec<Line>) -> usize {
+fn whole_lines(bytes: &[u8], mask: &Mask, lines: &mut LineBuffer) -> usize {
     let window = bytes.get(..WINDOW).unwrap_or(bytes);
     let clean = prefix(window, |byte| is_printable(byte) || byte == b'\n');
-    let end = memchr::memrchr(b'\n', &window[..clean]).map_or(0, |last| last + 1);
+    let end = narrow_lines(&window[..clean]);
     let Ok(text) = str::from_utf8(&window[..end]) else { return 0 };
+    if text.is_empty() {
+        return 0;
+    }
+    let before = lines.mark();
+    lines.push_all(text, memchr::memchr_iter(b'\n', text.as_bytes()).count());
     // No secret spans lines, so that one look at all of them tells that none holds anything to mask.
-    let quiet = mask.is_quiet(text);
-    let shared: Arc<str> = text.into();
-    lines.reserve(memchr::memchr_iter(b'\n', text.as_bytes()).count());
-    let mut start = 0;
-    for lf in memchr::memchr_iter(b'\n', text.as_bytes()) {
-        if lf - start > WIDEST {
-            return start;
-        }
-        let line = Line::piece(&shared, start..lf);
-        lines.push(if quiet { line } else { mask.line(line) });
-        start = lf + 1;
+    if !mask.is_quiet(text) {
+        lines.take_since(&before).iter().for_each(|line| mask.push(line, lines));
+    }
+    end
+}
+
+/// How many of the bytes are whole lines that are not too wide.
+fn narrow_lines(bytes: &[u8]) -> usize {
+    let mut end = 0;
+    while let Some(line_feed) = memchr::memrchr(b'\n', &bytes[end..bytes.len().min(end + WIDEST + 1)]) {
+        end += line_feed + 1;
     }
     end
 }

@@ -5,13 +5,16 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-use crate::event::{Line, LogChunk, Stream, Time};
+use crate::event::{Line, Lines, LogChunk, Stream, Time};
 
 /// Lines kept of one vertex. `BuildKit` itself clips a step's output at 2 MiB by default.
 const MOST_LINES: usize = 20_000;
 
 /// How far back a late line is looked for its place: logs may arrive a little out of order.
 const REORDER: usize = 64;
+
+/// Text of the lines that share a piece of memory. It stays as long as one of them does.
+const TOGETHER: usize = 64 << 10;
 
 /// What the daemon writes where it stops a step's output (moby/buildkit `util/progress/logs`).
 static CLIPPED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("[output clipped, log limit"));
@@ -42,19 +45,19 @@ impl Log {
     pub(super) fn apply(&mut self, chunk: &LogChunk) -> isize {
         let before = self.bytes;
         self.total += chunk.lines.len() as u64;
-        self.clipped |= chunk.lines.iter().any(|line| CLIPPED.find(line.text().as_bytes()).is_some());
+        self.clipped |= chunk.lines.holds(&CLIPPED);
         // All lines of a chunk have one time, so that they belong to one place.
         let late =
             self.lines.iter().rev().take(REORDER).take_while(|known| known.at > chunk.timestamp).count();
         let newer = self.lines.split_off(self.lines.len() - late);
         // Room is never taken for what is dropped at once.
         let most = MOST_LINES - newer.len();
-        for line in chunk.lines.iter().skip(chunk.lines.len().saturating_sub(most)) {
+        for line in chunk.lines.newest(most, TOGETHER).iter().flat_map(Lines::shared) {
             while self.lines.len() >= most {
                 self.drop_oldest();
             }
-            self.bytes += cost(line);
-            self.lines.push_back(LogLine { at: chunk.timestamp, stream: chunk.stream, line: line.clone() });
+            self.bytes += cost(&line);
+            self.lines.push_back(LogLine { at: chunk.timestamp, stream: chunk.stream, line });
         }
         self.lines.extend(newer);
         self.partial[usize::from(chunk.stream == Stream::Stderr)] = chunk
@@ -64,18 +67,24 @@ impl Log {
         self.bytes.cast_signed() - before.cast_signed()
     }
 
-    /// Lets the older half go; gives how many bytes that were.
-    pub(super) fn halve(&mut self) -> usize {
+    /// Lets the older half go; gives by how many bytes the log has grown, which is less than nothing.
+    pub(super) fn halve(&mut self) -> isize {
         let before = self.bytes;
         for _ in 0..self.lines.len().div_ceil(2) {
             self.drop_oldest();
         }
         self.lines.shrink_to_fit();
-        // A line that stays must not keep the text of those that have gone.
-        for line in &mut self.lines {
-            line.line.let_go();
+        // A line that stays must not keep the memory of those that have gone.
+        let cut = self
+            .lines
+            .front()
+            .map_or(0, |first| self.lines.iter().take_while(|line| line.line.came_with(&first.line)).count());
+        let own: Lines = self.lines.iter().take(cut).map(|line| line.line.clone()).collect();
+        for (line, own) in self.lines.iter_mut().zip(own.shared()) {
+            self.bytes = self.bytes - cost(&line.line) + cost(&own);
+            line.line = own;
         }
-        before - self.bytes
+        self.bytes.cast_signed() - before.cast_signed()
     }
 
     fn drop_oldest(&mut self) {
@@ -131,15 +140,8 @@ impl Log {
     }
 }
 
-/// Memory of a line: its place in the log, and on the heap its text and its styles, each in an allocation of its own.
-/// Lines that arrived together share their text's allocation; that one is counted with each is what makes up for the
-/// lines that have gone and whose text still stands in it.
+/// Memory of a line: its place in the log, whose room grows by doubling, so that half of it may be empty, and its part of what it
+/// arrived in.
 fn cost(line: &Line) -> usize {
-    /// What an allocation takes beside its content: the counters of an `Arc`, the allocator's header, and what is
-    /// lost by rounding up.
-    const ALLOCATION: usize = 32;
-    let styles = size_of_val(line.spans());
-    let allocations = if styles == 0 { 1 } else { 2 };
-    // The log's own room grows by doubling, so that half of it may be empty.
-    2 * size_of::<LogLine>() + line.text().len() + styles + allocations * ALLOCATION
+    2 * size_of::<LogLine>() + line.weight()
 }

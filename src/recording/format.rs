@@ -167,7 +167,7 @@ mod tests {
                 vertex: vertex.clone(),
                 stream,
                 timestamp,
-                lines: vec![line.clone()],
+                lines: std::iter::once(line.clone()).collect(),
                 partial: Some(line.clone()),
                 left_out: 7,
             }),

@@ -396,7 +396,7 @@ mod tests {
         let shared = Arc::new(Shared::default());
         let recorder =
             Recorder { batches: Some(batches), done, shared: Arc::clone(&shared), reported: false };
-        let lines = vec![crate::event::Line::default(); 10_000];
+        let lines = std::iter::repeat_n(crate::event::Line::plain("some output"), 10_000).collect();
         let chunk = crate::event::LogChunk {
             vertex: crate::event::Digest::parse("sha256:a"),
             stream: crate::event::Stream::Stdout,

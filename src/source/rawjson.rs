@@ -11,18 +11,13 @@ use foldhash::HashMap;
 use crate::event::amount;
 use crate::event::digest::DigestMap;
 use crate::event::{
-    Digest, Event, Line, LogChunk, Mask, Output, ProgressGroup, Sanitizer, Stamped, StatusUpdate, Stream,
-    Text, Time, VertexUpdate, Warning,
+    Digest, Event, Line, LineBuffer, LogChunk, Mask, Output, ProgressGroup, Sanitizer, Stamped, StatusUpdate,
+    Stream, Text, Time, VertexUpdate, Warning,
 };
 use wire::{End, Read, Scan, Stamp, Str};
 
 /// A value that does not end within this many bytes is none: its lines are shown as text.
 const LONGEST_VALUE: usize = 32 << 20;
-/// Lines of one message that are kept at least; of one that has more than twice as many the older ones are left out. A message may
-/// be a megabyte of line feeds, and each line takes forty times what it weighs.
-const MOST_LINES: usize = 20_000;
-/// How much of a message is cut into lines at once.
-const PIECE: usize = 32 << 10;
 
 /// Turns the bytes of one progress stream into events. Cutting the bytes elsewhere changes nothing in what comes out.
 #[derive(Debug, Default)]
@@ -42,6 +37,8 @@ pub struct Decoder {
     places: HashMap<(Digest, Stream), usize>,
     /// Plain text between the values.
     text: Sanitizer,
+    /// Room for lines on their way into an event.
+    lines: LineBuffer,
     newest: Option<Time>,
 }
 
@@ -76,9 +73,9 @@ impl Decoder {
         let key = (Digest::parse(vertex), stream);
         let place = self.place(&key);
         let Some((_, sanitizer)) = self.logs.get_mut(place) else { return };
-        let mut lines = Vec::new();
-        sanitizer.skip(&self.mask, &mut lines);
-        lines.push(gap(bytes));
+        sanitizer.skip(&self.mask, &mut self.lines);
+        gap(bytes, &mut self.lines);
+        let lines = self.lines.take();
         let timestamp = self.newest.unwrap_or(at);
         let (vertex, stream) = key;
         let chunk = LogChunk { vertex, stream, timestamp, lines, partial: None, left_out: bytes };
@@ -88,13 +85,12 @@ impl Decoder {
     /// The stream has ended: what is left over comes out as far as it means something.
     pub fn finish(&mut self, at: Time, out: &mut Vec<Stamped>) {
         self.take_pending(at, true, out);
-        let mut lines = Vec::new();
-        self.text.finish(&self.mask, &mut lines);
-        out.extend(lines.into_iter().map(|line| output(at, line)));
+        self.text.finish(&self.mask, &mut self.lines);
+        out.extend(self.lines.take().shared().map(|line| output(at, line)));
         self.places.clear();
         for ((vertex, stream), mut log) in std::mem::take(&mut self.logs) {
-            let mut lines = Vec::new();
-            log.finish(&self.mask, &mut lines);
+            log.finish(&self.mask, &mut self.lines);
+            let lines = self.lines.take();
             if !lines.is_empty() {
                 let timestamp = self.newest.unwrap_or(at);
                 let chunk = LogChunk { vertex, stream, timestamp, lines, partial: None, left_out: 0 };
@@ -184,9 +180,8 @@ impl Decoder {
     }
 
     fn plain(&mut self, at: Time, line: &[u8], out: &mut Vec<Stamped>) {
-        let mut lines = Vec::new();
-        self.text.feed(line, &self.mask, &mut lines);
-        out.extend(lines.into_iter().map(|line| output(at, line)));
+        self.text.feed(line, &self.mask, &mut self.lines);
+        out.extend(self.lines.take().shared().map(|line| output(at, line)));
     }
 
     fn emit(&mut self, at: Time, status: wire::Status<'_>, out: &mut Vec<Stamped>) {
@@ -252,19 +247,10 @@ impl Decoder {
         let place = self.place(&key);
         let (vertex, _) = key;
         let (_, sanitizer) = self.logs.get_mut(place)?;
-        let (mut lines, mut left_out) = (Vec::new(), 0);
-        for piece in log.data.0.chunks(PIECE) {
-            sanitizer.feed(piece, &self.mask, &mut lines);
-            if lines.len() > 2 * MOST_LINES {
-                let more = lines.len() - MOST_LINES;
-                left_out += lines.drain(..more).map(|line| line.text().len() as u64 + 1).sum::<u64>();
-            }
-        }
-        if left_out > 0 {
-            lines.insert(0, gap(left_out));
-        }
+        sanitizer.feed(&log.data.0, &self.mask, &mut self.lines);
+        let lines = self.lines.take();
         let partial = sanitizer.partial(&self.mask);
-        Some(Event::Log(LogChunk { vertex, stream, timestamp, lines, partial, left_out }))
+        Some(Event::Log(LogChunk { vertex, stream, timestamp, lines, partial, left_out: 0 }))
     }
 
     /// Where the output of a vertex's stream is cut into lines.
@@ -300,12 +286,12 @@ impl Decoder {
     }
 }
 
-/// The line that stands where output is missing.
-fn gap(bytes: u64) -> Line {
+/// Adds the line that stands where output is missing.
+fn gap(bytes: u64, lines: &mut LineBuffer) {
     let amount = amount::bytes(bytes);
-    Line::plain(&format!(
-        "[about {amount} of output left out here: it came faster than layertop could take it]"
-    ))
+    let text =
+        format!("[about {amount} of output left out here: it came faster than layertop could take it]");
+    lines.push(Line::plain(&text).as_ref());
 }
 
 fn output(at: Time, line: Line) -> Stamped {

@@ -5,21 +5,21 @@ use std::num::NonZero;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use layertop::event::{Color, Line, Mask, Sanitizer, Style, Text};
+use layertop::event::{Color, Line, LineBuffer, Mask, Sanitizer, Style, Text};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 /// All that comes of `chunks`: lines, what is unfinished after the last one, lines after the end.
 fn feed<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, mask: &Mask) -> (Vec<Line>, Option<Line>, Vec<Line>) {
-    let (mut sanitizer, mut lines) = (Sanitizer::default(), Vec::new());
+    let (mut sanitizer, mut buffer) = (Sanitizer::default(), LineBuffer::default());
     for chunk in chunks {
-        sanitizer.feed(chunk, mask, &mut lines);
+        sanitizer.feed(chunk, mask, &mut buffer);
     }
+    let lines = buffer.take().shared().collect();
     let partial = sanitizer.partial(mask);
-    let mut rest = Vec::new();
-    sanitizer.finish(mask, &mut rest);
-    (lines, partial, rest)
+    sanitizer.finish(mask, &mut buffer);
+    (lines, partial, buffer.take().shared().collect())
 }
 
 /// Cuts `bytes` at each of `cuts`.
@@ -291,7 +291,7 @@ proptest! {
         let encoded = STANDARD.encode(format!("{before}{secret}{behind}"));
         let _ = write!(stream, "\n{encoded}\nlast {secret}");
         let mut sanitizer = Sanitizer::default();
-        let mut lines = Vec::new();
+        let mut lines = LineBuffer::default();
         for chunk in split(stream.as_bytes(), &cuts) {
             sanitizer.feed(chunk, &mask, &mut lines);
             let partial = sanitizer.partial(&mask).map(|line| line.text().to_owned()).unwrap_or_default();
@@ -301,6 +301,7 @@ proptest! {
             prop_assert!(!partial.ends_with(first), "{:?}", partial);
         }
         sanitizer.finish(&mask, &mut lines);
+        let lines = lines.take();
         prop_assert_eq!(lines.len(), 6);
         for (i, line) in lines.iter().enumerate() {
             prop_assert!(!line.text().contains(&secret), "{:?}", line);

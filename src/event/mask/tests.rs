@@ -15,11 +15,11 @@ fn masked(secrets: &[&str], raw: &str) -> String {
 
 /// Feeds the chunks; the lines that they end, and the unfinished one.
 fn stream(mask: &Mask, chunks: &[&str]) -> (Vec<Line>, Option<Line>) {
-    let (mut sanitizer, mut lines) = (Sanitizer::default(), Vec::new());
+    let (mut sanitizer, mut lines) = (Sanitizer::default(), LineBuffer::default());
     for chunk in chunks {
         sanitizer.feed(chunk.as_bytes(), mask, &mut lines);
     }
-    (lines, sanitizer.partial(mask))
+    (lines.take().shared().collect(), sanitizer.partial(mask))
 }
 
 fn unfinished(mask: &Mask, chunk: &str) -> String {

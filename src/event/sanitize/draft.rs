@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::event::{Line, Span, Style};
+use crate::event::{Span, Style};
 
 /// Text, and offsets into it that stay where they belong when pieces of the text are replaced.
 #[derive(Debug, Default)]
@@ -51,11 +51,6 @@ impl Draft {
         self.spans.push(Span { start: self.text.len() as u32, style: Style::default() });
         self.text.push_str(mark);
     }
-
-    /// The edited line.
-    pub(in crate::event) fn into_line(self) -> Line {
-        Line::from_parts(&self.text, self.spans)
-    }
 }
 
 #[cfg(test)]
@@ -72,7 +67,7 @@ mod tests {
         }
         draft.replace(&[3..9, 13..19], "***");
         assert_eq!((draft.text.as_str(), draft.cursor), ("ab *** cd ***", 13));
-        let line = draft.into_line();
+        let line = crate::event::Line::from_parts(&draft.text, draft.spans);
         let pieces: Vec<_> = line.pieces().collect();
         assert_eq!(pieces, [("ab ", bold), ("***", dim), (" ", bold), ("cd ***", dim)]);
     }

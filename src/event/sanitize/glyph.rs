@@ -21,11 +21,19 @@ pub(super) enum Glyph {
     Hidden,
 }
 
+/// How wide `text` is; none where something in it is not just shown.
+pub(super) fn columns(text: &str) -> Option<usize> {
+    text.chars().try_fold(0, |columns, c| match kind(c) {
+        Glyph::Shown(more) => Some(columns + more),
+        _ => None,
+    })
+}
+
 /// What becomes of `c`.
 pub(super) fn kind(c: char) -> Glyph {
     // What most text outside of ASCII consists of: Latin, the lines and blocks of progress bars, Chinese.
     match c {
-        '\u{c0}'..='\u{2ff}' | '\u{2500}'..='\u{259f}' => return Glyph::Shown(1),
+        ' '..='~' | '\u{c0}'..='\u{2ff}' | '\u{2500}'..='\u{259f}' => return Glyph::Shown(1),
         '\u{4e00}'..='\u{9fff}' => return Glyph::Shown(2),
         _ => {}
     }

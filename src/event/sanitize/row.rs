@@ -2,7 +2,8 @@
 
 use super::draft::Draft;
 use super::glyph::{self, Glyph};
-use crate::event::{Line, Mask, Span, Style};
+use super::simple::Pen;
+use crate::event::{LineBuffer, Mask, Span, Style};
 
 /// Columns of a line that are kept; the rest is cut off and a mark says so.
 pub(super) const WIDEST: usize = 16 * 1024;
@@ -21,13 +22,17 @@ const RIGHT_HALF: char = '\0';
 #[derive(Debug, Clone)]
 struct Cell {
     glyph: char,
-    marks: String,
+    #[expect(
+        clippy::box_collection,
+        reason = "few cells have some, and without them each takes half as much"
+    )]
+    marks: Option<Box<String>>,
     style: Style,
 }
 
 impl Cell {
     fn new(glyph: char, style: Style) -> Self {
-        Self { glyph, marks: String::new(), style }
+        Self { glyph, marks: None, style }
     }
 
     fn blank() -> Self {
@@ -102,9 +107,51 @@ impl Row {
         }
     }
 
+    /// Appends what `bytes` begin with, as far as it is simple. Returns how many bytes it took.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> usize {
+        if self.cursor != self.width() && !self.is_appending() {
+            return 0;
+        }
+        // Where there are columns the text is empty, so that there is room in it for what becomes columns.
+        let under = if self.cells.is_some() { 0 } else { self.under.width };
+        let mut pen = Pen::on(&mut self.text, &mut self.spans, self.limit, self.cursor, under);
+        pen.style = self.style;
+        pen.run(bytes);
+        let (taken, width) = (pen.taken, pen.width);
+        self.style = pen.style;
+        if let Some(cells) = &mut self.cells {
+            unfold(&self.text, &self.spans, cells);
+            self.text.clear();
+            self.spans.clear();
+            self.cursor = width;
+        } else if width > self.width {
+            self.advance(width - self.width);
+        }
+        taken
+    }
+
+    /// Begins with what was only appended, in a line in which nothing stands.
+    pub(super) fn begin_with(
+        &mut self,
+        text: &str,
+        spans: impl Iterator<Item = Span>,
+        width: usize,
+        style: Style,
+    ) {
+        self.text.push_str(text);
+        self.spans.extend(spans);
+        (self.width, self.cursor, self.style) = (width, width, style);
+    }
+
+    /// Writes this line in columns from its start on.
+    #[cfg(test)]
+    pub(super) fn use_columns(&mut self) {
+        self.cells();
+    }
+
     /// Whether the line is as it was at its start.
     pub(super) fn is_untouched(&self) -> bool {
-        self.is_empty() && self.cursor == 0 && self.style == Style::default()
+        self.is_empty() && self.cells.is_none() && self.cursor == 0 && self.style == Style::default()
     }
 
     /// Whether there is nothing to show.
@@ -126,6 +173,7 @@ impl Row {
 
     /// Writes printable ASCII.
     pub(super) fn ascii(&mut self, run: &str) {
+        self.cut_back(run.len());
         if self.cursor >= self.limit {
             self.cut = true;
         } else if self.is_appending() {
@@ -141,18 +189,41 @@ impl Row {
         }
     }
 
+    /// Takes away what stands behind the cursor where so many columns are written over all of it: then they are appended.
+    fn cut_back(&mut self, columns: usize) {
+        if self.cells.is_some() || self.cursor >= self.width || self.cursor + columns < self.width {
+            return;
+        }
+        while self.width > self.cursor
+            && let Some(c) = self.text.pop()
+        {
+            self.width -= columns_of(c);
+        }
+        if self.width < self.cursor {
+            // It was half of a wide character; the other half goes too.
+            self.text.push(' ');
+            self.width += 1;
+        }
+        let end = self.text.len();
+        while self.spans.pop_if(|span| span.start as usize >= end).is_some() {}
+        self.marks = self.text.chars().rev().take_while(|c| columns_of(*c) == 0).count();
+    }
+
     /// Writes printable ASCII over what is there. Just at its two ends can it hit half of a wide character.
     fn overwrite(&mut self, run: &str) {
         let fits = run.len().min(self.limit - self.cursor);
         let (cursor, end, style) = (self.cursor, self.cursor + fits, self.style);
+        let written = run.bytes().take(fits).map(|byte| Cell::new(char::from(byte), style));
         let cells = self.cells();
-        if cells.len() < end {
-            cells.resize(end, Cell::blank());
-        }
-        vacate(cells, cursor);
-        vacate(cells, end - 1);
-        for (cell, byte) in cells[cursor..end].iter_mut().zip(run.bytes()) {
-            *cell = Cell::new(char::from(byte), style);
+        if cells.len() == cursor {
+            cells.extend(written);
+        } else {
+            if cells.len() < end {
+                cells.resize(end, Cell::blank());
+            }
+            vacate(cells, cursor);
+            vacate(cells, end - 1);
+            cells[cursor..end].iter_mut().zip(written).for_each(|(cell, new)| *cell = new);
         }
         self.cursor = end;
         if fits < run.len() {
@@ -170,6 +241,19 @@ impl Row {
         }
     }
 
+    /// Writes characters from outside of ASCII.
+    pub(super) fn wide(&mut self, run: &str) {
+        let columns = glyph::columns(run);
+        match columns.filter(|columns| self.is_appending() && self.cursor + columns <= self.limit) {
+            Some(columns) => {
+                self.begin_span();
+                self.text.push_str(run);
+                self.advance(columns);
+            }
+            None => run.chars().for_each(|c| self.char(c)),
+        }
+    }
+
     /// Writes a C0 control or DEL in caret form.
     pub(super) fn caret(&mut self, control: u8) {
         self.put('^', 1);
@@ -179,6 +263,11 @@ impl Row {
     /// CR.
     pub(super) fn carriage_return(&mut self) {
         self.cursor = 0;
+        // That costs as much as is under it, so that it takes a text that is not much shorter.
+        if self.cells.is_none() && self.width < self.under.width && 16 * self.width >= self.under.width {
+            let Draft { text, spans, .. } = self.over();
+            (self.text, self.spans, self.width) = (text, spans, self.under.width);
+        }
         if self.cells.is_none() && self.width >= self.under.width {
             std::mem::swap(&mut self.text, &mut self.under.text);
             std::mem::swap(&mut self.spans, &mut self.under.spans);
@@ -245,8 +334,8 @@ impl Row {
         (self.joined, self.cut) = (false, false);
     }
 
-    /// The line as it stands, masked. In an `unfinished` one, as in one that was cut, a value can have arrived by half.
-    pub(super) fn line(&self, mask: &Mask, unfinished: bool) -> Line {
+    /// Adds the line as it stands to `lines`, masked. In an `unfinished` one, as in one that was cut, a value can have arrived by half.
+    pub(super) fn end(&self, mask: &Mask, unfinished: bool, lines: &mut LineBuffer) {
         // Most lines were only appended to and hold nothing to mask: there is nothing to edit.
         if !self.joined && !self.cut {
             let (text, spans) = if self.width == 0 && self.cells.is_none() {
@@ -257,7 +346,7 @@ impl Row {
             };
             let whole = self.is_appending() && (self.width == 0 || self.width >= self.under.width);
             if whole && mask.is_quiet_so_far(text) {
-                return Line::from_parts(text, spans.iter().copied());
+                return lines.push_parts(text, spans.iter().copied());
             }
         }
         let mut draft = self.draft();
@@ -267,7 +356,7 @@ impl Row {
         if self.cut {
             draft.append(CUT);
         }
-        draft.into_line()
+        lines.push_parts(&draft.text, draft.spans);
     }
 
     /// The line as it stands, with the cut not yet marked.
@@ -275,7 +364,7 @@ impl Row {
         let mut draft = if let Some(cells) = &self.cells {
             flatten(cells, self.cursor)
         } else if self.under.width > self.width {
-            flatten(&self.columns(Vec::new()), self.cursor)
+            self.over()
         } else {
             let cursor = if self.cursor < self.width { self.offset() } else { self.text.len() };
             Draft { text: self.text.clone(), spans: self.spans.clone(), cursor }
@@ -287,11 +376,47 @@ impl Row {
         draft
     }
 
+    /// The text, and behind it what stands under it and is wider.
+    fn over(&self) -> Draft {
+        let cursor = if self.cursor < self.width { self.offset() } else { self.text.len() };
+        let mut draft = Draft { text: self.text.clone(), spans: self.spans.clone(), cursor };
+        let Under { text, spans, .. } = &self.under;
+        let (mut column, mut begin, mut half) = (0, text.len(), None);
+        for (at, c) in text.char_indices() {
+            let columns = columns_of(c);
+            if column >= self.width && columns > 0 {
+                begin = at;
+                break;
+            }
+            column += columns;
+            if column > self.width && half.is_none() {
+                half = Some(at);
+            }
+        }
+        let style_at = |at: usize| {
+            let before = spans.partition_point(|span| span.start as usize <= at);
+            before.checked_sub(1).and_then(|last| spans.get(last)).map(|span| span.style).unwrap_or_default()
+        };
+        // Of a wide character that is written over by half the other half goes too.
+        if let Some(at) = half {
+            draft.spans.push(Span { start: draft.text.len() as u32, style: style_at(at) });
+            draft.text.push(' ');
+        }
+        let start = draft.text.len();
+        draft.spans.push(Span { start: start as u32, style: style_at(begin) });
+        let behind = spans.iter().filter(|span| span.start as usize > begin);
+        draft
+            .spans
+            .extend(behind.map(|span| Span { start: span.start - begin as u32 + start as u32, ..*span }));
+        draft.text.push_str(text.get(begin..).unwrap_or_default());
+        draft
+    }
+
     /// Byte offset of the cursor in the text.
     fn offset(&self) -> usize {
         let mut column = 0;
         let mut reached = self.text.char_indices().skip_while(|(_, c)| {
-            column += columns(*c);
+            column += columns_of(*c);
             column <= self.cursor
         });
         reached.next().map_or(self.text.len(), |(at, _)| at)
@@ -328,6 +453,7 @@ impl Row {
         if end > self.limit {
             return self.overflow();
         }
+        self.cut_back(columns);
         if self.is_appending() {
             self.begin_span();
             self.text.push(c);
@@ -335,11 +461,14 @@ impl Row {
         }
         let (cursor, style) = (self.cursor, self.style);
         let cells = self.cells();
-        if cells.len() < end {
+        let known = cells.len();
+        if known < end {
             cells.resize(end, Cell::blank());
         }
         for column in cursor..end {
-            vacate(cells, column);
+            if column < known {
+                vacate(cells, column);
+            }
             cells[column] = Cell::new(if column == cursor { c } else { RIGHT_HALF }, style);
         }
         self.cursor = end;
@@ -370,8 +499,11 @@ impl Row {
             cells.resize(cursor, Cell::blank());
         }
         let base = cells.iter_mut().take(cursor).rfind(|cell| cell.glyph != RIGHT_HALF);
-        if let Some(cell) = base.filter(|cell| cell.marks.chars().count() < MARKS) {
-            cell.marks.push(c);
+        if let Some(cell) = base {
+            let marks = cell.marks.get_or_insert_default();
+            if marks.chars().count() < MARKS {
+                marks.push(c);
+            }
         }
     }
 
@@ -404,7 +536,7 @@ impl Row {
     }
 }
 
-fn columns(c: char) -> usize {
+fn columns_of(c: char) -> usize {
     match glyph::kind(c) {
         Glyph::Shown(columns) => columns,
         Glyph::Mark | Glyph::Control | Glyph::Hidden => 0,
@@ -434,11 +566,11 @@ fn unfold(text: &str, spans: &[Span], cells: &mut Vec<Cell>) {
         while let Some(span) = spans.next_if(|span| span.start as usize <= at) {
             style = span.style;
         }
-        let columns = columns(c);
+        let columns = columns_of(c);
         if columns > 0 {
             cells.push(Cell::new(c, style));
         } else if let Some(cell) = cells.iter_mut().rfind(|cell| cell.glyph != RIGHT_HALF) {
-            cell.marks.push(c);
+            cell.marks.get_or_insert_default().push(c);
         }
         if columns == 2 {
             cells.push(Cell::new(RIGHT_HALF, style));
@@ -463,8 +595,8 @@ fn flatten(cells: &[Cell], cursor: usize) -> Draft {
             draft.spans.push(Span { start: draft.text.len() as u32, style });
         }
         draft.text.push(cell.glyph);
-        if !cell.marks.is_empty() {
-            draft.text.push_str(&cell.marks);
+        if let Some(marks) = &cell.marks {
+            draft.text.push_str(marks);
         }
     }
     draft.cursor = at_cursor.unwrap_or(draft.text.len());

@@ -121,9 +121,16 @@ impl Scanner {
             }
             0x00..=0x1f | 0x7f => (1, Token::Control(byte)),
             0x80.. => {
-                let run = wide(bytes);
-                if !run.is_empty() {
-                    return (run.len(), Token::Wide(run));
+                let run = not_ascii(bytes);
+                match run.utf8_chunks().next() {
+                    Some(chunk) if !chunk.valid().is_empty() => {
+                        return (chunk.valid().len(), Token::Wide(chunk.valid()));
+                    }
+                    // Nothing that comes can make a character of it.
+                    Some(chunk) if run.len() >= 4 || run.len() < bytes.len() => {
+                        return (chunk.invalid().len(), Token::Char(instead_of(byte)));
+                    }
+                    _ => {}
                 }
                 if let Some((length, c)) = decode(bytes) {
                     return (length, Token::Char(c));
@@ -229,13 +236,16 @@ impl Scanner {
     }
 }
 
-/// The characters outside of ASCII that `bytes` begin with, as far as they are valid. Only so far ahead that invalid bytes,
-/// each of which is a token of its own, do not make it look at the same ones too often.
-fn wide(bytes: &[u8]) -> &str {
+/// The bytes outside of ASCII that `bytes` begin with. Only so far ahead that invalid bytes, each of which is a token of its own, do not
+/// make it look at the same ones too often.
+pub(super) fn not_ascii(bytes: &[u8]) -> &[u8] {
     let head = bytes.get(..64).unwrap_or(bytes);
-    let run = &head[..head.iter().position(u8::is_ascii).unwrap_or(head.len())];
-    let valid = str::from_utf8(run).map_or_else(|e| e.valid_up_to(), str::len);
-    str::from_utf8(&run[..valid]).unwrap_or_default()
+    &head[..head.iter().position(u8::is_ascii).unwrap_or(head.len())]
+}
+
+/// What stands for invalid bytes of which this is the first.
+fn instead_of(byte: u8) -> char {
+    if (0x80..=0x9f).contains(&byte) { char::from(byte) } else { char::REPLACEMENT_CHARACTER }
 }
 
 /// The character that `bytes` begin with, and how many of them it takes; none where more bytes are needed to tell.
@@ -259,8 +269,7 @@ fn decode(bytes: &[u8]) -> Option<(usize, char)> {
     if let Some(c) = valid.chars().next() {
         return Some((c.len_utf8(), c));
     }
-    let c1 = head.first().copied().filter(|byte| (0x80..=0x9f).contains(byte)).map(char::from);
-    bad.map(|taken| (taken, c1.unwrap_or(char::REPLACEMENT_CHARACTER)))
+    bad.zip(head.first()).map(|(taken, first)| (taken, instead_of(*first)))
 }
 
 #[cfg(test)]

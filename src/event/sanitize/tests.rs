@@ -4,10 +4,10 @@ use crate::event::{Color, Span, Style};
 /// The lines of a stream that arrives in one chunk and ends.
 fn lines(bytes: impl AsRef<[u8]>) -> Vec<Line> {
     let mut sanitizer = Sanitizer::default();
-    let mut lines = Vec::new();
+    let mut lines = LineBuffer::default();
     sanitizer.feed(bytes.as_ref(), &Mask::default(), &mut lines);
     sanitizer.finish(&Mask::default(), &mut lines);
-    lines
+    lines.take().shared().collect()
 }
 
 fn texts(bytes: impl AsRef<[u8]>) -> Vec<String> {
@@ -16,7 +16,7 @@ fn texts(bytes: impl AsRef<[u8]>) -> Vec<String> {
 
 fn partial(bytes: &[u8]) -> Option<String> {
     let mut sanitizer = Sanitizer::default();
-    sanitizer.feed(bytes, &Mask::default(), &mut Vec::new());
+    sanitizer.feed(bytes, &Mask::default(), &mut LineBuffer::default());
     sanitizer.partial(&Mask::default()).map(|line| line.text().to_owned())
 }
 
@@ -87,10 +87,14 @@ fn every_rule_of_a_stream() {
     for (bytes, expected) in table {
         assert_eq!(texts(bytes), *expected, "{:?}", bytes.escape_ascii().to_string());
         let mut sanitizer = Sanitizer::default();
-        let mut bytewise = Vec::new();
+        let mut bytewise = LineBuffer::default();
         bytes.iter().for_each(|byte| sanitizer.feed(&[*byte], &Mask::default(), &mut bytewise));
         sanitizer.finish(&Mask::default(), &mut bytewise);
-        assert_eq!(lines(bytes), bytewise, "{:?}", bytes.escape_ascii().to_string());
+        assert!(
+            lines(bytes).into_iter().eq(bytewise.take().shared()),
+            "{:?}",
+            bytes.escape_ascii().to_string()
+        );
     }
 }
 
@@ -183,7 +187,7 @@ fn a_long_line_is_cut_and_says_so() {
 #[test]
 fn memory_stays_flat() {
     let mut sanitizer = Sanitizer::default();
-    let mut lines = Vec::new();
+    let mut lines = LineBuffer::default();
     for chunk in [&b"x"[..], b"\xf0\x9f", b"\x1b]0;", b"\x1b[", b"1;", b"\xcc\x81", b"\r\xe6\x97\xa5"] {
         for _ in 0..200 {
             sanitizer.feed(&chunk.repeat(1000), &Mask::default(), &mut lines);
@@ -209,11 +213,12 @@ fn the_unfinished_line_as_it_stands() {
 #[test]
 fn an_ended_stream_can_be_followed_by_another() {
     let mut sanitizer = Sanitizer::default();
-    let mut lines = Vec::new();
+    let mut lines = LineBuffer::default();
     sanitizer.feed(b"a\x1b[31mb\x1b]0;", &Mask::default(), &mut lines);
     sanitizer.finish(&Mask::default(), &mut lines);
     sanitizer.feed(b"c\n", &Mask::default(), &mut lines);
     sanitizer.finish(&Mask::default(), &mut lines);
+    let lines: Vec<Line> = lines.take().shared().collect();
     let texts: Vec<_> = lines.iter().map(Line::text).collect();
     assert_eq!(texts, ["ab<unended OSC>", "c"]);
     assert_eq!(lines[1].pieces().collect::<Vec<_>>(), [("c", Style::default())]);
@@ -263,4 +268,50 @@ fn equal_lines_are_equal() {
     ];
     assert_eq!(Line::from_parts("abc", noisy), Line::from_parts("abc", [span(1, bold)]));
     assert_eq!(lines("a\x1b[1m\x1b[mb"), [Line::plain("ab")]);
+}
+
+/// A row writes over its text where it can, and over columns else: both show the same.
+#[test]
+fn what_is_written_over_is_the_same_in_columns() {
+    let pieces: [&[u8]; 18] = [
+        b"a",
+        b"xyz",
+        b"0123456789abcdef",
+        "日".as_bytes(),
+        "日本".as_bytes(),
+        "é".as_bytes(),
+        "e\u{301}".as_bytes(),
+        b"\r",
+        b"\r",
+        b"\x08",
+        b"\x08",
+        b"\t",
+        b"\x1b[31m",
+        b"\x1b[m",
+        b"\x1b[K",
+        b"\x07",
+        b"\xff",
+        b"\x9b",
+    ];
+    let mut state = 1_u64;
+    let mut next = |most: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % most
+    };
+    for _ in 0..20_000 {
+        let written: Vec<&[u8]> = (0..=next(12)).map(|_| pieces[next(pieces.len())]).collect();
+        let bytes = written.concat();
+        let [shown, columns] = [false, true].map(|columns| {
+            let mut sanitizer = Sanitizer::default();
+            if columns {
+                sanitizer.row.use_columns();
+            }
+            let mut lines = LineBuffer::default();
+            sanitizer.feed(&bytes, &Mask::default(), &mut lines);
+            let partial = sanitizer.partial(&Mask::default());
+            sanitizer.finish(&Mask::default(), &mut lines);
+            (partial, lines.take())
+        });
+        assert_eq!(shown, columns, "{:?}", bytes.escape_ascii().to_string());
+    }
 }
