@@ -40,10 +40,10 @@ slow:
     LAYERTOP_TEST_ENGINE_UP=1 cargo test --release -- --ignored
     bash tests/slow-listing.sh
 
-# The figures: decoding and frames, the start and rest of the program, the history, how good the estimate of time left is (on the
+# The figures: decoding, sanitising and frames, the start and rest of the program, the history, how good the estimate of time left is (on the
 # test engine, a quarter of an hour), buildx's own screen beside ours (there, too), and a clean release build.
 bench:
-    cargo bench --bench decode --bench frame --bench context
+    cargo bench --bench decode --bench sanitize --bench frame --bench context
     bash benches/startup.sh
     bash benches/health.sh
     bash benches/history.sh

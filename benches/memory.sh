@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # Peak memory of layertop itself (VmHWM) while a step writes each of eleven kinds of output, on an engine that does not clip it:
 #
-#   eval "$(bash tests/testbed/engine up)"; cargo build --release; bash benches/memory.sh [target/release/layertop]
+#   eval "$(bash tests/testbed/engine up)"; cargo build --release; bash benches/memory.sh [target/release/layertop [PROGRESS…]]
 #
+# PROGRESS is json (the default), plain, quiet or screen. At most 64 MB are asked for, and that little is left out.
 # It starts a second engine beside the test engine, whose registry and programs it uses, and stops it at the end.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 LAYERTOP=$(realpath "${1:-target/release/layertop}")
+ALL=("${@:2}"); [ $# -gt 1 ] || ALL=(json)
+IN_PTY=$PWD/benches/in_pty.py
 : "${REGISTRY:?run: eval \"\$(bash tests/testbed/engine up)\"}"
 WORK=$(mktemp -d)
 BIN=$(dirname "$(command -v docker)")
@@ -26,18 +29,26 @@ ENGINE=$!
 export DOCKER_HOST=unix://$WORK/sock XDG_DATA_HOME=$WORK/data-home
 until docker version > /dev/null 2>&1; do kill -0 $ENGINE; sleep 0.5; done
 
-# measure NAME COMMAND: a build of one step that runs it.
+# measure NAME COMMAND: builds of one step that runs it.
 measure() {
-  local peak=0 now rc=0 child
+  local progress
+  for progress in "${ALL[@]}"; do one "$progress" "$@"; done
+}
+
+one() { # PROGRESS NAME COMMAND
+  local peak=0 now rc=0 child build
   mkdir -p "$WORK/context"
-  printf 'FROM %s/base/miniconda3:latest\nRUN : %s; %s\n' "$REGISTRY" "$RANDOM$RANDOM" "$2" > "$WORK/context/Dockerfile"
-  "$LAYERTOP" build --builder default --progress json -- --network none --output type=cacheonly "$WORK/context" \
-    > "$WORK/out" 2> "$WORK/err" &
+  printf 'FROM %s/base/miniconda3:latest\nRUN : %s; %s\n' "$REGISTRY" "$RANDOM$RANDOM" "$3" > "$WORK/context/Dockerfile"
+  build=("$LAYERTOP" build --builder default)
+  if [ "$1" = screen ]; then build=(python3 "$IN_PTY" --size 120x40 -- "${build[@]}"); else build+=(--progress "$1"); fi
+  "${build[@]}" -- --network none --output type=cacheonly "$WORK/context" > "$WORK/out" 2> "$WORK/err" &
   child=$!
-  while now=$(awk '/VmHWM/ {print $2}' "/proc/$child/status" 2>/dev/null) && [ -n "$now" ]; do peak=$now; sleep 0.1; done
+  local pid=$child
+  if [ "$1" = screen ]; then until pid=$(pgrep -P $child) || ! kill -0 $child 2>/dev/null; do sleep 0.05; done; fi
+  while now=$(awk '/VmHWM/ {print $2}' "/proc/$pid/status" 2>/dev/null) && [ -n "$now" ]; do peak=$now; sleep 0.1; done
   wait $child || rc=$?
-  printf '%-26s %6d KiB  exit code %d  left out: %s\n' "$1" "$peak" $rc \
-    "$(grep -ao '"left_out":[0-9]*' "$WORK/out" | awk -F: '{sum += $2} END {printf "%.1f MB", sum / 1e6}')"
+  printf '%-7s %-26s %6d KiB  exit code %d  left out: %s\n' "$1" "$2" "$peak" $rc \
+    "$(cat "$WORK/out" "$WORK/err" | grep -aoE "[0-9.]+ .?B of the steps" | head -n1 | sed 's/ of.*//' | grep . || echo none)"
 }
 
 N=20000000

@@ -251,7 +251,10 @@ impl Model {
         {
             let change = vertex.log.halve();
             self.log_bytes = self.log_bytes.saturating_add_signed(change);
-            longest.push((bytes.saturating_add_signed(change), at));
+            // Of an unfinished line there is no half.
+            if change < 0 {
+                longest.push((bytes.saturating_add_signed(change), at));
+            }
         }
     }
 

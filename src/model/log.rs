@@ -60,14 +60,15 @@ impl Log {
             self.lines.push_back(LogLine { at: chunk.timestamp, stream: chunk.stream, line });
         }
         self.lines.extend(newer);
-        self.partial[usize::from(chunk.stream == Stream::Stderr)] = chunk
-            .partial
-            .as_ref()
-            .map(|line| LogLine { at: chunk.timestamp, stream: chunk.stream, line: line.clone() });
+        let line = |line: &Line| LogLine { at: chunk.timestamp, stream: chunk.stream, line: line.clone() };
+        let partial = &mut self.partial[usize::from(chunk.stream == Stream::Stderr)];
+        let gone = std::mem::replace(partial, chunk.partial.as_ref().map(line));
+        let [gone, come] = [&gone, &*partial].map(|line| line.as_ref().map_or(0, |line| cost(&line.line)));
+        self.bytes = self.bytes + come - gone;
         self.bytes.cast_signed() - before.cast_signed()
     }
 
-    /// Lets the older half go; gives by how many bytes the log has grown, which is less than nothing.
+    /// Lets the older half go; gives by how many bytes the log has grown, which is less than nothing where there are lines that have ended.
     pub(super) fn halve(&mut self) -> isize {
         let before = self.bytes;
         for _ in 0..self.lines.len().div_ceil(2) {
@@ -144,4 +145,66 @@ impl Log {
 /// arrived in.
 fn cost(line: &Line) -> usize {
     2 * size_of::<LogLine>() + line.weight()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Digest;
+
+    fn chunk(at: i64, lines: usize, text: &str) -> LogChunk {
+        LogChunk {
+            vertex: Digest::parse("sha256:a"),
+            stream: Stream::Stdout,
+            timestamp: Time::from_micros(at),
+            lines: std::iter::repeat_n(Line::plain(text), lines).collect(),
+            partial: None,
+            left_out: 0,
+        }
+    }
+
+    fn counted(log: &Log) -> usize {
+        log.iter().map(|line| cost(&line.line)).sum()
+    }
+
+    #[test]
+    fn what_is_counted_is_what_is_kept() {
+        let mut log = Log::default();
+        let mut bytes = 0;
+        let chunks = [(9_000, ""), (3, "abc"), (9_000, "some output"), (1, ""), (50_000, "x")];
+        for (at, (lines, text)) in (0..).zip(chunks) {
+            bytes += log.apply(&chunk(at, lines, text));
+            assert_eq!((bytes, log.bytes), (counted(&log).cast_signed(), counted(&log)));
+        }
+        // Late lines stand before those that were there.
+        bytes += log.apply(&chunk(0, 10, "late"));
+        assert_eq!((log.len(), log.total(), log.dropped()), (MOST_LINES, 68_014, 48_014));
+        let partial = Some(Line::plain("unfinished"));
+        bytes += log.apply(&LogChunk { partial, ..chunk(9, 1, "last") });
+        assert_eq!((bytes, log.bytes), (counted(&log).cast_signed(), counted(&log)));
+        bytes += log.apply(&chunk(9, 0, ""));
+        while !log.is_empty() {
+            bytes += log.halve();
+            assert_eq!((bytes, log.bytes), (counted(&log).cast_signed(), counted(&log)));
+        }
+        assert_eq!(bytes, 0);
+    }
+
+    #[test]
+    fn lines_that_stay_let_the_memory_of_the_others_go() {
+        let mut log = Log::default();
+        log.apply(&chunk(0, 1_000, "some output"));
+        let before = log.get(999).unwrap().line.clone();
+        log.halve();
+        assert!(!log.ended().any(|line| line.line.came_with(&before)));
+        let each = 2 * size_of::<LogLine>() + "some output\n".len() + 1;
+        assert!(log.bytes <= 500 * each, "{}", log.bytes);
+        // A chunk is kept as it came, if all of it is; else just what is kept of it.
+        let long = chunk(1, 3, &"y".repeat(16_000));
+        log.apply(&long);
+        assert!(log.get(502).unwrap().line.came_with(&long.lines.shared().next().unwrap()));
+        let many = chunk(2, MOST_LINES + 1, "z");
+        log.apply(&many);
+        assert!(!log.get(0).unwrap().line.came_with(&many.lines.shared().next().unwrap()));
+    }
 }
