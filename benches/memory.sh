@@ -3,13 +3,12 @@
 #
 #   eval "$(bash tests/testbed/engine up)"; cargo build --release; bash benches/memory.sh [target/release/layertop [PROGRESS…]]
 #
-# PROGRESS is json (the default), plain, quiet or screen. At most 64 MB are asked for, and that little is left out.
+# PROGRESS is json (the default), plain or quiet. At most 64 MB are asked for, and that little is left out.
 # It starts a second engine beside the test engine, whose registry and programs it uses, and stops it at the end.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 LAYERTOP=$(realpath "${1:-target/release/layertop}")
 ALL=("${@:2}"); [ $# -gt 1 ] || ALL=(json)
-IN_PTY=$PWD/benches/in_pty.py
 : "${REGISTRY:?run: eval \"\$(bash tests/testbed/engine up)\"}"
 WORK=$(mktemp -d)
 BIN=$(dirname "$(command -v docker)")
@@ -36,16 +35,12 @@ measure() {
 }
 
 one() { # PROGRESS NAME COMMAND
-  local peak=0 now rc=0 child build
+  local peak=0 now rc=0 child
   mkdir -p "$WORK/context"
   printf 'FROM %s/base/miniconda3:latest\nRUN : %s; %s\n' "$REGISTRY" "$RANDOM$RANDOM" "$3" > "$WORK/context/Dockerfile"
-  build=("$LAYERTOP" build --builder default)
-  if [ "$1" = screen ]; then build=(python3 "$IN_PTY" --size 120x40 -- "${build[@]}"); else build+=(--progress "$1"); fi
-  "${build[@]}" -- --network none --output type=cacheonly "$WORK/context" > "$WORK/out" 2> "$WORK/err" &
+  "$LAYERTOP" build --builder default --progress "$1" -- --network none --output type=cacheonly "$WORK/context" > "$WORK/out" 2> "$WORK/err" &
   child=$!
-  local pid=$child
-  if [ "$1" = screen ]; then until pid=$(pgrep -P $child) || ! kill -0 $child 2>/dev/null; do sleep 0.05; done; fi
-  while now=$(awk '/VmHWM/ {print $2}' "/proc/$pid/status" 2>/dev/null) && [ -n "$now" ]; do peak=$now; sleep 0.1; done
+  while now=$(awk '/VmHWM/ {print $2}' "/proc/$child/status" 2>/dev/null) && [ -n "$now" ]; do peak=$now; sleep 0.1; done
   wait $child || rc=$?
   printf '%-7s %-26s %6d KiB  exit code %d  left out: %s\n' "$1" "$2" "$peak" $rc \
     "$(cat "$WORK/out" "$WORK/err" | grep -aoE "[0-9.]+ .?B of the steps" | head -n1 | sed 's/ of.*//' | grep . || echo none)"
