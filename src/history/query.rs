@@ -154,7 +154,7 @@ pub(super) fn exports(command: &str) -> Exports {
 
 fn build(row: &Row<'_>) -> rusqlite::Result<BuildRow> {
     let result = Outcome::parse(row.get_ref(10)?.as_str()?).unwrap_or(Outcome::Lost);
-    let (steps, rebuilt) = (natural(row, 15)?, natural(row, 18)?);
+    let (steps, misses) = (natural(row, 15)?, natural(row, 17)?);
     Ok(BuildRow {
         id: row.get(0)?,
         name: text(row, 1)?.unwrap_or_default(),
@@ -173,11 +173,11 @@ fn build(row: &Row<'_>) -> rusqlite::Result<BuildRow> {
         no_cache: optional(row, 14)?.map(duration),
         steps,
         hits: natural(row, 16)?,
-        misses: natural(row, 17)?,
-        rebuilt,
+        misses,
+        rebuilt: natural(row, 18)?,
         // What a build that made what was asked for did not need it has reached all the same.
         reached: if result == Outcome::Success { steps } else { natural(row, 19)? },
-        not_spared: rebuilt + natural(row, 20)?,
+        not_spared: misses + natural(row, 20)?,
     })
 }
 

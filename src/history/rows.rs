@@ -48,7 +48,7 @@ pub struct BuildRow {
     pub rebuilt: u64,
     /// Those that the build came to.
     pub reached: u64,
-    /// Those that the cache did not spare: rebuilt, failed or stopped.
+    /// Those that the cache did not spare: rebuilt, pulled, failed or stopped.
     pub not_spared: u64,
 }
 

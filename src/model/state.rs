@@ -99,9 +99,9 @@ impl Counts {
         self.bases[State::Miss as usize]
     }
 
-    /// Steps that the cache did not spare: those that were rebuilt, and those that failed or were stopped.
+    /// Steps that the cache did not spare: those that were rebuilt or pulled, and those that failed or were stopped.
     pub fn not_spared(&self) -> usize {
-        self.rebuilt() + self.of(State::Failed) + self.of(State::Cancelled)
+        self.of(State::Miss) + self.of(State::Failed) + self.of(State::Cancelled)
     }
 
     /// Share of the steps the build came to that the cache spared, 0 to 1; none before the first.

@@ -94,8 +94,8 @@ fn hit_rate(model: &Model, least: f64) -> Found {
     }
     // Rounded down, so that what is below the limit is shown below it.
     let shown = (percent * 10.0).floor() / 10.0;
-    let (ran, reached) = (counts.not_spared(), words::count(counts.done(), "step"));
-    (GateState::Failed, format!("{ran} of {reached} ran, which leaves {shown} % that hit"))
+    let (missed, reached) = (counts.not_spared(), words::count(counts.done(), "step"));
+    (GateState::Failed, format!("{missed} of {reached} were not cached, which leaves {shown} % that hit"))
 }
 
 fn import(model: &Model) -> Found {

@@ -135,7 +135,7 @@ pub struct HistoryBuild {
     pub rebuilt: u64,
     /// The steps that the build came to.
     pub reached: u64,
-    /// Share of the steps that did not have to run, as in the summary; null where the build came to none.
+    /// Share of the steps that hit or were not needed, as in the summary; null where the build came to none.
     pub hit_rate: Option<f64>,
 }
 

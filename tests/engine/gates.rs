@@ -67,7 +67,7 @@ fn a_share_of_hits() {
     let Some(engine) = Engine::get(For::Builds) else { return };
     let project = project(&engine, STACK);
     let (state, reason) = verdict(&build(&project, "hit-rate<80%", &["."]), 3);
-    assert!(state == "failed" && reason.contains(" of 5 steps ran, which leaves "), "{reason}");
+    assert!(state == "failed" && reason.contains(" of 5 steps were not cached, which leaves "), "{reason}");
     assert_eq!(verdict(&build(&project, "hit-rate<100%", &["."]), 0).0, "passed");
 }
 

@@ -150,7 +150,7 @@ impl Truth {
             _ => all(State::NotNeeded),
         };
         let reached = steps.len() - all(State::Waiting) - all(State::Running) - unreached;
-        let ran = count(State::Miss, false) + all(State::Failed) + all(State::Cancelled);
+        let ran = all(State::Miss) + all(State::Failed) + all(State::Cancelled);
         Self {
             total: steps.len(),
             by_state,

@@ -134,7 +134,7 @@ pub struct Layers {
     pub pulled: usize,
     /// Steps that the build came to: `total`, less those that it did not come to before it failed or was stopped.
     pub reached: usize,
-    /// Share of the steps in `reached` that did not have to run, 0 to 1, to four decimals: all but `rebuilt`, `failed` and
+    /// Share of the steps in `reached` that hit or were not needed, 0 to 1, to four decimals: all but `misses`, `failed` and
     /// `cancelled`. Null where the build came to none, and while it runs.
     pub hit_rate: Option<f64>,
 }
