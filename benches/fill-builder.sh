@@ -15,7 +15,7 @@ for ((n = 0; have < WANTED && n < 400; n++)); do
   name=$have-$n
   { printf 'FROM %s/base/miniconda3:latest\nRUN' "$REGISTRY"
     for i in $(seq 50); do printf ' --mount=type=cache,id=lt-fill-%s-%s,target=/c/%s' "$name" "$i" "$i"; done
-    printf ' true\n'
+    printf ' : %s\n' "$name" # a mount's id does not count: the same command would be cached, and no mount made
     for i in $(seq 50); do printf 'WORKDIR /fill/%s/%s\n' "$name" "$i"; done; } > "$WORK/Dockerfile"
   docker buildx build -q --builder default --network none --output type=cacheonly "$WORK" >/dev/null
   have=$((have + 100))
