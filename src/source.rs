@@ -16,3 +16,9 @@ pub mod registry;
 pub mod replay;
 mod retry;
 mod trust;
+
+/// A connection of any kind. What speaks HTTP over it is compiled once for each kind of stream, a quarter of a megabyte each time, so that
+/// the kinds are put behind this one.
+trait Connection: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}
+
+impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> Connection for S {}

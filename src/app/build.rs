@@ -225,7 +225,7 @@ async fn drive(
             let asked = count > 0;
             let diagnosis = if asked { None } else { voice.diagnose(exit, &command, &around).await };
             // Before it has begun buildx calls a build that was cancelled a failed one.
-            let cancelled = asked && exit.code() != 0 && voice.complaint.is_some();
+            let cancelled = asked && exit.code() != 0 && !voice.has_begun();
             let exit_code = if cancelled { i32::from(buildx::CANCELLED) } else { exit.code() };
             Ok(End { exit_code, diagnosis })
         }
@@ -436,6 +436,11 @@ impl Voice {
                 complaint.push('\n');
             }
         }
+    }
+
+    /// Whether a step of the build was seen to begin.
+    fn has_begun(&self) -> bool {
+        self.complaint.is_none()
     }
 
     async fn diagnose(&self, exit: Exit, command: &BuildCommand, around: &Surroundings) -> Option<Diagnosis> {

@@ -1,7 +1,7 @@
 //! Why steps miss: the judgement beside a build, and `layertop why`.
 
 use std::path::Path;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use super::build;
@@ -66,13 +66,8 @@ impl Explainer {
 
     /// Has earlier builds looked for. The build waits for nothing.
     fn ask(&self) -> Receiver<Vec<Past>> {
-        let (tx, answer) = mpsc::sync_channel(1);
         let (wanted, clock) = (self.wanted.clone(), self.clock);
-        self.asker.ask(move |store| {
-            // Who has asked may be gone.
-            let _ = tx.send(look_up(store.map(|store| &*store), &wanted, clock));
-        });
-        answer
+        self.asker.ask(move |store| look_up(store.map(|store| &*store), &wanted, clock))
     }
 
     /// Takes a listing of the builder: what it tells of the build before this one may be why a step misses now.

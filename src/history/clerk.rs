@@ -95,14 +95,7 @@ impl Clerk {
         &self,
         question: impl FnOnce(Option<&mut Store>) -> T + Send + 'static,
     ) -> Receiver<T> {
-        let (tx, answer) = mpsc::sync_channel(1);
-        let job = Box::new(move |desk: &mut Desk| {
-            // Who has asked may be gone.
-            let _ = tx.send(question(desk.store.as_mut()));
-        });
-        // Where the thread is busy with that many questions this one is not answered.
-        let _ = self.jobs.as_ref().map(|jobs| jobs.try_send(job));
-        answer
+        self.asker().ask(question)
     }
 
     /// Asks on behalf of who may outlive it.
@@ -148,10 +141,19 @@ impl Clerk {
 pub struct Asker(Weak<SyncSender<Job>>);
 
 impl Asker {
-    /// Asks something of the store, on the clerk's thread. When the clerk has gone nothing is asked.
-    pub fn ask(&self, question: impl FnOnce(Option<&mut Store>) + Send + 'static) {
-        let job = Box::new(move |desk: &mut Desk| question(desk.store.as_mut()));
+    /// Asks as [`Clerk::ask`] does. When the clerk has gone nothing is asked.
+    pub fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(Option<&mut Store>) -> T + Send + 'static,
+    ) -> Receiver<T> {
+        let (tx, answer) = mpsc::sync_channel(1);
+        let job = Box::new(move |desk: &mut Desk| {
+            // Who has asked may be gone.
+            let _ = tx.send(question(desk.store.as_mut()));
+        });
+        // Where the thread is busy with that many questions this one is not answered.
         let _ = self.0.upgrade().map(|jobs| jobs.try_send(job));
+        answer
     }
 }
 

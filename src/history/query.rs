@@ -177,7 +177,7 @@ fn build(row: &Row<'_>) -> rusqlite::Result<BuildRow> {
         rebuilt: natural(row, 18)?,
         // What a build that made what was asked for did not need it has reached all the same.
         reached: if result == Outcome::Success { steps } else { natural(row, 19)? },
-        not_spared: misses + natural(row, 20)?,
+        uncached: misses + natural(row, 20)?,
     })
 }
 

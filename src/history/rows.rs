@@ -48,14 +48,14 @@ pub struct BuildRow {
     pub rebuilt: u64,
     /// Those that the build came to.
     pub reached: u64,
-    /// Those that the cache did not spare: rebuilt, pulled, failed or stopped.
-    pub not_spared: u64,
+    /// Those that no cache had: rebuilt, pulled, failed or stopped.
+    pub uncached: u64,
 }
 
 impl BuildRow {
-    /// Share of the steps the build came to that the cache spared, 0 to 1; none where it came to none.
+    /// Share of the steps the build came to that hit or were not needed, 0 to 1; none where it came to none.
     pub fn hit_rate(&self) -> Option<f64> {
-        hit_rate(self.not_spared as usize, self.reached as usize)
+        hit_rate(self.uncached as usize, self.reached as usize)
     }
 
     /// The image with its tag.

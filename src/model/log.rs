@@ -68,7 +68,7 @@ impl Log {
         self.bytes.cast_signed() - before.cast_signed()
     }
 
-    /// Lets the older half go; gives by how many bytes the log has grown, which is less than nothing where there are lines that have ended.
+    /// Drops the older half of the lines. Returns the change of the log's size in bytes: negative, or 0 where no line has ended.
     pub(super) fn halve(&mut self) -> isize {
         let before = self.bytes;
         for _ in 0..self.lines.len().div_ceil(2) {

@@ -99,20 +99,20 @@ impl Counts {
         self.bases[State::Miss as usize]
     }
 
-    /// Steps that the cache did not spare: those that were rebuilt or pulled, and those that failed or were stopped.
-    pub fn not_spared(&self) -> usize {
+    /// Steps that no cache had: those that were rebuilt or pulled, and those that failed or were stopped.
+    pub fn uncached(&self) -> usize {
         self.of(State::Miss) + self.of(State::Failed) + self.of(State::Cancelled)
     }
 
-    /// Share of the steps the build came to that the cache spared, 0 to 1; none before the first.
+    /// Share of the steps the build came to that hit or were not needed, 0 to 1; none before the first.
     pub fn hit_rate(&self) -> Option<f64> {
-        hit_rate(self.not_spared(), self.done())
+        hit_rate(self.uncached(), self.done())
     }
 }
 
-/// The share of `reached` steps that were spared, 0 to 1; none where there are no steps.
-pub(crate) fn hit_rate(not_spared: usize, reached: usize) -> Option<f64> {
-    (reached > 0).then(|| reached.saturating_sub(not_spared) as f64 / reached as f64)
+/// The share of `reached` steps that are not `uncached`, 0 to 1; none where there are no steps.
+pub(crate) fn hit_rate(uncached: usize, reached: usize) -> Option<f64> {
+    (reached > 0).then(|| reached.saturating_sub(uncached) as f64 / reached as f64)
 }
 
 /// Something that moves bytes.

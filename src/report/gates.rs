@@ -94,8 +94,8 @@ fn hit_rate(model: &Model, least: f64) -> Found {
     }
     // Rounded down, so that what is below the limit is shown below it.
     let shown = (percent * 10.0).floor() / 10.0;
-    let (missed, reached) = (counts.not_spared(), words::count(counts.done(), "step"));
-    (GateState::Failed, format!("{missed} of {reached} were not cached, which leaves {shown} % that hit"))
+    let (uncached, reached) = (counts.uncached(), words::count(counts.done(), "step"));
+    (GateState::Failed, format!("{uncached} of {reached} were not cached: the hit rate is {shown} %"))
 }
 
 fn import(model: &Model) -> Found {

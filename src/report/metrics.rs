@@ -60,7 +60,7 @@ fn build(summary: &Summary, tag: &str, writer: &mut Writer<'_>) {
         (
             "hit_ratio",
             "ratio",
-            "Share of the steps the build came to that were cached, or not needed for what was.",
+            "Share of the steps the build came to that hit or were not needed.",
             summary.layers.hit_rate,
         ),
         ("cache_import_ok", "", "Whether the cache was imported.", known(summary.cache.import.state)),

@@ -24,7 +24,6 @@ use bollard_buildkit_proto::moby::buildkit::v1::types::{GcPolicy, WorkerRecord};
 use bollard_buildkit_proto::moby::buildkit::v1::{DiskUsageRequest, InfoRequest, ListWorkersRequest};
 use futures_util::future::OptionFuture;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use tonic::transport::{Channel, Endpoint};
@@ -33,6 +32,7 @@ use crate::clock::Clock;
 use crate::event::builder::{ActiveBuild, GcRule, Usage};
 use crate::event::{Mask, Platform, Text, Time};
 
+use super::Connection;
 use super::builder::instance::{Host, Listener};
 use active::Active;
 pub(in crate::source) use active::Own;
@@ -180,17 +180,12 @@ async fn connect(dial: &Dial) -> Result<(Carrier, Channel), String> {
     }
 }
 
-/// A stream of any kind. All of HTTP/2 is compiled once for each kind that it is spoken over, a quarter of a megabyte each time.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
 /// Speaks HTTP/2 over a stream. When it is lost the channel fails for good, and whoever holds it connects anew.
-async fn speak(stream: impl Stream + 'static) -> Result<Channel, String> {
+async fn speak(stream: impl Connection + 'static) -> Result<Channel, String> {
     speak_over(Box::new(stream)).await
 }
 
-async fn speak_over(stream: Box<dyn Stream>) -> Result<Channel, String> {
+async fn speak_over(stream: Box<dyn Connection>) -> Result<Channel, String> {
     let mut stream = Some(TokioIo::new(stream));
     let connect = tower::service_fn(move |_| {
         let stream = stream.take().ok_or_else(|| std::io::Error::other("the connection is lost"));

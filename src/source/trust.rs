@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, LazyLock, OnceLock};
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WantsClientCert, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
@@ -21,16 +21,13 @@ static AUTHORITIES: LazyLock<RootCertStore> = LazyLock::new(|| {
 
 /// Trusts the authorities of the system and these. Those of the system are read when a server shows a certificate: most registries that
 /// are asked speak plain http, and answer the hello of TLS with none.
-pub(super) fn trusting(others: RootCertStore) -> Result<ConfigBuilder<ClientConfig, Trusting>, Error> {
+pub(super) fn trusting(others: RootCertStore) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder =
         ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
     let verifier = Arc::new(Verifier { provider, others, known: OnceLock::new() });
     Ok(builder.dangerous().with_custom_certificate_verifier(verifier))
 }
-
-/// What is left to be said of a configuration: who we are.
-pub(super) use rustls::client::WantsClientCert as Trusting;
 
 /// rustls' own verifier, made when it is needed.
 #[derive(Debug)]

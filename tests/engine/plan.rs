@@ -10,8 +10,7 @@ use serde_json::Value;
 
 use crate::support::bench::{AMD, Bench, Built, DOCKERFILE, planned};
 use crate::support::terminal::{Setup, Terminal};
-use crate::support::testbed;
-use crate::support::testbed::{Engine, For};
+use crate::support::testbed::{self, Engine, For};
 
 #[test]
 fn what_would_be_rebuilt_is_said() {

@@ -159,10 +159,13 @@ impl<'a> World<'a> {
 }
 
 /// The first record of the chain of each record. A chain is walked up to where its first record is known, so that each is walked once.
+/// They are taken in one order, so that a chain that is too long or has no first record is cut at the same place each time.
 fn roots<'a>(records: &HashMap<&'a str, Known<'a>>) -> HashMap<&'a str, &'a str> {
     let mut roots: HashMap<&str, &str> = HashMap::with_capacity(records.len());
-    for id in records.keys() {
-        let (mut at, mut chain) = (*id, Vec::new());
+    let mut ids: Vec<&str> = records.keys().copied().collect();
+    ids.sort_unstable();
+    for id in ids {
+        let (mut at, mut chain) = (id, Vec::new());
         let root = loop {
             if let Some(root) = roots.get(at) {
                 break *root;

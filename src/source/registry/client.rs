@@ -25,7 +25,7 @@ use url::{Host, Url};
 
 use crate::clock::Clock;
 
-use super::super::trust;
+use super::super::{Connection, trust};
 use super::fault::Fault;
 
 /// How long a connection may take to come about, a head to come, and a body to go on, where nobody says otherwise.
@@ -279,13 +279,7 @@ impl Client {
     }
 }
 
-/// A stream of any kind: all of HTTP is compiled once for each kind that it is spoken over.
-trait Stream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}
-
-impl Stream for TcpStream {}
-impl Stream for tokio_rustls::client::TlsStream<TcpStream> {}
-
-async fn handshake(stream: Box<dyn Stream>, tls: Option<&'static str>, at: &str) -> Result<Link, Fault> {
+async fn handshake(stream: Box<dyn Connection>, tls: Option<&'static str>, at: &str) -> Result<Link, Fault> {
     let io = TokioIo::new(stream);
     let (sender, connection) = http1::handshake(io).await.map_err(|error| broken(&error, at))?;
     // How it ends is told by the request that was under way.
