@@ -87,6 +87,11 @@ pub(crate) fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
+/// Where a sequence is for the last time.
+pub(crate) fn find_last(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).rposition(|window| window == wanted)
+}
+
 pub(crate) const ENTER: &[u8] = b"\x1b[?1049h";
 pub(crate) const LEAVE: &[u8] = b"\x1b[?1049l";
 pub(crate) const CLEAR: &[u8] = b"\x1b[2J";

@@ -71,11 +71,31 @@ impl Setup {
 pub(crate) struct Seen {
     /// Every byte.
     pub(crate) raw: Vec<u8>,
-    /// What they look like.
+    /// How many of them the emulator was given.
+    shown: usize,
+    /// What they look like. A frame is shown when it is whole, as terminals with synchronised output do.
     pub(crate) emulator: vt100::Parser,
 }
 
 impl Seen {
+    /// More bytes came.
+    fn more(&mut self, bytes: &[u8]) {
+        self.raw.extend_from_slice(bytes);
+        // A mark may have come in two halves, and the first of them is shown.
+        let from = self.shown.saturating_sub(FRAME.len());
+        let recent = &self.raw[from..];
+        let begun =
+            bytes::find_last(recent, FRAME).filter(|at| Some(*at) > bytes::find_last(recent, FRAME_END));
+        self.show(begun.map_or(self.raw.len(), |at| from + at));
+    }
+
+    /// Shows all up to there.
+    fn show(&mut self, end: usize) {
+        let end = end.max(self.shown);
+        self.emulator.process(&self.raw[self.shown..end]);
+        self.shown = end;
+    }
+
     /// The screen's text.
     pub(crate) fn text(&self) -> String {
         self.emulator.screen().contents()
@@ -122,7 +142,7 @@ impl Terminal {
         let tty = OpenOptions::new().read(true).write(true).custom_flags(no_controlling).open(path).unwrap();
         let before = termios::tcgetattr(&tty).unwrap();
         let emulator = vt100::Parser::new(at_least_one(rows), at_least_one(columns), 1000);
-        let seen = Arc::new((Mutex::new(Seen { raw: Vec::new(), emulator }), Condvar::new()));
+        let seen = Arc::new((Mutex::new(Seen { raw: Vec::new(), shown: 0, emulator }), Condvar::new()));
         let letting_go = Arc::new(AtomicBool::new(false));
         let reader = thread::spawn({
             let (seen, letting_go) = (Arc::clone(&seen), Arc::clone(&letting_go));
@@ -399,12 +419,15 @@ fn read(mut input: Box<dyn Read + Send>, seen: &(Mutex<Seen>, Condvar), letting_
     let mut buffer = [0; 16384];
     while let Ok(count @ 1..) = input.read(&mut buffer) {
         let mut all = seen.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.raw.extend_from_slice(&buffer[..count]);
-        all.emulator.process(&buffer[..count]);
+        all.more(&buffer[..count]);
         drop(all);
         seen.1.notify_all();
         if letting_go.load(Ordering::SeqCst) {
             break;
         }
     }
+    // Nothing follows: what began is as whole as it gets.
+    let mut all = seen.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let end = all.raw.len();
+    all.show(end);
 }
