@@ -8,6 +8,7 @@
 mod measure;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use layertop::event::evidence::{CacheRecord, Records};
@@ -72,7 +73,7 @@ fn build() -> Vec<Stamped> {
     };
     let records =
         Records { total: RECORDS as u64, records: (0..RECORDS).map(record).collect(), ..Records::default() };
-    let mut events = vec![Event::Started(started), Event::Records(Box::new(records))];
+    let mut events = vec![Event::Started(started), Event::Records(Arc::new(records))];
     for platform in PLATFORMS {
         let mut below: Option<Digest> = None;
         for step in 1..=STEPS {

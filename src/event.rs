@@ -26,6 +26,8 @@ pub mod shell;
 pub mod text;
 pub mod time;
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -92,7 +94,7 @@ pub enum Event {
     /// What the build is made from, step by step.
     Fingerprint(Box<Fingerprint>),
     /// What a node's builder keeps in its cache.
-    Records(Box<Records>),
+    Records(Arc<Records>),
     /// What a cache in a registry holds.
     CacheManifest(Box<CacheManifest>),
     /// Why steps were not cached.

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
@@ -123,7 +124,7 @@ pub(super) fn earlier_in_store() -> Earlier {
 }
 
 /// [`take_listing`] for who has no clerk; says whether any told more of a build. Where there is no history none is begun.
-pub(super) async fn take_listings(builder: Option<Text>, listings: Vec<Records>) -> bool {
+pub(super) async fn take_listings(builder: Option<Text>, listings: Vec<Arc<Records>>) -> bool {
     let told = spawn_blocking(move || {
         let Some(path) = history::default_path().filter(|path| path.exists()) else { return false };
         let Ok(mut opened) = Store::open(&path, Clock::live().now()) else { return false };

@@ -1,6 +1,7 @@
 //! `plan`: what a build would do now. Everything is asked that a build asks, and nothing is started.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -161,7 +162,7 @@ impl Ground {
             known.push(Stamped { at: self.clock.now(), event: notice });
         }
         let records = known.iter().filter_map(|one| match &one.event {
-            Event::Records(records) => Some((**records).clone()),
+            Event::Records(records) => Some(Arc::clone(records)),
             _ => None,
         });
         history::take_listings(self.command.started().builder, records.collect()).await;

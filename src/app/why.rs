@@ -1,6 +1,7 @@
 //! Why steps miss: the judgement beside a build, and `layertop why`.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
@@ -71,9 +72,9 @@ impl Explainer {
     }
 
     /// Takes a listing of the builder: what it tells of the build before this one may be why a step misses now.
-    pub(super) fn listed(&mut self, records: &Records, historian: &Historian) {
+    pub(super) fn listed(&mut self, records: &Arc<Records>, historian: &Historian) {
         let (wanted, clock, is_asked) = (self.wanted.clone(), self.clock, self.pasts.is_some());
-        let (builder, records) = (wanted.builder.clone(), records.clone());
+        let (builder, records) = (wanted.builder.clone(), Arc::clone(records));
         self.again = Some(historian.clerk().ask(move |store| {
             let store = store?;
             let told = take_listing(store, builder.as_ref(), &records);

@@ -8,7 +8,7 @@ use super::past::Past;
 use crate::event::evidence::CacheRecord;
 use crate::event::reason::{Evidence, Reason, ReasonGrade, ReasonKind};
 use crate::event::registry::{CacheState, MOST_CONFIG_BYTES};
-use crate::event::{Platform, Records, Text};
+use crate::event::{Platform, Text};
 use crate::model::{Model, Phase, State, Step, Transfer, triggers};
 
 /// How the import of the registry's cache went.
@@ -179,11 +179,11 @@ pub(super) fn gone<'a>(judge: &Judge<'a>, here: &Here<'a>, then: &Then<'a>) -> (
         let text = format!("what the builder held before the build is not known: {why}");
         return (ReasonGrade::Likely, vec![said(text)]);
     }
-    if before.iter().all(Records::is_bare) {
+    if before.iter().all(|listing| listing.is_bare()) {
         let text = "the builder had no result of any step before this build";
         return (ReasonGrade::Proven, vec![said(text)]);
     }
-    let whole = before.iter().all(Records::is_whole);
+    let whole = before.iter().all(|listing| listing.is_whole());
     let there = |record: &CacheRecord| model.had_before(record);
     let own = judge.results(here, then).records;
     let (left, lost): (Vec<&CacheRecord>, Vec<&CacheRecord>) =

@@ -2,16 +2,16 @@
 
 use super::change::said;
 use super::past::Past;
+use crate::event::Text;
 use crate::event::amount::{bytes, bytes_apart};
 use crate::event::builder::{EngineFacts, GcRule};
 use crate::event::reason::Evidence;
-use crate::event::{Records, Text};
 use crate::model::Model;
 
 /// What took the result of an earlier build away, where that can be told: the evidence, and a clause.
 pub(super) fn how(model: &Model, past: &Past) -> Option<(Evidence, String)> {
     let before = model.records_before();
-    if !before.is_empty() && before.iter().all(Records::is_bare) {
+    if !before.is_empty() && before.iter().all(|listing| listing.is_bare()) {
         let text = "nothing at all is left: the builder was pruned, or made anew";
         return Some((said(text), "the builder's cache was emptied".to_owned()));
     }
@@ -85,7 +85,7 @@ mod tests {
         let mut model = Model::default();
         for event in [
             Event::Started(Started::default()),
-            Event::Records(Box::new(records)),
+            Event::Records(std::sync::Arc::new(records)),
             Event::Builder(Box::new(state)),
         ] {
             model.apply(&Stamped { at: Time::from_micros(HOUR), event });

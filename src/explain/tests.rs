@@ -1,5 +1,7 @@
 //! The judgement, of builds made of events.
 
+use std::sync::Arc;
+
 use super::{Past, judge};
 use crate::event::evidence::{CacheManifest, CacheRecord, Records, When};
 use crate::event::fingerprint::{
@@ -180,7 +182,7 @@ impl Build {
         let records: Vec<CacheRecord> = descriptions.iter().map(record).collect();
         // Behind a build only those are told that are new or were used.
         let total = records.len() as u64 + u64::from(when == When::After);
-        Event::Records(Box::new(Records { when, total, records, ..Records::default() }))
+        Event::Records(Arc::new(Records { when, total, records, ..Records::default() }))
     }
 
     fn events(&self) -> Vec<Event> {

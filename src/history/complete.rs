@@ -5,6 +5,8 @@
 //! to the build's recording, so that a replay tells it, too, and to the store.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 
@@ -21,6 +23,16 @@ use crate::recording;
 struct Open {
     id: i64,
     recording: String,
+    /// When it ended, to a thousandth of a second.
+    ended: Time,
+}
+
+impl Open {
+    /// Whether a listing shows what it left behind, as far as that can be told without its recording, which may be long.
+    fn may_be_told_by(&self, records: &Records) -> bool {
+        let latest = self.ended.plus(Duration::from_millis(1));
+        records.is_whole() && records.asked >= self.ended && records.is_untouched_since(latest)
+    }
 }
 
 impl Store {
@@ -69,12 +81,13 @@ impl Store {
         records: &Records,
         dir: Option<&Path>,
     ) -> rusqlite::Result<Option<Text>> {
-        let Some(open) = self.newest(builder)? else { return Ok(None) };
+        let newest = self.newest(builder)?;
+        let Some(open) = newest.filter(|newest| newest.may_be_told_by(records)) else { return Ok(None) };
         let path = Path::new(&open.recording);
         let Some(mut model) = read(path, &|_| true).ok().flatten() else { return Ok(None) };
         let Some(listing) = of_after(&model, records) else { return Ok(None) };
         let at = model.ended().unwrap_or_default();
-        let mut news = vec![Stamped { at, event: Event::Records(Box::new(listing)) }];
+        let mut news = vec![Stamped { at, event: Event::Records(Arc::new(listing)) }];
         model.apply_all(&news);
         if let Some(reasons) = self.judged_anew(&model, path, dir) {
             let told = Stamped { at, event: Event::Reasons(Box::new(reasons)) };
@@ -90,11 +103,15 @@ impl Store {
 
     /// The newest build of a builder, where it has a recording.
     fn newest(&self, builder: Option<&Text>) -> rusqlite::Result<Option<Open>> {
-        let query =
-            "SELECT id, recording FROM builds WHERE builder IS ?1 ORDER BY started_us DESC, id DESC LIMIT 1";
-        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, Option<String>>(1)?));
-        let newest = self.connection.query_row(query, [builder.map(Text::as_str)], row).optional()?;
-        Ok(newest.and_then(|(id, recording)| Some(Open { id, recording: recording? })))
+        let query = "SELECT id, recording, started_us, wall_ms FROM builds WHERE builder IS ?1 ORDER BY started_us DESC, id DESC LIMIT 1";
+        let row = |row: &rusqlite::Row<'_>| {
+            let recording: Option<String> = row.get(1)?;
+            let wall = Duration::from_millis(u64::try_from(row.get::<_, i64>(3)?).unwrap_or_default());
+            let ended = Time::from_micros(row.get(2)?).plus(wall);
+            Ok(recording.map(|recording| (row.get(0), recording, ended)))
+        };
+        let newest = self.connection.query_row(query, [builder.map(Text::as_str)], row).optional()?.flatten();
+        newest.map(|(id, recording, ended)| Ok(Open { id: id?, recording, ended })).transpose()
     }
 
     fn judged_anew(&self, model: &Model, path: &Path, dir: Option<&Path>) -> Option<Reasons> {
@@ -131,7 +148,7 @@ fn of_after(model: &Model, records: &Records) -> Option<Records> {
     if known || !records.is_whole() || records.asked < ended || !records.is_untouched_since(ended) {
         return None;
     }
-    let mine = |listing: &&Records| listing.node == records.node && listing.error.is_none();
+    let mine = |listing: &&Arc<Records>| listing.node == records.node && listing.error.is_none();
     let before = model.records_before().iter().find(mine);
     let after = Records { when: When::After, ..records.clone() };
     let mut told = match before.filter(|before| before.is_whole() && model.listed_before_hits(before)) {

@@ -17,9 +17,10 @@ mod index;
 mod layers;
 mod world;
 
-use std::collections::{HashMap, HashSet};
-use std::sync::OnceLock;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 
+use foldhash::HashSet;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -71,38 +72,47 @@ pub fn words(origin: Option<&Origin>) -> &'static str {
 /// What was heard of the records and the caches.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
-    before: Vec<Records>,
+    before: Vec<Arc<Records>>,
     /// Those of before the build by their descriptions, once somebody has asked.
     indices: OnceLock<Vec<RecordIndex>>,
-    after: Vec<Records>,
+    /// Their identities, once somebody has asked.
+    ids: OnceLock<HashSet<Text>>,
+    after: Vec<Arc<Records>>,
     pub(super) manifests: Vec<CacheManifest>,
     /// Where the hits came from, once somebody has asked.
     origins: OnceLock<HashMap<StepId, Origin>>,
 }
 
 impl Evidence {
-    pub(super) fn records(&mut self, records: &Records, begun: Time) {
+    pub(super) fn records(&mut self, records: &Arc<Records>, begun: Time) {
         self.indices.take();
-        let same = |known: &Records| known.node == records.node;
+        self.ids.take();
+        let same = |known: &Arc<Records>| known.node == records.node;
         if records.when == When::Before {
             self.before.retain(|known| !same(known));
-            self.before.push(records.clone());
+            self.before.push(Arc::clone(records));
             return;
         }
         self.after.retain(|known| !same(known));
-        self.after.push(records.clone());
+        self.after.push(Arc::clone(records));
         // All records of after the build tell which of them were there before it, where nobody has listed these.
         let listed = self.before.iter().any(|known| same(known) && known.error.is_none());
         if !listed && records.is_whole() {
             self.before.retain(|known| !same(known));
-            self.before.push(before_of(records, begun));
+            self.before.push(Arc::new(before_of(records, begun)));
         }
     }
 
     /// The records of before the build, node by node.
-    fn indexed_before(&self) -> impl Iterator<Item = (&Records, &RecordIndex)> {
+    fn indexed_before(&self) -> impl Iterator<Item = (&Arc<Records>, &RecordIndex)> {
         let all = || self.before.iter().map(|listing| RecordIndex::of(&listing.records)).collect();
         self.before.iter().zip(self.indices.get_or_init(all))
+    }
+
+    /// The identities of the records of before the build.
+    fn ids_before(&self) -> &HashSet<Text> {
+        let all = || self.before.iter().flat_map(|listing| &listing.records).map(|record| record.id.clone());
+        self.ids.get_or_init(|| all().collect())
     }
 
     pub(super) fn manifest(&mut self, manifest: &CacheManifest) {
@@ -130,12 +140,12 @@ impl Model {
     }
 
     /// The builder's records of before the build, node by node, as far as they were listed.
-    pub fn records_before(&self) -> &[Records] {
+    pub fn records_before(&self) -> &[Arc<Records>] {
         &self.evidence.before
     }
 
     /// The builder's records of after the build, node by node: those that are new or were used.
-    pub fn records_after(&self) -> &[Records] {
+    pub fn records_after(&self) -> &[Arc<Records>] {
         &self.evidence.after
     }
 
@@ -233,13 +243,13 @@ impl<'a> Judge<'a> {
         let begun = self.model.first.unwrap_or_default();
         if after.is_empty() && self.model.ended.is_none() {
             // While the build runs this is asked often, and there is little to see yet.
-            let early = |listing: &Records| self.model.listed_before_hits(listing) && listing.is_bare();
+            let early = |listing: &Arc<Records>| self.model.listed_before_hits(listing) && listing.is_bare();
             self.bare = !before.is_empty() && before.iter().all(early);
             return;
         }
         for listing in before {
             let later = after.iter().find(|after| after.node == listing.node);
-            let mut world = World::new(listing, later, begun, first);
+            let mut world = World::new(listing, later.map(Arc::as_ref), begun, first);
             self.place_trees(&mut world);
             self.worlds.push(world);
         }
@@ -570,13 +580,13 @@ impl<'a> Judge<'a> {
         }
         let platform = platform_of(self.model, step);
         let (mut best, mut open, instruction) = (Fit::No, false, self.instruction(step));
-        for known in world.all().filter(|known| known.was != Some(false) && known.record.is_result()) {
-            if world.may_be_of(known.record.id.as_str(), platform.as_ref()) {
-                let fit = match known.record.imported {
-                    None => instruction.strictly_of_record(known.record),
-                    Some(_) => self.fit(&instruction, known.record),
-                };
-                open |= known.was.is_none() && fit > Fit::No;
+        for known in world.results(&instruction).filter(|known| known.was != Some(false)) {
+            let fit = match known.record.imported {
+                None => instruction.strictly_of_record(known.record),
+                Some(_) => self.fit(&instruction, known.record),
+            };
+            if fit > Fit::No && world.may_be_of(known.record.id.as_str(), platform.as_ref()) {
+                open |= known.was.is_none();
                 best = best.max(fit);
             }
         }

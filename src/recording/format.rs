@@ -106,8 +106,24 @@ struct Probe<'a> {
     format: Option<std::borrow::Cow<'a, str>>,
 }
 
+/// What tells what an event is.
+#[derive(Deserialize)]
+struct Head<'a> {
+    at: Time,
+    #[serde(rename = "type", borrow)]
+    kind: std::borrow::Cow<'a, str>,
+}
+
+/// Bytes of a line from which on it is looked at for its kind first.
+const LONG: usize = 16 << 10;
+
 /// Reads one line, with or without its line feed.
 pub fn parse_line(line: &[u8]) -> Record {
+    if line.len() > LONG
+        && let Some(event) = parse_long(line)
+    {
+        return Record::Event(Box::new(event));
+    }
     if let Ok(event) = serde_json::from_slice(line) {
         return Record::Event(Box::new(event));
     }
@@ -120,6 +136,14 @@ pub fn parse_line(line: &[u8]) -> Record {
         known if EVENT_TYPES.contains(&known) => Record::Bad,
         _ => Record::Unknown,
     }
+}
+
+/// Reads the kind of events that is the longest of all: a line's kind stands beside its fields, and where it is not known from the start,
+/// serde copies all of them before it reads them.
+fn parse_long(line: &[u8]) -> Option<Stamped> {
+    let head: Head<'_> = serde_json::from_slice(line).ok()?;
+    let records = (head.kind == "records").then(|| serde_json::from_slice(line).ok())??;
+    Some(Stamped { at: head.at, event: crate::event::Event::Records(records) })
 }
 
 /// Whether `line`, which is cut off, is the beginning of a header.
@@ -189,7 +213,7 @@ mod tests {
             Event::Builder(Box::default()),
             Event::Cluster(Box::default()),
             Event::Fingerprint(Box::default()),
-            Event::Records(Box::default()),
+            Event::Records(std::sync::Arc::default()),
             Event::CacheManifest(Box::default()),
             Event::Reasons(Box::default()),
             Event::Gates(crate::event::Gates::default()),

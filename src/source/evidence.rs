@@ -94,7 +94,7 @@ pub async fn run(
 }
 
 /// The records of all nodes of the builder as they stand now, after a build. They are waited for.
-pub async fn after(settings: &Settings, clock: Clock) -> Vec<Records> {
+pub async fn after(settings: &Settings, clock: Clock) -> Vec<Arc<Records>> {
     let (tx, mut told) = mpsc::channel(LISTINGS);
     let mut tasks = JoinSet::new();
     list(settings, clock, When::After, &tx, &mut tasks).await;
@@ -102,7 +102,7 @@ pub async fn after(settings: &Settings, clock: Clock) -> Vec<Records> {
     let mut found = Vec::new();
     while let Some(events) = told.recv().await {
         found.extend(events.into_iter().filter_map(|one| match one.event {
-            Event::Records(records) => Some(*records),
+            Event::Records(records) => Some(records),
             _ => None,
         }));
     }
@@ -134,7 +134,7 @@ async fn list(
         Err(why) => {
             let at = clock.now();
             let records = Records { when, error: Some(why), asked: at, answered: at, ..Records::default() };
-            let _ = tx.send(vec![stamped(clock, Event::Records(Box::new(records)))]).await;
+            let _ = tx.send(vec![stamped(clock, Event::Records(Arc::new(records)))]).await;
         }
     }
 }
@@ -243,7 +243,7 @@ impl Node {
             records.error = Some(Text::clean(&error));
         }
         records.answered = self.clock.now();
-        let _ = tx.send(vec![stamped(self.clock, Event::Records(Box::new(records)))]).await;
+        let _ = tx.send(vec![stamped(self.clock, Event::Records(Arc::new(records)))]).await;
     }
 
     async fn list(&self, records: &mut Records) -> Result<(), String> {

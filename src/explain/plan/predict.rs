@@ -8,7 +8,7 @@ use crate::event::fingerprint::{Fingerprint, StepKind};
 use crate::event::plan::Prediction;
 use crate::event::reason::{Reason, ReasonGrade, ReasonKind};
 use crate::event::registry::MOST_CONFIG_BYTES;
-use crate::event::{Digest, Records, Text};
+use crate::event::{Digest, Text};
 use crate::explain::cache;
 use crate::explain::change::{self, Own};
 use crate::explain::earlier::{Then, is_usable};
@@ -259,7 +259,7 @@ impl<'a> Predictor<'_, 'a> {
             // Where something was pruned BuildKit has let go of the results whose base image it does not hold as a whole, though their
             // records stay as long as others are built on them (seen on the test engine).
             let pruned = then.past.records.iter().any(|record| !model.had_before(record));
-            let sure = !imported && !pruned && before.iter().all(Records::is_whole);
+            let sure = !imported && !pruned && before.iter().all(|listing| listing.is_whole());
             if left > 0 && left == own.len() && sure {
                 return Told::hit(ReasonGrade::Proven, Source::Local, text);
             }
@@ -293,7 +293,7 @@ impl<'a> Predictor<'_, 'a> {
         let no_cache = model.cache_manifests().iter().all(missing);
         match grade {
             ReasonGrade::Unknown => Told::hit(ReasonGrade::Likely, Source::Local, why),
-            _ if before.iter().all(Records::is_bare) && no_cache => {
+            _ if before.iter().all(|listing| listing.is_bare()) && no_cache => {
                 Told::new(Prediction::Miss, ReasonGrade::Proven, why)
             }
             _ => Told::new(Prediction::Miss, ReasonGrade::Likely, why),
@@ -345,7 +345,8 @@ impl<'a> Predictor<'_, 'a> {
                 "the builder has a record of this instruction, from a build that is not known here",
             );
         }
-        let nothing = before.iter().all(Records::is_bare) && model.cache_manifests().iter().all(missing);
+        let nothing =
+            before.iter().all(|listing| listing.is_bare()) && model.cache_manifests().iter().all(missing);
         let grade = if nothing { ReasonGrade::Proven } else { ReasonGrade::Likely };
         let told = Told::new(Prediction::Miss, grade, "it was never built here");
         Told { changed: true, ..told }
@@ -376,7 +377,7 @@ impl<'a> Predictor<'_, 'a> {
     fn is_accounted(&self, here: &Here<'a>) -> bool {
         let model = self.judge.model;
         let before = model.records_before();
-        if before.is_empty() || !before.iter().all(Records::is_whole) {
+        if before.is_empty() || !before.iter().all(|listing| listing.is_whole()) {
             return false;
         }
         let own = model.results_before(here.step);

@@ -25,6 +25,8 @@ pub(super) struct Instruction<'a> {
     texts: Vec<Written>,
     /// Whether the Dockerfile is known.
     is_known: bool,
+    /// Whether one of its texts may mean the same as another one.
+    is_open: bool,
 }
 
 /// One form of an instruction.
@@ -60,8 +62,10 @@ impl<'a> Instruction<'a> {
     /// The instruction of a step, and the same in the Dockerfile, where that is known.
     pub(super) fn new(name: &'a StepName, written: Option<&Text>) -> Self {
         let written = written.filter(|text| !text.is_empty());
-        let texts = std::iter::once(&name.instruction).chain(written).map(Written::of).collect();
-        Self { name, texts, is_known: written.is_some() }
+        let texts: Vec<Written> =
+            std::iter::once(&name.instruction).chain(written).map(Written::of).collect();
+        let is_open = texts.iter().any(|own| is_open(&own.text));
+        Self { name, texts, is_known: written.is_some(), is_open }
     }
 
     /// Whether it is of a base image.
@@ -90,9 +94,7 @@ impl<'a> Instruction<'a> {
             return self.of_command(command, is_cut(text));
         }
         // Most records are another instruction's.
-        if let Some((_, instruction)) = text.split_once("] ")
-            && !self.has_keyword(instruction.strip_prefix("LINK ").unwrap_or(instruction))
-        {
+        if instruction_in(text).is_some_and(|instruction| self.is_another(instruction)) {
             return Fit::No;
         }
         match name::parse(&record.description) {
@@ -101,6 +103,25 @@ impl<'a> Instruction<'a> {
             _ if text.starts_with("mount ") => Fit::No,
             _ => Fit::Maybe,
         }
+    }
+
+    /// What its records are described as, by [`Sort::of`].
+    pub(super) fn has_sort(&self, sort: Sort<'_>) -> bool {
+        match sort {
+            Sort::Base => self.is_from(),
+            Sort::Command => self.texts.iter().any(|own| own.command.is_some()),
+            Sort::Keyword(keyword) => self.has_keyword(keyword),
+            Sort::Other => true,
+        }
+    }
+
+    /// Whether the instruction in a description is certain to be another one. It is not looked at for what it is made of.
+    fn is_another(&self, instruction: &str) -> bool {
+        let is_same = |own: &str| words(instruction).eq(own.split(' '));
+        !self.has_keyword(instruction)
+            || !self.is_open
+                && !is_open(instruction)
+                && !self.texts.iter().any(|own| is_same(&own.text) || is_same(&own.bare))
     }
 
     fn of_step(&self, other: &StepName) -> Fit {
@@ -190,8 +211,46 @@ fn listed(command: &str) -> String {
 
 /// Texts that hold variables, heredocs or lists may mean the same though they differ.
 fn unsure<'t>(mut texts: impl Iterator<Item = &'t str>) -> Fit {
-    let open = |text: &str| text.contains('$') || text.contains("<<") || text.starts_with('[');
-    if texts.any(open) { Fit::Maybe } else { Fit::No }
+    if texts.any(is_open) { Fit::Maybe } else { Fit::No }
+}
+
+fn is_open(text: &str) -> bool {
+    text.contains('$') || text.contains("<<") || text.starts_with('[')
+}
+
+/// What a record is described as, by the beginning of its description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Sort<'a> {
+    /// A base image.
+    Base,
+    /// The command of a `RUN`.
+    Command,
+    /// An instruction with this keyword.
+    Keyword(&'a str),
+    /// Something else, or it does not tell.
+    Other,
+}
+
+impl<'a> Sort<'a> {
+    /// That of a record.
+    pub(super) fn of(record: &'a CacheRecord) -> Self {
+        let text = record.description.as_str();
+        if record.imported.is_some() {
+            Self::Other
+        } else if text.starts_with("pulled from ") {
+            Self::Base
+        } else if text.starts_with("mount / from exec ") {
+            Self::Command
+        } else {
+            instruction_in(text).and_then(|it| words(it).next()).map_or(Self::Other, Self::Keyword)
+        }
+    }
+}
+
+/// The instruction in the description of a step: `[linux/amd64 2/5] COPY src/ src/`.
+fn instruction_in(description: &str) -> Option<&str> {
+    let (_, instruction) = description.strip_prefix('[')?.split_once("] ")?;
+    Some(instruction.strip_prefix("LINK ").unwrap_or(instruction))
 }
 
 /// Whether a description is so long that it may go on.
@@ -201,8 +260,11 @@ pub(super) fn is_cut(text: &str) -> bool {
 
 /// One space where there is space of any kind: lines are joined in several ways.
 pub(super) fn plain(text: &str) -> String {
-    let text = text.strip_prefix("LINK ").unwrap_or(text);
-    text.split_whitespace().filter(|word| *word != "\\").collect::<Vec<_>>().join(" ")
+    words(text.strip_prefix("LINK ").unwrap_or(text)).collect::<Vec<_>>().join(" ")
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split_whitespace().filter(|word| *word != "\\")
 }
 
 /// `--mount=… --network=… make` without its flags.

@@ -1,9 +1,8 @@
 //! Records by what they are described as, so that a step finds its own among many thousands without a look at each.
 
-use std::collections::{HashMap, HashSet};
+use foldhash::HashMap;
 
-use super::fit::{Fit, Instruction, plain};
-use crate::event::Text;
+use super::fit::{Fit, Instruction, Sort, plain};
 use crate::event::evidence::CacheRecord;
 use crate::model::name::{self, Kind};
 use crate::model::{Model, Step};
@@ -14,7 +13,6 @@ pub struct RecordIndex {
     by_text: HashMap<String, Vec<u32>>,
     /// Those whose text does not tell all of it.
     unclear: Vec<u32>,
-    ids: HashSet<Text>,
 }
 
 /// The texts that a record can be found by.
@@ -53,7 +51,6 @@ impl RecordIndex {
     pub fn of(records: &[CacheRecord]) -> Self {
         let mut index = Self::default();
         for (at, record) in (0..).zip(records) {
-            index.ids.insert(record.id.clone());
             match described(record) {
                 Described::As(texts) => {
                     for text in texts {
@@ -65,11 +62,6 @@ impl RecordIndex {
             }
         }
         index
-    }
-
-    /// Whether a record is among them.
-    pub fn holds(&self, id: &Text) -> bool {
-        self.ids.contains(id)
     }
 
     /// Those of the records that are a step's result, in their order.
@@ -111,9 +103,9 @@ impl Model {
                 && known.description == record.description
                 && known.kind == record.kind
         };
-        self.evidence.indexed_before().any(|(listing, index)| {
-            index.holds(&record.id) || (record.mutable && listing.records.iter().any(became))
-        })
+        self.evidence.ids_before().contains(&record.id)
+            || record.mutable
+                && self.records_before().iter().any(|listing| listing.records.iter().any(became))
     }
 
     /// Whether a record is described as the result of some step; to be asked of many records.
@@ -121,7 +113,7 @@ impl Model {
         let steps = self.stack.steps();
         let known: Vec<Instruction<'_>> =
             steps.map(|(_, step)| Instruction::new(&step.name, self.stack.written(step))).collect();
-        let mut by_text: HashMap<String, Vec<usize>> = HashMap::new();
+        let mut by_text: HashMap<String, Vec<usize>> = HashMap::default();
         for (at, instruction) in known.iter().enumerate() {
             for text in instruction.texts() {
                 by_text.entry(text.to_owned()).or_default().push(at);
@@ -129,6 +121,11 @@ impl Model {
         }
         move |record| {
             let is = |instruction: &Instruction<'_>| instruction.of_record(record) == Fit::Yes;
+            // To read what a record is described as is dear, and most are another instruction's.
+            let sort = Sort::of(record);
+            if record.imported.is_some() || !known.iter().any(|instruction| instruction.has_sort(sort)) {
+                return false;
+            }
             match described(record) {
                 Described::As(texts) => {
                     let found = texts.iter().filter_map(|text| by_text.get(text)).flatten();
@@ -144,7 +141,7 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, Outline, OutlineStage, OutlineStep, Stamped, Time};
+    use crate::event::{Event, Outline, OutlineStage, OutlineStep, Stamped, Text, Time};
 
     /// Whatever is found without the index is found with it, and the other way round.
     #[test]
@@ -172,7 +169,6 @@ mod tests {
         let mut records: Vec<CacheRecord> = descriptions.iter().enumerate().map(record).collect();
         records.push(CacheRecord { description: Text::clean(&cut), ..CacheRecord::default() });
         let index = RecordIndex::of(&records);
-        assert!(index.holds(&"r3".into()) && !index.holds(&"r99".into()));
         let step = |text: String| OutlineStep { instruction: Text::clean(&text), layer: None, line: 1 };
         let body = long.strip_prefix("mount / from exec /bin/sh -c ").unwrap();
         let texts = [

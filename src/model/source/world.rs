@@ -1,7 +1,8 @@
 //! The builder's records of one node, before and after the build, as what they say about each other.
 
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashMapExt as _, HashSet};
 
+use super::fit::{Instruction, Sort};
 use crate::event::evidence::{CacheRecord, Records};
 use crate::event::{Platform, Text, Time};
 use crate::model::name::{self, Kind};
@@ -27,6 +28,8 @@ pub(super) struct World<'a> {
     roots: HashMap<&'a str, &'a str>,
     /// Touched records with no touched one built on them.
     leaves: Vec<&'a str>,
+    /// The results by what they are described as.
+    sorts: HashMap<Sort<'a>, Vec<&'a str>>,
     /// The platform of each tree of records, by its root.
     trees: HashMap<&'a str, Option<Platform>>,
     /// Whether there is a first listing, of all records.
@@ -51,7 +54,7 @@ impl<'a> World<'a> {
         let whole = before.is_whole();
         let early = hit.is_none_or(|hit| before.answered <= hit) || before.shows_before(begun);
         let after = after.filter(|after| after.error.is_none());
-        let mut records: HashMap<&str, Known<'_>> = HashMap::new();
+        let mut records: HashMap<&str, Known<'_>> = HashMap::default();
         for (record, there) in before.records.iter().zip(before.were_there(begun)) {
             let was = if early { Some(true) } else { there };
             let touched = !early && (record.in_use || record.is_touched_since(begun));
@@ -79,7 +82,8 @@ impl<'a> World<'a> {
             roots: roots(&records),
             records,
             leaves: Vec::new(),
-            trees: HashMap::new(),
+            sorts: HashMap::default(),
+            trees: HashMap::default(),
             whole,
             early,
             over: after.is_some(),
@@ -90,6 +94,7 @@ impl<'a> World<'a> {
             world.find_leaves();
         }
         world.find_trees();
+        world.sort_results();
         world
     }
 
@@ -103,10 +108,22 @@ impl<'a> World<'a> {
         self.leaves = leaves;
     }
 
+    fn sort_results(&mut self) {
+        for known in self.records.values().filter(|known| known.record.is_result()) {
+            self.sorts.entry(Sort::of(known.record)).or_default().push(known.record.id.as_str());
+        }
+    }
+
     /// A description that names a platform tells that of all records of its tree.
     fn find_trees(&mut self) {
-        let mut trees: HashMap<&'a str, Option<Platform>> = HashMap::new();
+        let mut trees: HashMap<&'a str, Option<Platform>> = HashMap::default();
         for known in self.records.values() {
+            // To read a name is dear, and that of a build for one platform has none.
+            let bracket =
+                known.record.description.as_str().strip_prefix('[').and_then(|text| text.split_once("] "));
+            if bracket.is_none_or(|(bracket, _)| bracket.split_whitespace().nth(1).is_none()) {
+                continue;
+            }
             let Kind::Step(step) = name::parse(&known.record.description) else { continue };
             let Some(platform) = step.platform.filter(|_| step.runs_on.is_none()) else { continue };
             let root = self.root(known.record.id.as_str());
@@ -135,6 +152,12 @@ impl<'a> World<'a> {
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Known<'a>> {
         self.records.values()
+    }
+
+    /// The results that may be described as an instruction is.
+    pub(super) fn results(&self, instruction: &Instruction<'_>) -> impl Iterator<Item = &Known<'a>> {
+        let sorts = self.sorts.iter().filter(|(sort, _)| instruction.has_sort(**sort));
+        sorts.flat_map(|(_, ids)| ids).filter_map(|id| self.records.get(id))
     }
 
     pub(super) fn leaves(&self) -> &[&'a str] {

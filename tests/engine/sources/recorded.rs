@@ -1,6 +1,7 @@
 //! Builds that were recorded on the test engine, each kind once: `tests/recordings/sources`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use layertop::event::evidence::When;
 use layertop::event::{Event, Stamped};
@@ -123,6 +124,7 @@ fn late(whole: &[Stamped], in_the_end: bool) -> Vec<Stamped> {
     let mut changed = Vec::new();
     for event in &mut events {
         let Event::Records(listing) = &mut event.event else { continue };
+        let listing = Arc::make_mut(listing);
         if listing.when == When::After && in_the_end {
             changed.append(&mut listing.records);
         }
@@ -130,6 +132,7 @@ fn late(whole: &[Stamped], in_the_end: bool) -> Vec<Stamped> {
     }
     for event in &mut events {
         let Event::Records(listing) = &mut event.event else { continue };
+        let listing = Arc::make_mut(listing);
         if listing.when == When::Before {
             listing.records.retain(|record| changed.iter().all(|other| other.id != record.id));
             listing.records.append(&mut changed);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::*;
@@ -46,7 +47,7 @@ fn records(when: When, vertices: &[Stamped]) -> Event {
         _ => None,
     };
     let records: Vec<CacheRecord> = vertices.iter().filter_map(record).collect();
-    Event::Records(Box::new(Records { when, total: records.len() as u64, records, ..Records::default() }))
+    Event::Records(Arc::new(Records { when, total: records.len() as u64, records, ..Records::default() }))
 }
 
 /// The plan of a project behind a build and a change.
