@@ -1,8 +1,8 @@
 //! What tells where a hit came from: the builder's records before and after a build, and the cache manifest that it imports.
 
-use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use foldhash::{HashMap, HashSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -190,7 +190,7 @@ impl Records {
 
     /// What is another than in a listing before: the records that are new or were used, and which are gone.
     #[must_use]
-    pub fn since(self, before: &Self) -> Self {
+    pub fn since(&self, before: &Self) -> Self {
         type Print = (u64, Option<Time>, u64);
         let print = |record: &CacheRecord| -> Print { (record.uses, record.last_used, record.bytes) };
         let known: HashMap<&Text, Print> =
@@ -205,7 +205,20 @@ impl Records {
             .filter(|record| known.get(&record.id) != Some(&print(record)))
             .cloned()
             .collect();
-        Self { records, gone, ..self }
+        Self {
+            when: self.when,
+            node: self.node.clone(),
+            nodes: self.nodes,
+            worker: self.worker.clone(),
+            compared: self.compared,
+            platforms: self.platforms.clone(),
+            asked: self.asked,
+            answered: self.answered,
+            error: self.error.clone(),
+            total: self.total,
+            records,
+            gone,
+        }
     }
 
     /// Whether nobody has used the builder between two moments, by the records that would tell it: none was used last between them,

@@ -1,8 +1,9 @@
 //! An earlier build, as much of it as a later one is compared with.
 
-use std::collections::HashSet;
 use std::sync::OnceLock;
 use std::time::Duration;
+
+use foldhash::HashSet;
 
 use super::results::PastIndex;
 use crate::event::evidence::CacheRecord;
@@ -125,7 +126,7 @@ impl Past {
 /// came with it, which stand first, and the bytes of all that there were.
 fn records(model: &Model) -> (Vec<CacheRecord>, Option<u32>, u64) {
     let (mut records, mut bytes) = (Vec::new(), 0);
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::default();
     let fits = model.fits_some_step();
     // Whoever is built on imported records uses them: where the uses are known, others' imports are told apart by that.
     let untold = model.records_after().iter().all(|listing| listing.error.is_some());

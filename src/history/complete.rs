@@ -150,11 +150,11 @@ fn of_after(model: &Model, records: &Records) -> Option<Records> {
     }
     let mine = |listing: &&Arc<Records>| listing.node == records.node && listing.error.is_none();
     let before = model.records_before().iter().find(mine);
-    let after = Records { when: When::After, ..records.clone() };
     let mut told = match before.filter(|before| before.is_whole() && model.listed_before_hits(before)) {
-        Some(before) => after.since(before),
-        None => after,
+        Some(before) => records.since(before),
+        None => records.clone(),
     };
+    told.when = When::After;
     // What others' steps are described as may hold secrets that only they know, and tells nothing of this build.
     let is_own = model.fits_some_step();
     for record in &mut told.records {

@@ -31,9 +31,12 @@ pub(super) fn columns(text: &str) -> Option<usize> {
 
 /// What becomes of `c`.
 pub(super) fn kind(c: char) -> Glyph {
-    // What most text outside of ASCII consists of: Latin, the lines and blocks of progress bars, Chinese.
+    // What most text outside of ASCII consists of: Latin, the lines and blocks of progress bars, Chinese, what stands for a byte that
+    // is no character.
     match c {
-        ' '..='~' | '\u{c0}'..='\u{2ff}' | '\u{2500}'..='\u{259f}' => return Glyph::Shown(1),
+        ' '..='~' | '\u{c0}'..='\u{2ff}' | '\u{2500}'..='\u{259f}' | char::REPLACEMENT_CHARACTER => {
+            return Glyph::Shown(1);
+        }
         '\u{4e00}'..='\u{9fff}' => return Glyph::Shown(2),
         _ => {}
     }

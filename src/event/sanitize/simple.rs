@@ -129,17 +129,19 @@ impl<'a> Pen<'a> {
     /// Writes the characters outside of ASCII that `bytes` begin with, or what stands for a byte that is none. They may go on behind the
     /// end.
     fn not_ascii(&mut self, bytes: &[u8]) -> Option<()> {
-        let run = scan::not_ascii(bytes);
-        match *run.first()? {
-            byte @ 0x80..=0x9f => {
-                let digit = |of: u8| char::from(b"0123456789abcdef"[usize::from(of & 0xf)]);
+        // Output that is no text at all is told by one byte or two, most of the time.
+        match *bytes {
+            [byte @ 0x80..=0x9f, ..] => {
+                const DIGITS: &[u8; 16] = b"0123456789abcdef";
                 self.room(4, 1)?;
-                self.text.extend(['\\', 'x', digit(byte >> 4), digit(byte)]);
+                let name = [b'\\', b'x', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0xf)]];
+                self.text.push_str(str::from_utf8(&name).unwrap_or_default());
                 return Some(());
             }
-            0xa0..=0xc1 | 0xf5.. => return self.invalid(1),
+            [0xa0..=0xc1 | 0xf5.., ..] | [_, 0x00..=0x7f | 0xc0.., ..] => return self.invalid(1),
             _ => {}
         }
+        let run = scan::not_ascii(bytes);
         let chunk = run.utf8_chunks().next()?;
         if chunk.valid().is_empty() {
             let ends = run.len() >= 4 || run.len() < bytes.len();

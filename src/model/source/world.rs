@@ -1,6 +1,6 @@
 //! The builder's records of one node, before and after the build, as what they say about each other.
 
-use foldhash::{HashMap, HashMapExt as _, HashSet};
+use foldhash::{HashMap, HashSet};
 
 use super::fit::{Instruction, Sort};
 use crate::event::evidence::{CacheRecord, Records};
@@ -19,17 +19,75 @@ pub(super) struct Known<'a> {
     pub(super) touched: bool,
 }
 
+/// Records in the order in which they were listed, each once.
+#[derive(Default)]
+struct Table<'a> {
+    rows: Vec<Known<'a>>,
+    /// The row of each, by its identity.
+    by_id: HashMap<&'a str, usize>,
+}
+
+impl<'a> Table<'a> {
+    /// Adds a record, or puts it in the place of the same one.
+    fn put(&mut self, known: Known<'a>) {
+        let row = *self.by_id.entry(known.record.id.as_str()).or_insert(self.rows.len());
+        match self.rows.get_mut(row) {
+            Some(place) => *place = known,
+            None => self.rows.push(known),
+        }
+    }
+
+    fn row(&self, id: &str) -> Option<usize> {
+        self.by_id.get(id).copied()
+    }
+
+    fn get(&self, id: &str) -> Option<&Known<'a>> {
+        self.rows.get(self.row(id)?)
+    }
+
+    /// The row that one is built on, the lowest of several.
+    fn parent(&self, row: usize) -> Option<usize> {
+        self.row(self.rows.get(row)?.record.parents.first()?.as_str())
+    }
+
+    /// The first record of the chain of each, row by row. A chain is walked up to where its first record is known, so that each is
+    /// walked once. One that is too long or has no first record is cut at the same place each time.
+    fn roots(&self) -> Vec<&'a str> {
+        let mut roots: Vec<Option<usize>> = vec![None; self.rows.len()];
+        for row in 0..self.rows.len() {
+            let (mut at, mut chain) = (row, Vec::new());
+            let root = loop {
+                if let Some(root) = roots.get(at).copied().flatten() {
+                    break root;
+                }
+                chain.push(at);
+                match self.parent(at).filter(|_| chain.len() < LONGEST_CHAIN) {
+                    Some(parent) => at = parent,
+                    None => break at,
+                }
+            };
+            for row in chain {
+                if let Some(place) = roots.get_mut(row) {
+                    *place = Some(root);
+                }
+            }
+        }
+        let roots = roots.into_iter().flatten().filter_map(|root| self.rows.get(root));
+        roots.map(|known| known.record.id.as_str()).collect()
+    }
+}
+
 /// The records of a node.
 pub(super) struct World<'a> {
     pub(super) before: &'a Records,
     platforms: &'a [Platform],
-    records: HashMap<&'a str, Known<'a>>,
-    /// The first record of the chain of each.
-    roots: HashMap<&'a str, &'a str>,
+    records: Table<'a>,
+    /// The first record of the chain of each, row by row.
+    roots: Vec<&'a str>,
     /// Touched records with no touched one built on them.
     leaves: Vec<&'a str>,
-    /// The results by what they are described as.
-    sorts: HashMap<Sort<'a>, Vec<&'a str>>,
+    /// The rows of the results by what they are described as.
+    sorts: HashMap<Sort<'a>, Vec<usize>>,
     /// The platform of each tree of records, by its root.
     trees: HashMap<&'a str, Option<Platform>>,
     /// Whether there is a first listing, of all records.
@@ -54,11 +112,11 @@ impl<'a> World<'a> {
         let whole = before.is_whole();
         let early = hit.is_none_or(|hit| before.answered <= hit) || before.shows_before(begun);
         let after = after.filter(|after| after.error.is_none());
-        let mut records: HashMap<&str, Known<'_>> = HashMap::default();
+        let mut records = Table::default();
         for (record, there) in before.records.iter().zip(before.were_there(begun)) {
             let was = if early { Some(true) } else { there };
             let touched = !early && (record.in_use || record.is_touched_since(begun));
-            records.insert(record.id.as_str(), Known { record, was, touched });
+            records.put(Known { record, was, touched });
         }
         // A listing that is compared with none of before has all records, used or not.
         let is_difference = before.error.is_none() && after.is_some_and(|after| early || !after.is_whole());
@@ -72,14 +130,14 @@ impl<'a> World<'a> {
                 None => there,
             };
             let touched = is_difference || record.is_touched_since(begun);
-            records.insert(record.id.as_str(), Known { record, was, touched });
+            records.put(Known { record, was, touched });
         }
         let trouble = before.error.as_ref();
         let platforms = before.platforms.as_slice();
         let mut world = Self {
             before,
             platforms,
-            roots: roots(&records),
+            roots: records.roots(),
             records,
             leaves: Vec::new(),
             sorts: HashMap::default(),
@@ -99,7 +157,7 @@ impl<'a> World<'a> {
     }
 
     fn find_leaves(&mut self) {
-        let touched = || self.records.values().filter(|known| known.touched && known.record.is_result());
+        let touched = || self.records.rows.iter().filter(|known| known.touched && known.record.is_result());
         let built_on: HashSet<&str> =
             touched().flat_map(|known| &known.record.parents).map(Text::as_str).collect();
         let mut leaves: Vec<&'a str> =
@@ -109,15 +167,16 @@ impl<'a> World<'a> {
     }
 
     fn sort_results(&mut self) {
-        for known in self.records.values().filter(|known| known.record.is_result()) {
-            self.sorts.entry(Sort::of(known.record)).or_default().push(known.record.id.as_str());
+        let results = self.records.rows.iter().enumerate().filter(|(_, known)| known.record.is_result());
+        for (row, known) in results {
+            self.sorts.entry(Sort::of(known.record)).or_default().push(row);
         }
     }
 
     /// A description that names a platform tells that of all records of its tree.
     fn find_trees(&mut self) {
         let mut trees: HashMap<&'a str, Option<Platform>> = HashMap::default();
-        for known in self.records.values() {
+        for known in &self.records.rows {
             // To read a name is dear, and that of a build for one platform has none.
             let bracket =
                 known.record.description.as_str().strip_prefix('[').and_then(|text| text.split_once("] "));
@@ -151,13 +210,13 @@ impl<'a> World<'a> {
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Known<'a>> {
-        self.records.values()
+        self.records.rows.iter()
     }
 
     /// The results that may be described as an instruction is.
     pub(super) fn results(&self, instruction: &Instruction<'_>) -> impl Iterator<Item = &Known<'a>> {
         let sorts = self.sorts.iter().filter(|(sort, _)| instruction.has_sort(**sort));
-        sorts.flat_map(|(_, ids)| ids).filter_map(|id| self.records.get(id))
+        sorts.flat_map(|(_, rows)| rows).filter_map(|row| self.records.rows.get(*row))
     }
 
     pub(super) fn leaves(&self) -> &[&'a str] {
@@ -171,7 +230,7 @@ impl<'a> World<'a> {
 
     /// The first record of a chain.
     pub(super) fn root(&self, id: &'a str) -> &'a str {
-        self.roots.get(id).copied().unwrap_or(id)
+        self.records.row(id).and_then(|row| self.roots.get(row)).copied().unwrap_or(id)
     }
 
     /// Whether a record may belong to a platform: nothing says that it is another's.
@@ -179,28 +238,4 @@ impl<'a> World<'a> {
         let tree = self.trees.get(self.root(id)).and_then(Option::as_ref);
         tree.is_none_or(|tree| platform.is_none_or(|platform| platform == tree))
     }
-}
-
-/// The first record of the chain of each record. A chain is walked up to where its first record is known, so that each is walked once.
-/// They are taken in one order, so that a chain that is too long or has no first record is cut at the same place each time.
-fn roots<'a>(records: &HashMap<&'a str, Known<'a>>) -> HashMap<&'a str, &'a str> {
-    let mut roots: HashMap<&str, &str> = HashMap::with_capacity(records.len());
-    let mut ids: Vec<&str> = records.keys().copied().collect();
-    ids.sort_unstable();
-    for id in ids {
-        let (mut at, mut chain) = (id, Vec::new());
-        let root = loop {
-            if let Some(root) = roots.get(at) {
-                break *root;
-            }
-            chain.push(at);
-            let parent = records.get(at).and_then(|known| known.record.parents.first()).map(Text::as_str);
-            match parent.filter(|parent| records.contains_key(parent) && chain.len() < LONGEST_CHAIN) {
-                Some(parent) => at = parent,
-                None => break at,
-            }
-        };
-        roots.extend(chain.into_iter().map(|id| (id, root)));
-    }
-    roots
 }

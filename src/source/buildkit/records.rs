@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bollard_buildkit_proto::moby::buildkit::v1::control_client::ControlClient;
 use bollard_buildkit_proto::moby::buildkit::v1::{DiskUsageRequest, ListWorkersRequest, UsageRecord};
+use foldhash::HashMap;
 use tonic::transport::Channel;
 
 use crate::event::builder::Usage;
@@ -36,7 +37,8 @@ impl Lister {
         mask: &Mask,
     ) -> Result<(Vec<CacheRecord>, Usage), String> {
         let listing = within(USAGE_PATIENCE, self.client.disk_usage(DiskUsageRequest::default())).await?;
-        let records = listing.record.iter().map(|record| told(record, mask)).collect();
+        let mut kinds = HashMap::default();
+        let records = listing.record.iter().map(|record| told(record, mask, &mut kinds)).collect();
         Ok((records, usage::sum_up(&listing.record, mask)))
     }
 
@@ -48,13 +50,14 @@ impl Lister {
     }
 }
 
-fn told(record: &UsageRecord, mask: &Mask) -> CacheRecord {
+/// `kinds` are the words for kinds that were met before: there are a few for thousands of records.
+fn told<'r>(record: &'r UsageRecord, mask: &Mask, kinds: &mut HashMap<&'r str, Text>) -> CacheRecord {
     let imported = record.description.strip_prefix("imported ").filter(|blob| blob.starts_with("sha256:"));
     let positive = |number: i64| u64::try_from(number).unwrap_or_default();
     CacheRecord {
         id: Text::clean(&record.id),
         parents: record.parents.iter().map(|id| Text::clean(id)).collect(),
-        kind: Text::clean(&record.record_type),
+        kind: kinds.entry(&record.record_type).or_insert_with_key(|kind| Text::clean(kind)).clone(),
         description: cut(mask, &record.description),
         imported: imported.map(Digest::parse),
         bytes: positive(record.size),
@@ -71,6 +74,9 @@ fn told(record: &UsageRecord, mask: &Mask) -> CacheRecord {
 /// Masks before it cuts: half a secret is not known to be one.
 pub(in crate::source) fn cut(mask: &Mask, text: &str) -> Text {
     let masked = mask.text(text);
+    if masked.as_str().len() <= LONGEST {
+        return masked;
+    }
     match masked.as_str().char_indices().nth(LONGEST) {
         Some((end, _)) => Text::clean(masked.as_str().get(..end).unwrap_or_default()),
         None => masked,
@@ -86,7 +92,8 @@ mod tests {
         let mask = Mask::new(["hunter2-secret".to_owned()]);
         let blob = format!("sha256:{}", "a".repeat(64));
         let of = |description: String| {
-            told(&UsageRecord { description, size: -1, ..UsageRecord::default() }, &mask)
+            let record = UsageRecord { description, size: -1, ..UsageRecord::default() };
+            told(&record, &mask, &mut HashMap::default())
         };
         assert_eq!(of(format!("imported {blob}")).imported, Some(Digest::parse(&blob)));
         assert_eq!(of("imported by hand".to_owned()).imported, None);
