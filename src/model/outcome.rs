@@ -75,6 +75,11 @@ pub struct Cache {
 }
 
 impl Transfer {
+    /// That of a vertex.
+    pub fn of(vertex: &Vertex, reference: Option<Text>) -> Self {
+        Self { reference, phase: vertex.phase(), error: vertex.error.clone() }
+    }
+
     /// Whether an import failed because there is no such cache, which every first build meets. A registry that can't be reached or
     /// refuses is another thing.
     ///
@@ -111,17 +116,28 @@ impl Model {
             Outcome::Lost
         } else if error.as_ref().is_some_and(is_cancellation) {
             Outcome::Cancelled
-        } else if error.is_some() {
+        } else if error.is_some() || self.vertices.iter().any(|v| v.phase() == Phase::Failed && !is_soft(v)) {
             Outcome::Failed
-        } else if self.vertices.is_empty()
-            || self.vertices.iter().any(|v| matches!(v.phase(), Phase::Running(_)))
-        {
+        } else if self.is_cut() {
             Outcome::Lost
         } else if self.vertices.iter().any(|v| v.phase() == Phase::Cancelled) {
             Outcome::Cancelled
         } else {
             Outcome::Success
         }
+    }
+
+    /// Whether a stream that has ended without an error ended too early: something still runs, or nothing was exported while steps had not
+    /// begun yet, or there were none. What a build does not need never begins either, but what is exported shows that.
+    fn is_cut(&self) -> bool {
+        let done = |v: &Vertex| {
+            matches!(v.kind, Kind::Export | Kind::CacheExport)
+                && matches!(v.phase(), Phase::Done | Phase::Cached)
+        };
+        let mut steps = self.vertices.iter().filter(|v| matches!(v.kind, Kind::Step(_))).peekable();
+        self.vertices.iter().any(|v| matches!(v.phase(), Phase::Running(_)))
+            || !self.vertices.iter().any(done)
+                && (steps.peek().is_none() || steps.any(|v| v.phase() == Phase::Waiting))
     }
 
     /// The exit code of the build: its own, or the one that buildx would have given; none where that is not known.
@@ -182,11 +198,11 @@ impl Model {
     pub fn cache(&self) -> Cache {
         let mut cache = Cache::default();
         for vertex in &self.vertices {
-            let transfer =
-                |reference| Transfer { reference, phase: vertex.phase(), error: vertex.error.clone() };
             match &vertex.kind {
-                Kind::CacheImport(reference) => cache.imports.push(transfer(Some(reference.clone()))),
-                Kind::CacheExport => cache.exports.push(transfer(self.started.cache.clone())),
+                Kind::CacheImport(reference) => {
+                    cache.imports.push(Transfer::of(vertex, Some(reference.clone())));
+                }
+                Kind::CacheExport => cache.exports.push(Transfer::of(vertex, self.started.cache.clone())),
                 _ => {}
             }
         }

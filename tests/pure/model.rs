@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use layertop::event::{Ended, Event, Mask, Platform, Stamped, Text, Time};
-use layertop::model::{Activity, Model, State, StepId, Transfer};
+use layertop::model::{Activity, Model, Outcome, State, StepId, Transfer};
 use layertop::recording::Reader;
 use layertop::report::words::{bytes, duration, percent, truncate};
 use rstest::rstest;
@@ -38,6 +38,32 @@ fn events(path: &Path, exit_code: Option<i32>) -> Vec<Stamped> {
         }
     }
     events
+}
+
+/// A foreign stream may be cut at any of its lines: a build that failed is no success then, nor is one whose steps had not all ended.
+#[rstest]
+#[case::failed("fail")]
+#[case::failed_on_one_platform("fail-one-platform")]
+#[case::built("first")]
+fn a_stream_that_is_cut_tells_of_no_success(#[case] name: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/recordings/{name}.jsonl"));
+    let whole = std::fs::read_to_string(whole).unwrap();
+    let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+    let mut told = 0;
+    for length in 1..lines.len() {
+        let path = folder.path().join(format!("{length}.jsonl"));
+        std::fs::write(&path, lines[..length].concat()).unwrap();
+        let mut model = Model::default();
+        model.apply_all(&events(&path, None));
+        let ended = |id: StepId| matches!(model.state(id), State::Hit | State::Miss);
+        let all = model.stack().steps().all(|(id, _)| ended(id));
+        if model.outcome() == Outcome::Success {
+            told += 1;
+            assert!(name == "first" && all, "{length} of {} lines: {:?}", lines.len(), model.counts());
+        }
+    }
+    assert_eq!(told > 0, name == "first", "behind its last step it can't be told from a whole one");
 }
 
 fn text(events: &[Stamped]) -> String {

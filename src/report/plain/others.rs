@@ -2,7 +2,7 @@
 
 use super::{Placed, Plain, steps};
 use crate::event::Time;
-use crate::model::{Kind, Model, Outcome, Phase, State, Vertex};
+use crate::model::{Kind, Model, Outcome, Phase, State, Transfer, Vertex};
 use crate::report::styled::StyledLine;
 use crate::report::words::{self, Role, Sign};
 
@@ -38,6 +38,12 @@ impl Plain {
             _ => (name, None),
         };
         let outcome = match vertex.phase() {
+            Phase::Failed
+                if reference.is_some_and(|from| Transfer::of(vertex, Some(from.clone())).is_not_there()) =>
+            {
+                let from = reference.map_or("", |reference| reference.as_str());
+                return Some(StyledLine::new().with(format!("no cache there yet: {from}"), Role::Plain));
+            }
             Phase::Failed => {
                 let error = vertex.error.as_ref().map_or("", |error| error.as_str());
                 let from = reference.map(|reference| format!("from {reference}: ")).unwrap_or_default();

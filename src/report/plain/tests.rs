@@ -154,6 +154,17 @@ fn a_failed_import_is_not_passed_over() {
 }
 
 #[test]
+fn a_cache_that_is_not_there_yet_is_no_failed_import() {
+    let mut build = Build::default();
+    let import = VertexUpdate {
+        error: Some("failed to configure registry cache importer: r/a:cache: not found".into()),
+        ..vertex("importing cache manifest from r/a:cache", Some(0), Some(1))
+    };
+    build.tell(1, vec![Event::Vertex(import)]);
+    assert_eq!(build.tell(9, Vec::new()), "no cache there yet: r/a:cache\n");
+}
+
+#[test]
 fn notices_are_told_once_and_after_the_end_too() {
     let notice = |text: &str| Event::Notice(Notice { level: Level::Warn, text: text.into() });
     let mut build = Build::default();
