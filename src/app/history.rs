@@ -223,16 +223,18 @@ fn import(files: &[PathBuf]) -> Result<(), Error> {
         listed.reverse();
         listed.into_iter().map(|listed| listed.path).collect::<Vec<_>>()
     };
-    let files = if files.is_empty() { recordings() } else { files.to_vec() };
+    let own = files.is_empty();
+    let files = if own { recordings() } else { files.to_vec() };
     let (mut taken, mut known) = (0, 0);
     for file in &files {
-        let name = history::name(file);
-        if store.knows(name.as_str()) {
+        // layertop's own recordings have a name each; others' may all be called `build`.
+        if own && store.knows(history::name(file).as_str()) {
             known += 1;
             continue;
         }
-        match read(&mut store, file, name) {
-            Ok(()) => taken += 1,
+        match read(&mut store, file) {
+            Ok(true) => taken += 1,
+            Ok(false) => known += 1,
             Err(why) => complain(&format!("warning: {}: {why}\n", Text::clean(&file.display().to_string()))),
         }
     }
@@ -240,14 +242,17 @@ fn import(files: &[PathBuf]) -> Result<(), Error> {
     print(&format!("{} taken up{known}\n", words::count(taken, "build")))
 }
 
-/// Reads a recording into the store.
-fn read(store: &mut Store, file: &Path, name: Text) -> Result<(), String> {
+/// Reads a recording into the store; false where it is there already.
+fn read(store: &mut Store, file: &Path) -> Result<bool, String> {
     let wrong = |error: &dyn std::fmt::Display| error.to_string();
     let model = history::read(file, &|_| true).map_err(|error| wrong(&error))?;
     let mut model = model.unwrap_or_default();
     if model.ended().is_none() {
         return Err("it has no end".to_owned());
     }
+    let Some(name) = unused(store, &history::name(file), model.begun().unwrap_or_default()) else {
+        return Ok(false);
+    };
     if !model.has_expected() {
         let started = model.started();
         let text = |text: &Option<Text>| text.as_ref().map(|text| text.as_str().to_owned());
@@ -257,7 +262,18 @@ fn read(store: &mut Store, file: &Path, name: Text) -> Result<(), String> {
         model.apply(&Stamped { at: model.newest(), event: told });
     }
     let path = file.canonicalize().unwrap_or_else(|_| file.to_owned());
-    store.keep(&Build::of(&model, name, Some(path))).map(drop).map_err(|error| wrong(&error))
+    store.keep(&Build::of(&model, name, Some(path))).map(|_| true).map_err(|error| wrong(&error))
+}
+
+/// The name of a build that began then: its file's, with a number where another build has that name; none where it is kept already.
+fn unused(store: &Store, name: &Text, begun: Time) -> Option<Text> {
+    let mut names =
+        std::iter::once(name.clone()).chain((2_u32..).map(|number| Text::clean(&format!("{name}-{number}"))));
+    names.find_map(|name| match store.began(name.as_str()) {
+        None => Some(Some(name)),
+        Some(began) if began == begun => Some(None),
+        Some(_) => None,
+    })?
 }
 
 /// The store, to be read; none where there is none yet.

@@ -136,6 +136,12 @@ impl Store {
         query.as_mut().is_ok_and(|query| query.exists([name]).unwrap_or(false))
     }
 
+    /// When the build of this name began; none where there is none.
+    pub fn began(&self, name: &str) -> Option<Time> {
+        let query = "SELECT started_us FROM builds WHERE name = ?1";
+        self.connection.query_row(query, [name], |row| row.get(0).map(Time::from_micros)).ok()
+    }
+
     /// What a later build is compared with; none where that is not known any more.
     fn past(&self, id: i64) -> rusqlite::Result<Option<Past>> {
         let mut query = self.connection.prepare(

@@ -121,6 +121,25 @@ fn a_build_whose_recording_broke_off_is_lost_in_each_form() {
     assert_eq!(results, ["lost"; 4], "{listed}");
 }
 
+/// Two jobs may each write a `build.jsonl`.
+#[test]
+fn builds_in_files_of_one_name_are_told_apart() {
+    let project = Project::new();
+    let files = ["first", "code", "requirements"].map(|demo| {
+        let demo = format!("{}/assets/demo/{demo}.jsonl.zst", env!("CARGO_MANIFEST_DIR"));
+        let folder = project.folder().join(Path::new(&demo).file_name().unwrap());
+        std::fs::create_dir(&folder).unwrap();
+        let file = folder.join("build.jsonl.zst");
+        std::fs::copy(demo, &file).unwrap();
+        file.to_str().unwrap().to_owned()
+    });
+    let import = || run(project.layertop(&["history", "import"]).args(&files)).stdout;
+    assert_eq!(import(), "3 builds taken up\n");
+    assert_eq!(import(), "0 builds taken up, 3 known before\n");
+    let listed = run(&mut project.layertop(&["history", "--progress", "json"])).events().remove(0);
+    assert_eq!(listed["builds"].as_array().unwrap().len(), 3, "{listed}");
+}
+
 #[test]
 fn an_empty_file_is_no_recording() {
     let project = Project::new();
