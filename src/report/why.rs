@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::cache::{CacheSummary, Verdict};
 use super::json::{StepSummary, summary};
 use super::styled::StyledLine;
 use super::words::{self, Role, Sign};
@@ -174,6 +175,7 @@ fn of_build(model: &Model, ascii: bool) -> Vec<StyledLine> {
             (false, true) => return untold(model),
         };
         lines.push(StyledLine::new().with(text, Role::Plain));
+        lines.extend(failed_import(model));
         return lines;
     }
     for cause in &causes {
@@ -258,6 +260,15 @@ fn error(model: &Model) -> Option<String> {
         (_, None, Some(failure)) => Some(super::failure::short(failure.message.as_str()).to_owned()),
         (_, None, None) => None,
     }
+}
+
+/// A cache that could not be imported is the cause of no step where all hit all the same; the next build may have nothing else to hit.
+fn failed_import(model: &Model) -> Option<StyledLine> {
+    let import = CacheSummary::of(model).import;
+    let error = import.error.filter(|_| import.state == Verdict::Failed)?;
+    let line =
+        StyledLine::new().with("! ", Role::Warn).with("the cache could not be imported: ", Role::Strong);
+    Some(line.with(error.as_str(), Role::Plain))
 }
 
 /// Where no step was rebuilt: all of them were cached, or those that the build came to.

@@ -121,6 +121,19 @@ fn a_build_whose_recording_broke_off_is_lost_in_each_form() {
     assert_eq!(results, ["lost"; 4], "{listed}");
 }
 
+/// All hit locally, and the next builder has nothing else to hit.
+#[test]
+fn why_says_that_no_cache_was_imported_where_all_hit() {
+    let project = Project::new();
+    let file = format!("{}/tests/recordings/sources/registry-down.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let said = run(&mut project.layertop(&["why", &file]));
+    assert!(
+        said.stdout
+            .contains("nothing was rebuilt: every step was cached\n! the cache could not be imported: "),
+        "{said:?}"
+    );
+}
+
 /// Two jobs may each write a `build.jsonl`.
 #[test]
 fn builds_in_files_of_one_name_are_told_apart() {
