@@ -225,7 +225,7 @@ fn import(files: &[PathBuf]) -> Result<(), Error> {
     };
     let own = files.is_empty();
     let files = if own { recordings() } else { files.to_vec() };
-    let (mut taken, mut known) = (0, 0);
+    let (mut taken, mut known, mut failed) = (0, 0, 0);
     for file in &files {
         // layertop's own recordings have a name each; others' may all be called `build`.
         if own && store.knows(history::name(file).as_str()) {
@@ -235,11 +235,23 @@ fn import(files: &[PathBuf]) -> Result<(), Error> {
         match read(&mut store, file) {
             Ok(true) => taken += 1,
             Ok(false) => known += 1,
-            Err(why) => complain(&format!("warning: {}: {why}\n", Text::clean(&file.display().to_string()))),
+            Err(why) => {
+                failed += 1;
+                complain(&format!("warning: {}: {why}\n", Text::clean(&file.display().to_string())));
+            }
         }
     }
     let known = if known > 0 { format!(", {known} known before") } else { String::new() };
-    print(&format!("{} taken up{known}\n", words::count(taken, "build")))
+    print(&format!("{} taken up{known}\n", words::count(taken, "build")))?;
+    if failed > 0 && failed == files.len() {
+        let what =
+            if failed == 1 { "the file can't be taken up" } else { "none of the files can be taken up" };
+        return Err(Error::unavailable(
+            what,
+            "name recordings, JSON output of layertop or rawjson of buildx",
+        ));
+    }
+    Ok(())
 }
 
 /// Reads a recording into the store; false where it is there already.

@@ -134,6 +134,17 @@ fn why_says_that_no_cache_was_imported_where_all_hit() {
     );
 }
 
+#[test]
+fn an_import_of_nothing_that_is_a_recording_is_an_error() {
+    let project = Project::new();
+    let bad = project.folder().join("notes.txt");
+    std::fs::write(&bad, "no recording\n").unwrap();
+    let demo = format!("{}/assets/demo/code.jsonl.zst", env!("CARGO_MANIFEST_DIR"));
+    let import = |files: &[&str]| run(project.layertop(&["history", "import"]).args(files)).code();
+    assert_eq!(import(&["nosuch", bad.to_str().unwrap()]), Some(4));
+    assert_eq!(import(&["nosuch", &demo]), Some(0), "what can be taken up is, and the rest is a warning");
+}
+
 /// Two jobs may each write a `build.jsonl`.
 #[test]
 fn builds_in_files_of_one_name_are_told_apart() {
