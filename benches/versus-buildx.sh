@@ -37,14 +37,14 @@ layertop() { python3 "$IN_PTY" -- "$LAYERTOP" build --progress tui -- "${ARGS[@]
 buildx() { python3 "$IN_PTY" -- "${BUILDX[@]}" "$@"; }
 
 # What differs before each build of a scenario. Each build finds something new, whoever runs it, also where this has run before.
-N=0 EVER=$(date +%s)
+N=0 BEGAN=$(date +%s)
 prepare() { # SCENARIO: fills `words`
   N=$((N + 1)); words=()
   case $1 in
     first) words=(--no-cache) ;;
     unchanged) ;;
-    code) printf 'ROUND = "%s-%s"\n' "$EVER" "$N" > src/round.py ;;
-    requirements) sed -i '/^bench-/d' requirements.txt; echo "bench-$EVER-$N==1.0" >> requirements.txt ;;
+    code) printf 'ROUND = "%s-%s"\n' "$BEGAN" "$N" > src/round.py ;;
+    requirements) sed -i '/^bench-/d' requirements.txt; echo "bench-$BEGAN-$N==1.0" >> requirements.txt ;;
     *) echo "versus-buildx: no scenario $1" >&2; exit 1 ;;
   esac
 }

@@ -228,7 +228,7 @@ fn import(files: &[PathBuf]) -> Result<(), Error> {
     let (mut taken, mut known, mut failed) = (0, 0, 0);
     for file in &files {
         // layertop's own recordings have a name each; others' may all be called `build`.
-        if own && store.knows(history::name(file).as_str()) {
+        if own && store.began(history::name(file).as_str()).is_some() {
             known += 1;
             continue;
         }
@@ -279,13 +279,15 @@ fn read(store: &mut Store, file: &Path) -> Result<bool, String> {
 
 /// The name of a build that began then: its file's, with a number where another build has that name; none where it is kept already.
 fn unused(store: &Store, name: &Text, begun: Time) -> Option<Text> {
-    let mut names =
-        std::iter::once(name.clone()).chain((2_u32..).map(|number| Text::clean(&format!("{name}-{number}"))));
-    names.find_map(|name| match store.began(name.as_str()) {
-        None => Some(Some(name)),
-        Some(began) if began == begun => Some(None),
-        Some(_) => None,
-    })?
+    let numbered = (2_u32..).map(|number| Text::clean(&format!("{name}-{number}")));
+    for name in std::iter::once(name.clone()).chain(numbered) {
+        match store.began(name.as_str()) {
+            None => return Some(name),
+            Some(known) if known == begun => break,
+            Some(_) => {}
+        }
+    }
+    None
 }
 
 /// The store, to be read; none where there is none yet.

@@ -23,16 +23,8 @@ use crate::recording;
 struct Open {
     id: i64,
     recording: String,
-    /// When it ended, to a thousandth of a second.
+    /// When it had ended, at most a thousandth of a second late.
     ended: Time,
-}
-
-impl Open {
-    /// Whether a listing shows what it left behind, as far as that can be told without its recording, which may be long.
-    fn may_be_told_by(&self, records: &Records) -> bool {
-        let latest = self.ended.plus(Duration::from_millis(1));
-        records.is_whole() && records.asked >= self.ended && records.is_untouched_since(latest)
-    }
 }
 
 impl Store {
@@ -82,7 +74,8 @@ impl Store {
         dir: Option<&Path>,
     ) -> rusqlite::Result<Option<Text>> {
         let newest = self.newest(builder)?;
-        let Some(open) = newest.filter(|newest| newest.may_be_told_by(records)) else { return Ok(None) };
+        // That is known without the recording, which may be long.
+        let Some(open) = newest.filter(|newest| shows_end(records, newest.ended)) else { return Ok(None) };
         let path = Path::new(&open.recording);
         let Some(mut model) = read(path, &|_| true).ok().flatten() else { return Ok(None) };
         let Some(listing) = of_after(&model, records) else { return Ok(None) };
@@ -105,13 +98,14 @@ impl Store {
     fn newest(&self, builder: Option<&Text>) -> rusqlite::Result<Option<Open>> {
         let query = "SELECT id, recording, started_us, wall_ms FROM builds WHERE builder IS ?1 ORDER BY started_us DESC, id DESC LIMIT 1";
         let row = |row: &rusqlite::Row<'_>| {
-            let recording: Option<String> = row.get(1)?;
-            let wall = Duration::from_millis(u64::try_from(row.get::<_, i64>(3)?).unwrap_or_default());
+            let (id, recording) = (row.get(0)?, row.get::<_, Option<String>>(1)?);
+            // It is kept in whole thousandths.
+            let wall = Duration::from_millis(u64::try_from(row.get::<_, i64>(3)?).unwrap_or_default() + 1);
             let ended = Time::from_micros(row.get(2)?).plus(wall);
-            Ok(recording.map(|recording| (row.get(0), recording, ended)))
+            Ok(recording.map(|recording| Open { id, recording, ended }))
         };
-        let newest = self.connection.query_row(query, [builder.map(Text::as_str)], row).optional()?.flatten();
-        newest.map(|(id, recording, ended)| Ok(Open { id: id?, recording, ended })).transpose()
+        let newest = self.connection.query_row(query, [builder.map(Text::as_str)], row).optional()?;
+        Ok(newest.flatten())
     }
 
     fn judged_anew(&self, model: &Model, path: &Path, dir: Option<&Path>) -> Option<Reasons> {
@@ -141,11 +135,16 @@ impl Store {
     }
 }
 
+/// Whether a listing shows what a build that ended then has left behind.
+fn shows_end(records: &Records, ended: Time) -> bool {
+    records.is_whole() && records.asked >= ended && records.is_untouched_since(ended)
+}
+
 /// A listing as that of after a build; none where it can't tell more of it.
 fn of_after(model: &Model, records: &Records) -> Option<Records> {
     let ended = model.ended()?;
     let known = model.records_after().iter().any(|known| known.node == records.node && known.error.is_none());
-    if known || !records.is_whole() || records.asked < ended || !records.is_untouched_since(ended) {
+    if known || !shows_end(records, ended) {
         return None;
     }
     let mine = |listing: &&Arc<Records>| listing.node == records.node && listing.error.is_none();

@@ -88,7 +88,7 @@ pub fn earlier(
             }
             // What the store knows of it was among the candidates, or is too old to be compared with.
             From::Recording(_)
-                if store.is_some_and(|store| store.knows(candidate.name.as_str()))
+                if store.is_some_and(|store| store.began(candidate.name.as_str()).is_some())
                     && !unreadable.contains(&candidate.name) =>
             {
                 continue;
@@ -128,12 +128,6 @@ impl Store {
             })
         };
         query.query_map(params![image, super::query::limit(MOST_OPENED)], candidate)?.collect()
-    }
-
-    /// Whether a build of this name is kept.
-    pub fn knows(&self, name: &str) -> bool {
-        let mut query = self.connection.prepare("SELECT 1 FROM builds WHERE name = ?1");
-        query.as_mut().is_ok_and(|query| query.exists([name]).unwrap_or(false))
     }
 
     /// When the build of this name began; none where there is none.

@@ -155,6 +155,7 @@ pub(super) fn begins_header(line: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::evidence::{CacheRecord, Records};
     use crate::event::{
         Cancelling, Digest, Ended, Event, Level, LogChunk, Notice, Outline, Output, Started, StatusUpdate,
         Stream, VertexUpdate, Warning,
@@ -265,6 +266,26 @@ mod tests {
                 line.starts_with(format!("{{\"at\":-5,\"type\":\"{}\"", type_of(&stamped.event)).as_bytes())
             );
             assert_eq!(parse_line(line), Record::Event(Box::new(stamped)));
+        }
+    }
+
+    #[test]
+    fn a_long_line_says_the_same_as_a_short_one() {
+        let record = CacheRecord {
+            id: "x".into(),
+            description: "[2/3] COPY a b".into(),
+            uses: 2,
+            ..CacheRecord::default()
+        };
+        let records = Records { total: 300, records: vec![record; 300], ..Records::default() };
+        let notice = Notice { level: Level::Warn, text: "x".repeat(LONG).into() };
+        for event in [Event::Records(records.into()), Event::Notice(notice)] {
+            let stamped = Stamped { at: Time::from_micros(8), event };
+            let mut line = Vec::new();
+            event_line(&stamped, &mut line);
+            assert!(line.len() > LONG, "{}", line.len());
+            assert_eq!(parse_line(&line[..line.len() - 3]), Record::Bad);
+            assert_eq!(parse_line(&line), Record::Event(Box::new(stamped)));
         }
     }
 

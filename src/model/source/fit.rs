@@ -25,7 +25,7 @@ pub(super) struct Instruction<'a> {
     texts: Vec<Written>,
     /// Whether the Dockerfile is known.
     is_known: bool,
-    /// Whether one of its texts may mean the same as another one.
+    /// Whether one of its texts may mean the same as a text that differs.
     is_open: bool,
 }
 
@@ -105,13 +105,13 @@ impl<'a> Instruction<'a> {
         }
     }
 
-    /// What its records are described as, by [`Sort::of`].
-    pub(super) fn has_sort(&self, sort: Sort<'_>) -> bool {
-        match sort {
-            Sort::Base => self.is_from(),
-            Sort::Command => self.texts.iter().any(|own| own.command.is_some()),
-            Sort::Keyword(keyword) => self.has_keyword(keyword),
-            Sort::Other => true,
+    /// Whether a record that is described as that may be this step's.
+    pub(super) fn may_be_described(&self, what: DescribedAs<'_>) -> bool {
+        match what {
+            DescribedAs::Base => self.is_from(),
+            DescribedAs::Command => self.texts.iter().any(|own| own.command.is_some()),
+            DescribedAs::Keyword(keyword) => self.has_keyword(keyword),
+            DescribedAs::Other => true,
         }
     }
 
@@ -214,13 +214,14 @@ fn unsure<'t>(mut texts: impl Iterator<Item = &'t str>) -> Fit {
     if texts.any(is_open) { Fit::Maybe } else { Fit::No }
 }
 
+/// Whether a text holds a variable or a heredoc, or is a list.
 fn is_open(text: &str) -> bool {
     text.contains('$') || text.contains("<<") || text.starts_with('[')
 }
 
 /// What a record is described as, by the beginning of its description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Sort<'a> {
+pub(super) enum DescribedAs<'a> {
     /// A base image.
     Base,
     /// The command of a `RUN`.
@@ -231,7 +232,7 @@ pub(super) enum Sort<'a> {
     Other,
 }
 
-impl<'a> Sort<'a> {
+impl<'a> DescribedAs<'a> {
     /// That of a record.
     pub(super) fn of(record: &'a CacheRecord) -> Self {
         let text = record.description.as_str();
@@ -249,7 +250,7 @@ impl<'a> Sort<'a> {
 
 /// The instruction in the description of a step: `[linux/amd64 2/5] COPY src/ src/`.
 fn instruction_in(description: &str) -> Option<&str> {
-    let (_, instruction) = description.strip_prefix('[')?.split_once("] ")?;
+    let (_, instruction) = description.split_once("] ")?;
     Some(instruction.strip_prefix("LINK ").unwrap_or(instruction))
 }
 

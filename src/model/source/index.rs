@@ -2,7 +2,7 @@
 
 use foldhash::HashMap;
 
-use super::fit::{Fit, Instruction, Sort, plain};
+use super::fit::{DescribedAs, Fit, Instruction, plain};
 use crate::event::evidence::CacheRecord;
 use crate::model::name::{self, Kind};
 use crate::model::{Model, Step};
@@ -122,8 +122,10 @@ impl Model {
         move |record| {
             let is = |instruction: &Instruction<'_>| instruction.of_record(record) == Fit::Yes;
             // To read what a record is described as is dear, and most are another instruction's.
-            let sort = Sort::of(record);
-            if record.imported.is_some() || !known.iter().any(|instruction| instruction.has_sort(sort)) {
+            let what = DescribedAs::of(record);
+            if record.imported.is_some()
+                || !known.iter().any(|instruction| instruction.may_be_described(what))
+            {
                 return false;
             }
             match described(record) {

@@ -2,7 +2,7 @@
 
 use foldhash::{HashMap, HashSet};
 
-use super::fit::{Instruction, Sort};
+use super::fit::{DescribedAs, Instruction};
 use crate::event::evidence::{CacheRecord, Records};
 use crate::event::{Platform, Text, Time};
 use crate::model::name::{self, Kind};
@@ -87,7 +87,7 @@ pub(super) struct World<'a> {
     /// Touched records with no touched one built on them.
     leaves: Vec<&'a str>,
     /// The rows of the results by what they are described as.
-    sorts: HashMap<Sort<'a>, Vec<usize>>,
+    by_description: HashMap<DescribedAs<'a>, Vec<usize>>,
     /// The platform of each tree of records, by its root.
     trees: HashMap<&'a str, Option<Platform>>,
     /// Whether there is a first listing, of all records.
@@ -140,7 +140,7 @@ impl<'a> World<'a> {
             roots: records.roots(),
             records,
             leaves: Vec::new(),
-            sorts: HashMap::default(),
+            by_description: HashMap::default(),
             trees: HashMap::default(),
             whole,
             early,
@@ -152,7 +152,7 @@ impl<'a> World<'a> {
             world.find_leaves();
         }
         world.find_trees();
-        world.sort_results();
+        world.index_results();
         world
     }
 
@@ -166,10 +166,10 @@ impl<'a> World<'a> {
         self.leaves = leaves;
     }
 
-    fn sort_results(&mut self) {
+    fn index_results(&mut self) {
         let results = self.records.rows.iter().enumerate().filter(|(_, known)| known.record.is_result());
         for (row, known) in results {
-            self.sorts.entry(Sort::of(known.record)).or_default().push(row);
+            self.by_description.entry(DescribedAs::of(known.record)).or_default().push(row);
         }
     }
 
@@ -215,8 +215,8 @@ impl<'a> World<'a> {
 
     /// The results that may be described as an instruction is.
     pub(super) fn results(&self, instruction: &Instruction<'_>) -> impl Iterator<Item = &Known<'a>> {
-        let sorts = self.sorts.iter().filter(|(sort, _)| instruction.has_sort(**sort));
-        sorts.flat_map(|(_, rows)| rows).filter_map(|row| self.records.rows.get(*row))
+        let own = self.by_description.iter().filter(|(what, _)| instruction.may_be_described(**what));
+        own.flat_map(|(_, rows)| rows).filter_map(|row| self.records.rows.get(*row))
     }
 
     pub(super) fn leaves(&self) -> &[&'a str] {

@@ -31,6 +31,11 @@ impl Plain {
 
     /// How such a vertex ended, where that is worth a line: a transfer is, and whatever fails.
     fn ending(&self, vertex: &Vertex, at: Time, loud: bool) -> Option<StyledLine> {
+        if let Kind::CacheImport(reference) = &vertex.kind
+            && Transfer::of(vertex, None).is_not_there()
+        {
+            return Some(StyledLine::new().with(format!("no cache there yet: {reference}"), Role::Plain));
+        }
         let name = vertex.name.as_str();
         let (what, reference) = match &vertex.kind {
             Kind::CacheImport(reference) => ("cache import", Some(reference)),
@@ -38,12 +43,6 @@ impl Plain {
             _ => (name, None),
         };
         let outcome = match vertex.phase() {
-            Phase::Failed
-                if reference.is_some_and(|from| Transfer::of(vertex, Some(from.clone())).is_not_there()) =>
-            {
-                let from = reference.map_or("", |reference| reference.as_str());
-                return Some(StyledLine::new().with(format!("no cache there yet: {from}"), Role::Plain));
-            }
             Phase::Failed => {
                 let error = vertex.error.as_ref().map_or("", |error| error.as_str());
                 let from = reference.map(|reference| format!("from {reference}: ")).unwrap_or_default();
