@@ -266,8 +266,7 @@ fn error(model: &Model) -> Option<String> {
 fn failed_import(model: &Model) -> Option<StyledLine> {
     let import = CacheSummary::of(model).import;
     let error = import.error.filter(|_| import.state == Verdict::Failed)?;
-    let line =
-        StyledLine::new().with("! ", Role::Warn).with("the cache could not be imported: ", Role::Strong);
+    let line = StyledLine::new().with("! ", Role::Warn).with("cache import failed: ", Role::Strong);
     Some(line.with(error.as_str(), Role::Plain))
 }
 
