@@ -126,13 +126,7 @@ fn lost<'a>(
     evidence.push(said(format!("nothing that is known of it is another than in {}", then.past.title())));
     // Where neither all of the step was compared nor the records tell, anything may be the reason.
     if grade == ReasonGrade::Unknown || (partly && grade != ReasonGrade::Proven) {
-        return Reason {
-            kind: ReasonKind::Unknown,
-            grade: ReasonGrade::Unknown,
-            because: "it can't be told why".into(),
-            evidence,
-            ..Reason::default()
-        };
+        return unknown(evidence);
     }
     if let Some(mut reason) = by_import(import) {
         // Had the builder kept the result, the import would not matter.
@@ -307,6 +301,25 @@ fn builder_only(model: &Model, here: &Here<'_>, then: &Then<'_>) -> Reason {
     }
 }
 
+/// Nothing that is known tells why.
+fn unknown(evidence: Vec<Evidence>) -> Reason {
+    Reason {
+        kind: ReasonKind::Unknown,
+        grade: ReasonGrade::Unknown,
+        because: "the reason is not known".into(),
+        evidence,
+        ..Reason::default()
+    }
+}
+
+/// Whether any step was cached that does something: a base image may be there for another build, a directory in the image.
+fn any_hit(model: &Model) -> bool {
+    model.stack().steps().any(|(id, step)| {
+        let is_quick = step.name.is_from() || step.name.instruction.as_str().starts_with("WORKDIR");
+        !is_quick && model.state(id) == State::Hit
+    })
+}
+
 fn first(model: &Model, here: &Here<'_>, import: &Import<'_>) -> Reason {
     let before = model.records_before();
     let listed = !before.is_empty() && before.iter().all(|listing| listing.error.is_none());
@@ -327,6 +340,10 @@ fn first(model: &Model, here: &Here<'_>, import: &Import<'_>) -> Reason {
             grade = ReasonGrade::Likely;
         }
         _ => {}
+    }
+    if grade != ReasonGrade::Proven && any_hit(model) {
+        evidence.push(said("other steps of this build were cached, so something like it was built before"));
+        return unknown(evidence);
     }
     Reason {
         kind: ReasonKind::FirstBuild,

@@ -444,6 +444,11 @@ fn where_it_was_never_built_it_is_the_first_time() {
     let follow = |kind, grade| [None, Some((kind, grade, None)), Some((kind, grade, Some(2)))];
     assert_eq!(told(&build().reasons(&[])), follow(FirstBuild, Proven));
     assert_eq!(told(&build().kept().reasons(&[])), follow(FirstBuild, Likely), "somebody has built it");
+    // What is built on a step that was cached was built before, most likely, and was another then.
+    let unlisted = Build { before: None, ..build() };
+    assert_eq!(told(&unlisted.reasons(&[])), follow(FirstBuild, Likely));
+    let partly = unlisted.got(&[Hit, Hit, Ran]);
+    assert_eq!(told(&partly.reasons(&[])), [None, None, Some((Unknown, ReasonGrade::Unknown, None))]);
     let down = Build { import: Some("connection refused"), ..build() };
     assert_eq!(told(&down.reasons(&[])), follow(ImportFailed, Likely));
     let elsewhere = Build { builder: "other", ..build() };

@@ -18,7 +18,7 @@ const BUILD: &str = "id, name, recording, image, tag, builder, platforms, commit
                      wall_ms, no_cache_ms, steps, hits, misses, \
                      (SELECT count(*) FROM steps AS s JOIN texts AS t ON t.id = s.instruction WHERE s.build = builds.id \
                       AND s.state = 'miss' AND t.text NOT LIKE 'FROM %'), \
-                     (SELECT count(*) FROM steps AS s WHERE s.build = builds.id AND s.state NOT IN ('not_needed', 'waiting', 'running')), \
+                     (SELECT count(*) FROM steps AS s WHERE s.build = builds.id AND s.state NOT IN ('not_needed', 'not_reached', 'waiting', 'running')), \
                      (SELECT count(*) FROM steps AS s WHERE s.build = builds.id AND s.state IN ('failed', 'cancelled'))";
 
 impl Store {
@@ -58,8 +58,10 @@ impl Store {
     /// Where the store can't be read.
     pub fn steps(&self, id: i64) -> rusqlite::Result<Vec<StepRow>> {
         let mut query = self.connection.prepare(
-            "SELECT s.stage, s.idx, s.platform, t.text, s.layer, s.state, s.source, s.reason, s.grade, s.root, s.because, s.ran_us, \
-             s.pulled_us, s.bytes FROM steps AS s JOIN texts AS t ON t.id = s.instruction WHERE s.build = ?1 ORDER BY s.number",
+            "SELECT s.stage, s.idx, s.platform, t.text, s.layer, \
+             CASE WHEN s.state = 'not_needed' AND b.result <> 'success' THEN 'not_reached' ELSE s.state END, \
+             s.source, s.reason, s.grade, s.root, s.because, s.ran_us, s.pulled_us, s.bytes \
+             FROM steps AS s JOIN builds AS b ON b.id = s.build JOIN texts AS t ON t.id = s.instruction WHERE s.build = ?1 ORDER BY s.number",
         )?;
         query.query_map([id], step)?.collect()
     }

@@ -112,11 +112,7 @@ impl<'a> Build<'a> {
 
     fn time(&self, id: StepId) -> Duration {
         let (model, now) = (self.model, self.model.newest());
-        if model.is_plan() {
-            model.planned_time(id)
-        } else {
-            model.run_time(id, now) + model.pull_time(id, now)
-        }
+        if model.is_plan() { model.planned_time(id) } else { model.took(id, now) }
     }
 
     /// Whether a step misses for a cause that is known already: it is the same instruction on another platform, or a cache lost both,

@@ -264,7 +264,7 @@ impl Model {
         let begun = self.begun().unwrap_or_default();
         let span = |id: StepId| {
             let started = self.vertices_of(id).filter_map(Vertex::started).min()?;
-            let took = self.run_time(id, self.newest) + self.pull_time(id, self.newest);
+            let took = self.took(id, self.newest);
             Some((started.since(begun), took))
         };
         let missed = self.stack.steps().map(|(id, _)| id).filter(|id| self.missed(*id));

@@ -29,7 +29,7 @@ impl Model {
             State::Failed | State::Cancelled => self
                 .vertices_of(id)
                 .any(|vertex| vertex.started().is_some() && vertex.phase() != Phase::Cached),
-            State::Waiting | State::Hit | State::NotNeeded => false,
+            State::Waiting | State::Hit | State::NotNeeded | State::NotReached => false,
         }
     }
 

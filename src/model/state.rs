@@ -21,8 +21,10 @@ pub enum State {
     Hit,
     /// It was not cached, so it ran. A `FROM`: it was pulled.
     Miss,
-    /// It never started: skipped, made unnecessary by a cached step, or not reached before the build stopped.
+    /// It never started: skipped, or made unnecessary by a cached step.
     NotNeeded,
+    /// It never started, because the build failed, was stopped or was lost before.
+    NotReached,
     /// It failed.
     Failed,
     /// It was stopped, because the build was.
@@ -31,13 +33,21 @@ pub enum State {
 
 impl State {
     /// All states.
-    pub const ALL: [Self; 7] =
-        [Self::Waiting, Self::Running, Self::Hit, Self::Miss, Self::NotNeeded, Self::Failed, Self::Cancelled];
+    pub const ALL: [Self; 8] = [
+        Self::Waiting,
+        Self::Running,
+        Self::Hit,
+        Self::Miss,
+        Self::NotNeeded,
+        Self::NotReached,
+        Self::Failed,
+        Self::Cancelled,
+    ];
 
     /// How much it says where several stand for one: a failure more than a run, a run more than a hit.
     pub fn weight(self) -> u8 {
         match self {
-            Self::NotNeeded => 0,
+            Self::NotNeeded | Self::NotReached => 0,
             Self::Hit => 1,
             Self::Waiting => 2,
             Self::Miss => 3,
@@ -60,6 +70,7 @@ impl State {
             Self::Hit => "hit",
             Self::Miss => "miss",
             Self::NotNeeded => "not_needed",
+            Self::NotReached => "not_reached",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
         }
@@ -71,11 +82,9 @@ impl State {
 pub struct Counts {
     /// Steps in all: those that the stream named, or before it speaks, those that the Dockerfile has.
     pub total: usize,
-    by_state: [usize; 7],
+    by_state: [usize; State::ALL.len()],
     /// The base images among them: a `FROM` does not run.
-    bases: [usize; 7],
-    /// Steps that the build did not come to before it failed or was stopped.
-    pub not_reached: usize,
+    bases: [usize; State::ALL.len()],
 }
 
 impl Counts {
@@ -84,9 +93,14 @@ impl Counts {
         self.by_state[state as usize]
     }
 
+    fn summed(mut self) -> Self {
+        self.total = self.by_state.iter().sum();
+        self
+    }
+
     /// How many have come to an end, or turned out not to be needed.
     pub fn done(&self) -> usize {
-        self.total - self.of(State::Waiting) - self.of(State::Running) - self.not_reached
+        self.total - self.of(State::Waiting) - self.of(State::Running) - self.of(State::NotReached)
     }
 
     /// Steps that were not cached and ran to their end. A base image that was pulled is none of them.
@@ -150,14 +164,22 @@ impl Model {
         states().max_by_key(|state| state.weight()).unwrap_or(State::Waiting)
     }
 
+    /// The state of a step that has not begun: it may still come, or what its absence means in a build that ended so.
+    pub fn state_before_start(&self) -> State {
+        match self.outcome() {
+            Outcome::Running => State::Waiting,
+            Outcome::Success => State::NotNeeded,
+            Outcome::Failed | Outcome::Cancelled | Outcome::Lost => State::NotReached,
+        }
+    }
+
     pub(super) fn state_of(&self, vertex: &Vertex) -> State {
         let ended = self.ended.is_some();
         let from = matches!(&vertex.kind, Kind::Step(step) if step.is_from());
         match vertex.phase() {
             Phase::Failed => State::Failed,
             Phase::Cancelled => State::Cancelled,
-            Phase::Waiting if ended => State::NotNeeded,
-            Phase::Waiting => State::Waiting,
+            Phase::Waiting => self.state_before_start(),
             Phase::Running(_) if ended => State::Cancelled,
             Phase::Running(_) => State::Running,
             // A FROM that was only resolved is not marked as cached, though nothing was done for it; and one that is
@@ -184,11 +206,10 @@ impl Model {
                 self.add(*id, &mut counts);
             }
             if !any_seen {
-                let state = if self.ended.is_some() { State::NotNeeded } else { State::Waiting };
-                counts.by_state[state as usize] += columns;
+                counts.by_state[self.state_before_start() as usize] += columns;
             }
         }
-        self.summed(counts)
+        counts.summed()
     }
 
     /// How many of these steps are in which state.
@@ -197,21 +218,13 @@ impl Model {
         for id in steps {
             self.add(id, &mut counts);
         }
-        self.summed(counts)
+        counts.summed()
     }
 
     fn add(&self, id: StepId, counts: &mut Counts) {
         let state = self.state(id) as usize;
         counts.by_state[state] += 1;
         counts.bases[state] += usize::from(self.stack.step(id).is_some_and(|step| step.name.is_from()));
-    }
-
-    fn summed(&self, mut counts: Counts) -> Counts {
-        counts.total = counts.by_state.iter().sum();
-        if !matches!(self.outcome(), Outcome::Running | Outcome::Success) {
-            counts.not_reached = counts.of(State::NotNeeded);
-        }
-        counts
     }
 
     /// Vertices and cached ones, as `BuildKit`'s own record of the build counts them (`NumTotalSteps`,
@@ -235,6 +248,16 @@ impl Model {
     pub fn pull_time(&self, id: StepId, now: Time) -> Duration {
         let now = self.ended().unwrap_or(now);
         self.vertices_of(id).map(|vertex| vertex.pull_time(now)).sum()
+    }
+
+    /// How long a step took as every output says it: at work, and waiting for what is fetched for it. A hit took what its blobs took.
+    pub fn took(&self, id: StepId, now: Time) -> Duration {
+        match self.state(id) {
+            State::Waiting | State::Hit | State::NotNeeded | State::NotReached => self.pull_time(id, now),
+            State::Running | State::Miss | State::Failed | State::Cancelled => {
+                self.run_time(id, now) + self.pull_time(id, now)
+            }
+        }
     }
 
     /// Bytes fetched for a step.

@@ -82,7 +82,7 @@ fn platform_line(model: &Model, platform: &Platform, wide: usize, ascii: bool) -
     let steps: BTreeSet<_> = rows.filter_map(|row| model.stack().cell(row, Some(platform))).collect();
     let mut line =
         StyledLine::new().with(format!("  {}", words::pad_right(platform.as_str(), wide)), Role::Dim);
-    for (sign, count) in Sign::counted(&model.count(steps), model.outcome()) {
+    for (sign, count) in Sign::counted(&model.count(steps)) {
         line.push("  ", Role::Plain);
         line.push(format!("{} {count} {}", sign.shape(ascii), sign.word), sign.role);
     }

@@ -63,7 +63,7 @@ pub fn render(model: &Model, now: Time) -> String {
                     (causes(model))
                     (layers(model, now))
                     (timeline::section(model, now))
-                    (steps(&summary, outcome))
+                    (steps(&summary))
                     (facts(model, &summary))
                     footer {
                         "Made by layertop " (env!("CARGO_PKG_VERSION")) " of "
@@ -284,7 +284,7 @@ fn of_cell(cell: &Cell) -> Markup {
 }
 
 /// Every step with its reason, folded up.
-fn steps(summary: &Summary, outcome: Outcome) -> Markup {
+fn steps(summary: &Summary) -> Markup {
     html! {
         details class="card long" {
             summary { "All " (words::count(summary.steps.len(), "step")) }
@@ -294,14 +294,14 @@ fn steps(summary: &Summary, outcome: Outcome) -> Markup {
                         th scope="col" { (title) }
                     }
                 } }
-                tbody { @for step in &summary.steps { (one(step, outcome)) } }
+                tbody { @for step in &summary.steps { (one(step)) } }
             }
         }
     }
 }
 
-fn one(step: &StepSummary, outcome: Outcome) -> Markup {
-    let sign = Sign::of_told(step.state, step.instruction.as_str(), outcome);
+fn one(step: &StepSummary) -> Markup {
+    let sign = Sign::of_told(step.state, step.instruction.as_str());
     html! {
         tr {
             td class="num" { @if let Some(stage) = &step.stage { (stage) " " } (step.index) "/" (step.of) }

@@ -259,7 +259,7 @@ fn steps(model: &Model, now: Time, out: &mut String) {
             let _ = writeln!(out, "\n… and {}", words::count(all.len() - at, "more step"));
             break;
         }
-        let sign = Sign::of_told(step.state, step.instruction.as_str(), model.outcome());
+        let sign = Sign::of_told(step.state, step.instruction.as_str());
         let stage =
             step.stage.as_ref().map(|stage| format!("{} ", cell_text(stage.as_str()))).unwrap_or_default();
         let platform = step.platform.as_ref().map_or_else(String::new, |platform| escape(platform.as_str()));

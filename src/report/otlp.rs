@@ -173,6 +173,7 @@ fn build(summary: &Summary, ids: &Ids, parts: &[spans::Span], now: Time) -> Span
         ("layertop.steps.miss", summary.layers.misses),
         ("layertop.steps.rebuilt", summary.layers.rebuilt),
         ("layertop.steps.not_needed", summary.layers.not_needed),
+        ("layertop.steps.not_reached", summary.layers.not_reached),
         ("layertop.steps.failed", summary.layers.failed),
         ("layertop.steps.cancelled", summary.layers.cancelled),
         ("layertop.warnings", summary.warnings.len()),

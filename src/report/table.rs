@@ -154,19 +154,15 @@ fn layer_row(rows: &[Row], columns: &[Option<Platform>], cell: MakeCell<'_>) -> 
 fn cell(model: &Model, rows: &[Row], column: Option<&Platform>, now: Time) -> Option<Cell> {
     let steps: Vec<_> = rows.iter().filter_map(|row| model.stack().cell(row, column)).collect();
     if steps.is_empty() && rows.iter().all(|row| row.steps.is_empty()) {
-        let state = if model.ended().is_some() { State::NotNeeded } else { State::Waiting };
-        let sign = Sign::of_state(state, model.outcome());
+        let state = model.state_before_start();
+        let sign = Sign::of_state(state);
         return Some(Cell { state, sign, time: Duration::ZERO, bytes: 0 });
     }
     let telling = *steps.iter().max_by_key(|id| model.state(**id).weight())?;
-    let time = |id| match model.state(id) {
-        State::Hit | State::NotNeeded | State::Waiting => model.pull_time(id, now),
-        _ => model.run_time(id, now) + model.pull_time(id, now),
-    };
     Some(Cell {
         state: model.state(telling),
         sign: Sign::of_step(model, telling),
-        time: steps.iter().map(|id| time(*id)).sum(),
+        time: steps.iter().map(|id| model.took(*id, now)).sum(),
         bytes: steps.iter().map(|id| model.pulled_bytes(*id)).sum(),
     })
 }

@@ -39,14 +39,14 @@ pub fn sentence(model: &Model, cause: &Cause) -> String {
     let what = named(model, cause);
     let verb = verb(model, cause);
     let verb = if model.is_plan() { format!("would be {verb}") } else { verb.to_owned() };
-    let because = &cause.reason.because;
+    let because = because(&cause.reason);
     let mut text = match following(cause) {
-        None => format!("{what} {verb} because {because}"),
+        None => format!("{what} {verb} {because}"),
         Some(follow) if cause.reason.kind.is_change() => {
-            format!("{what} {verb} because {because}; {follow} from it")
+            format!("{what} {verb} {because}; {follow} from it")
         }
         Some(_) => {
-            format!("{what} and {} {verb} because {because}", words::count(cause.layers, "more layer"))
+            format!("{what} and {} {verb} {because}", words::count(cause.layers, "more layer"))
         }
     };
     // Into memory, which takes all that it is given.
@@ -57,18 +57,33 @@ pub fn sentence(model: &Model, cause: &Cause) -> String {
         (true, false) => write!(text, ",{platforms}"),
         (false, _) => write!(text, ", {}{platforms}", cost(model, cause)),
     };
-    if cause.reason.grade != ReasonGrade::Proven {
-        let grade = if cause.reason.grade == ReasonGrade::Likely { "likely" } else { "not known" };
-        let _ = write!(text, " ({grade})");
+    if cause.reason.grade != ReasonGrade::Proven && cause.reason.kind != ReasonKind::Unknown {
+        let _ = write!(text, " ({})", grade(cause.reason.grade));
     }
     text
 }
 
+/// `because requirements.txt changed`: how a sentence goes on behind what became of a step.
+fn because(reason: &Reason) -> String {
+    match reason.kind {
+        ReasonKind::Unknown => "for a reason that is not known".to_owned(),
+        _ => format!("because {}", reason.because),
+    }
+}
+
 /// What became of the layer that a cause begins at.
 fn verb(model: &Model, cause: &Cause) -> &'static str {
-    let from = cause.roots.iter().any(|id| model.stack().step(*id).is_some_and(|step| step.name.is_from()));
-    match cause.reason.kind {
+    verb_of(model, &cause.roots, cause.reason.kind)
+}
+
+/// What became of steps that missed for a reason of this kind; of those that failed or were stopped nothing was built.
+fn verb_of(model: &Model, steps: &[StepId], kind: ReasonKind) -> &'static str {
+    let from = steps.iter().any(|id| model.stack().step(*id).is_some_and(|step| step.name.is_from()));
+    let stopped = !model.is_plan()
+        && steps.iter().all(|id| matches!(model.state(*id), State::Failed | State::Cancelled));
+    match kind {
         _ if from => "pulled",
+        _ if stopped => "run",
         ReasonKind::FirstBuild | ReasonKind::PlatformNotCached => "built",
         _ => "rebuilt",
     }
@@ -84,12 +99,13 @@ fn cost(model: &Model, cause: &Cause) -> String {
 fn platforms(model: &Model, cause: &Cause) -> String {
     let all = model.platforms().len();
     let steps = cause.roots.iter().chain(&cause.followers);
-    let on: BTreeSet<Option<Platform>> =
-        steps.filter_map(|id| model.stack().step(*id)).map(|step| model.platform_of(step)).collect();
+    // A target that names no platform is built for one of them, and nobody says for which.
+    let on: BTreeSet<Platform> =
+        steps.filter_map(|id| model.stack().step(*id)).filter_map(|step| model.platform_of(step)).collect();
     match (all, on.len()) {
         (0 | 1, _) | (_, 0) => String::new(),
         (2, 2) => " on both platforms".to_owned(),
-        (_, 1) => on.iter().flatten().next().map_or_else(String::new, |platform| format!(" on {platform}")),
+        (_, 1) => on.first().map_or_else(String::new, |platform| format!(" on {platform}")),
         (_, some) => format!(" on {some} platforms"),
     }
 }
@@ -133,8 +149,10 @@ pub fn headline(model: &Model, ascii: bool) -> Option<StyledLine> {
     }
     let mut line = StyledLine::new()
         .with(format!("{} {}: ", named(model, first), verb(model, first)), Role::Warn)
-        .with(first.reason.because.as_str(), Role::Strong)
-        .with(format!(" ({})", grade(first.reason.grade)), Role::Dim);
+        .with(first.reason.because.as_str(), Role::Strong);
+    if first.reason.kind != ReasonKind::Unknown {
+        line.push(format!(" ({})", grade(first.reason.grade)), Role::Dim);
+    }
     if let Some(follow) = following(first) {
         line.push(format!("{dot}{follow}"), Role::Plain);
     }
@@ -197,7 +215,10 @@ fn of_build(model: &Model, ascii: bool) -> Vec<StyledLine> {
 
 /// Whether the builder has said what it does with any step.
 fn has_begun(model: &Model) -> bool {
-    model.stack().steps().any(|(id, _)| !matches!(model.state(id), State::Waiting | State::NotNeeded))
+    model
+        .stack()
+        .steps()
+        .any(|(id, _)| !matches!(model.state(id), State::Waiting | State::NotNeeded | State::NotReached))
 }
 
 /// How a build ended that did not make what was asked for, and what is known of why; nothing of one that did, and of a plan.
@@ -228,7 +249,7 @@ fn ending(model: &Model, ascii: bool) -> Vec<StyledLine> {
     }
     let counts = model.counts();
     let stopped = counts.of(State::Cancelled) + counts.of(State::Running);
-    let open = counts.of(State::Waiting) + counts.of(State::NotNeeded);
+    let open = counts.of(State::Waiting) + counts.of(State::NotReached);
     let told: Vec<String> = [
         (stopped, "did not come to its end", "did not come to their end"),
         (open, "was not reached", "were not reached"),
@@ -327,10 +348,13 @@ fn of_steps(model: &Model, steps: &[StepId], ascii: bool) -> Vec<StyledLine> {
             lines.push(StyledLine::new());
         }
         let sign = words::Sign::of_step(model, *id);
-        let verb = if model.is_plan() { "would be rebuilt" } else { "rebuilt" };
+        let would = if model.is_plan() { "would be " } else { "" };
         let what = match reason {
             Some(reason) if !model.missed(*id) => format!("{name} {instruction}: {}", reason.because),
-            Some(reason) => format!("{name} {instruction}: {verb} because {}", reason.because),
+            Some(reason) => {
+                let verb = verb_of(model, &[*id], reason.kind);
+                format!("{name} {instruction}: {would}{verb} {}", because(reason))
+            }
             None => format!("{} {instruction}: {}", name, sign.word),
         };
         lines.push(

@@ -63,18 +63,15 @@ impl Sign {
         if ascii { self.ascii } else { self.shape }
     }
 
-    /// A step's state in a build that ended, or did not yet, in `outcome`.
-    pub fn of_state(state: State, outcome: Outcome) -> Self {
+    /// A step's state.
+    pub fn of_state(state: State) -> Self {
         match state {
             State::Waiting => Self::new("·", ".", "waiting", Role::Dim),
             State::Running => Self::new("◐", "~", "running", Role::Busy),
             State::Hit => Self::new("●", "*", "hit", Role::Good),
             State::Miss => Self::new("○", "o", "ran", Role::Ran),
-            // The same silence of the stream means another thing where the build never came that far.
-            State::NotNeeded if matches!(outcome, Outcome::Success | Outcome::Running) => {
-                Self::new("–", "-", "not needed", Role::Dim)
-            }
-            State::NotNeeded => Self::new("–", "-", "not reached", Role::Dim),
+            State::NotNeeded => Self::new("–", "-", "not needed", Role::Dim),
+            State::NotReached => Self::new("□", "_", "not reached", Role::Dim),
             State::Failed => Self::new("✗", "x", "failed", Role::Bad),
             State::Cancelled => Self::new("■", "#", "cancelled", Role::Warn),
         }
@@ -87,18 +84,25 @@ impl Sign {
     pub const PULLED: Self = Self::new("○", "o", "pulled", Role::Ran);
 
     /// A step's state where its model is not at hand: a `FROM` does not run.
-    pub fn of_told(state: State, instruction: &str, outcome: Outcome) -> Self {
+    pub fn of_told(state: State, instruction: &str) -> Self {
         let from =
             instruction.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("FROM"));
-        if from && state == State::Miss { Self::PULLED } else { Self::of_state(state, outcome) }
+        if from && state == State::Miss { Self::PULLED } else { Self::of_state(state) }
     }
 
     /// What is said of all steps together: each word with how many, those first that matter most. What there is none of is left
     /// out, but for hits and what was rebuilt.
-    pub fn counted(counts: &Counts, outcome: Outcome) -> Vec<(Self, usize)> {
-        let of = |state| (Self::of_state(state, outcome), counts.of(state));
+    pub fn counted(counts: &Counts) -> Vec<(Self, usize)> {
+        let of = |state| (Self::of_state(state), counts.of(state));
         let mut all = vec![of(State::Hit), (Self::REBUILT, counts.rebuilt())];
-        let others = [State::Running, State::Failed, State::Cancelled, State::Waiting, State::NotNeeded];
+        let others = [
+            State::Running,
+            State::Failed,
+            State::Cancelled,
+            State::Waiting,
+            State::NotNeeded,
+            State::NotReached,
+        ];
         let more = [(Self::PULLED, counts.pulled())].into_iter().chain(others.map(of));
         all.extend(more.filter(|(_, n)| *n > 0));
         all
@@ -111,7 +115,7 @@ impl Sign {
             return Self::of_planned(model, id, planned);
         }
         let state = model.state(id);
-        let sign = Self::of_state(state, model.outcome());
+        let sign = Self::of_state(state);
         let from = || model.stack().step(id).is_some_and(|step| step.name.is_from());
         let word = match state {
             State::Hit => source::words(model.source_of(id).as_ref()),
@@ -425,33 +429,22 @@ mod tests {
 
     #[test]
     fn every_sign_tells_by_shape_alone_and_by_word_alone() {
-        for outcome in OUTCOMES {
-            let signs = State::ALL.map(|state| Sign::of_state(state, outcome));
-            for (i, sign) in signs.iter().enumerate() {
-                assert_eq!((width(sign.shape), width(sign.ascii)), (1, 1), "{sign:?}");
-                assert!(sign.ascii.is_ascii() && sign.word.is_ascii(), "{sign:?}");
-                assert!(width(sign.word) <= Sign::WORD_WIDTH, "{sign:?}");
-                for other in &signs[..i] {
-                    assert_ne!((sign.shape, sign.ascii, sign.word), (other.shape, other.ascii, other.word));
-                    assert!(
-                        sign.shape != other.shape && sign.ascii != other.ascii && sign.word != other.word
-                    );
-                }
+        let signs = State::ALL.map(Sign::of_state);
+        for (i, sign) in signs.iter().enumerate() {
+            assert_eq!((width(sign.shape), width(sign.ascii)), (1, 1), "{sign:?}");
+            assert!(sign.ascii.is_ascii() && sign.word.is_ascii(), "{sign:?}");
+            assert!(width(sign.word) <= Sign::WORD_WIDTH, "{sign:?}");
+            for other in &signs[..i] {
+                assert!(
+                    sign.shape != other.shape && sign.ascii != other.ascii && sign.word != other.word,
+                    "{sign:?} {other:?}"
+                );
             }
         }
         for outcome in OUTCOMES {
             let sign = Sign::of_outcome(outcome);
             assert_eq!((width(sign.shape), width(sign.ascii)), (1, 1), "{sign:?}");
         }
-    }
-
-    #[test]
-    fn a_step_that_was_never_come_to_is_not_called_unneeded() {
-        let word = |outcome| Sign::of_state(State::NotNeeded, outcome).word;
-        assert_eq!(
-            OUTCOMES.map(word),
-            ["not needed", "not needed", "not reached", "not reached", "not reached"]
-        );
     }
 
     proptest! {

@@ -159,7 +159,7 @@ fn parts(screen: &Screen<'_>, counts: &Counts) -> Vec<Span<'static>> {
     let theme = screen.ui.theme;
     let mut parts =
         vec![Span::styled(format!("{} of {}", counts.done(), counts.total), theme.style(Role::Strong))];
-    for (sign, n) in Sign::counted(counts, screen.model.outcome()) {
+    for (sign, n) in Sign::counted(counts) {
         let style = theme.style(if n == 0 { Role::Dim } else { sign.role });
         parts.push(Span::styled(format!("{} {n} {}", sign.shape(theme.ascii), sign.word), style));
     }
@@ -176,7 +176,7 @@ fn bar(screen: &Screen<'_>, counts: &Counts, area: Rect, buf: &mut Buffer) {
         (counts.of(State::Hit), Role::Good, theme.pick("━", "=")),
         (counts.of(State::Miss), Role::Ran, theme.pick("━", "#")),
         (counts.of(State::Failed) + counts.of(State::Cancelled), Role::Bad, theme.pick("━", "x")),
-        (counts.of(State::NotNeeded), Role::Dim, theme.pick("━", "-")),
+        (counts.of(State::NotNeeded) + counts.of(State::NotReached), Role::Dim, theme.pick("━", "-")),
     ];
     shares(screen, parts, counts.total, area, buf);
 }
@@ -260,7 +260,7 @@ fn running(screen: &Screen<'_>) -> Vec<String> {
         let what = layer.unwrap_or_else(|| step.name.instruction.clone()).to_string();
         let what = words::truncate(&what, 24);
         let on = step.name.platform.as_ref().map_or("", |p| p.short());
-        let since = words::duration(model.run_time(id, now).max(model.pull_time(id, now)));
+        let since = words::duration(model.took(id, now));
         let where_when = format!("{on} {since}").trim().to_owned();
         match parts.iter_mut().find(|(known, _)| *known == what) {
             Some((_, places)) => places.push(where_when),

@@ -229,24 +229,23 @@ fn cell_line(
     let (model, theme) = (screen.model, screen.ui.theme);
     let state = match cell {
         Some(id) => model.state(id),
-        None if model.outcome() == Outcome::Running => State::Waiting,
-        None => State::NotNeeded,
+        None => model.state_before_start(),
     };
     let look = match cell {
         Some(id) => Sign::of_step(model, id),
         None if model.is_plan() => Sign::LOOKING,
-        None => Sign::of_state(state, model.outcome()),
+        None => Sign::of_state(state),
     };
     let slow = told.and_then(|told| told.slower).filter(|_| state == State::Running);
     let look = if slow.is_some() { estimate::SLOW } else { look };
     let shape = look.shape(theme.ascii);
     let style = if marked { theme.cursor() } else { theme.style(look.role) };
-    let time = cell.map(|id| (model.run_time(id, screen.now), model.pull_time(id, screen.now)));
+    let time = cell.map(|id| model.took(id, screen.now));
     let took = match (state, time) {
-        (State::Running | State::Miss | State::Failed | State::Cancelled, Some((run, pull))) => {
-            words::duration(run.max(pull))
+        (State::Running | State::Miss | State::Failed | State::Cancelled, Some(took)) => {
+            words::duration(took)
         }
-        (State::Hit, Some((_, pull))) if !pull.is_zero() => words::duration(pull),
+        (State::Hit, Some(took)) if !took.is_zero() => words::duration(took),
         (State::Waiting, _) => expected(screen, cell),
         _ => String::new(),
     };

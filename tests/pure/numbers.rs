@@ -10,7 +10,7 @@ use layertop::event::{Event, Mask, Platform, Reasons, Stamped, Started, Text, Ti
 use layertop::explain::{self, Past};
 use layertop::history::{Build, Store};
 use layertop::model::expected::{self, PastBuild};
-use layertop::model::{self, Model, Outcome, State};
+use layertop::model::{self, Model, State};
 use layertop::recording::Reader;
 use layertop::report::compare::{Side, compare};
 use layertop::report::estimate::Saved;
@@ -145,11 +145,7 @@ impl Truth {
             |state, base: bool| steps.iter().filter(|step| step.state == state && from(step) == base).count();
         let all = |state| count(state, true) + count(state, false);
         let by_state = State::ALL.map(|state| (state.key(), all(state))).into_iter().collect();
-        let unreached = match model.outcome() {
-            Outcome::Success | Outcome::Running => 0,
-            _ => all(State::NotNeeded),
-        };
-        let reached = steps.len() - all(State::Waiting) - all(State::Running) - unreached;
+        let reached = steps.len() - all(State::Waiting) - all(State::Running) - all(State::NotReached);
         let ran = all(State::Miss) + all(State::Failed) + all(State::Cancelled);
         Self {
             total: steps.len(),
@@ -205,17 +201,13 @@ fn header(model: &Model, now: Time, truth: &Truth, what: &str) {
     assert!(!line.contains('%'), "{what}: no rate: {line}");
     let mut expected: BTreeMap<&str, usize> =
         BTreeMap::from([("hit", truth.by_state["hit"]), ("rebuilt", truth.rebuilt)]);
-    let unneeded = if matches!(model.outcome(), Outcome::Success | Outcome::Running) {
-        "not needed"
-    } else {
-        "not reached"
-    };
     for (word, state) in [
         ("running", "running"),
         ("waiting", "waiting"),
         ("failed", "failed"),
         ("cancelled", "cancelled"),
-        (unneeded, "not_needed"),
+        ("not needed", "not_needed"),
+        ("not reached", "not_reached"),
     ] {
         expected.insert(word, truth.by_state[state]);
     }
@@ -330,6 +322,7 @@ fn every_output_tells_the_same_of_a_build() {
             ("total", truth.total),
             ("misses", truth.by_state["miss"]),
             ("not_needed", truth.by_state["not_needed"]),
+            ("not_reached", truth.by_state["not_reached"]),
             ("failed", truth.by_state["failed"]),
             ("cancelled", truth.by_state["cancelled"]),
             ("pulled", truth.pulled),

@@ -35,7 +35,7 @@ fn agrees(says: &str, state: State, from: bool, pulled: Option<bool>) -> bool {
         | ("ran", State::Miss)
         | ("failed", State::Failed)
         | ("cancelled" | "open", State::Cancelled)
-        | ("never started", State::NotNeeded) => true,
+        | ("never started", State::NotNeeded | State::NotReached) => true,
         _ => false,
     }
 }

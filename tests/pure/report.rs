@@ -193,6 +193,7 @@ fn the_summary_has_every_step_that_it_counts() {
             (State::Hit, layers.hits),
             (State::Miss, layers.misses),
             (State::NotNeeded, layers.not_needed),
+            (State::NotReached, layers.not_reached),
             (State::Failed, layers.failed),
             (State::Cancelled, layers.cancelled),
             (State::Waiting, 0),

@@ -183,7 +183,7 @@ fn push_half(half: Option<&Half>, text: &str, widths: &Widths, ascii: bool, line
         line.push(words::pad_right("not in it", width + 1), Role::Dim);
         return;
     };
-    let sign = Sign::of_told(half.state, text, Outcome::Success);
+    let sign = Sign::of_told(half.state, text);
     let mut text = format!("{} {}", sign.shape(ascii), sign.word);
     if let Some(source) = half.source.filter(|source| *source != Source::Unknown && width >= 20) {
         text.push(' ');

@@ -10,7 +10,7 @@ use maud::{Markup, html};
 use super::class;
 use crate::event::Time;
 use crate::model::timeline::{Bar, BarKind, Lane, Section};
-use crate::model::{Model, Outcome, Timeline};
+use crate::model::{Model, Timeline};
 use crate::report::words::{self, Sign};
 
 /// Pixels of a row, as in the style sheet, and of a bar.
@@ -75,7 +75,6 @@ pub(super) fn section(model: &Model, now: Time) -> Markup {
         return html! {};
     }
     let axis = Axis::of(&timeline);
-    let outcome = model.outcome();
     let steps = timeline.lanes.iter().filter(|lane| lane.step.is_some() && !lane.bars.is_empty()).count();
     let words = format!("{} over {}", words::count(steps, "step"), words::duration(timeline.length()));
     html! {
@@ -86,7 +85,7 @@ pub(super) fn section(model: &Model, now: Time) -> Markup {
             div class="chart" {
                 ol class="names" aria-hidden="true" {
                     li class="head" {}
-                    @for row in &rows { (name(row, outcome)) }
+                    @for row in &rows { (name(row)) }
                 }
                 svg class="timeline" role="list" aria-labelledby="timeline-title timeline-desc"
                     height=((rows.len() + 1) * ROW) {
@@ -94,7 +93,7 @@ pub(super) fn section(model: &Model, now: Time) -> Markup {
                     desc id="timeline-desc" { (words) }
                     (grid(&axis, rows.len()))
                     @for (at, row) in rows.iter().enumerate() {
-                        @if let Row::Lane(lane) = row { (bars(model, lane, at + 1, &axis, outcome)) }
+                        @if let Row::Lane(lane) = row { (bars(model, lane, at + 1, &axis)) }
                     }
                 }
             }
@@ -177,7 +176,7 @@ fn look(kind: BarKind) -> &'static str {
     }
 }
 
-fn name(row: &Row<'_>, outcome: Outcome) -> Markup {
+fn name(row: &Row<'_>) -> Markup {
     let lane = match row {
         Row::Head(name) => return html! { li class="head" { (name) } },
         Row::Lane(lane) => lane,
@@ -185,7 +184,7 @@ fn name(row: &Row<'_>, outcome: Outcome) -> Markup {
     html! {
         li {
             @if let Some(state) = lane.state {
-                @let sign = Sign::of_state(state, outcome);
+                @let sign = Sign::of_state(state);
                 span class=(class(sign.role)) { (sign.shape) } " "
             }
             @if let Some(layer) = &lane.layer { b { (layer) } " " }
@@ -222,7 +221,7 @@ fn short(mark: Duration) -> String {
 }
 
 /// The bars of a lane, and how long they are in all: behind the last one, where there is no room before the first, else in it.
-fn bars(model: &Model, lane: &Lane, row: usize, axis: &Axis, outcome: Outcome) -> Markup {
+fn bars(model: &Model, lane: &Lane, row: usize, axis: &Axis) -> Markup {
     let kind = if lane.step.is_some() { "step" } else { "other" };
     let drawn: Vec<(f64, f64, &Bar)> = lane.bars.iter().map(|bar| place(bar, axis)).collect();
     let from = drawn.iter().map(|(from, ..)| *from).fold(100.0, f64::min);
@@ -235,7 +234,7 @@ fn bars(model: &Model, lane: &Lane, row: usize, axis: &Axis, outcome: Outcome) -
     let took = lane.took();
     html! {
         g role="listitem" data-kind=(kind) {
-            title { (spoken(model, lane, outcome)) }
+            title { (spoken(model, lane)) }
             @for (from, wide, bar) in &drawn {
                 rect class={ "bar " (look(bar.kind)) @if bar.critical { " critical" } }
                     x=(format!("{from:.3}%")) y=(row * ROW + (ROW - BAR) / 2)
@@ -258,11 +257,11 @@ fn place<'b>(bar: &'b Bar, axis: &Axis) -> (f64, f64, &'b Bar) {
 }
 
 /// A lane in words.
-fn spoken(model: &Model, lane: &Lane, outcome: Outcome) -> String {
+fn spoken(model: &Model, lane: &Lane) -> String {
     let mut parts: Vec<String> = Vec::new();
     parts.extend(lane.layer.as_ref().map(ToString::to_string));
     parts.extend(lane.platform.as_ref().map(ToString::to_string));
-    parts.extend(lane.state.map(|state| Sign::of_told(state, lane.label.as_str(), outcome).word.to_owned()));
+    parts.extend(lane.state.map(|state| Sign::of_told(state, lane.label.as_str()).word.to_owned()));
     parts.push(words::duration(lane.took()));
     if lane.critical {
         parts.push("held the end up".to_owned());

@@ -122,8 +122,10 @@ pub struct Layers {
     pub hits: usize,
     /// Not cached, so they ran; a `FROM` that was pulled.
     pub misses: usize,
-    /// Never started.
+    /// Never started: skipped, or made unnecessary by a cached step.
     pub not_needed: usize,
+    /// Never started, because the build failed, was stopped or was lost before.
+    pub not_reached: usize,
     /// Failed.
     pub failed: usize,
     /// Stopped, because the build was.
@@ -132,7 +134,7 @@ pub struct Layers {
     pub rebuilt: usize,
     /// Base images that were pulled.
     pub pulled: usize,
-    /// Steps that the build came to: `total`, less those that it did not come to before it failed or was stopped.
+    /// Steps that the build came to: `total` without `not_reached`, and while the build runs without those that run or wait.
     pub reached: usize,
     /// Share of the steps in `reached` that hit or were not needed, 0 to 1, to four decimals: all but `misses`, `failed` and
     /// `cancelled`. Null where the build came to none, and while it runs.
@@ -330,6 +332,7 @@ fn layers(model: &Model) -> Layers {
         hits: counts.of(State::Hit),
         misses: counts.of(State::Miss),
         not_needed: counts.of(State::NotNeeded),
+        not_reached: counts.of(State::NotReached),
         failed: counts.of(State::Failed),
         cancelled: counts.of(State::Cancelled),
         rebuilt: counts.rebuilt(),
@@ -434,7 +437,7 @@ fn outlined(model: &Model, group: &Group, at: usize, row: &Row, platform: Option
         platform,
         instruction: row.instruction.clone(),
         layer: row.layer.clone(),
-        state: if model.ended().is_some() { State::NotNeeded } else { State::Waiting },
+        state: model.state_before_start(),
         source: None,
         source_evidence: None,
         source_ref: None,

@@ -2,7 +2,7 @@
 
 use super::{Placed, Plain, steps};
 use crate::event::Time;
-use crate::model::{Kind, Model, Outcome, Phase, State, Transfer, Vertex};
+use crate::model::{Kind, Model, Phase, State, Transfer, Vertex};
 use crate::report::styled::StyledLine;
 use crate::report::words::{self, Role, Sign};
 
@@ -49,8 +49,8 @@ impl Plain {
                 let line = StyledLine::new().with(format!("! {what} failed: "), Role::Bad);
                 return Some(line.with(format!("{from}{error}"), Role::Plain));
             }
-            Phase::Cancelled | Phase::Running(_) => Sign::of_state(State::Cancelled, Outcome::Cancelled),
-            _ => Sign { word: "done", ..Sign::of_state(State::Hit, Outcome::Success) },
+            Phase::Cancelled | Phase::Running(_) => Sign::of_state(State::Cancelled),
+            _ => Sign { word: "done", ..Sign::of_state(State::Hit) },
         };
         let sign = format!("{} {}", outcome.shape(self.options.ascii), outcome.word);
         loud.then(|| {

@@ -127,12 +127,12 @@ impl Plain {
         if model.state(id) == State::Hit {
             return line;
         }
-        let (run, pull) = (model.run_time(id, now), model.pull_time(id, now));
+        let took = words::duration(model.took(id, now));
         let pulled = model.pulled_bytes(id);
         if step.name.is_from() && pulled > 0 {
-            line.push(format!(" {} in {}", words::bytes(pulled), words::duration(pull)), Role::Plain);
+            line.push(format!(" {} in {took}", words::bytes(pulled)), Role::Plain);
         } else {
-            line.push(format!(" {}", words::duration(run + pull)), Role::Plain);
+            line.push(format!(" {took}"), Role::Plain);
         }
         if let Some(factor) = model.step_estimate(id, now).and_then(|told| told.slower) {
             line.push(format!(" ({})", estimate::slower(factor, self.options.ascii)), Role::Warn);
@@ -153,7 +153,7 @@ fn span(model: &Model, id: StepId, step: &Step) -> (Option<Time>, Option<Time>) 
     let started = model.vertices_of(id).filter_map(Vertex::started).min();
     let start =
         started.filter(|_| matches!(state, State::Running | State::Miss | State::Failed | State::Cancelled));
-    if matches!(state, State::Waiting | State::Running | State::NotNeeded) {
+    if matches!(state, State::Waiting | State::Running | State::NotNeeded | State::NotReached) {
         return (start, None);
     }
     let ends: Vec<_> = model.vertices_of(id).filter_map(|vertex| ended_at(vertex, model.ended())).collect();

@@ -143,7 +143,7 @@ impl Chart<'_> {
     }
 
     fn idle(&self, area: Rect, buf: &mut Buffer) {
-        let sign = Sign::of_state(State::Waiting, self.screen.model.outcome());
+        let sign = Sign::of_state(State::Waiting);
         self.label(sign, "idle", "nothing was at work", false, area, buf);
         self.gaps(self.place(area), buf);
         let idle: Duration = self.timeline.idle.iter().map(|(start, end)| end.since(*start)).sum();
@@ -156,12 +156,11 @@ impl Chart<'_> {
     }
 
     fn sign(&self, lane: &Lane) -> Sign {
-        let outcome = self.screen.model.outcome();
         match lane.state {
-            Some(state) => Sign::of_state(state, outcome),
-            None if lane.bars.iter().any(|bar| bar.open) => Sign::of_state(State::Running, outcome),
+            Some(state) => Sign::of_state(state),
+            None if lane.bars.iter().any(|bar| bar.open) => Sign::of_state(State::Running),
             // What is no step has no state; its shape is the one that says least.
-            None => Sign { shape: " ", ascii: " ", ..Sign::of_state(State::Waiting, outcome) },
+            None => Sign { shape: " ", ascii: " ", ..Sign::of_state(State::Waiting) },
         }
     }
 

@@ -34,7 +34,7 @@ fn the_failing_step_its_excerpt_and_last_lines_are_told() {
     );
     let states: Vec<_> =
         summary["steps"].as_array().unwrap().iter().map(|step| step["state"].as_str().unwrap()).collect();
-    assert_eq!(states[1..], ["miss", "failed", "not_needed"]);
+    assert_eq!(states[1..], ["miss", "failed", "not_reached"]);
     assert_eq!(error["vertex"], summary["steps"][2]["digest"]);
 
     let plain = run(&mut project.layertop(&["build", "--progress", "plain"]));
@@ -79,7 +79,7 @@ RUN echo never
     assert_eq!(summary["layers"]["cancelled"], 1);
     assert_eq!(summary["error"]["log"][0], "no wheel for arm64");
     let never: Vec<_> = steps.iter().filter(|step| step["instruction"] == "RUN echo never").collect();
-    assert!(!never.is_empty() && never.iter().all(|step| step["state"] == "not_needed"), "{never:?}");
+    assert!(!never.is_empty() && never.iter().all(|step| step["state"] == "not_reached"), "{never:?}");
 }
 
 #[test]
