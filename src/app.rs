@@ -213,9 +213,11 @@ fn recording(config: &Config, command: &BuildCommand) -> Settings {
 async fn replay(cli: &Cli, args: &cli::Replay, around: &Surroundings) -> Result<(), Error> {
     let clock = Clock::live();
     let look = Look::without_build(&cli.global, around);
-    let reader = Reader::open(replay::file(&args.file)?, Mask::default());
-    let reader = reader.map_err(|error| replay::unreadable(&error))?;
+    let file = replay::file(&args.file)?;
+    let name = crate::history::name(&file);
+    let reader = Reader::open(file, Mask::default()).map_err(|error| replay::unreadable(&error))?;
     let mut session = Session::new(clock, None);
+    session.untold = Some(Box::new(move |model| builds::untold(model, &name, None)));
     let mut signals = Signals::listen()?;
     let feed = replay::play(reader, clock, args.speed, look.progress == Progress::Tui);
     let ended_by = if look.progress == Progress::Tui {

@@ -21,7 +21,7 @@ mod trends;
 
 pub use build::{Build, Step};
 pub use clerk::{Asker, Clerk, Kept, Place};
-pub use earlier::{Wanted, earlier};
+pub use earlier::{Before, Wanted, earlier};
 pub use recorded::{name, read};
 pub use retain::{Limits, Pruned};
 pub use scenario::{CODE, FIRST, NO_CACHE, REQUIREMENTS, UNCHANGED};

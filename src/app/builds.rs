@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{history as kept, why};
+use super::history as kept;
 use crate::cli::Global;
 use crate::clock::Clock;
 use crate::config::{Config, Surroundings};
@@ -10,8 +10,8 @@ use crate::error::Error;
 use crate::event::{Event, Mask, Reasons, Stamped, Started, Text, Time};
 use crate::explain;
 use crate::history::rows::BuildRow;
-use crate::history::{self, Store};
-use crate::model::Model;
+use crate::history::{self, Before, Store, Wanted};
+use crate::model::{Model, expected};
 use crate::recording::{self, Listed, Reader};
 use crate::report::words;
 use crate::source::buildx::Program;
@@ -24,6 +24,9 @@ pub(super) const BATCH: usize = 1024;
 
 /// Events in which a recording says what is built.
 const FIRST: usize = 16;
+
+/// Earlier builds that are looked into for how long things take: a step may not have run for long.
+const DEPTH: usize = 500;
 
 /// Recordings that are looked into for the project's newest.
 const MOST_OPENED: usize = 200;
@@ -263,10 +266,10 @@ pub(super) fn heading(found: &Found, model: &Model, ascii: bool) -> crate::repor
     crate::report::heading::line(model, &found.name, begun.as_deref(), found.choice.note(), ascii)
 }
 
-/// What a recording tells of its build, without what the steps said. Where it does not say why steps missed, that is judged now.
+/// What a recording tells of its build, without what the steps said. It is completed by what it leaves [`untold`].
 pub(super) fn read(path: &Path) -> Result<Model, Error> {
     let model = history::read(path, &|_| true).map_err(|error| super::replay::unreadable(&error))?;
-    Ok(judged(model.unwrap_or_default(), path))
+    Ok(completed(model.unwrap_or_default(), path))
 }
 
 /// As [`read`], with what the steps said.
@@ -279,24 +282,49 @@ pub(super) fn read_whole(path: &Path) -> Result<Model, Error> {
         model.apply_all(&batch);
         batch.clear();
         if !more {
-            return Ok(judged(model, path));
+            return Ok(completed(model, path));
         }
     }
 }
 
-/// Judges a recording that does not say why its steps missed.
-fn judged(mut model: Model, path: &Path) -> Model {
-    if model.has_reasons() {
-        return model;
-    }
-    let wanted = why::wanted(model.started(), false);
-    let dir = recording::default_dir();
-    let recordings = dir.as_deref().and_then(|dir| recording::list(dir).ok()).unwrap_or_default();
-    let own = recordings.iter().find(|listed| listed.path.file_name() == path.file_name());
-    // Of a file from elsewhere it is not known what came before it.
-    let pasts = own.map(|own| why::earlier(&wanted, Some(own))).unwrap_or_default();
-    let reasons = explain::judge(&model, &pasts);
+/// A model with what its recording leaves [`untold`].
+fn completed(mut model: Model, path: &Path) -> Model {
     let at = model.newest();
-    model.apply(&Stamped { at, event: Event::Reasons(Box::new(Reasons { reasons })) });
+    for event in untold(&model, &history::name(path), None) {
+        model.apply(&Stamped { at, event });
+    }
     model
+}
+
+/// What the recording of this name does not tell of its build, as that of another program does not, and the builds before it do: how long
+/// steps take, from which follows what the cache saved; and why steps missed. The store is opened where none is given.
+pub(super) fn untold(model: &Model, name: &Text, store: Option<&Store>) -> Vec<Event> {
+    if model.has_expected() && model.has_reasons() {
+        return Vec::new();
+    }
+    let opened = if store.is_none() { self::store() } else { None };
+    let (store, begun) = (store.or(opened.as_ref()), model.begun().unwrap_or_default());
+    let Started { image, builder, .. } = model.started();
+    let mut told = Vec::new();
+    if !model.has_expected()
+        && let Some(store) = store
+    {
+        let (image, builder) = (image.as_ref().map(Text::as_str), builder.as_ref().map(Text::as_str));
+        let builds = store.past_builds(image, builder, begun, DEPTH).unwrap_or_default();
+        let expected = expected::expected(builds.iter());
+        told.extend((expected.builds > 0).then(|| Event::Expected(Box::new(expected))));
+    }
+    if !model.has_reasons() {
+        let dir = recording::default_dir();
+        let is_own = dir.as_deref().is_some_and(|dir| recording::path_of(dir, name.as_str()).exists());
+        // A file from elsewhere that does not say what was built may be of anything.
+        let pasts = (is_own || image.is_some()).then(|| {
+            let before = Before::new(begun, name.clone());
+            let wanted = Wanted::of(model.started(), false);
+            history::earlier(store, dir.as_deref(), &wanted, Some(&before), &|| false)
+        });
+        let reasons = explain::judge(model, &pasts.unwrap_or_default());
+        told.push(Event::Reasons(Box::new(Reasons { reasons })));
+    }
+    told
 }

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
+use super::builds;
 use super::configuration::{complain, print};
 use super::look::Look;
 use crate::cli::{self, Cli, HistoryCommand, Progress};
@@ -17,17 +18,13 @@ use crate::clock::Clock;
 use crate::config::{Bounds, Config, Surroundings};
 use crate::error::Error;
 use crate::event::expected::Expected;
-use crate::event::{Event, Records, Stamped, Started, Text, Time};
+use crate::event::{Mask, Records, Stamped, Started, Text, Time};
 use crate::history::{self, Asker, Build, Clerk, Kept, Limits, Place, Pruned, Store};
 use crate::model::Model;
-use crate::model::expected;
-use crate::recording;
+use crate::recording::{self, Reader};
 use crate::report::{history as report, words};
 use crate::source::buildx::BuildCommand;
 use crate::source::evidence::Earlier;
-
-/// Earlier builds that are looked into for how long things take: a step may not have run for long.
-const DEPTH: usize = 500;
 
 /// How long the end of a build waits for what they tell: what it would have taken without its cache follows from that.
 const LAST_WAIT: Duration = Duration::from_secs(1);
@@ -224,7 +221,7 @@ fn import(files: &[PathBuf]) -> Result<(), Error> {
         listed.into_iter().map(|listed| listed.path).collect::<Vec<_>>()
     };
     let own = files.is_empty();
-    let files = if own { recordings() } else { files.to_vec() };
+    let files = if own { recordings() } else { by_age(files) };
     let (mut taken, mut known, mut failed) = (0, 0, 0);
     for file in &files {
         // layertop's own recordings have a name each; others' may all be called `build`.
@@ -254,6 +251,20 @@ fn import(files: &[PathBuf]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Files in the order in which their builds began, whatever order they were named in: what a build took is what the next are measured by.
+/// What can't be read comes first; what is wrong with it is said where it is read.
+fn by_age(files: &[PathBuf]) -> Vec<PathBuf> {
+    let mut files = files.to_vec();
+    files.sort_by_cached_key(|file| {
+        let mut events = Vec::new();
+        if let Ok(mut reader) = Reader::open(file, Mask::default()) {
+            reader.next_batch(1, &mut events);
+        }
+        events.first().map(|event| event.at)
+    });
+    files
+}
+
 /// Reads a recording into the store; false where it is there already.
 fn read(store: &mut Store, file: &Path) -> Result<bool, String> {
     let wrong = |error: &dyn std::fmt::Display| error.to_string();
@@ -265,13 +276,9 @@ fn read(store: &mut Store, file: &Path) -> Result<bool, String> {
     let Some(name) = unused(store, &history::name(file), model.begun().unwrap_or_default()) else {
         return Ok(false);
     };
-    if !model.has_expected() {
-        let started = model.started();
-        let text = |text: &Option<Text>| text.as_ref().map(|text| text.as_str().to_owned());
-        let (image, builder) = (text(&started.image), text(&started.builder));
-        let builds = store.past_builds(image.as_deref(), builder.as_deref(), DEPTH).unwrap_or_default();
-        let told = Event::Expected(Box::new(expected::expected(builds.iter())));
-        model.apply(&Stamped { at: model.newest(), event: told });
+    let at = model.newest();
+    for event in builds::untold(&model, &name, Some(store)) {
+        model.apply(&Stamped { at, event });
     }
     let path = file.canonicalize().unwrap_or_else(|_| file.to_owned());
     store.keep(&Build::of(&model, name, Some(path))).map(|_| true).map_err(|error| wrong(&error))

@@ -173,7 +173,7 @@ impl Ground {
     pub(super) async fn pasts(&self) -> (Vec<Past>, Option<Stamped>) {
         let (started, clock) = (self.command.started(), self.clock);
         let look = move || {
-            let pasts = why::earlier(&why::wanted(&started, true), None);
+            let pasts = why::earlier(&crate::history::Wanted::of(&started, true));
             let expected = builds::store().map(|store| history::expected(&store, &started));
             let expected = expected.filter(|expected| expected.builds > 0);
             let event = expected.map(|expected| Event::Expected(Box::new(expected)));

@@ -92,6 +92,9 @@ pub(super) enum Steer {
     None,
 }
 
+/// Gives what a recording does not tell of its build.
+pub(super) type Untold = Box<dyn Fn(&Model) -> Vec<Event>>;
+
 /// One build, live or replayed.
 pub(super) struct Session {
     pub(super) model: Model,
@@ -104,6 +107,8 @@ pub(super) struct Session {
     pub(super) gates: Vec<Gate>,
     /// Writes a live build down.
     pub(super) historian: Option<Historian>,
+    /// What is told at the end of a replay that its recording does not tell.
+    pub(super) untold: Option<Untold>,
     thin: Thin,
     /// For the recorder, which is another thread: waking it for each message costs more than the message.
     held: Vec<Stamped>,
@@ -114,8 +119,9 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(clock: Clock, recorder: Option<Recorder>) -> Self {
         let (model, thin, held) = (Model::default(), Thin::every(thin::APART), Vec::new());
-        let (explainer, historian, gates) = (None, None, Vec::new());
-        Self { model, replay: None, clock, recorder, thin, held, explainer, historian, gates, warned: false }
+        let (explainer, historian, untold, gates) = (None, None, None, Vec::new());
+        let (replay, warned) = (None, false);
+        Self { model, replay, clock, recorder, explainer, gates, historian, untold, thin, held, warned }
     }
 
     /// Takes news; gives the events back, with layertop's own among them. They are recorded with the next [`Session::keep`].
@@ -147,6 +153,13 @@ impl Session {
             let told = Stamped { at, event: Event::Reasons(Box::new(news)) };
             self.model.apply(&told);
             events.push(told);
+        }
+        if let (Some(untold), Some(end)) = (&self.untold, tail.first()) {
+            for event in untold(&self.model) {
+                let told = Stamped { at: end.at, event };
+                self.model.apply(&told);
+                events.push(told);
+            }
         }
         self.model.apply_all(&tail);
         let end = tail.iter().find(|event| matches!(event.event, Event::Ended(_))).map(|end| end.at);

@@ -15,11 +15,11 @@ use crate::clock::Clock;
 use crate::config::{Config, Surroundings};
 use crate::error::Error;
 use crate::event::reason::{Reasons, StepReason};
-use crate::event::{Digest, Mask, Reason, Records, Started};
+use crate::event::{Digest, Mask, Reason, Records};
 use crate::explain::{self, Past};
 use crate::history::{self, Asker, Clerk, Store, Wanted};
 use crate::model::Model;
-use crate::recording::{self, Listed};
+use crate::recording;
 use crate::report::why;
 use crate::source::buildx::{BuildCommand, Program};
 use crate::source::evidence;
@@ -60,7 +60,7 @@ struct Seen {
 impl Explainer {
     /// Nothing is asked yet. Where nobody looks nothing is known of earlier builds, and the judgement says so.
     pub(super) fn start(command: &BuildCommand, clerk: &Clerk, clock: Clock) -> Self {
-        let wanted = wanted(&command.started(), true);
+        let wanted = Wanted::of(&command.started(), true);
         let (asker, told) = (clerk.asker(), std::collections::HashMap::new());
         Self { wanted, clock, asker, pasts: None, again: None, known: None, seen: Seen::default(), told }
     }
@@ -128,18 +128,9 @@ fn look_up(store: Option<&Store>, wanted: &Wanted, clock: Clock) -> Vec<Past> {
     history::earlier(store, recording::default_dir().as_deref(), wanted, None, &is_enough)
 }
 
-/// What to compare a build with.
-pub(super) fn wanted(started: &Started, many: bool) -> Wanted {
-    let Started { image, builder, platforms, .. } = started.clone();
-    Wanted { image, builder, platforms, many }
-}
-
-/// Earlier builds, for who has no [`Clerk`] and waits for them.
-pub(super) fn earlier(wanted: &Wanted, older_than: Option<&Listed>) -> Vec<Past> {
-    // Where the store can't be opened the recordings tell as much.
-    let opened = history::default_path().map(|path| Store::open_to_read(&path, Clock::live().now()));
-    let store = opened.and_then(Result::ok).flatten().map(|opened| opened.store);
-    history::earlier(store.as_ref(), recording::default_dir().as_deref(), wanted, older_than, &|| false)
+/// Earlier builds, for who has no [`Clerk`] and waits for them. Where the store can't be opened the recordings tell as much.
+pub(super) fn earlier(wanted: &Wanted) -> Vec<Past> {
+    history::earlier(builds::store().as_ref(), recording::default_dir().as_deref(), wanted, None, &|| false)
 }
 
 fn seen(model: &Model) -> Seen {
@@ -186,9 +177,11 @@ pub(super) async fn run(cli: &Cli, args: &cli::Why, around: &Surroundings) -> Re
     let look = Look::without_build(&cli.global, around);
     let (found, step) = meant(args, &cli.global, around)?;
     let path = found.recording()?;
-    let mut model = builds::read(path)?;
+    // What steps said is counted in JSON.
+    let read = if look.progress == Progress::Json { builds::read_whole } else { builds::read };
+    let mut model = read(path)?;
     if completed(path, &model, cli, around).await {
-        model = builds::read(path)?;
+        model = read(path)?;
     }
     let chosen = match &step {
         None => None,

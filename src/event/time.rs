@@ -40,6 +40,12 @@ impl Time {
         Self(self.0.saturating_sub(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
     }
 
+    /// The second that it lies in.
+    #[must_use]
+    pub const fn whole_second(self) -> Self {
+        Self(self.0 - self.0.rem_euclid(1_000_000))
+    }
+
     /// Reads RFC 3339 as Go writes it (`2026-11-22T07:49:26.362029837Z`, any number of fractional digits, any
     /// offset). Go's zero time, year 1, is "not set" and gives none.
     pub fn parse(text: &str) -> Option<Self> {

@@ -12,7 +12,7 @@ use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::build::Build;
 use super::store::Store;
-use super::{Wanted, earlier, fill, name, read};
+use super::{Before, Wanted, earlier, fill, name, read};
 use crate::event::evidence::{CacheRecord, Known, When};
 use crate::event::{Event, Reasons, Records, Stamped, Text, Time};
 use crate::explain;
@@ -112,16 +112,9 @@ impl Store {
         if !model.stack().steps().any(|(id, _)| model.missed(id)) {
             return None;
         }
-        let started = model.started().clone();
-        let wanted = Wanted {
-            image: started.image,
-            builder: started.builder,
-            platforms: started.platforms,
-            many: true,
-        };
-        let listed = dir.and_then(|dir| recording::list(dir).ok()).unwrap_or_default();
-        let own = listed.iter().find(|listed| listed.path == path);
-        let pasts = earlier(Some(self), dir, &wanted, Some(own?), &|| false);
+        let wanted = Wanted::of(model.started(), true);
+        let before = Before::new(model.begun()?, name(path));
+        let pasts = earlier(Some(self), dir, &wanted, Some(&before), &|| false);
         let reasons = explain::judge(model, &pasts);
         (!reasons.is_empty()).then_some(Reasons { reasons })
     }

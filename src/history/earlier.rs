@@ -8,7 +8,7 @@ use super::fill::Rest;
 use super::query::{platform, text};
 use super::recorded;
 use super::store::Store;
-use crate::event::{Fingerprint, Platform, Text, Time};
+use crate::event::{Fingerprint, Platform, Started, Text, Time};
 use crate::explain::{Past, PastStep, repository};
 use crate::model::State;
 use crate::recording::{self, Listed};
@@ -32,6 +32,28 @@ pub struct Wanted {
     pub many: bool,
 }
 
+impl Wanted {
+    /// What to compare a build with that began so.
+    pub fn of(started: &Started, many: bool) -> Self {
+        let Started { image, builder, platforms, .. } = started.clone();
+        Self { image, builder, platforms, many }
+    }
+}
+
+/// The build that the others are earlier than: its beginning, by the second, and of several of that second its name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Before {
+    begun: Time,
+    name: Text,
+}
+
+impl Before {
+    /// A build of this name that began then.
+    pub fn new(begun: Time, name: Text) -> Self {
+        Self { begun: begun.whole_second(), name }
+    }
+}
+
 /// A build that may be compared with.
 struct Candidate {
     /// When it was begun, by the second: all that the name of a recording tells.
@@ -53,7 +75,7 @@ pub fn earlier(
     store: Option<&Store>,
     recordings: Option<&Path>,
     wanted: &Wanted,
-    older_than: Option<&Listed>,
+    before: Option<&Before>,
     is_enough: &dyn Fn() -> bool,
 ) -> Vec<Past> {
     let mut candidates = store.map(|store| store.candidates(wanted).unwrap_or_default()).unwrap_or_default();
@@ -64,9 +86,10 @@ pub fn earlier(
         name: recorded::name(&listed.path),
         from: From::Recording(listed),
     }));
-    if let Some(newer) = older_than {
-        let newer = (newer.begun, recorded::name(&newer.path));
-        candidates.retain(|candidate| (candidate.begun, &candidate.name) < (newer.0, &newer.1));
+    if let Some(Before { begun, name }) = before {
+        // A recording's own name may tell a second that is before its first event's.
+        let is_before = |one: &Candidate| one.name != *name && (one.begun, &one.name) < (*begun, name);
+        candidates.retain(is_before);
     }
     candidates.sort_by(|a, b| (b.begun, &b.name).cmp(&(a.begun, &a.name)));
     let (mut found, mut opened): (Vec<Past>, usize) = (Vec::new(), 0);
@@ -120,9 +143,8 @@ impl Store {
              ORDER BY b.started_us DESC, b.id DESC LIMIT ?2",
         )?;
         let candidate = |row: &Row<'_>| {
-            let started: i64 = row.get(2)?;
             Ok(Candidate {
-                begun: Time::from_micros(started - started.rem_euclid(1_000_000)),
+                begun: Time::from_micros(row.get(2)?).whole_second(),
                 name: text(row, 1)?.unwrap_or_default(),
                 from: From::Store(row.get(0)?),
             })

@@ -85,7 +85,7 @@ impl Store {
         self.connection.query_row("SELECT count(*) FROM builds", [], |row| natural(row, 0))
     }
 
-    /// The newest builds of an image on a builder, newest first: what tells how long the next one takes.
+    /// The newest builds of an image on a builder that were begun before a moment, newest first: what tells how long the next one takes.
     ///
     /// # Errors
     /// Where the store can't be read.
@@ -93,12 +93,13 @@ impl Store {
         &self,
         image: Option<&str>,
         builder: Option<&str>,
+        begun: Time,
         most: usize,
     ) -> rusqlite::Result<Vec<PastBuild>> {
         let image = image.map(|image| repository(image).0);
         let mut builds = self.connection.prepare(
-            "SELECT id, result, steps, wall_ms, command FROM builds WHERE image IS ?1 AND builder IS ?2 \
-             ORDER BY started_us DESC, id DESC LIMIT ?3",
+            "SELECT id, result, steps, wall_ms, command FROM builds WHERE image IS ?1 AND builder IS ?2 AND started_us < ?3 \
+             ORDER BY started_us DESC, id DESC LIMIT ?4",
         )?;
         let mut steps = self.connection.prepare(
             "SELECT s.stage, s.idx, s.platform, t.text, s.layer, s.ran_us, s.pulled_us FROM steps AS s \
@@ -111,7 +112,7 @@ impl Store {
         )?;
         let mut spans = self.connection.prepare(SPANS)?;
         let mut found = Vec::new();
-        let mut rows = builds.query(params![image, builder, limit(most)])?;
+        let mut rows = builds.query(params![image, builder, begun.micros(), limit(most)])?;
         while let Some(row) = rows.next()? {
             let id: i64 = row.get(0)?;
             let whole = row.get_ref(1)?.as_str()? == Outcome::Success.key();

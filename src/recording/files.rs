@@ -64,6 +64,11 @@ pub fn name_of(created: Time, image: &str) -> String {
     name.strip_suffix(SUFFIX).unwrap_or(&name).to_owned()
 }
 
+/// Where the recording of this name would be in a folder.
+pub fn path_of(dir: &Path, name: &str) -> PathBuf {
+    dir.join(format!("{name}{SUFFIX}"))
+}
+
 /// The name of a recording that was begun at `created`.
 fn name(created: Time, slug: &str, number: u32) -> String {
     let stamp =

@@ -14,6 +14,9 @@ const LEAST_SAVED: Duration = Duration::from_secs(1);
 /// Nor is one of less than a twentieth.
 const LEAST_SPEEDUP: f64 = 1.05;
 
+/// What is expected to take less is not told as a second.
+const HALF_A_SECOND: Duration = Duration::from_millis(500);
+
 /// What a running step looks like that takes longer than it ever does.
 pub const SLOW: Sign = Sign::new("▲", "^", "slow", Role::Warn);
 
@@ -115,6 +118,11 @@ fn at_least(ascii: bool) -> &'static str {
     if ascii { ">=" } else { "≥" }
 }
 
+/// `≈ 6 s`, and of what is next to nothing `< 1 s`.
+fn roughly(time: Duration, ascii: bool) -> String {
+    if time < HALF_A_SECOND { "< 1 s".to_owned() } else { format!("{} {}", about(ascii), rough(time)) }
+}
+
 /// `≈ 6:10`, or `≥ 6:10` where something has no history.
 pub fn left(left: Left, ascii: bool) -> String {
     let sign = if left.at_least { at_least(ascii) } else { about(ascii) };
@@ -123,23 +131,23 @@ pub fn left(left: Left, ascii: bool) -> String {
 
 /// `≈ 6 s`, `≥ 6 s` where something is not known, `< 1 s`: how long what has not begun is expected to take. None where nothing is known.
 pub fn forecast(told: Left, ascii: bool) -> Option<String> {
-    match (told.time.as_millis(), told.at_least) {
-        (0, true) => None,
-        (0..500, false) => Some("< 1 s".to_owned()),
-        _ => Some(left(told, ascii)),
+    match told {
+        Left { time: Duration::ZERO, at_least: true } => None,
+        Left { time, at_least: false } => Some(roughly(time, ascii)),
+        told => Some(left(told, ascii)),
     }
 }
 
-/// What a running step still takes, or a waiting one in all; with a question mark where another instruction tells it.
+/// `≈ 1:30`, `< 1 s`: what a running step still takes, or a waiting one in all; with a question mark where another instruction tells it.
 pub fn step(told: &StepEstimate, ascii: bool) -> String {
     let doubt = if told.basis == Basis::Layer { "?" } else { "" };
-    format!("{} {}{doubt}", about(ascii), rough(told.left))
+    format!("{}{doubt}", roughly(told.left, ascii))
 }
 
-/// `≈ 1:30`: what a step takes in all.
+/// `≈ 1:30`, `< 1 s`: what a step takes in all.
 pub fn expected(told: &Expectation, ascii: bool) -> String {
     let doubt = if told.basis == Basis::Layer { "?" } else { "" };
-    format!("{} {}{doubt}", about(ascii), rough(told.median))
+    format!("{}{doubt}", roughly(told.median, ascii))
 }
 
 /// `2.4× slower than usual`.

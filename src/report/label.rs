@@ -6,11 +6,21 @@ use crate::model::{Model, Step, StepId, VertexId};
 
 /// The step as it stands before each of its lines: `[amd64  7/11 pip]`.
 pub fn of_step(model: &Model, id: StepId, step: &Step) -> String {
+    of_twins(model, id, step, &[id])
+}
+
+/// A step and its twins on other platforms: `[amd64, arm64  7/11 pip]`.
+pub fn of_twins(model: &Model, id: StepId, step: &Step, twins: &[StepId]) -> String {
     let name = &step.name;
     let digits = name.of.max(1).ilog10() as usize + 1;
     let mut words: Vec<String> = name.target.iter().map(ToString::to_string).collect();
-    words.extend(model.platform_of(step).map(|platform| platform.short().to_owned()));
-    words.extend(name.stage.as_ref().map(ToString::to_string));
+    let platforms = twins.iter().filter_map(|id| model.platform_of(model.stack().step(*id)?));
+    let platforms: Vec<String> = platforms.map(|platform| platform.short().to_owned()).collect();
+    words.extend((!platforms.is_empty()).then(|| platforms.join(", ")));
+    // A target of `docker buildx bake` is mostly named as its stage is.
+    words.extend(
+        name.stage.iter().filter(|stage| Some(*stage) != name.target.as_ref()).map(ToString::to_string),
+    );
     words.push(format!("{:>digits$}/{}", name.index, name.of));
     words.extend(model.stack().row_of(id).and_then(|row| row.layer.as_ref()).map(ToString::to_string));
     format!("[{}]", words.join(" "))

@@ -323,27 +323,33 @@ fn untold(model: &Model) -> Vec<StyledLine> {
     lines
 }
 
+/// Steps that there is the same to say of, together: the same instruction on several platforms, which became the same for the same reason.
+fn alike(model: &Model, steps: &[StepId]) -> Vec<Vec<StepId>> {
+    let told = |id: StepId| {
+        let step = model.stack().step(id)?;
+        let reason = model.reason_of(id).map(|reason| (reason.kind, &reason.because, reason.grade));
+        let name = (&step.name.target, &step.name.stage, &step.name.instruction);
+        Some((name, model.state(id), Sign::of_step(model, id).word, reason))
+    };
+    let mut found: Vec<Vec<StepId>> = Vec::new();
+    for id in steps {
+        match found.iter_mut().find(|twins| twins.first().is_some_and(|twin| told(*twin) == told(*id))) {
+            Some(twins) => twins.push(*id),
+            None => found.push(vec![*id]),
+        }
+    }
+    found
+}
+
 fn of_steps(model: &Model, steps: &[StepId], ascii: bool) -> Vec<StyledLine> {
     let mut lines = Vec::new();
-    // The same on all platforms is said once.
-    let mut told: Vec<(String, Option<&Reason>)> = Vec::new();
-    for id in steps {
-        let Some(step) = model.stack().step(*id) else { continue };
-        let reason = model.reason_of(*id);
-        let name = super::label::of_step(model, *id, step);
-        let instruction = words::instruction(step.name.instruction.as_str()).into_owned();
-        let known = told.iter().any(|(text, known)| {
-            *text == instruction
-                && match (known, reason) {
-                    (Some(one), Some(other)) => {
-                        (one.kind, &one.because, one.grade) == (other.kind, &other.because, other.grade)
-                    }
-                    (one, other) => one.is_none() == other.is_none(),
-                }
-        });
-        if known {
+    for twins in alike(model, steps) {
+        let Some((id, step)) = twins.first().and_then(|id| Some((id, model.stack().step(*id)?))) else {
             continue;
-        }
+        };
+        let reason = model.reason_of(*id);
+        let name = super::label::of_twins(model, *id, step, &twins);
+        let instruction = words::instruction(step.name.instruction.as_str()).into_owned();
         if !lines.is_empty() {
             lines.push(StyledLine::new());
         }
@@ -352,7 +358,7 @@ fn of_steps(model: &Model, steps: &[StepId], ascii: bool) -> Vec<StyledLine> {
         let what = match reason {
             Some(reason) if !model.missed(*id) => format!("{name} {instruction}: {}", reason.because),
             Some(reason) => {
-                let verb = verb_of(model, &[*id], reason.kind);
+                let verb = verb_of(model, &twins, reason.kind);
                 format!("{name} {instruction}: {would}{verb} {}", because(reason))
             }
             None => format!("{} {instruction}: {}", name, sign.word),
@@ -371,7 +377,6 @@ fn of_steps(model: &Model, steps: &[StepId], ascii: bool) -> Vec<StyledLine> {
         if let Some(origin) = model.source_of(*id) {
             lines.push(StyledLine::new().with("  ", Role::Plain).with(origin.evidence.as_str(), Role::Plain));
         }
-        told.push((instruction, reason));
     }
     lines
 }

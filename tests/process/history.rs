@@ -161,7 +161,14 @@ fn a_build_comes_back_as_it_was_written() {
     assert_eq!(store.builds(Some("registry:5000/team/app:other"), 10).unwrap(), rows, "whatever its tag is");
     assert_eq!(store.builds(Some("registry:5000/team/app2"), 10).unwrap(), []);
     // What tells how long the next build takes is the same from the store as from the build.
-    let told = store.past_builds(Some("registry:5000/team/app:next"), Some("multiarch-builder"), 10).unwrap();
+    let told = store
+        .past_builds(
+            Some("registry:5000/team/app:next"),
+            Some("multiarch-builder"),
+            Time::from_micros(i64::MAX),
+            10,
+        )
+        .unwrap();
     let known = PastBuild::of(&model);
     let mut expected = expected([&known]);
     let mut stored = layertop::model::expected::expected(&told);
@@ -171,7 +178,13 @@ fn a_build_comes_back_as_it_was_written() {
     }
     assert!(!expected.steps.is_empty() && !expected.transfers.is_empty());
     assert_eq!(stored, expected);
-    assert_eq!(store.past_builds(Some("registry:5000/team/app"), Some("other"), 10).unwrap().len(), 0);
+    assert_eq!(
+        store
+            .past_builds(Some("registry:5000/team/app"), Some("other"), Time::from_micros(i64::MAX), 10)
+            .unwrap()
+            .len(),
+        0
+    );
 }
 
 #[test]
@@ -223,7 +236,7 @@ fn how_fast_was_fetched_is_known_from_the_store() {
     let known = PastBuild::of(&model).pulls;
     assert!(known.bytes > 1 << 20 && known.us > 0, "{known:?}");
     let (image, builder) = (Some("registry:5000/team/app"), Some("multiarch-builder"));
-    assert_eq!(store.past_builds(image, builder, 10).unwrap()[0].pulls, known);
+    assert_eq!(store.past_builds(image, builder, Time::from_micros(i64::MAX), 10).unwrap()[0].pulls, known);
     assert_eq!(store.expected(image, builder).unwrap().pulls, known);
 }
 

@@ -15,6 +15,7 @@ mod buildx;
 mod cli;
 mod export;
 mod history;
+mod numbers;
 mod pty;
 mod recording;
 mod registry;

@@ -107,7 +107,7 @@ impl Chart<'_> {
 
     fn lane(&self, at: usize, area: Rect, buf: &mut Buffer) {
         let Some(lane) = self.timeline.lanes.get(at) else { return };
-        let sign = self.sign(lane);
+        let sign = Self::sign(lane);
         self.label(sign, &self.named(at, lane), instruction(lane), lane.critical, area, buf);
         let told = lane.step.and_then(|id| self.estimate.steps.get(&id));
         self.bars(lane, told, self.place(area), buf);
@@ -136,7 +136,7 @@ impl Chart<'_> {
             n => words::count(n, "short one"),
         };
         let instruction = if lanes.len() == 1 { instruction(first) } else { "" };
-        self.label(self.sign(first), &text, instruction, false, area, buf);
+        self.label(Self::sign(first), &text, instruction, false, area, buf);
         for lane in &lanes {
             self.bars(lane, None, self.place(area), buf);
         }
@@ -155,7 +155,7 @@ impl Chart<'_> {
         Rect { x: area.x + self.columns.label, width: self.columns.bars, ..area }
     }
 
-    fn sign(&self, lane: &Lane) -> Sign {
+    fn sign(lane: &Lane) -> Sign {
         match lane.state {
             Some(state) => Sign::of_state(state),
             None if lane.bars.iter().any(|bar| bar.open) => Sign::of_state(State::Running),
