@@ -36,7 +36,7 @@ fn main() {
     let mut ui = Ui::new(Theme::default());
     ui.sync(&model);
     let now = model.newest().plus(Duration::from_secs(1));
-    let screen = Screen { model: &model, ui: &ui, now };
+    let screen = Screen::new(&model, &ui, now);
 
     let empty = Buffer::empty(AREA);
     let mut frame = Buffer::empty(AREA);
@@ -82,7 +82,7 @@ fn panes(mut model: Model, now: Time) {
         let mut ui = Ui::new(Theme::default());
         ui.sync(&model);
         (ui.focus, ui.parts.open) = (focus, open);
-        let screen = Screen { model: &model, ui: &ui, now };
+        let screen = Screen::new(&model, &ui, now);
         let rendered = times(|| {
             frame.reset();
             (&screen).render(AREA, &mut frame);

@@ -162,7 +162,7 @@ fn draw(model: &Model, now: Time, keys: &str, area: Rect) -> Buffer {
     let mut ui = Ui::new(Theme::default());
     ui.sync(model);
     for key in keys.chars() {
-        let pages: Pages = Screen { model, ui: &ui, now }.pages(area);
+        let pages: Pages = Screen::new(model, &ui, now).pages(area);
         let code = if key == '\n' { KeyCode::Enter } else { KeyCode::Char(key) };
         let key = KeyEvent::new(code, KeyModifiers::NONE);
         match ui.handle(&Input::Key(key), model, pages) {
@@ -172,7 +172,7 @@ fn draw(model: &Model, now: Time, keys: &str, area: Rect) -> Buffer {
         }
     }
     let mut buffer = Buffer::empty(area);
-    (&Screen { model, ui: &ui, now }).render(area, &mut buffer);
+    (&Screen::new(model, &ui, now)).render(area, &mut buffer);
     buffer
 }
 

@@ -31,27 +31,49 @@ mod text;
 mod timeline;
 mod trends;
 
+use std::cell::OnceCell;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::widgets::Widget;
 
 use crate::event::Time;
-use crate::model::{Model, Outcome};
+use crate::model::{Estimate, Model, Outcome};
+use crate::report::words::Role;
 use crate::ui::{Focus, Pages, Ui, rows};
 use parts::Form;
 
 /// Below this the screen is one line of state and the running step.
 const LEAST: (u16, u16) = (40, 10);
 
-/// What all panes look at.
-#[derive(Clone, Copy)]
+/// What all panes look at, for one frame.
 pub struct Screen<'a> {
     /// The build.
-    pub model: &'a Model,
+    model: &'a Model,
     /// What the user is looking at.
-    pub ui: &'a Ui,
+    ui: &'a Ui,
     /// Now, on the clock that the events are on.
-    pub now: Time,
+    now: Time,
+    /// What several panes ask for; it is worked out once a frame.
+    estimate: OnceCell<Estimate>,
+    alerts: OnceCell<Vec<(Role, String)>>,
+}
+
+impl<'a> Screen<'a> {
+    /// A build as a user looks at it `now`, on the clock that its events are on.
+    pub fn new(model: &'a Model, ui: &'a Ui, now: Time) -> Self {
+        Self { model, ui, now, estimate: OnceCell::new(), alerts: OnceCell::new() }
+    }
+
+    /// How long it still takes.
+    fn estimate(&self) -> &Estimate {
+        self.estimate.get_or_init(|| self.model.estimate(self.now))
+    }
+
+    /// What must not be missed, what matters most first.
+    fn alerts(&self) -> &[(Role, String)] {
+        self.alerts.get_or_init(|| alerts::lines(self))
+    }
 }
 
 /// Where the panes are.
@@ -107,7 +129,7 @@ impl Screen<'_> {
         let header = if area.height >= 16 { 3 } else { 2 };
         let parts = Form::of(self, area).height(self, area);
         let rest = area.height.saturating_sub(header + 1 + parts);
-        let alerts = (alerts::lines(self).len() as u16).min(if area.height >= 30 { 3 } else { 1 });
+        let alerts = (self.alerts().len() as u16).min(if area.height >= 30 { 3 } else { 1 });
         let wanted = 1 + stack::height(self) as u16;
         // The log keeps what it needs to be of use, and the failure what it needs to be read without scrolling.
         let least_log = match self.model.failure() {

@@ -13,6 +13,7 @@ use super::logs::{Answer, Asking};
 use super::session::{Feed, Reset, Session, Steer, Update};
 use super::signals::{Number, Signals};
 use crate::error::Error;
+use crate::event::Event;
 use crate::source::buildx::Cancel;
 use crate::source::replay::{Control, LEAP};
 use crate::terminal::{Display, Who};
@@ -44,6 +45,19 @@ pub(super) enum Left {
     Scene(Action),
     /// Somebody sent a signal that ends us.
     Signal(Number),
+}
+
+/// Whether it is worth a frame of its own; lines of a log, bytes and what is around the build follow each other without end.
+fn is_pressing(event: &Event) -> bool {
+    !matches!(
+        event,
+        Event::Log(_)
+            | Event::Status(_)
+            | Event::Output(_)
+            | Event::Registry(_)
+            | Event::Builder(_)
+            | Event::Cluster(_)
+    )
 }
 
 /// What the screen shows and is steered by.
@@ -113,15 +127,13 @@ impl Watch<'_> {
                 }
                 update = self.feed.updates.recv(), if open => {
                     open = update.is_some();
-                    self.news(update);
-                    dirty = true;
+                    dirty |= self.news(update) || !open;
                 }
                 events = self.feed.around.next() => {
                     if let Steer::Board(board) = &mut self.feed.steer {
                         board.hear(&events);
                     }
-                    self.news(Some(Update::news(events)));
-                    dirty = true;
+                    dirty |= self.news(Some(Update::news(events)));
                 }
                 () = tokio::time::sleep(LOOK), if self.more && !moves && self.has_been_seen() => {
                     return Ok(Left::Scene(Action::NextScene));
@@ -150,13 +162,16 @@ impl Watch<'_> {
         matches!(self.feed.steer, Steer::Build(_)) && !open && (!wanted || self.leaving)
     }
 
-    fn news(&mut self, update: Option<Update>) {
+    /// Takes news; tells whether they are to be drawn before the next beat.
+    fn news(&mut self, update: Option<Update>) -> bool {
         let (mut next, mut taken) = (update, 0);
+        // Beside a build all but its steps and what is said to the user is seen early enough once a second.
+        let mut pressing = !(self.builds() && view::ticks(&self.session.model));
         while let Some(update) = next {
             if update.reset == Reset::All {
                 self.ui.reset();
             }
-            self.session.take(update);
+            pressing |= self.session.take(update).iter().any(|event| is_pressing(&event.event));
             taken += 1;
             next = if taken < AT_ONCE { self.feed.updates.try_recv().ok() } else { None };
         }
@@ -166,6 +181,7 @@ impl Watch<'_> {
                 Some(ReplayStatus { paused: state.clock.is_paused(), speed: speed.to_string(), scene });
         }
         self.ui.sync(&self.session.model);
+        pressing
     }
 
     /// Draws, unless the last frame is still on its way; tells whether it did.
@@ -181,7 +197,7 @@ impl Watch<'_> {
         if display.is_busy() || catching_up {
             return Ok(false);
         }
-        let screen = Screen { model: &self.session.model, ui: self.ui, now: self.session.now() };
+        let screen = Screen::new(&self.session.model, self.ui, self.session.now());
         display.draw(|area, buf| (&screen).render(area, buf)).map_err(|error| broken(&error))?;
         Ok(true)
     }
@@ -193,7 +209,7 @@ impl Watch<'_> {
             return Ok(None);
         };
         let area = self.display.as_ref().map(Display::area).unwrap_or_default();
-        let screen = Screen { model: &self.session.model, ui: self.ui, now: self.session.now() };
+        let screen = Screen::new(&self.session.model, self.ui, self.session.now());
         let pages = screen.pages(area);
         let Some(effect) = self.ui.handle(&input, &self.session.model, pages) else { return Ok(None) };
         match effect {

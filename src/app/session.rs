@@ -146,7 +146,11 @@ impl Session {
             self.model.apply(&told);
             events.push(told);
         }
+        // What steps say and how far they are changes no reason.
+        let tells =
+            |event: &Stamped| !matches!(event.event, Event::Log(_) | Event::Status(_) | Event::Output(_));
         if let Some(explainer) = &mut self.explainer
+            && (!tail.is_empty() || events.iter().any(tells))
             && let Some(news) = explainer.look(&self.model, !tail.is_empty())
         {
             let at = tail.first().map_or_else(|| self.clock.now(), |end| end.at);

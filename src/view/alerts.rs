@@ -58,7 +58,7 @@ pub(super) fn lines(screen: &Screen<'_>) -> Vec<(Role, String)> {
 /// The step that is slowest against what it usually takes: it may be stuck.
 fn slow(screen: &Screen<'_>) -> Option<(Role, String)> {
     let (model, ascii) = (screen.model, screen.ui.theme.ascii);
-    let slow = estimate::slow(model, &model.estimate(screen.now));
+    let slow = estimate::slow(model, screen.estimate());
     let (id, factor) = *slow.first()?;
     let step = model.stack().step(id)?;
     let layer = model.stack().row_of(id).and_then(|row| row.layer.as_ref());
@@ -90,7 +90,7 @@ fn why(transfer: &Transfer) -> &str {
 
 pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     let theme = screen.ui.theme;
-    let lines = lines(screen);
+    let lines = screen.alerts();
     let hidden = lines.len().saturating_sub(usize::from(area.height));
     for (i, (role, line)) in lines.iter().take(usize::from(area.height)).enumerate() {
         let shape = if *role == Role::Bad { theme.pick("✗", "x") } else { theme.pick("▲", "!") };

@@ -101,7 +101,7 @@ fn right_end(screen: &Screen<'_>) -> String {
 fn time_left(screen: &Screen<'_>) -> Option<String> {
     let ascii = screen.ui.theme.ascii;
     if screen.model.outcome() == Outcome::Running {
-        let left = screen.model.estimate(screen.now).left?;
+        let left = screen.estimate().left?;
         return Some(format!("{} left", estimate::left(left, ascii)));
     }
     Saved::of(screen.model)?.text(ascii)

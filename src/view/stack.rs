@@ -59,7 +59,7 @@ pub(super) fn height(screen: &Screen<'_>) -> usize {
 pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     let platforms = screen.model.platforms();
     let entries = entries(screen);
-    let estimate = screen.model.estimate(screen.now);
+    let estimate = screen.estimate();
     let widths = widths(screen, usize::from(area.width), platforms.len(), &entries);
     let height = usize::from(area.height.saturating_sub(1));
     let first = first_line(screen, &entries, height);

@@ -137,7 +137,7 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
 impl<'a> Chart<'a> {
     fn new(screen: &'a Screen<'a>, view: TimelineView, area: Rect) -> Self {
         let timeline = screen.model.timeline(screen.now);
-        let estimate = screen.model.estimate(screen.now);
+        let estimate = screen.estimate().clone();
         let lanes = usize::from(Parts::of(area.height).lanes(area.height));
         let rows = rows::rows(screen.model, &timeline, lanes);
         let names = rows::names(&timeline.lanes);

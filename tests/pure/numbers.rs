@@ -111,7 +111,7 @@ fn screen(model: &Model, now: Time) -> Vec<String> {
     ui.sync(model);
     let area = Rect::new(0, 0, 200, 60);
     let mut buffer = Buffer::empty(area);
-    Screen { model, ui: &ui, now }.render(area, &mut buffer);
+    Screen::new(model, &ui, now).render(area, &mut buffer);
     let row = |y| (0..area.width).map(|x| buffer[(x, y)].symbol().to_owned()).collect::<String>();
     (0..area.height).map(row).collect()
 }

@@ -47,7 +47,7 @@ impl Shown {
     }
 
     fn screen(&self) -> Screen<'_> {
-        Screen { model: &self.model, ui: &self.ui, now: self.now }
+        Screen::new(&self.model, &self.ui, self.now)
     }
 
     /// Presses keys: characters as they are, others by name in angle brackets.

@@ -21,7 +21,7 @@ use crate::event::Stream;
 const READ: usize = 64 << 10;
 /// How long what was read waits for more, so that whoever takes it is woken once for many lines: to wake costs more than a line. The
 /// end of a stream waits for nothing.
-const GATHER: Duration = Duration::from_millis(100);
+const GATHER: Duration = Duration::from_millis(200);
 /// How long a pipe may stay silent after the last process of the group is gone. Only a process that left the group
 /// can hold it open then.
 const SILENCE: Duration = Duration::from_millis(300);
