@@ -3,7 +3,7 @@
 #
 #   eval "$(bash tests/testbed/engine up)"; cargo build --release; bash benches/memory.sh [target/release/layertop [PROGRESS…]]
 #
-# PROGRESS is json (the default), plain or quiet. At most 64 MB are asked for, and that little is left out.
+# PROGRESS is json (the default), plain, quiet, or tui: the screen, in a pseudo-terminal of 120×40. At most 64 MB are asked for, and that little is left out.
 # It starts a second engine beside the test engine, whose registry and programs it uses, and stops it at the end.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -38,10 +38,15 @@ one() { # PROGRESS NAME COMMAND
   local peak=0 now rc=0 child
   mkdir -p "$WORK/context"
   printf 'FROM %s/base/miniconda3:latest\nRUN : %s; %s\n' "$REGISTRY" "$RANDOM$RANDOM" "$3" > "$WORK/context/Dockerfile"
-  "$LAYERTOP" build --builder default --progress "$1" -- --network none --output type=cacheonly "$WORK/context" > "$WORK/out" 2> "$WORK/err" &
-  child=$!
-  while now=$(awk '/VmHWM/ {print $2}' "/proc/$child/status" 2>/dev/null) && [ -n "$now" ]; do peak=$now; sleep 0.1; done
+  local words=("$LAYERTOP" build --builder default --progress "$1" -- --network none --output type=cacheonly "$WORK/context") watched
+  [ "$1" != tui ] || words=(python3 benches/in_pty.py -- "${words[@]}")
+  "${words[@]}" > "$WORK/out" 2> "$WORK/err" &
+  child=$! watched=$!
+  # The terminal is another process; what it shows is its only child.
+  while [ "$1" = tui ] && watched=$(pgrep -P $child | head -n 1) && [ -z "$watched" ]; do kill -0 $child; sleep 0.02; done
+  while now=$(awk '/VmHWM/ {print $2}' "/proc/$watched/status" 2>/dev/null) && [ -n "$now" ]; do peak=$now; sleep 0.1; done
   wait $child || rc=$?
+  [ "$1" != tui ] || rc=$(python3 -c 'import json, sys; print(json.load(sys.stdin)["exit"])' < "$WORK/out")
   printf '%-7s %-26s %6d KiB  exit code %d  left out: %s\n' "$1" "$2" "$peak" $rc \
     "$(cat "$WORK/out" "$WORK/err" | grep -aoE "[0-9.]+ .?B of the steps" | head -n1 | sed 's/ of.*//' | grep . || echo none)"
 }

@@ -46,6 +46,9 @@ use parts::Form;
 /// Below this the screen is one line of state and the running step.
 const LEAST: (u16, u16) = (40, 10);
 
+/// Lines of a log, its title among them, that are of use.
+const SHORT_LOG: u16 = 4;
+
 /// What all panes look at, for one frame.
 pub struct Screen<'a> {
     /// The build.
@@ -134,7 +137,8 @@ impl Screen<'_> {
         // The log keeps what it needs to be of use, and the failure what it needs to be read without scrolling.
         let least_log = match self.model.failure() {
             Some(failure) => (failure.excerpt.len() as u16 + 8).min(rest * 2 / 3),
-            None => (rest / 3).clamp(3, 12),
+            // Where the whole stack fits beside a short log, a row that is hidden would be missed more.
+            None => (rest / 3).clamp(3, 12).min(rest.saturating_sub(alerts + wanted).max(SHORT_LOG)),
         };
         let stack = wanted.min(rest.saturating_sub(alerts + least_log)).max(2);
         let [header, stack, alerts, log, parts, footer] = Layout::vertical([
