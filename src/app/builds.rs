@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::configuration::complain;
 use super::{history as kept, why};
 use crate::cli::Global;
 use crate::clock::Clock;
@@ -263,25 +264,41 @@ pub(super) fn heading(found: &Found, model: &Model, ascii: bool) -> crate::repor
     crate::report::heading::line(model, &found.name, begun.as_deref(), found.choice.note(), ascii)
 }
 
-/// What a recording tells of its build, without what the steps said. Where it does not say why steps missed, that is judged now.
-pub(super) fn read(path: &Path) -> Result<Model, Error> {
-    let model = history::read(path, &|_| true).map_err(|error| super::replay::unreadable(&error))?;
-    Ok(judged(model.unwrap_or_default(), path))
+/// How much is read of a recording, and who is told what is damaged in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// All but what the steps said; nobody is told, for there is a screen.
+    Silently,
+    /// All but what the steps said.
+    Steps,
+    /// All of it.
+    All,
 }
 
-/// As [`read`], with what the steps said.
-pub(super) fn read_whole(path: &Path) -> Result<Model, Error> {
+/// What a recording tells of its build. Where it does not say why steps missed, that is judged now.
+pub(super) fn read(path: &Path, wanted: Wanted) -> Result<Model, Error> {
+    Ok(judged(read_as_it_is(path, wanted)?, path))
+}
+
+/// What a recording tells of its build, and no more.
+pub(super) fn read_as_it_is(path: &Path, wanted: Wanted) -> Result<Model, Error> {
     let mut reader =
         Reader::open(path, Mask::default()).map_err(|error| super::replay::unreadable(&error))?;
-    let (mut model, mut batch) = (Model::default(), Vec::new());
-    loop {
-        let more = reader.next_batch(BATCH, &mut batch);
+    let (mut model, mut batch, mut more) = (Model::default(), Vec::new(), true);
+    while more {
+        more = reader.next_batch(BATCH, &mut batch);
+        if wanted != Wanted::All {
+            batch.retain(|event| !matches!(event.event, Event::Log(_)));
+        }
         model.apply_all(&batch);
         batch.clear();
-        if !more {
-            return Ok(judged(model, path));
-        }
     }
+    // What is still written has no end yet.
+    if wanted != Wanted::Silently && !recording::is_written(path) {
+        let file = Text::clean(&path.display().to_string());
+        reader.diagnostics().damage().for_each(|text| complain(&format!("warning: {file}: {text}\n")));
+    }
+    Ok(model)
 }
 
 /// Judges a recording that does not say why its steps missed.

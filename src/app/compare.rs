@@ -48,7 +48,7 @@ fn side(build: &str) -> Result<Side, Error> {
             return steps.map(|steps| Side::kept(row, &steps)).ok_or(gone);
         }
     };
-    let model = builds::read(path)?;
+    let model = builds::read(path, builds::Wanted::Steps)?;
     Ok(Side::of_model(found.name.clone(), &model, model.newest()))
 }
 
@@ -200,7 +200,7 @@ fn read(store: Option<&Store>, build: &Candidate) -> Result<Side, Text> {
     let Some(path) = &build.recording else {
         return kept().ok_or_else(|| Text::clean(&format!("{} can't be read from the history", build.name)));
     };
-    match builds::read(path) {
+    match builds::read(path, builds::Wanted::Silently) {
         Ok(model) => Ok(Side::of_model(build.name.clone(), &model, model.newest())),
         Err(error) => kept().ok_or_else(|| Text::clean(&error.to_string())),
     }

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
+use super::builds;
 use super::configuration::{complain, print};
 use super::look::Look;
 use crate::cli::{self, Cli, HistoryCommand, Progress};
@@ -257,8 +258,7 @@ fn import(files: &[PathBuf]) -> Result<(), Error> {
 /// Reads a recording into the store; false where it is there already.
 fn read(store: &mut Store, file: &Path) -> Result<bool, String> {
     let wrong = |error: &dyn std::fmt::Display| error.to_string();
-    let model = history::read(file, &|_| true).map_err(|error| wrong(&error))?;
-    let mut model = model.unwrap_or_default();
+    let mut model = builds::read_as_it_is(file, builds::Wanted::Steps).map_err(|error| wrong(&error))?;
     if model.ended().is_none() {
         return Err("it has no end".to_owned());
     }

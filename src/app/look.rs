@@ -9,6 +9,7 @@ use super::session::Session;
 use crate::cli::{Color, Global, Progress};
 use crate::config::{Config, Surroundings};
 use crate::error::Error;
+use crate::model::Outcome;
 use crate::report::{end, failure, plain};
 use crate::terminal;
 use crate::ui::theme::Theme;
@@ -86,15 +87,23 @@ impl Look {
         }
     }
 
-    /// The errors that `--progress quiet` leaves to be said.
+    /// The errors that `--progress quiet` leaves to be said: why a build failed, and that one is lost.
     pub(super) fn errors(self, session: &Session) {
-        let model = &session.model;
-        let Some(failure) = model.failure().filter(|_| self.progress == Progress::Quiet) else {
+        let (model, ascii) = (&session.model, self.theme.ascii);
+        if self.progress != Progress::Quiet {
             return;
-        };
+        }
+        let mut lines = Vec::new();
+        if model.outcome() == Outcome::Lost {
+            lines.push(end::result(model, session.now(), ascii));
+            lines.extend(end::cut(model));
+        }
+        if let Some(failure) = model.failure() {
+            lines.extend(failure::lines(model, &failure, &FAILURE, ascii));
+        }
         let color = self.theme.color && std::io::stderr().is_terminal();
         let mut text = String::new();
-        for line in failure::lines(model, &failure, &FAILURE, self.theme.ascii) {
+        for line in lines {
             line.write(color, &mut text);
         }
         configuration::complain(&text);

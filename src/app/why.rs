@@ -186,9 +186,9 @@ pub(super) async fn run(cli: &Cli, args: &cli::Why, around: &Surroundings) -> Re
     let look = Look::without_build(&cli.global, around);
     let (found, step) = meant(args, &cli.global, around)?;
     let path = found.recording()?;
-    let mut model = builds::read(path)?;
+    let mut model = builds::read(path, builds::Wanted::Steps)?;
     if completed(path, &model, cli, around).await {
-        model = builds::read(path)?;
+        model = builds::read(path, builds::Wanted::Silently)?;
     }
     let chosen = match &step {
         None => None,
@@ -229,7 +229,8 @@ fn meant(
         named => {
             let newest = builds::meant(None, global, around)?;
             // A word that is no step of it may be how the name of a build begins.
-            let is_step = !why::find(&builds::read(newest.recording()?)?, word).is_empty();
+            let is_step =
+                !why::find(&builds::read(newest.recording()?, builds::Wanted::Silently)?, word).is_empty();
             match named {
                 _ if is_step => Ok((newest, Some(word.clone()))),
                 Err(Unclear::Unknown(_)) => Ok((newest, Some(word.clone()))),
