@@ -66,6 +66,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
 
 async fn command(cli: Cli) -> Result<(), Error> {
     let around = Surroundings::of_process()?;
+    check_files(&cli, &around)?;
     let Some(command) = &cli.command else { return Box::pin(dashboard(&cli, &around)).await };
     match command {
         Command::Build(args) => build(&cli, args, &around).await,
@@ -85,6 +86,15 @@ async fn command(cli: Cli) -> Result<(), Error> {
             clap_complete::generate(*shell, &mut Cli::command(), "layertop", &mut script);
             configuration::print(&String::from_utf8_lossy(&script))
         }
+    }
+}
+
+/// What is wrong with a configuration is said by every command, also by one that needs nothing of it. But for those that write what is
+/// needed to put it right, or what a shell reads when it starts.
+fn check_files(cli: &Cli, around: &Surroundings) -> Result<(), Error> {
+    match cli.command {
+        Some(Command::Completions { .. } | Command::Config(cli::ConfigCommand::Schema)) => Ok(()),
+        _ => Config::of_files(&cli.global, around).map(drop),
     }
 }
 
@@ -212,7 +222,7 @@ fn recording(config: &Config, command: &BuildCommand) -> Settings {
 
 async fn replay(cli: &Cli, args: &cli::Replay, around: &Surroundings) -> Result<(), Error> {
     let clock = Clock::live();
-    let look = Look::without_build(&cli.global, around);
+    let look = Look::without_build(&cli.global, around)?;
     let reader = Reader::open(replay::file(&args.file)?, Mask::default());
     let reader = reader.map_err(|error| replay::unreadable(&error))?;
     let mut session = Session::new(clock, None);
@@ -245,7 +255,7 @@ async fn replay(cli: &Cli, args: &cli::Replay, around: &Surroundings) -> Result<
 
 async fn demo(cli: &Cli, args: &cli::Demo, around: &Surroundings) -> Result<(), Error> {
     let clock = Clock::live();
-    let look = Look::without_build(&cli.global, around);
+    let look = Look::without_build(&cli.global, around)?;
     let mut signals = Signals::listen()?;
     let scenes = replay::BUNDLED;
     let chosen = |wanted| scenes.iter().position(|scene| scene.scenario == wanted);

@@ -11,7 +11,9 @@ mod input;
 mod reader;
 mod recorder;
 
-pub use files::{Listed, Retention, begun, default_dir, is_written, list, name_of, newest_of, prune};
+pub use files::{
+    Listed, Retention, begun, default_dir, in_the_way, is_written, list, name_of, newest_of, prune,
+};
 pub use format::{Header, Record, VERSION, event_line, header_line, parse_line};
 pub use input::Kind;
 pub use reader::{Diagnostics, OpenError, Reader};

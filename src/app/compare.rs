@@ -24,7 +24,7 @@ const MOST: usize = 200;
 
 /// Compares the two builds that are meant.
 pub(super) fn run(cli: &Cli, args: &cli::Compare, around: &Surroundings) -> Result<(), Error> {
-    let look = Look::without_build(&cli.global, around);
+    let look = Look::without_build(&cli.global, around)?;
     let (a, b) = (side(&args.a)?, side(&args.b)?);
     let found = compare::compare(&a, &b);
     if look.progress == Progress::Json {
@@ -98,7 +98,8 @@ impl Earlier {
         let named = image.map(|image| Text::clean(crate::explain::repository(image.as_str()).0));
         let mut layers = match self {
             Self::Machine => {
-                let Some(store) = store() else {
+                let opened = builds::opened().map_err(|trouble| Text::clean(&trouble.to_string()))?;
+                let Some(store) = opened else {
                     return Err("no history is kept yet: layertop build begins one".into());
                 };
                 let found = store.layer_runs(image.map(Text::as_str));

@@ -167,7 +167,7 @@ pub(super) fn run(cli: &Cli, args: &cli::History, around: &Surroundings) -> Resu
 }
 
 fn list(cli: &Cli, args: &cli::History, around: &Surroundings) -> Result<(), Error> {
-    let look = Look::without_build(&cli.global, around);
+    let look = Look::without_build(&cli.global, around)?;
     let most = if args.limit == 0 { usize::MAX } else { args.limit };
     let builds = match open()? {
         None => Vec::new(),
@@ -188,7 +188,7 @@ fn list(cli: &Cli, args: &cli::History, around: &Surroundings) -> Result<(), Err
 }
 
 fn prune(cli: &Cli, args: &cli::HistoryPrune, around: &Surroundings) -> Result<(), Error> {
-    let config = Config::load(&cli.global, None, around)?;
+    let config = Config::of_files(&cli.global, around)?;
     let otherwise = limits(&config.history);
     let limits = Limits {
         keep: args.keep.unwrap_or(otherwise.keep),
@@ -216,17 +216,14 @@ fn import(files: &[PathBuf]) -> Result<(), Error> {
     let opened = Store::open(&path, Clock::live().now()).map_err(|trouble| unavailable(&trouble))?;
     opened.notes.iter().for_each(|note| complain(&format!("warning: {note}\n")));
     let mut store = opened.store;
-    let recordings = || {
-        let dir = recording::default_dir();
-        let mut listed = dir.and_then(|dir| recording::list(&dir).ok()).unwrap_or_default();
+    let recordings = || -> Result<Vec<PathBuf>, Error> {
         // What is written on is no build yet. The oldest first: what it took is what the next are measured by.
-        listed.retain(|listed| !listed.is_written());
-        listed.reverse();
-        listed.into_iter().map(|listed| listed.path).collect::<Vec<_>>()
+        let listed = builds::recordings()?.into_iter().rev().filter(|listed| !listed.is_written());
+        Ok(listed.map(|listed| listed.path).collect())
     };
     let own = files.is_empty();
-    let files = if own { recordings() } else { files.to_vec() };
-    let (mut taken, mut known, mut failed) = (0, 0, 0);
+    let files = if own { recordings()? } else { files.to_vec() };
+    let (mut taken, mut known, mut failed) = (0, 0, Vec::new());
     for file in &files {
         // layertop's own recordings have a name each; others' may all be called `build`.
         if own && store.began(history::name(file).as_str()).is_some() {
@@ -236,32 +233,30 @@ fn import(files: &[PathBuf]) -> Result<(), Error> {
         match read(&mut store, file) {
             Ok(true) => taken += 1,
             Ok(false) => known += 1,
+            // Of one file there is nothing else to say.
+            Err(why) if files.len() == 1 => return Err(why),
             Err(why) => {
-                failed += 1;
-                complain(&format!("warning: {}: {why}\n", Text::clean(&file.display().to_string())));
+                let told = Text::clean(&why.to_string().replace("\n  ", "; "));
+                complain(&format!("warning: {told}\n"));
+                failed.push(why.exit_code());
             }
         }
     }
     let known = if known > 0 { format!(", {known} known before") } else { String::new() };
     print(&format!("{} taken up{known}\n", words::count(taken, "build")))?;
-    if failed > 0 && failed == files.len() {
-        let what =
-            if failed == 1 { "the file can't be taken up" } else { "none of the files can be taken up" };
-        return Err(Error::unavailable(
-            what,
-            "name recordings, JSON output of layertop or rawjson of buildx",
-        ));
+    match failed.iter().max() {
+        Some(exit_code) if failed.len() == files.len() => Err(Error::Diagnosed {
+            message: "none of the files can be taken up".to_owned(),
+            hint: "name recordings, JSON output of layertop or rawjson of buildx".to_owned(),
+            exit_code: *exit_code,
+        }),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Reads a recording into the store; false where it is there already.
-fn read(store: &mut Store, file: &Path) -> Result<bool, String> {
-    let wrong = |error: &dyn std::fmt::Display| error.to_string();
-    let mut model = builds::read_as_it_is(file, builds::Wanted::Steps).map_err(|error| wrong(&error))?;
-    if model.ended().is_none() {
-        return Err("it has no end".to_owned());
-    }
+fn read(store: &mut Store, file: &Path) -> Result<bool, Error> {
+    let mut model = builds::read_as_it_is(file, builds::Wanted::Steps)?;
     let Some(name) = unused(store, &history::name(file), model.begun().unwrap_or_default()) else {
         return Ok(false);
     };
@@ -274,7 +269,7 @@ fn read(store: &mut Store, file: &Path) -> Result<bool, String> {
         model.apply(&Stamped { at: model.newest(), event: told });
     }
     let path = file.canonicalize().unwrap_or_else(|_| file.to_owned());
-    store.keep(&Build::of(&model, name, Some(path))).map(|_| true).map_err(|error| wrong(&error))
+    store.keep(&Build::of(&model, name, Some(path))).map(|_| true).map_err(|error| unreadable(&error))
 }
 
 /// The name of a build that began then: its file's, with a number where another build has that name; none where it is kept already.
@@ -310,7 +305,7 @@ pub(super) fn named(store: &Store, image: &str) -> Result<String, Error> {
             [] => "layertop build keeps one".to_owned(),
             known => format!("there are: {}", known.join(", ")),
         };
-        Error::usage(format!("no build of `{}` is kept", Text::clean(image)), hint)
+        Error::unavailable(format!("no build of `{}` is kept", Text::clean(image)), hint)
     })
 }
 
@@ -353,14 +348,11 @@ fn local(time: Time, now: Time, zone: &TimeZone) -> String {
 }
 
 pub(super) fn unreadable(error: &dyn std::fmt::Display) -> Error {
-    Error::unavailable(
-        format!("can't read the history: {error}"),
-        "look whether its disk is sound and has space",
-    )
+    Error::broken(format!("can't read the history: {error}"), "look whether its disk is sound and has space")
 }
 
 fn unavailable(trouble: &history::Trouble) -> Error {
-    Error::unavailable("can't use the history", trouble.to_string())
+    Error::broken(trouble.message(), trouble.remedy())
 }
 
 fn homeless() -> Error {

@@ -28,13 +28,9 @@ impl Look {
         Self::resolve(*config.ui.progress, *config.ui.color, *config.ui.ascii, around)
     }
 
-    /// That of a command that needs no configuration: one that is wrong does not keep a recording from being watched.
-    pub(super) fn without_build(global: &Global, around: &Surroundings) -> Self {
-        if let Ok(config) = Config::load(global, None, around) {
-            return Self::of(&config, around);
-        }
-        let (progress, color) = (global.progress.unwrap_or_default(), global.color.unwrap_or_default());
-        Self::resolve(progress, color, global.ascii, around)
+    /// That of a command that builds nothing.
+    pub(super) fn without_build(global: &Global, around: &Surroundings) -> Result<Self, Error> {
+        Ok(Self::of(&Config::of_files(global, around)?, around))
     }
 
     fn resolve(progress: Progress, color: Color, ascii: bool, around: &Surroundings) -> Self {

@@ -2,6 +2,7 @@
 
 mod builds;
 mod damage;
+mod mistakes;
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
@@ -296,7 +297,9 @@ fn an_output_that_can_not_be_written_is_an_error() {
         let output = child.wait_with_output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(
-            said, "error: can't write to standard output: No space left on device (os error 28)\n",
+            said,
+            "error: can't write to standard output: No space left on device (os error 28)\n  free space there, or name another \
+             place\n",
             "{words:?}"
         );
         assert_eq!(output.status.code(), Some(1), "{words:?}");

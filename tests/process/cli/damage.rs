@@ -76,7 +76,9 @@ fn a_damaged_line_is_told_with_its_number() {
         (&[6][..], "line 7 of this file is damaged and was left out"),
         (&[6, 8], "2 damaged lines of this file were left out, line 7 first"),
     ] {
-        numbers.iter().for_each(|number| lines[*number] = b"nonsense\n");
+        for number in numbers {
+            lines[*number] = b"nonsense\n";
+        }
         fs::write(&file, lines.concat()).unwrap();
         for words in readers(&file).into_iter().filter(|words| !words.contains(&"quiet")) {
             let ended = run(&mut project.layertop(&words));
