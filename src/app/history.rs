@@ -196,17 +196,47 @@ fn prune(cli: &Cli, args: &cli::HistoryPrune, around: &Surroundings) -> Result<(
         keep_bytes: args.max_size.unwrap_or(otherwise.keep_bytes),
     };
     let now = Clock::live().now();
-    let pruned = match open()? {
-        None => Pruned::default(),
-        Some(mut store) => store.prune(&limits, now, args.dry_run).map_err(|error| unreadable(&error))?,
-    };
-    let builds = words::count(pruned.builds as usize, "build");
-    let left = words::count(pruned.left as usize, "build");
-    let sizes = format!("{} before, {} now", words::bytes(pruned.bytes_before), words::bytes(pruned.bytes));
-    print(&if args.dry_run {
-        format!("{builds} would go, {left} would stay: {}\n", sizes.replace("now", "then"))
-    } else {
-        format!("{builds} gone, {left} left: {sizes}\n")
+    let Some(mut store) = open()? else { return print(&pruned(&Pruned::default(), "", true)) };
+    let mut prune = |dry_run| store.prune(&limits, now, dry_run).map_err(|error| unreadable(&error));
+    let asks = !args.yes && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    if !args.dry_run && !asks {
+        return print(&pruned(&prune(false)?, "", true));
+    }
+    let planned = prune(true)?;
+    let begun = begun(&store, &planned)?;
+    let told = pruned(&planned, &begun, false);
+    if args.dry_run || planned.builds == 0 {
+        return print(&told);
+    }
+    complain(&format!("{told}delete them? [y/N] "));
+    let mut answer = String::new();
+    // Who can't be heard has not agreed.
+    let _ = std::io::stdin().read_line(&mut answer);
+    if !["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
+        return print("nothing was deleted\n");
+    }
+    let done = store.prune(&limits, now, false).map_err(|error| unreadable(&error))?;
+    print(&pruned(&done, "", true))
+}
+
+/// What was deleted and what was kept, or would be.
+fn pruned(pruned: &Pruned, begun: &str, done: bool) -> String {
+    let would = if done { "" } else { "would be " };
+    let (builds, kept) =
+        (words::count(pruned.builds as usize, "build"), words::count(pruned.left as usize, "build"));
+    let (before, after) = (words::bytes(pruned.bytes_before), words::bytes(pruned.bytes));
+    let then = if done { "now" } else { "then" };
+    format!("{builds} {would}deleted{begun}, {kept} {would}kept: {before} before, {after} {then}\n")
+}
+
+/// When the builds were begun that would be deleted, which are the oldest.
+fn begun(store: &Store, planned: &Pruned) -> Result<String, Error> {
+    let builds = store.builds(None, usize::MAX).map_err(|error| unreadable(&error))?;
+    let gone = builds.get(planned.left as usize..).unwrap_or_default();
+    let (Some(newest), Some(oldest)) = (gone.first(), gone.last()) else { return Ok(String::new()) };
+    Ok(match (when(oldest.started), when(newest.started)) {
+        (oldest, newest) if oldest == newest => format!(" (begun {newest})"),
+        (oldest, newest) => format!(" (begun {oldest} to {newest})"),
     })
 }
 

@@ -155,3 +155,18 @@ fn a_data_folder_that_is_a_file_is_not_as_if_there_were_no_builds() {
         }
     }
 }
+
+/// A script is not asked, and on a terminal `pty` is.
+#[test]
+fn a_prune_says_what_it_would_delete() {
+    let project = Project::new();
+    let import = run(project.layertop(&["history", "import"]).args([demo("code"), demo("first")]));
+    assert_eq!(import.code(), Some(0), "{import:?}");
+    let prune = |words: &[&str]| run(project.layertop(&["history", "prune"]).args(words)).stdout;
+    let would = prune(&["--keep", "1", "--dry-run"]);
+    assert!(would.starts_with("1 build would be deleted (begun "), "{would}");
+    assert!(would.contains("), 1 build would be kept: "), "{would}");
+    let done = prune(&["--keep", "1"]);
+    assert!(done.starts_with("1 build deleted, 1 build kept: "), "{done}");
+    assert!(prune(&["--keep", "0", "--yes"]).starts_with("1 build deleted, 0 builds kept: "));
+}
