@@ -286,7 +286,10 @@ async fn demo(cli: &Cli, args: &cli::Demo, around: &Surroundings) -> Result<(), 
         match (Watch { more, asking: Asking::of_bundled(at), ..watch }).run().await? {
             Left::Scene(Action::PreviousScene) => at = at.saturating_sub(1),
             Left::Scene(_) => at = (at + 1).min(scenes.len() - 1),
-            Left::Quit => return Ok(()),
+            Left::Quit => {
+                drop(stage);
+                return configuration::print(AFTER_THE_DEMO);
+            }
             Left::Signal(number) => {
                 drop(stage);
                 return Err(die_by(number));
@@ -294,6 +297,13 @@ async fn demo(cli: &Cli, args: &cli::Demo, around: &Surroundings) -> Result<(), 
         }
     }
 }
+
+/// What stays behind of the demo.
+const AFTER_THE_DEMO: &str = "\
+these builds were recorded. For your own, in the folder of a project:
+  layertop         what a build would rebuild now
+  layertop build   build it
+";
 
 /// The terminal with what belongs to it.
 struct Stage {

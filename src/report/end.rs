@@ -152,8 +152,10 @@ pub fn result(model: &Model, now: Time, ascii: bool) -> StyledLine {
     let outcome = model.outcome();
     let sign = Sign::of_outcome(outcome);
     let wall = words::duration(model.wall(now));
+    // Only a replay is left before its build has ended.
+    let word = if outcome == Outcome::Running { "replay left" } else { sign.word };
     let preposition = if outcome == Outcome::Success { "in" } else { "after" };
-    let mut line = StyledLine::new().with(format!("{} {}", sign.shape(ascii), sign.word), sign.role);
+    let mut line = StyledLine::new().with(format!("{} {word}", sign.shape(ascii)), sign.role);
     line.push(format!(" {preposition} {wall}"), Role::Strong);
     if let (Outcome::Failed, Some(code)) = (outcome, model.exit_code()) {
         line.push(format!(" with exit code {code}"), Role::Plain);
