@@ -38,11 +38,12 @@ Examples:
 
 Exit codes:
   0        success
+  1        the build failed, or something could not be read or written
   2        the command line or the configuration is wrong
   3        layertop status, or no command without a terminal: something is wrong;
            layertop plan: a layer of --fail-on-rebuild would be rebuilt;
            layertop build: a gate of --fail-on failed
-  4        no engine, builder or registry is to be found
+  4        no engine, builder, registry, build or recording is to be found
   128 + n  ended by signal n
   others   those of docker buildx: 1 the build failed, 130 it was cancelled, …";
 
