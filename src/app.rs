@@ -66,6 +66,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
 
 async fn command(cli: Cli) -> Result<(), Error> {
     let around = Surroundings::of_process()?;
+    check_files(&cli, &around)?;
     let Some(command) = &cli.command else { return Box::pin(dashboard(&cli, &around)).await };
     match command {
         Command::Build(args) => build(&cli, args, &around).await,
@@ -85,6 +86,15 @@ async fn command(cli: Cli) -> Result<(), Error> {
             clap_complete::generate(*shell, &mut Cli::command(), "layertop", &mut script);
             configuration::print(&String::from_utf8_lossy(&script))
         }
+    }
+}
+
+/// What is wrong with a configuration is said by every command, also by one that needs nothing of it. But for those that write what is
+/// needed to put it right, or what a shell reads when it starts.
+fn check_files(cli: &Cli, around: &Surroundings) -> Result<(), Error> {
+    match cli.command {
+        Some(Command::Completions { .. } | Command::Config(cli::ConfigCommand::Schema)) => Ok(()),
+        _ => Config::of_files(&cli.global, around).map(drop),
     }
 }
 
@@ -212,7 +222,7 @@ fn recording(config: &Config, command: &BuildCommand) -> Settings {
 
 async fn replay(cli: &Cli, args: &cli::Replay, around: &Surroundings) -> Result<(), Error> {
     let clock = Clock::live();
-    let look = Look::without_build(&cli.global, around);
+    let look = Look::without_build(&cli.global, around)?;
     let file = replay::file(&args.file)?;
     let name = crate::history::name(&file);
     let reader = Reader::open(file, Mask::default()).map_err(|error| replay::unreadable(&error))?;
@@ -247,7 +257,7 @@ async fn replay(cli: &Cli, args: &cli::Replay, around: &Surroundings) -> Result<
 
 async fn demo(cli: &Cli, args: &cli::Demo, around: &Surroundings) -> Result<(), Error> {
     let clock = Clock::live();
-    let look = Look::without_build(&cli.global, around);
+    let look = Look::without_build(&cli.global, around)?;
     let mut signals = Signals::listen()?;
     let scenes = replay::BUNDLED;
     let chosen = |wanted| scenes.iter().position(|scene| scene.scenario == wanted);
@@ -278,7 +288,10 @@ async fn demo(cli: &Cli, args: &cli::Demo, around: &Surroundings) -> Result<(), 
         match (Watch { more, asking: Asking::of_bundled(at), ..watch }).run().await? {
             Left::Scene(Action::PreviousScene) => at = at.saturating_sub(1),
             Left::Scene(_) => at = (at + 1).min(scenes.len() - 1),
-            Left::Quit => return Ok(()),
+            Left::Quit => {
+                drop(stage);
+                return configuration::print(AFTER_THE_DEMO);
+            }
             Left::Signal(number) => {
                 drop(stage);
                 return Err(die_by(number));
@@ -286,6 +299,13 @@ async fn demo(cli: &Cli, args: &cli::Demo, around: &Surroundings) -> Result<(), 
         }
     }
 }
+
+/// What stays behind of the demo.
+const AFTER_THE_DEMO: &str = "\
+these builds were recorded. For your own, in the folder of a project:
+  layertop         what a build would rebuild now
+  layertop build   build it
+";
 
 /// The terminal with what belongs to it.
 struct Stage {

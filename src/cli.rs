@@ -1,10 +1,12 @@
 //! The command line: what was typed, and no more. `config` says what it means.
 
+mod values;
+
 use std::io::Write;
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::clock::Speed;
@@ -36,18 +38,20 @@ Examples:
 
 Exit codes:
   0        success
+  1        the build failed, or something could not be read or written
   2        the command line or the configuration is wrong
   3        layertop status, or no command without a terminal: something is wrong;
            layertop plan: a layer of --fail-on-rebuild would be rebuilt;
            layertop build: a gate of --fail-on failed
-  4        no engine, builder or registry is to be found
+  4        no engine, builder, registry, build or recording is to be found
   128 + n  ended by signal n
   others   those of docker buildx: 1 the build failed, 130 it was cancelled, …";
 
 /// Reads the command line; where it can't be read, says so and ends the process with 2, as clap does.
 pub fn parse() -> Cli {
-    Cli::try_parse().unwrap_or_else(|error| {
+    Cli::try_parse().unwrap_or_else(|mut error| {
         let builds = std::env::args_os().any(|word| word == "build");
+        without_dashes(&mut error);
         let _ = error.print();
         if error.kind() == ErrorKind::UnknownArgument && builds {
             let hint =
@@ -57,6 +61,16 @@ pub fn parse() -> Cli {
         }
         std::process::exit(error.exit_code());
     })
+}
+
+/// Leaves clap's tip out that an unknown option may stand behind `--` as a value: there it is a word for buildx, or a file's name.
+fn without_dashes(error: &mut clap::Error) {
+    if let Some(ContextValue::StyledStrs(tips)) = error.remove(ContextKind::Suggested) {
+        let tips: Vec<_> = tips.into_iter().filter(|tip| !tip.to_string().starts_with("to pass '")).collect();
+        if !tips.is_empty() {
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+        }
+    }
 }
 
 /// The whole command line.
@@ -256,7 +270,7 @@ pub struct Replay {
     #[arg(value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
     /// How fast: 8x, 0.5x, or max for no waiting at all
-    #[arg(long, value_name = "SPEED", default_value = "1x")]
+    #[arg(long, value_name = "SPEED", default_value = "1x", allow_hyphen_values = true)]
     pub speed: Speed,
     /// End with the exit code of the recorded build
     #[arg(long)]
@@ -305,7 +319,7 @@ pub struct Demo {
     #[arg(value_enum)]
     pub scenario: Option<Scenario>,
     /// How fast: 8x, 0.5x, or max for no waiting at all
-    #[arg(long, value_name = "SPEED", default_value = "1x")]
+    #[arg(long, value_name = "SPEED", default_value = "1x", allow_hyphen_values = true)]
     pub speed: Speed,
 }
 
@@ -434,7 +448,7 @@ Examples:
 #[command(after_help = HISTORY_EXAMPLES, args_conflicts_with_subcommands = true)]
 pub struct History {
     /// So many builds at most; 0: all of them
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 20, value_parser = values::count::<usize>, allow_hyphen_values = true)]
     pub limit: usize,
     /// Builds of this image only, whatever their tag is: its whole reference, or its name's last part
     #[arg(long, value_name = "IMAGE")]
@@ -461,23 +475,20 @@ pub enum HistoryCommand {
 #[derive(Debug, Clone, Default, Args)]
 pub struct HistoryPrune {
     /// Keep so many builds, the newest
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::count::<u64>, allow_hyphen_values = true)]
     pub keep: Option<u64>,
     /// Let those go that were begun longer ago: 30d, 12h, …
-    #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "AGE", value_parser = values::age, allow_hyphen_values = true)]
     pub older_than: Option<std::time::Duration>,
     /// Keep no more than this: 1GB, 512MiB, …
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = values::size, allow_hyphen_values = true)]
     pub max_size: Option<u64>,
-    /// Say what would go, and let nothing go
+    /// Say what would be deleted, and delete nothing
     #[arg(long, short = 'n')]
     pub dry_run: bool,
-}
-
-/// Bytes, as people write them.
-fn size(text: &str) -> Result<u64, String> {
-    let size = text.parse::<bytesize::ByteSize>();
-    size.map(|size| size.as_u64()).map_err(|_| "write it as 1GB, 512MiB or a number of bytes".to_owned())
+    /// Don't ask; without a terminal nobody is asked
+    #[arg(long, short)]
+    pub yes: bool,
 }
 
 const STATS_HELP: &str = "\
@@ -567,6 +578,24 @@ mod tests {
         for text in ["", "x", "0x", "-1x", "NaN", "inf", "1e9x"] {
             assert!(text.parse::<Speed>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_value_with_a_dash_is_no_option() {
+        for line in [
+            "replay x --speed -1",
+            "demo --speed -1x",
+            "history -n -1",
+            "history prune --keep -1",
+            "history prune --older-than -1d",
+        ] {
+            let error = parse(&format!("layertop {line}")).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ValueValidation, "{line}: {error}");
+        }
+        let mut error = parse("layertop replay x --fast").unwrap_err();
+        assert!(error.to_string().contains("to pass '--fast'"), "{error}");
+        without_dashes(&mut error);
+        assert!(!error.to_string().contains("tip"), "{error}");
     }
 
     #[test]

@@ -205,6 +205,17 @@ impl Config {
         resolve::Resolver { docs, around, global, typed, has_project: project.is_some(), folder }.resolve()
     }
 
+    /// What the files and the global options say. What the environment says of a build is nothing to a command that builds nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load`].
+    pub fn of_files(global: &cli::Global, around: &Surroundings) -> Result<Self, Error> {
+        let mut around = around.clone();
+        around.env.retain(|name, _| !["REGISTRY", "TAG", "PLATFORMS"].contains(&name.as_str()));
+        Self::load(global, None, &around)
+    }
+
     /// What the profile's own document promises: the names of scenarios, and how much faster than without a cache each is. Empty
     /// where there is no profile.
     pub fn promised(&self) -> &'static [(&'static str, f64)] {

@@ -6,7 +6,7 @@
 //! | 1 | something could not be read or written |
 //! | 2 | usage or configuration |
 //! | 3 | a gate failed: `--fail-on`, `--fail-on-rebuild`, a part that is not well |
-//! | 4 | no engine, registry, collector or build is to be found |
+//! | 4 | no engine, registry, collector, build or recording is to be found |
 //! | 128 + n | ended by signal n |
 //! | others | buildx's own, passed through |
 
@@ -36,8 +36,16 @@ pub enum Error {
         /// What to do.
         hint: Option<String>,
     },
+    /// Something can't be read or written, and more is known of it than what the system says.
+    #[error("{message}{}", Hint(hint.as_deref()))]
+    Broken {
+        /// Cause and value.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
     /// The system refused something.
-    #[error("can't {action} {}: {source}", path.display())]
+    #[error("can't {action} {}: {source}{}", path.display(), Hint(remedy(action, path, source).as_deref()))]
     Io {
         /// What was tried: `read`, `write the recording`.
         action: &'static str,
@@ -75,6 +83,11 @@ impl Error {
         Self::Unavailable { message: message.into(), hint: Some(hint.into()) }
     }
 
+    /// Something that can't be read or written.
+    pub fn broken(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Broken { message: message.into(), hint: Some(hint.into()) }
+    }
+
     /// A refusal of the system.
     pub fn io(action: &'static str, path: impl AsRef<Path>, source: io::Error) -> Self {
         Self::Io { action, path: path.as_ref().to_owned(), source }
@@ -83,7 +96,7 @@ impl Error {
     /// What the process ends with.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Io { .. } => 1,
+            Self::Io { .. } | Self::Broken { .. } => 1,
             Self::Usage { .. } | Self::Config(_) => 2,
             Self::Unavailable { .. } => 4,
             Self::Exit(code) | Self::Diagnosed { exit_code: code, .. } => *code,
@@ -109,6 +122,33 @@ struct Hint<'a>(Option<&'a str>);
 impl fmt::Display for Hint<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.map_or(Ok(()), |hint| write!(f, "\n  {hint}"))
+    }
+}
+
+/// What to do about a refusal; none where what the system says is all that is known.
+fn remedy(action: &str, path: &Path, source: &io::Error) -> Option<String> {
+    if action == "find the working directory" {
+        return Some("go to a folder that exists: cd ~".to_owned());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match (source.kind(), folder) {
+        _ if !action.starts_with("write") => None,
+        (io::ErrorKind::NotFound, Some(folder)) => {
+            Some(format!("make the folder first: mkdir -p {}", folder.display()))
+        }
+        (io::ErrorKind::NotADirectory, Some(folder)) => {
+            Some(format!("{} is no folder: name another place", folder.display()))
+        }
+        (io::ErrorKind::IsADirectory, _) => {
+            Some(format!("name a file in it: {}", path.join("NAME").display()))
+        }
+        (io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem, Some(folder)) => {
+            Some(format!("name another place, or look who may do that: ls -ld {}", folder.display()))
+        }
+        (io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded, _) => {
+            Some("free space there, or name another place".to_owned())
+        }
+        _ => None,
     }
 }
 
@@ -204,6 +244,7 @@ mod tests {
         let io = Error::io("read", "/x", io::Error::from(io::ErrorKind::NotFound));
         let codes = [
             (Error::usage("a", "b"), 2),
+            (Error::broken("a", "b"), 1),
             (Error::unavailable("a", "b"), 4),
             (io, 1),
             (Error::Exit(102), 102),
@@ -211,6 +252,21 @@ mod tests {
         ];
         for (error, code) in codes {
             assert_eq!(error.exit_code(), code, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_to_do() {
+        let said = |path: &str, kind: io::ErrorKind| Error::io("write", path, kind.into()).to_string();
+        for (path, kind, hint) in [
+            ("/no/x", io::ErrorKind::NotFound, "make the folder first: mkdir -p /no"),
+            ("/dev/null/x", io::ErrorKind::NotADirectory, "/dev/null is no folder: name another place"),
+            ("/tmp", io::ErrorKind::IsADirectory, "name a file in it: /tmp/NAME"),
+            ("/root/x", io::ErrorKind::PermissionDenied, "ls -ld /root"),
+            ("x", io::ErrorKind::StorageFull, "free space there"),
+        ] {
+            let said = said(path, kind);
+            assert!(said.contains(hint), "{said}");
         }
     }
 

@@ -412,8 +412,8 @@ pub enum Watched {
 pub struct Ended {
     /// Its exit code, `128 + n` where signal n ended it; none where it is not known (a stream without its process).
     pub exit_code: Option<i32>,
-    /// Whether a recording of layertop ends before its build does: whoever wrote it was killed, or its disk was full. Nobody
-    /// knows how that build ended.
+    /// Whether a recording of layertop ends before its build does: whoever wrote it was killed, or its disk was full; or a progress
+    /// stream in the middle of a line. Nobody knows how that build ended.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub lost: bool,
 }

@@ -12,7 +12,7 @@ mod reader;
 mod recorder;
 
 pub use files::{
-    Listed, Retention, begun, default_dir, is_written, list, name_of, newest_of, path_of, prune,
+    Listed, Retention, begun, default_dir, in_the_way, is_written, list, name_of, newest_of, path_of, prune,
 };
 pub use format::{Header, Record, VERSION, event_line, header_line, parse_line};
 pub use input::Kind;

@@ -128,9 +128,8 @@ pub(super) fn folder(config: &Config) -> Option<Text> {
 
 fn outline(path: &Path, command: &BuildCommand, config: &Config) -> Result<Outline, String> {
     // A pipe is left to buildx: what is read of it is gone, and there may be nobody who writes it.
-    let text = context::read_small(path).map_err(|error| {
-        format!("can't read {}: {error}; name the Dockerfile by -f or [build] dockerfile", path.display())
-    })?;
+    let text = context::read_small(path)
+        .map_err(|error| format!("can't read {}: {error}; {}", path.display(), context::NAME_IT))?;
     let file = dockerfile::parse(&String::from_utf8_lossy(&text));
     let mut outline = file.outline(command.target.as_deref(), &arguments(command), &config.rules());
     // A secret may stand in a default or come in by an argument.

@@ -1,7 +1,9 @@
 //! The build that a command line means, and what its recording tells. All commands that are about a build find it here.
 
+use std::io::{ErrorKind, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
+use super::configuration::complain;
 use super::history as kept;
 use crate::cli::Global;
 use crate::clock::Clock;
@@ -91,15 +93,20 @@ pub(super) enum Unclear {
     Unknown(Error),
     /// Several are.
     Ambiguous(Error),
+    /// It can't be told what there is.
+    Unreadable(Error),
 }
 
 impl From<Unclear> for Error {
     fn from(unclear: Unclear) -> Self {
         match unclear {
-            Unclear::Unknown(error) | Unclear::Ambiguous(error) => error,
+            Unclear::Unknown(error) | Unclear::Ambiguous(error) | Unclear::Unreadable(error) => error,
         }
     }
 }
+
+/// What means standard input, as to other programs.
+pub(super) const STDIN: &str = "-";
 
 /// The build that a word means: a file, a build's name, or how the name of just one begins.
 pub(super) fn named(word: &str) -> Result<Found, Unclear> {
@@ -111,10 +118,24 @@ pub(super) fn named(word: &str) -> Result<Found, Unclear> {
         row: None,
         choice: Choice::Named,
     };
-    if path.is_file() {
+    if word == STDIN {
+        if std::io::stdin().is_terminal() {
+            return Err(Unclear::Unreadable(Error::usage(
+                "standard input is a terminal, not a recording",
+                "pipe one into it: zstdcat build.jsonl.zst | layertop replay -",
+            )));
+        }
+        return Ok(found(PathBuf::from("/dev/stdin")));
+    }
+    // A pipe is a file too, and so is what must not be looked at: whoever opens it says so. A folder may be called as a build is.
+    let is_there = match path.metadata() {
+        Ok(there) => !there.is_dir(),
+        Err(error) => error.kind() == ErrorKind::PermissionDenied,
+    };
+    if is_there {
         return Ok(found(path.to_owned()));
     }
-    let all = all();
+    let all = all().map_err(Unclear::Unreadable)?;
     let whole = history::name(path);
     if let Some(build) = all.iter().find(|build| build.name == whole) {
         return Ok(build.clone());
@@ -122,13 +143,27 @@ pub(super) fn named(word: &str) -> Result<Found, Unclear> {
     let begins: Vec<&Found> =
         all.iter().filter(|build| !word.is_empty() && build.name.as_str().starts_with(word)).collect();
     match begins.as_slice() {
-        [] => Err(Unclear::Unknown(Error::usage(
-            format!("there is no file and no build `{}`", Text::clean(word)),
-            "name a file, or a build: layertop history lists them, --progress json with their names",
-        ))),
+        [] => Err(Unclear::Unknown(unknown(word))),
         [one] => Ok((*one).clone()),
         several => Err(Unclear::Ambiguous(ambiguous(word, several))),
     }
+}
+
+/// Nothing is called so that could be read; a folder can't.
+pub(super) fn unknown(word: &str) -> Error {
+    if Path::new(word).is_dir() {
+        return is_folder(Path::new(word));
+    }
+    Error::unavailable(
+        format!("there is no file and no build `{}`", Text::clean(word)),
+        "name a file, or a build: layertop history lists them, --progress json with their names",
+    )
+}
+
+/// A folder where a recording is wanted.
+pub(super) fn is_folder(path: &Path) -> Error {
+    let folder = path.display();
+    Error::usage(format!("{folder} is a folder, not a recording"), format!("name a file in it: ls {folder}"))
 }
 
 fn ambiguous(word: &str, several: &[&Found]) -> Error {
@@ -147,13 +182,13 @@ fn ambiguous(word: &str, several: &[&Found]) -> Error {
 pub(super) fn meant(word: Option<&str>, global: &Global, around: &Surroundings) -> Result<Found, Error> {
     match word {
         Some(word) => Ok(named(word)?),
-        None => newest(Project::of(global, around).as_ref()),
+        None => newest(Project::of(global, around)?.as_ref()),
     }
 }
 
 /// The newest build that has a recording; of a project, where one is given.
 pub(super) fn newest(project: Option<&Project>) -> Result<Found, Error> {
-    let all: Vec<Found> = all().into_iter().filter(|build| build.recording.is_some()).collect();
+    let all: Vec<Found> = all()?.into_iter().filter(|build| build.recording.is_some()).collect();
     let choice = if project.is_some() { Choice::OfProject } else { Choice::OfMachine };
     let is_meant = |build: &&Found| project.is_none_or(|project| project.has(build));
     let mut meant = all.iter().take(MOST_OPENED).filter(is_meant).peekable();
@@ -178,14 +213,12 @@ pub(super) fn newest(project: Option<&Project>) -> Result<Found, Error> {
 }
 
 /// All builds of which something is kept, newest first.
-fn all() -> Vec<Found> {
+fn all() -> Result<Vec<Found>, Error> {
     let store = store();
     let rows = store.and_then(|store| store.builds(None, usize::MAX).ok()).unwrap_or_default();
     let mut found: Vec<Found> = rows.into_iter().map(of_row).collect();
     let known: std::collections::HashSet<Text> = found.iter().map(|build| build.name.clone()).collect();
-    let dir = recording::default_dir();
-    let listed = dir.and_then(|dir| recording::list(&dir).ok()).unwrap_or_default();
-    for Listed { begun, path, .. } in listed {
+    for Listed { begun, path, .. } in recordings()? {
         let name = history::name(&path);
         if !known.contains(&name) {
             let begun = Some(begun);
@@ -193,7 +226,28 @@ fn all() -> Vec<Found> {
         }
     }
     found.sort_by(|a, b| (b.begun, &b.name).cmp(&(a.begun, &a.name)));
-    found
+    Ok(found)
+}
+
+/// The recordings of this machine, newest first; none where no build was recorded yet.
+///
+/// # Errors
+/// Where it can't be told which there are.
+pub(super) fn recordings() -> Result<Vec<Listed>, Error> {
+    let Some(dir) = recording::default_dir() else { return Ok(Vec::new()) };
+    let shown = dir.display();
+    match (recording::list(&dir), recording::in_the_way(&dir)) {
+        (Ok(listed), _) => Ok(listed),
+        (Err(_), Some(file)) => Err(Error::broken(
+            format!("can't read the recordings in {shown}: {} is a file, not a folder", file.display()),
+            "move it away, or set XDG_DATA_HOME to another place",
+        )),
+        (Err(error), None) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        (Err(error), None) => Err(Error::broken(
+            format!("can't read the recordings in {shown}: {error}"),
+            "make it readable, or set XDG_DATA_HOME to another place",
+        )),
+    }
 }
 
 fn of_row(row: BuildRow) -> Found {
@@ -209,9 +263,16 @@ fn of_row(row: BuildRow) -> Found {
 
 /// The history, where it can be read. What is wrong with it is told by the commands that are about it.
 pub(super) fn store() -> Option<Store> {
-    let path = history::default_path()?;
-    let opened = Store::open_to_read(&path, Clock::live().now()).ok().flatten()?;
-    Some(opened.store)
+    opened().ok().flatten()
+}
+
+/// The history, where there is one.
+///
+/// # Errors
+/// Where there is none that could be used.
+pub(super) fn opened() -> Result<Option<Store>, history::Trouble> {
+    let Some(path) = history::default_path() else { return Ok(None) };
+    Ok(Store::open_to_read(&path, Clock::live().now())?.map(|opened| opened.store))
 }
 
 /// The project in the working directory.
@@ -224,12 +285,12 @@ pub(super) struct Project {
 }
 
 impl Project {
-    /// None where there is no configuration and no Dockerfile, or the configuration can't be read.
-    fn of(global: &Global, around: &Surroundings) -> Option<Self> {
-        let config = Config::load(global, None, around).ok()?;
-        let command = super::build::command(&config, &[], Program::default(), around).ok()?;
-        super::dashboard::is_project(&config, &command)
-            .then(|| Self { image: config.repository(), folder: super::build::folder(&config) })
+    /// None where there is no configuration and no Dockerfile.
+    fn of(global: &Global, around: &Surroundings) -> Result<Option<Self>, Error> {
+        let config = Config::load(global, None, around)?;
+        let command = super::build::command(&config, &[], Program::default(), around)?;
+        Ok(super::dashboard::is_project(&config, &command)
+            .then(|| Self { image: config.repository(), folder: super::build::folder(&config) }))
     }
 
     fn name(&self) -> &str {
@@ -266,25 +327,48 @@ pub(super) fn heading(found: &Found, model: &Model, ascii: bool) -> crate::repor
     crate::report::heading::line(model, &found.name, begun.as_deref(), found.choice.note(), ascii)
 }
 
-/// What a recording tells of its build, without what the steps said. It is completed by what it leaves [`untold`].
-pub(super) fn read(path: &Path) -> Result<Model, Error> {
-    let model = history::read(path, &|_| true).map_err(|error| super::replay::unreadable(&error))?;
-    Ok(completed(model.unwrap_or_default(), path))
+/// How much is read of a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// All but what the steps said.
+    Steps,
+    /// All of it.
+    All,
 }
 
-/// As [`read`], with what the steps said.
-pub(super) fn read_whole(path: &Path) -> Result<Model, Error> {
+/// Whether what is damaged in a recording is told on standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Damage {
+    /// It is.
+    Told,
+    /// It is not: there is a screen, or it was told before.
+    Silent,
+}
+
+/// What a recording tells of its build, and what it leaves [`untold`].
+pub(super) fn read(path: &Path, extent: Extent, damage: Damage) -> Result<Model, Error> {
+    Ok(completed(read_as_it_is(path, extent, damage)?, path))
+}
+
+/// What a recording tells of its build, and no more.
+pub(super) fn read_as_it_is(path: &Path, extent: Extent, damage: Damage) -> Result<Model, Error> {
     let mut reader =
         Reader::open(path, Mask::default()).map_err(|error| super::replay::unreadable(&error))?;
-    let (mut model, mut batch) = (Model::default(), Vec::new());
-    loop {
-        let more = reader.next_batch(BATCH, &mut batch);
+    let (mut model, mut batch, mut more) = (Model::default(), Vec::new(), true);
+    while more {
+        more = reader.next_batch(BATCH, &mut batch);
+        if extent != Extent::All {
+            batch.retain(|event| !matches!(event.event, Event::Log(_)));
+        }
         model.apply_all(&batch);
         batch.clear();
-        if !more {
-            return Ok(completed(model, path));
-        }
     }
+    // What is still written has no end yet.
+    if damage == Damage::Told && !recording::is_written(path) {
+        let file = Text::clean(&path.display().to_string());
+        reader.diagnostics().damage().for_each(|text| complain(&format!("warning: {file}: {text}\n")));
+    }
+    Ok(model)
 }
 
 /// A model with what its recording leaves [`untold`].

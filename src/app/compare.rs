@@ -24,7 +24,7 @@ const MOST: usize = 200;
 
 /// Compares the two builds that are meant.
 pub(super) fn run(cli: &Cli, args: &cli::Compare, around: &Surroundings) -> Result<(), Error> {
-    let look = Look::without_build(&cli.global, around);
+    let look = Look::without_build(&cli.global, around)?;
     let (a, b) = (side(&args.a)?, side(&args.b)?);
     let found = compare::compare(&a, &b);
     if look.progress == Progress::Json {
@@ -48,7 +48,7 @@ fn side(build: &str) -> Result<Side, Error> {
             return steps.map(|steps| Side::kept(row, &steps)).ok_or(gone);
         }
     };
-    let model = builds::read(path)?;
+    let model = builds::read(path, builds::Extent::Steps, builds::Damage::Told)?;
     Ok(Side::of_model(found.name.clone(), &model, model.newest()))
 }
 
@@ -98,7 +98,8 @@ impl Earlier {
         let named = image.map(|image| Text::clean(crate::explain::repository(image.as_str()).0));
         let mut layers = match self {
             Self::Machine => {
-                let Some(store) = store() else {
+                let opened = builds::opened().map_err(|trouble| Text::clean(&trouble.to_string()))?;
+                let Some(store) = opened else {
                     return Err("no history is kept yet: layertop build begins one".into());
                 };
                 let found = store.layer_runs(image.map(Text::as_str));
@@ -200,7 +201,7 @@ fn read(store: Option<&Store>, build: &Candidate) -> Result<Side, Text> {
     let Some(path) = &build.recording else {
         return kept().ok_or_else(|| Text::clean(&format!("{} can't be read from the history", build.name)));
     };
-    match builds::read(path) {
+    match builds::read(path, builds::Extent::Steps, builds::Damage::Silent) {
         Ok(model) => Ok(Side::of_model(build.name.clone(), &model, model.newest())),
         Err(error) => kept().ok_or_else(|| Text::clean(&error.to_string())),
     }

@@ -15,7 +15,7 @@ use crate::source::collector::{self, Collector};
 /// Exports the build that is meant.
 pub(super) async fn run(cli: &Cli, args: &cli::Export, around: &Surroundings) -> Result<(), Error> {
     let found = builds::meant(args.build.as_deref(), &cli.global, around)?;
-    let model = builds::read_whole(found.recording()?)?;
+    let model = builds::read(found.recording()?, builds::Extent::All, builds::Damage::Told)?;
     if found.choice.note().is_some() {
         let mut told = "exporting ".to_owned();
         builds::heading(&found, &model, false).write(false, &mut told);

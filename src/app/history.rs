@@ -163,7 +163,7 @@ pub(super) fn run(cli: &Cli, args: &cli::History, around: &Surroundings) -> Resu
 }
 
 fn list(cli: &Cli, args: &cli::History, around: &Surroundings) -> Result<(), Error> {
-    let look = Look::without_build(&cli.global, around);
+    let look = Look::without_build(&cli.global, around)?;
     let most = if args.limit == 0 { usize::MAX } else { args.limit };
     let builds = match open()? {
         None => Vec::new(),
@@ -184,7 +184,7 @@ fn list(cli: &Cli, args: &cli::History, around: &Surroundings) -> Result<(), Err
 }
 
 fn prune(cli: &Cli, args: &cli::HistoryPrune, around: &Surroundings) -> Result<(), Error> {
-    let config = Config::load(&cli.global, None, around)?;
+    let config = Config::of_files(&cli.global, around)?;
     let otherwise = limits(&config.history);
     let limits = Limits {
         keep: args.keep.unwrap_or(otherwise.keep),
@@ -192,17 +192,47 @@ fn prune(cli: &Cli, args: &cli::HistoryPrune, around: &Surroundings) -> Result<(
         keep_bytes: args.max_size.unwrap_or(otherwise.keep_bytes),
     };
     let now = Clock::live().now();
-    let pruned = match open()? {
-        None => Pruned::default(),
-        Some(mut store) => store.prune(&limits, now, args.dry_run).map_err(|error| unreadable(&error))?,
-    };
-    let builds = words::count(pruned.builds as usize, "build");
-    let left = words::count(pruned.left as usize, "build");
-    let sizes = format!("{} before, {} now", words::bytes(pruned.bytes_before), words::bytes(pruned.bytes));
-    print(&if args.dry_run {
-        format!("{builds} would go, {left} would stay: {}\n", sizes.replace("now", "then"))
-    } else {
-        format!("{builds} gone, {left} left: {sizes}\n")
+    let Some(mut store) = open()? else { return print(&pruned(&Pruned::default(), "", true)) };
+    let mut prune = |dry_run| store.prune(&limits, now, dry_run).map_err(|error| unreadable(&error));
+    let asks = !args.yes && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    if !args.dry_run && !asks {
+        return print(&pruned(&prune(false)?, "", true));
+    }
+    let planned = prune(true)?;
+    let begun = begun(&store, &planned)?;
+    let told = pruned(&planned, &begun, false);
+    if args.dry_run || planned.builds == 0 {
+        return print(&told);
+    }
+    complain(&format!("{told}delete them? [y/N] "));
+    let mut answer = String::new();
+    // Who can't be heard has not agreed.
+    let _ = std::io::stdin().read_line(&mut answer);
+    if !["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
+        return print("nothing was deleted\n");
+    }
+    let done = store.prune(&limits, now, false).map_err(|error| unreadable(&error))?;
+    print(&pruned(&done, "", true))
+}
+
+/// What was deleted and what was kept, or would be.
+fn pruned(pruned: &Pruned, begun: &str, done: bool) -> String {
+    let would = if done { "" } else { "would be " };
+    let (builds, kept) =
+        (words::count(pruned.builds as usize, "build"), words::count(pruned.left as usize, "build"));
+    let (before, after) = (words::bytes(pruned.bytes_before), words::bytes(pruned.bytes));
+    let then = if done { "now" } else { "then" };
+    format!("{builds} {would}deleted{begun}, {kept} {would}kept: {before} before, {after} {then}\n")
+}
+
+/// When the builds were begun that would be deleted, which are the oldest.
+fn begun(store: &Store, planned: &Pruned) -> Result<String, Error> {
+    let builds = store.builds(None, usize::MAX).map_err(|error| unreadable(&error))?;
+    let gone = builds.get(planned.left as usize..).unwrap_or_default();
+    let (Some(newest), Some(oldest)) = (gone.first(), gone.last()) else { return Ok(String::new()) };
+    Ok(match (when(oldest.started), when(newest.started)) {
+        (oldest, newest) if oldest == newest => format!(" (begun {newest})"),
+        (oldest, newest) => format!(" (begun {oldest} to {newest})"),
     })
 }
 
@@ -212,17 +242,14 @@ fn import(files: &[PathBuf]) -> Result<(), Error> {
     let opened = Store::open(&path, Clock::live().now()).map_err(|trouble| unavailable(&trouble))?;
     opened.notes.iter().for_each(|note| complain(&format!("warning: {note}\n")));
     let mut store = opened.store;
-    let recordings = || {
-        let dir = recording::default_dir();
-        let mut listed = dir.and_then(|dir| recording::list(&dir).ok()).unwrap_or_default();
+    let recordings = || -> Result<Vec<PathBuf>, Error> {
         // What is written on is no build yet. The oldest first: what it took is what the next are measured by.
-        listed.retain(|listed| !listed.is_written());
-        listed.reverse();
-        listed.into_iter().map(|listed| listed.path).collect::<Vec<_>>()
+        let listed = builds::recordings()?.into_iter().rev().filter(|listed| !listed.is_written());
+        Ok(listed.map(|listed| listed.path).collect())
     };
     let own = files.is_empty();
-    let files = if own { recordings() } else { by_age(files) };
-    let (mut taken, mut known, mut failed) = (0, 0, 0);
+    let files = if own { recordings()? } else { by_age(files) };
+    let (mut taken, mut known, mut failed) = (0, 0, Vec::new());
     for file in &files {
         // layertop's own recordings have a name each; others' may all be called `build`.
         if own && store.began(history::name(file).as_str()).is_some() {
@@ -232,23 +259,25 @@ fn import(files: &[PathBuf]) -> Result<(), Error> {
         match read(&mut store, file) {
             Ok(true) => taken += 1,
             Ok(false) => known += 1,
+            // Of one file there is nothing else to say.
+            Err(why) if files.len() == 1 => return Err(why),
             Err(why) => {
-                failed += 1;
-                complain(&format!("warning: {}: {why}\n", Text::clean(&file.display().to_string())));
+                let told = Text::clean(&why.to_string().replace("\n  ", "; "));
+                complain(&format!("warning: {told}\n"));
+                failed.push(why.exit_code());
             }
         }
     }
     let known = if known > 0 { format!(", {known} known before") } else { String::new() };
     print(&format!("{} taken up{known}\n", words::count(taken, "build")))?;
-    if failed > 0 && failed == files.len() {
-        let what =
-            if failed == 1 { "the file can't be taken up" } else { "none of the files can be taken up" };
-        return Err(Error::unavailable(
-            what,
-            "name recordings, JSON output of layertop or rawjson of buildx",
-        ));
+    match failed.iter().max() {
+        Some(exit_code) if failed.len() == files.len() => Err(Error::Diagnosed {
+            message: "none of the files can be taken up".to_owned(),
+            hint: "name recordings, JSON output of layertop or rawjson of buildx".to_owned(),
+            exit_code: *exit_code,
+        }),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Files in the order in which their builds began, whatever order they were named in: what a build took is what the next are measured by.
@@ -266,13 +295,8 @@ fn by_age(files: &[PathBuf]) -> Vec<PathBuf> {
 }
 
 /// Reads a recording into the store; false where it is there already.
-fn read(store: &mut Store, file: &Path) -> Result<bool, String> {
-    let wrong = |error: &dyn std::fmt::Display| error.to_string();
-    let model = history::read(file, &|_| true).map_err(|error| wrong(&error))?;
-    let mut model = model.unwrap_or_default();
-    if model.ended().is_none() {
-        return Err("it has no end".to_owned());
-    }
+fn read(store: &mut Store, file: &Path) -> Result<bool, Error> {
+    let mut model = builds::read_as_it_is(file, builds::Extent::Steps, builds::Damage::Told)?;
     let Some(name) = unused(store, &history::name(file), model.begun().unwrap_or_default()) else {
         return Ok(false);
     };
@@ -281,7 +305,7 @@ fn read(store: &mut Store, file: &Path) -> Result<bool, String> {
         model.apply(&Stamped { at, event });
     }
     let path = file.canonicalize().unwrap_or_else(|_| file.to_owned());
-    store.keep(&Build::of(&model, name, Some(path))).map(|_| true).map_err(|error| wrong(&error))
+    store.keep(&Build::of(&model, name, Some(path))).map(|_| true).map_err(|error| unreadable(&error))
 }
 
 /// The name of a build that began then: its file's, with a number where another build has that name; none where it is kept already.
@@ -317,7 +341,7 @@ pub(super) fn named(store: &Store, image: &str) -> Result<String, Error> {
             [] => "layertop build keeps one".to_owned(),
             known => format!("there are: {}", known.join(", ")),
         };
-        Error::usage(format!("no build of `{}` is kept", Text::clean(image)), hint)
+        Error::unavailable(format!("no build of `{}` is kept", Text::clean(image)), hint)
     })
 }
 
@@ -360,14 +384,11 @@ fn local(time: Time, now: Time, zone: &TimeZone) -> String {
 }
 
 pub(super) fn unreadable(error: &dyn std::fmt::Display) -> Error {
-    Error::unavailable(
-        format!("can't read the history: {error}"),
-        "look whether its disk is sound and has space",
-    )
+    Error::broken(format!("can't read the history: {error}"), "look whether its disk is sound and has space")
 }
 
 fn unavailable(trouble: &history::Trouble) -> Error {
-    Error::unavailable("can't use the history", trouble.to_string())
+    Error::broken(trouble.message(), trouble.remedy())
 }
 
 fn homeless() -> Error {

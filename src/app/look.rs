@@ -9,6 +9,7 @@ use super::session::Session;
 use crate::cli::{Color, Global, Progress};
 use crate::config::{Config, Surroundings};
 use crate::error::Error;
+use crate::model::Outcome;
 use crate::report::{end, failure, plain};
 use crate::terminal;
 use crate::ui::theme::Theme;
@@ -27,13 +28,9 @@ impl Look {
         Self::resolve(*config.ui.progress, *config.ui.color, *config.ui.ascii, around)
     }
 
-    /// That of a command that needs no configuration: one that is wrong does not keep a recording from being watched.
-    pub(super) fn without_build(global: &Global, around: &Surroundings) -> Self {
-        if let Ok(config) = Config::load(global, None, around) {
-            return Self::of(&config, around);
-        }
-        let (progress, color) = (global.progress.unwrap_or_default(), global.color.unwrap_or_default());
-        Self::resolve(progress, color, global.ascii, around)
+    /// That of a command that builds nothing.
+    pub(super) fn without_build(global: &Global, around: &Surroundings) -> Result<Self, Error> {
+        Ok(Self::of(&Config::of_files(global, around)?, around))
     }
 
     fn resolve(progress: Progress, color: Color, ascii: bool, around: &Surroundings) -> Self {
@@ -86,15 +83,23 @@ impl Look {
         }
     }
 
-    /// The errors that `--progress quiet` leaves to be said.
+    /// The errors that `--progress quiet` leaves to be said: why a build failed, and that one is lost.
     pub(super) fn errors(self, session: &Session) {
-        let model = &session.model;
-        let Some(failure) = model.failure().filter(|_| self.progress == Progress::Quiet) else {
+        let (model, ascii) = (&session.model, self.theme.ascii);
+        if self.progress != Progress::Quiet {
             return;
-        };
+        }
+        let mut lines = Vec::new();
+        if model.outcome() == Outcome::Lost {
+            lines.push(end::result(model, session.now(), ascii));
+            lines.extend(end::cut(model));
+        }
+        if let Some(failure) = model.failure() {
+            lines.extend(failure::lines(model, &failure, &FAILURE, ascii));
+        }
         let color = self.theme.color && std::io::stderr().is_terminal();
         let mut text = String::new();
-        for line in failure::lines(model, &failure, &FAILURE, self.theme.ascii) {
+        for line in lines {
             line.write(color, &mut text);
         }
         configuration::complain(&text);

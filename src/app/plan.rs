@@ -49,7 +49,7 @@ pub(super) async fn run(cli: &Cli, args: &cli::Plan, around: &Surroundings) -> R
         model = make(&ground) => model,
     };
     if !model.is_planned() {
-        return Err(Error::unavailable(reason(&model), "name the Dockerfile by -f or [build] dockerfile"));
+        return Err(Error::unavailable(reason(&model), context::NAME_IT));
     }
     let wanted: Vec<&str> = args.fail_on_rebuild.iter().map(|name| name.trim()).collect();
     if let Some(strange) = wanted.iter().find(|name| !plan::is_layer(&model, name)) {
@@ -83,6 +83,12 @@ pub(super) async fn run(cli: &Cli, args: &cli::Plan, around: &Surroundings) -> R
 /// Why nothing could be planned.
 fn reason(model: &Model) -> String {
     let told = model.fingerprint().map(|print| print.reason.to_string()).filter(|reason| !reason.is_empty());
+    // What to do is said below it.
+    let told = told.map(|told| {
+        told.strip_suffix(context::NAME_IT)
+            .map_or(told.as_str(), |told| told.trim_end_matches("; "))
+            .to_owned()
+    });
     told.unwrap_or_else(|| "there is no Dockerfile here that can be read".to_owned())
 }
 

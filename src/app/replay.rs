@@ -1,11 +1,12 @@
 //! `replay` and `demo`: recordings as feeds.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use tokio::sync::mpsc;
 
 use super::around::Around;
-use super::builds::{self, Unclear};
+use super::builds;
 use super::session::{Feed, Reset, Steer, Update};
 use crate::cli::Scenario;
 use crate::clock::{Clock, Speed};
@@ -63,12 +64,9 @@ impl Bundled {
 
 /// What is replayed: a file, or the recording of a build that is named.
 pub(super) fn file(typed: &Path) -> Result<PathBuf, Error> {
-    // A pipe is a file too. What is neither there nor a build's name is told as a file that is not there.
-    let word = typed.to_str().filter(|word| !typed.exists() && !word.contains('/'));
-    match word.map(builds::named) {
-        Some(Ok(found)) => Ok(found.recording()?.to_owned()),
-        Some(Err(Unclear::Ambiguous(error))) => Err(error),
-        Some(Err(Unclear::Unknown(_))) | None => Ok(typed.to_owned()),
+    match typed.to_str() {
+        Some(word) => Ok(builds::named(word)?.recording()?.to_owned()),
+        None => Ok(typed.to_owned()),
     }
 }
 
@@ -93,7 +91,14 @@ pub(super) fn play(reader: Reader, clock: Clock, speed: Speed, controlled: bool)
 /// Why a file can't be replayed; the error says what to do.
 pub(super) fn unreadable(error: &OpenError) -> Error {
     match error {
-        OpenError::Read { .. } => Error::Unavailable { message: error.to_string(), hint: None },
+        OpenError::Read { path, source } => match source.kind() {
+            ErrorKind::NotFound => builds::unknown(&path.to_string_lossy()),
+            ErrorKind::IsADirectory => builds::is_folder(path),
+            _ => Error::broken(
+                format!("can't read {}: {source}", path.display()),
+                "give a file that can be read",
+            ),
+        },
         _ => Error::Usage { message: error.to_string(), hint: None },
     }
 }

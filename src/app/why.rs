@@ -6,7 +6,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use super::build;
-use super::builds::{self, Found, Unclear};
+use super::builds::{self, Damage, Extent, Found, Unclear};
 use super::configuration::print;
 use super::history::{self as app_history, Historian, take_listing};
 use super::look::Look;
@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Surroundings};
 use crate::error::Error;
 use crate::event::reason::{Reasons, StepReason};
-use crate::event::{Digest, Mask, Reason, Records};
+use crate::event::{Digest, Mask, Reason, Records, Text};
 use crate::explain::{self, Past};
 use crate::history::{self, Asker, Clerk, Store, Wanted};
 use crate::model::Model;
@@ -174,25 +174,21 @@ async fn completed(path: &Path, model: &Model, cli: &Cli, around: &Surroundings)
 
 /// `layertop why`.
 pub(super) async fn run(cli: &Cli, args: &cli::Why, around: &Surroundings) -> Result<(), Error> {
-    let look = Look::without_build(&cli.global, around);
-    let (found, step) = meant(args, &cli.global, around)?;
+    let look = Look::without_build(&cli.global, around)?;
+    let Meant { found, step, no_build } = meant(args, &cli.global, around)?;
     let path = found.recording()?;
     // What steps said is counted in JSON.
-    let read = if look.progress == Progress::Json { builds::read_whole } else { builds::read };
-    let mut model = read(path)?;
+    let extent = if look.progress == Progress::Json { Extent::All } else { Extent::Steps };
+    let mut model = builds::read(path, extent, Damage::Told)?;
     if completed(path, &model, cli, around).await {
-        model = read(path)?;
+        model = builds::read(path, extent, Damage::Silent)?;
     }
     let chosen = match &step {
         None => None,
         Some(text) => {
             let steps = why::find(&model, text);
             if steps.is_empty() {
-                let names = why::names(&model).join(", ");
-                return Err(Error::usage(
-                    format!("no step of {} is called `{text}`", found.name),
-                    format!("name a layer, a number or an instruction; the layers are: {names}"),
-                ));
+                return Err(no_step(&found, &model, text, no_build));
             }
             Some(steps)
         }
@@ -205,28 +201,59 @@ pub(super) async fn run(cli: &Cli, args: &cli::Why, around: &Surroundings) -> Re
     print(&super::history::text(look, lines))
 }
 
+/// What the words mean.
+struct Meant {
+    found: Found,
+    step: Option<String>,
+    /// Why the word for the step names no build, where it was the only word.
+    no_build: Option<Error>,
+}
+
+/// No step is called so. A word that is alone may have been meant as the name of a build.
+fn no_step(found: &Found, model: &Model, text: &str, no_build: Option<Error>) -> Error {
+    let (names, build, text) = (why::names(model).join(", "), &found.name, Text::clean(text));
+    let newest = found.choice.note().map(|note| format!(", the {note},")).unwrap_or_default();
+    match no_build {
+        None => Error::usage(
+            format!("no step of {build} is called `{text}`"),
+            format!("name a layer, a number or an instruction; the layers are: {names}"),
+        ),
+        Some(Error::Unavailable { .. }) => Error::unavailable(
+            format!("no build is called `{text}`, and no step of {build}{newest} is"),
+            format!("layertop history lists the builds; the layers of {build} are: {names}"),
+        ),
+        Some(folder) => Error::usage(
+            format!("no step of {build}{newest} is called `{text}`, and as a build {folder}"),
+            format!("the layers of {build} are: {names}"),
+        ),
+    }
+}
+
 /// What is meant by the words: where the only one names no build it is a step of the newest.
-fn meant(
-    args: &cli::Why,
-    global: &cli::Global,
-    around: &Surroundings,
-) -> Result<(Found, Option<String>), Error> {
+fn meant(args: &cli::Why, global: &cli::Global, around: &Surroundings) -> Result<Meant, Error> {
+    let meant = |found, step, no_build| Meant { found, step, no_build };
     let (Some(word), None) = (&args.build, &args.step) else {
-        return Ok((builds::meant(args.build.as_deref(), global, around)?, args.step.clone()));
+        let found = builds::meant(args.build.as_deref(), global, around)?;
+        return Ok(meant(found, args.step.clone(), None));
     };
     match builds::named(word) {
         // Shorter words are layers and numbers of steps.
-        Ok(found) if word.len() >= builds::DAY || found.name.as_str() == word => Ok((found, None)),
+        Ok(found) if word.len() >= builds::DAY || found.name.as_str() == word || word == builds::STDIN => {
+            Ok(meant(found, None, None))
+        }
         Err(Unclear::Ambiguous(error)) if word.len() >= builds::DAY => Err(error),
+        Err(Unclear::Unreadable(error)) => Err(error),
         Err(Unclear::Unknown(error)) if word.contains(['/', '.']) => Err(error),
         named => {
             let newest = builds::meant(None, global, around)?;
             // A word that is no step of it may be how the name of a build begins.
-            let is_step = !why::find(&builds::read(newest.recording()?)?, word).is_empty();
+            let is_step =
+                !why::find(&builds::read(newest.recording()?, Extent::Steps, Damage::Silent)?, word)
+                    .is_empty();
             match named {
-                _ if is_step => Ok((newest, Some(word.clone()))),
-                Err(Unclear::Unknown(_)) => Ok((newest, Some(word.clone()))),
-                named => Ok((named?, None)),
+                _ if is_step => Ok(meant(newest, Some(word.clone()), None)),
+                Err(Unclear::Unknown(error)) => Ok(meant(newest, Some(word.clone()), Some(error))),
+                named => Ok(meant(named?, None, None)),
             }
         }
     }

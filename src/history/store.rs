@@ -17,6 +17,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::schema::{self, Kind};
 use crate::event::{Text, Time};
+use crate::recording;
 
 /// How long it is waited for another process that writes. Each write takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -128,8 +129,12 @@ impl Store {
     /// # Errors
     /// Where it can't be opened.
     pub fn open_to_read(path: &Path, now: Time) -> Result<Option<Opened>, Trouble> {
-        if !path.exists() {
-            return Ok(None);
+        // Where it can't be told whether there is one, it is not as if there were none.
+        if !path.try_exists().map_err(|error| Trouble::io(path, &error))? {
+            return match recording::in_the_way(path) {
+                Some(_) => Err(Trouble::io(path, &io::ErrorKind::NotADirectory.into())),
+                None => Ok(None),
+            };
         }
         let trouble = match Self::open(path, now) {
             Ok(opened) => return Ok(Some(opened)),
@@ -247,6 +252,16 @@ fn immutable(path: &Path) -> Option<String> {
 }
 
 impl Trouble {
+    /// Cause and value.
+    pub fn message(&self) -> String {
+        format!("can't use the history at {}: {}", self.path.display(), self.cause)
+    }
+
+    /// What to do.
+    pub fn remedy(&self) -> &str {
+        &self.remedy
+    }
+
     /// The same beside a build, which does not end by it.
     pub(super) fn beside_a_build(&self) -> String {
         let path = Text::clean(&self.path.display().to_string());
@@ -258,7 +273,12 @@ impl Trouble {
     }
 
     fn io(path: &Path, error: &io::Error) -> Self {
-        let folder = path.parent().unwrap_or(path).display().to_string();
+        let parent = path.parent().unwrap_or(path);
+        if let Some(file) = recording::in_the_way(parent) {
+            let cause = format!("{} is a file, not a folder", file.display());
+            return Self::of(path, cause, "move it away, or set XDG_DATA_HOME to another place");
+        }
+        let folder = parent.display().to_string();
         let remedy = match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => format!("free space in {folder}"),
             _ => format!("make {folder} writable, or set XDG_DATA_HOME to another place"),

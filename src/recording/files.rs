@@ -27,6 +27,12 @@ pub fn default_dir() -> Option<PathBuf> {
     Some(base.data_dir().join("layertop/recordings"))
 }
 
+/// What stands in the way of a folder: a file of its name, or of the name of one that it is in.
+pub fn in_the_way(folder: &Path) -> Option<&Path> {
+    let there = folder.ancestors().find(|path| fs::metadata(path).is_ok())?;
+    (!there.is_dir()).then_some(there)
+}
+
 /// How many recordings are kept, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
@@ -233,6 +239,16 @@ mod tests {
         let name = name(created, "montage-ai", 4711);
         assert_eq!(name, "20261122T094512Z-montage-ai-4711.jsonl.zst");
         assert_eq!(begun(&name), Time::parse("2026-11-22T09:45:12Z"));
+    }
+
+    #[test]
+    fn a_file_can_stand_where_a_folder_is_wanted() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert_eq!(in_the_way(&file.join("a/b")), Some(file.as_path()));
+        assert_eq!(in_the_way(&file), Some(file.as_path()));
+        assert_eq!(in_the_way(&dir.path().join("a/b")), None);
     }
 
     #[test]

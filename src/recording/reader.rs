@@ -83,6 +83,8 @@ fn hint(error: &io::Error) -> String {
 pub struct Diagnostics {
     /// Lines that are no event, or a damaged one.
     pub bad: u64,
+    /// The first of them, counted from 1.
+    pub first_bad: Option<u64>,
     /// Lines of types that only a newer version knows.
     pub unknown: u64,
     /// Why the file ended before its end.
@@ -90,36 +92,42 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
+    /// Another damaged line.
+    fn bad(&mut self, number: u64) {
+        self.bad += 1;
+        self.first_bad.get_or_insert(number);
+    }
+
+    /// What is damaged, in sentences.
+    pub fn damage(&self) -> impl Iterator<Item = String> + use<> {
+        let bad = self.first_bad.map(|first| match self.bad {
+            1 => format!("line {first} of this file is damaged and was left out"),
+            bad => format!("{bad} damaged lines of this file were left out, line {first} first"),
+        });
+        let cut = self.cut.as_ref();
+        let cut = cut.map(|why| format!("this file ends early ({why}): what stands before that is used"));
+        [bad, cut].into_iter().flatten()
+    }
+
     /// What to tell the user, in sentences of [`Notice`]s.
     fn notices(&self) -> impl Iterator<Item = Event> {
-        let bad = (self.bad > 0).then(|| {
-            let text = match self.bad {
-                1 => "a damaged line of this file was left out".to_owned(),
-                bad => format!("{bad} damaged lines of this file were left out"),
-            };
-            (Level::Warn, text)
-        });
         let unknown = (self.unknown > 0).then(|| {
             let lines = if self.unknown == 1 { "line was" } else { "lines were" };
             let text =
                 format!("{} {lines} left out, written by a newer layertop; update to see more", self.unknown);
             (Level::Info, text)
         });
-        let cut = self.cut.as_ref().map(|why| {
-            let text = format!("this file ends early ({why}): what could be read of it is shown");
-            (Level::Warn, text)
-        });
         let notice =
             |(level, text): (Level, String)| Event::Notice(Notice { level, text: Text::clean(&text) });
-        [bad, unknown, cut].into_iter().flatten().map(notice)
+        unknown.into_iter().chain(self.damage().map(|text| (Level::Warn, text))).map(notice)
     }
 }
 
 /// Reads the events of a file in their order.
 ///
 /// The last events are the reader's own: a [`Notice`] for whatever could not be read, and [`Ended`] without an exit code
-/// where the file holds no end. A progress stream never does, so that how its build ended follows from its last lines. A
-/// recording always does, unless it was cut off: its build is lost.
+/// where the file holds no end. A progress stream never does, so that how its build ended follows from its last lines, unless it
+/// ends in the middle of one. A recording always does, unless it was cut off. The build of what was cut off is lost.
 pub struct Reader {
     input: Input,
     mask: Mask,
@@ -127,6 +135,8 @@ pub struct Reader {
     /// Decodes what is a progress stream.
     stream: Option<RawJson>,
     line: Vec<u8>,
+    /// Lines that were read to their ends.
+    lines: u64,
     diagnostics: Diagnostics,
     /// Arrival of the newest event so far.
     newest: Time,
@@ -175,6 +185,7 @@ impl Reader {
             opened,
             stream,
             line: Vec::new(),
+            lines: 0,
             diagnostics: Diagnostics::default(),
             newest,
             saw_end: false,
@@ -256,11 +267,14 @@ impl Reader {
         if self.line.is_empty() {
             return Ok(false);
         }
+        let number = self.lines + 1;
         if self.line.len() as u64 == LONGEST_LINE && !ended {
-            self.diagnostics.bad += 1;
+            self.diagnostics.bad(number);
+            self.lines = number;
             skip_line(&mut self.opened.lines)?;
             return Ok(true);
         }
+        self.lines += u64::from(ended);
         let line = self.line.trim_ascii();
         if line.is_empty() {
             return Ok(true);
@@ -270,8 +284,8 @@ impl Reader {
             Record::Header(header) if header.version <= VERSION => {}
             Record::Summary => {}
             Record::Header(_) | Record::Unknown => self.diagnostics.unknown += 1,
-            Record::Bad if ended => self.diagnostics.bad += 1,
-            Record::Bad => self.diagnostics.cut = Some("in the middle of a line".to_owned()),
+            Record::Bad if ended => self.diagnostics.bad(number),
+            Record::Bad => self.diagnostics.cut = Some(within(number)),
         }
         Ok(true)
     }
@@ -281,16 +295,21 @@ impl Reader {
         let Some(stream) = &mut self.stream else { return Ok(false) };
         let read = read_piece(&mut self.opened.lines, PIECE, &mut self.line);
         stream.feed(&self.line, out);
+        self.lines += u64::from(*read.as_ref().unwrap_or(&false));
         read.map(|_| !self.line.is_empty())
     }
 
     fn finish(&mut self, out: &mut Vec<Stamped>) {
         if let Some(stream) = &mut self.stream {
-            stream.finish(out);
+            if stream.finish(out) {
+                self.diagnostics.cut.get_or_insert_with(|| within(self.lines + 1));
+            }
             self.newest = out.last().map_or(self.newest, |e| e.at.max(self.newest));
         }
         let at = self.newest;
-        let lost = self.opened.kind == Kind::Recording && !self.saw_end;
+        // The end of a progress stream is told by its last lines, and these are not there.
+        let cut = self.opened.kind == Kind::Recording || self.diagnostics.cut.is_some();
+        let lost = cut && !self.saw_end;
         if lost {
             self.diagnostics.cut.get_or_insert_with(|| "without the end of its build".to_owned());
         }
@@ -307,6 +326,11 @@ fn read_piece(from: &mut impl BufRead, longest: u64, line: &mut Vec<u8>) -> io::
     line.clear();
     from.by_ref().take(longest).read_until(b'\n', line)?;
     Ok(line.last() == Some(&b'\n'))
+}
+
+/// Where a file ends whose last line does not.
+fn within(number: u64) -> String {
+    format!("in the middle of line {number}")
 }
 
 fn skip_line(from: &mut impl BufRead) -> io::Result<()> {
@@ -333,11 +357,13 @@ impl RawJson {
         self.stamp(start, out);
     }
 
-    fn finish(&mut self, out: &mut Vec<Stamped>) {
+    /// Whether the stream ended in the middle of a line.
+    fn finish(&mut self, out: &mut Vec<Stamped>) -> bool {
         let start = out.len();
         self.decoder.finish(self.at.unwrap_or_default(), out);
         self.stamp(start, out);
         self.release(out.len().min(start), out);
+        self.decoder.is_cut()
     }
 
     /// Stamps what came out behind `start`.

@@ -216,7 +216,15 @@ fn describe(path: &Path, error: &io::Error) -> String {
             format!("free space in {}", dir.display())
         }
         io::ErrorKind::FileTooLarge => "raise the limit on the size of files (ulimit -f)".to_owned(),
-        _ => format!("make {} writable, or set XDG_DATA_HOME to another place", dir.display()),
+        _ => match files::in_the_way(dir) {
+            Some(file) => {
+                format!(
+                    "{} is no folder: move it away, or set XDG_DATA_HOME to another place",
+                    file.display()
+                )
+            }
+            None => format!("make {} writable, or set XDG_DATA_HOME to another place", dir.display()),
+        },
     };
     // A path may hold anything; this goes to the screen.
     Text::clean(&format!("{}: {error}; the build goes on; {remedy}", path.display())).as_str().to_owned()

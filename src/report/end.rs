@@ -10,7 +10,7 @@ use super::table::{self, LayerRow, Layout, Table};
 use super::tally::Tally;
 use super::words::{self, Role, Sign};
 use super::{failure, label};
-use crate::event::{Platform, Text, Time};
+use crate::event::{Level, Platform, Text, Time};
 use crate::model::{Model, Outcome};
 
 /// Lines in all, the recording's among them, where there is no more than that to say.
@@ -39,6 +39,7 @@ pub fn lines(
     ascii: bool,
 ) -> Vec<StyledLine> {
     let mut head = vec![result(model, now, ascii)];
+    head.extend(cut(model));
     head.extend(platforms(model, ascii));
     let cache = CacheSummary::of(model);
     head.extend(complaint("! cache import failed: ", &cache.import, columns, ascii));
@@ -57,6 +58,13 @@ pub fn lines(
     let mut lines: Vec<_> = head.into_iter().map(|line| line.cut(columns, ascii)).collect();
     lines.extend(last);
     lines
+}
+
+/// Why nobody knows how a build ended: the last warning, where there is one.
+pub fn cut(model: &Model) -> Option<StyledLine> {
+    let warning = model.notices().rev().find(|notice| notice.level == Level::Warn)?;
+    let lost = model.outcome() == Outcome::Lost;
+    lost.then(|| StyledLine::new().with("  ", Role::Plain).with(warning.text.as_str(), Role::Warn))
 }
 
 /// Hits and misses of each platform; nothing where there is one only, for the result line has them.
@@ -144,8 +152,10 @@ pub fn result(model: &Model, now: Time, ascii: bool) -> StyledLine {
     let outcome = model.outcome();
     let sign = Sign::of_outcome(outcome);
     let wall = words::duration(model.wall(now));
+    // Only a replay is left before its build has ended.
+    let word = if outcome == Outcome::Running { "replay left" } else { sign.word };
     let preposition = if outcome == Outcome::Success { "in" } else { "after" };
-    let mut line = StyledLine::new().with(format!("{} {}", sign.shape(ascii), sign.word), sign.role);
+    let mut line = StyledLine::new().with(format!("{} {word}", sign.shape(ascii)), sign.role);
     line.push(format!(" {preposition} {wall}"), Role::Strong);
     if let (Outcome::Failed, Some(code)) = (outcome, model.exit_code()) {
         line.push(format!(" with exit code {code}"), Role::Plain);

@@ -48,6 +48,9 @@ use sets::{Place, Sets};
 use steps::Maker;
 use sum::Secrets;
 
+/// What to do where a Dockerfile can't be read.
+pub const NAME_IT: &str = "name the Dockerfile by -f or [build] dockerfile";
+
 /// A default that has fewer bytes is taken for a word rather than for a secret.
 const SHORTEST: usize = 8;
 
@@ -99,8 +102,7 @@ fn look(request: &Request, cancel: &AtomicBool, clock: Clock) -> (Fingerprint, V
         Ok(text) => text,
         Err(error) => {
             let why = tree::reason(&error);
-            let reason =
-                format!("can't read {named}: {why}; name the Dockerfile by -f or [build] dockerfile");
+            let reason = format!("can't read {named}: {why}; {NAME_IT}");
             let none = Fingerprint { rules: RULES, reason: Text::clean(&reason), ..Fingerprint::default() };
             return (none, own.into_iter().collect());
         }

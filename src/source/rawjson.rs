@@ -27,6 +27,8 @@ pub struct Decoder {
     pending: Vec<u8>,
     /// Where `pending` is the beginning of a value over several lines: how far the search for its end has come.
     open: Option<Scan>,
+    /// The stream has ended within a value.
+    cut: bool,
     /// The rest of this line stands behind a value; only what is not white space counts there.
     behind_value: bool,
     /// Names as they came last, by vertex, with what became of them: a vertex repeats its name in every message.
@@ -51,6 +53,11 @@ impl Decoder {
     /// The newest of the builder's timestamps so far.
     pub fn newest(&self) -> Option<Time> {
         self.newest
+    }
+
+    /// Whether the stream has ended within a value: in the middle of a line.
+    pub fn is_cut(&self) -> bool {
+        self.cut
     }
 
     /// Takes the next bytes, which arrived at `at`; what they complete is pushed to `out`.
@@ -171,7 +178,14 @@ impl Decoder {
                 self.open = Some(scan);
                 return None;
             }
-            End::NotYet | End::Never => {}
+            End::NotYet => {
+                self.cut = matches!(wire::read(bytes), Read::Incomplete);
+                // The beginning of a value is no text that anybody wrote.
+                if self.cut && !bytes.contains(&b'\n') {
+                    return Some(bytes.len());
+                }
+            }
+            End::Never => {}
         }
         let line = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |n| n + 1);
         self.plain(at, &bytes[..line], out);

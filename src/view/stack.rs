@@ -84,7 +84,7 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
                     None => screen.ui.theme.pick("·", "."),
                 };
                 layer_above = layer;
-                draw_row(screen, *id, row, named, &widths, &platforms, &estimate, place, buf);
+                draw_row(screen, *id, row, named, &widths, &platforms, estimate, place, buf);
             }
         }
     }

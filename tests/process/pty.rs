@@ -2,6 +2,7 @@
 
 mod build;
 mod hostile;
+mod leaving;
 mod quiet;
 mod restore;
 mod sheets;

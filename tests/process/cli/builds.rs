@@ -61,7 +61,7 @@ fn a_build_has_one_name_for_all_commands() {
     }
     says(
         &ask(&["compare", "nobody", "pip"]),
-        2,
+        4,
         &["there is no file and no build `nobody`", "layertop history"],
     );
     // One word of `why` is a layer before it is how a short name begins, and a build where that is its name.

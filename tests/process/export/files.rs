@@ -208,7 +208,7 @@ fn what_can_t_be_exported_is_said() {
         none.stderr
     );
     let strange = run(&mut project.layertop(&["export", "no-such-build", "--format", "html"]));
-    assert_eq!(strange.code(), Some(2), "{}", strange.stderr);
+    assert_eq!(strange.code(), Some(4), "{}", strange.stderr);
     let bare = run(&mut project.layertop(&["export"]));
     assert!(bare.code() == Some(2) && bare.stderr.contains("--format"), "{}", bare.stderr);
     let folder = project.folder();

@@ -120,7 +120,7 @@ fn a_shell_stops_it_and_takes_it_up_again() {
         }
         terminal.wait_for("▶ 0.2x");
         terminal.keys("q");
-        wait_for_prompt(&terminal, "running after");
+        wait_for_prompt(&terminal, "replay left after");
         terminal.keys("echo code=$?\n");
         wait_for_prompt(&terminal, "code=0");
         terminal.keys("exit\n");
@@ -146,7 +146,7 @@ fn a_signal_stops_it_and_in_the_background_it_leaves_the_terminal_alone() {
     terminal.keys("fg\n");
     terminal.wait_for("▶ 0.2x");
     terminal.keys("q");
-    wait_for_prompt(&terminal, "running after");
+    wait_for_prompt(&terminal, "replay left after");
     terminal.keys("exit\n");
     assert_eq!(terminal.finish().exit_code(), Some(0));
 }

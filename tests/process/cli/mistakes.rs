@@ -1,0 +1,172 @@
+//! One mistake has one answer and one exit code, whichever command it is made with.
+
+use std::fs;
+use std::process::Stdio;
+
+use crate::support::process::{Ended, Project, run};
+
+/// The commands that read a build, with a word put in for it.
+fn readers(word: &str) -> Vec<Vec<&str>> {
+    vec![
+        vec!["replay", word],
+        vec!["export", word, "--format", "json"],
+        vec!["compare", word, word],
+        vec!["why", word],
+        vec!["why", word, "pip"],
+        vec!["history", "import", word],
+    ]
+}
+
+fn demo(name: &str) -> String {
+    format!("{}/assets/demo/{name}.jsonl.zst", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[track_caller]
+fn fails(ended: &Ended, code: i32, parts: &[&str]) {
+    assert_eq!((ended.code(), ended.stdout.as_str()), (Some(code), ""), "{ended:?}");
+    assert!(ended.stderr.starts_with("error: "), "{ended:?}");
+    for part in parts {
+        assert!(ended.stderr.contains(part), "`{part}` is not in:\n{}", ended.stderr);
+    }
+}
+
+#[test]
+fn what_is_not_there_ends_with_4_and_a_folder_with_2() {
+    let project = Project::new();
+    let folder = project.folder().join("folder.d");
+    fs::create_dir(&folder).unwrap();
+    for words in readers("no.such.file") {
+        let ended = run(&mut project.layertop(&words));
+        fails(
+            &ended,
+            4,
+            &[
+                "error: there is no file and no build `no.such.file`\n  name a file, or a build: layertop history",
+            ],
+        );
+    }
+    for words in readers("folder.d") {
+        let ended = run(&mut project.layertop(&words));
+        fails(&ended, 2, &["error: folder.d is a folder, not a recording\n  name a file in it: ls folder.d"]);
+    }
+    fs::write(project.folder().join("notes.txt"), "no recording\n").unwrap();
+    for words in readers("notes.txt") {
+        fails(&run(&mut project.layertop(&words)), 2, &["error: notes.txt is not a recording"]);
+    }
+    for words in [["history", "--image"], ["stats", "--image"]] {
+        assert_eq!(run(project.layertop(&["history", "import"]).arg(demo("code"))).code(), Some(0));
+        let ended = run(project.layertop(&words).arg("nosuch"));
+        fails(&ended, 4, &["error: no build of `nosuch` is kept\n  there are: "]);
+    }
+}
+
+/// A word alone may be a build or a step, and both were looked for.
+#[test]
+fn why_says_that_a_word_is_neither_a_build_nor_a_step() {
+    let project = Project::new();
+    let data = project.beside("data/layertop/recordings");
+    fs::create_dir_all(&data).unwrap();
+    fs::copy(demo("code"), data.join("20261122T100000Z-app-1.jsonl.zst")).unwrap();
+    let why = |words: &[&str]| run(project.layertop(&["why"]).args(words));
+    let neither =
+        "no build is called `buidl`, and no step of 20261122T100000Z-app-1, the newest of this machine, is";
+    fails(&why(&["buidl"]), 4, &[neither, "layertop history lists the builds; the layers of ", "conda"]);
+    fs::create_dir(project.folder().join("buidl")).unwrap();
+    fails(&why(&["buidl"]), 2, &["is called `buidl`, and as a build buidl is a folder", "the layers of "]);
+    fails(&why(&["20261122T1", "buidl"]), 2, &["no step of 20261122T100000Z-app-1 is called `buidl`"]);
+    assert_eq!(why(&["pip"]).code(), Some(0));
+}
+
+#[test]
+fn a_recording_comes_by_standard_input_too() {
+    let project = Project::new();
+    for words in [&["replay", "-", "--speed", "max"][..], &["why", "-"], &["export", "-", "--format", "json"]]
+    {
+        let file = fs::File::open(demo("code")).unwrap();
+        let child = project.layertop(words).stdin(file).stdout(Stdio::piped()).spawn().unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("montage-ai"), "{words:?}: {output:?}");
+    }
+}
+
+/// Every command that has a configuration, of which some need nothing of it.
+const CONFIGURED: [&[&str]; 12] = [
+    &[],
+    &["build", "--dry-run"],
+    &["plan"],
+    &["status"],
+    &["replay", "x"],
+    &["demo", "first", "--speed", "max"],
+    &["why", "x"],
+    &["compare", "x", "x"],
+    &["export", "x", "--format", "json"],
+    &["history"],
+    &["history", "import", "x"],
+    &["stats"],
+];
+
+#[test]
+fn a_configuration_that_is_wrong_is_said_by_every_command() {
+    let project = Project::new();
+    for words in CONFIGURED {
+        let ended = run(project.layertop(words).args(["--config", "nosuch.toml"]));
+        fails(&ended, 2, &["error: there is no configuration file nosuch.toml\n  leave --config out"]);
+        let ended = run(project.layertop(words).env("LAYERTOP_CONFIG", "nosuch.toml"));
+        fails(&ended, 2, &["error: there is no configuration file nosuch.toml"]);
+    }
+    project.write("layertop.toml", "[biuld]\n");
+    for words in CONFIGURED {
+        let ended = run(&mut project.layertop(words));
+        fails(&ended, 2, &["error: layertop.toml:1:2: unknown key `biuld`", "did you mean `build`?"]);
+    }
+    // These help to put it right, or stand in what a shell reads when it starts.
+    for words in [&["config", "schema"][..], &["completions", "bash"], &["--help"]] {
+        assert_eq!(run(&mut project.layertop(words)).code(), Some(0), "{words:?}");
+    }
+    // What the environment says of a build is nothing to who builds nothing.
+    fs::remove_file(project.folder().join("layertop.toml")).unwrap();
+    let ended = run(project.layertop(&["history"]).env("PLATFORMS", "no platform"));
+    assert_eq!((ended.code(), ended.stdout.as_str()), (Some(0), "no builds are kept yet\n"), "{ended:?}");
+}
+
+#[test]
+fn a_data_folder_that_is_a_file_is_not_as_if_there_were_no_builds() {
+    for place in ["data", "data/layertop"] {
+        let project = Project::new();
+        let file = project.beside(place);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "").unwrap();
+        let commands: [&[&str]; 9] = [
+            &["history"],
+            &["history", "prune"],
+            &["history", "import"],
+            &["stats"],
+            &["why"],
+            &["why", "pip"],
+            &["export", "--format", "json"],
+            &["replay", "x"],
+            &["compare", "x", "y"],
+        ];
+        let told =
+            format!("{} is a file, not a folder\n  move it away, or set XDG_DATA_HOME", file.display());
+        for words in commands {
+            fails(&run(&mut project.layertop(words)), 1, &[&told]);
+        }
+    }
+}
+
+/// A script is not asked, and on a terminal `pty` is.
+#[test]
+fn a_prune_says_what_it_would_delete() {
+    let project = Project::new();
+    let import = run(project.layertop(&["history", "import"]).args([demo("code"), demo("first")]));
+    assert_eq!(import.code(), Some(0), "{import:?}");
+    let prune = |words: &[&str]| run(project.layertop(&["history", "prune"]).args(words)).stdout;
+    let would = prune(&["--keep", "1", "--dry-run"]);
+    assert!(would.starts_with("1 build would be deleted (begun "), "{would}");
+    assert!(would.contains("), 1 build would be kept: "), "{would}");
+    let done = prune(&["--keep", "1"]);
+    assert!(done.starts_with("1 build deleted, 1 build kept: "), "{done}");
+    assert!(prune(&["--keep", "0", "--yes"]).starts_with("1 build deleted, 0 builds kept: "));
+}
