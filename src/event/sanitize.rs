@@ -26,6 +26,7 @@ mod row;
 mod scan;
 mod sgr;
 mod simple;
+mod under;
 
 use std::borrow::Cow;
 
@@ -141,20 +142,18 @@ impl Sanitizer {
     /// The stream has ended: its unfinished line, if any, is ended too. The next stream may begin.
     pub fn finish(&mut self, mask: &Mask, lines: &mut LineBuffer) {
         write(&mut self.row, &self.scanner.finish(), mask, lines);
-        if !self.row.is_empty() {
-            self.row.end(mask, false, lines);
+        if self.row.is_empty() {
+            self.row.reset();
+        } else {
+            self.row.finish(mask, lines);
         }
-        self.row.reset();
         self.headless = false;
     }
 }
 
 fn write(row: &mut Row, token: &Token<'_>, mask: &Mask, lines: &mut LineBuffer) {
     match *token {
-        Token::Control(b'\n') => {
-            row.end(mask, false, lines);
-            row.reset();
-        }
+        Token::Control(b'\n') => row.finish(mask, lines),
         Token::Control(b'\r') => row.carriage_return(),
         Token::Control(b'\t') => row.tab(),
         Token::Control(0x08) => row.backspace(),

@@ -29,7 +29,17 @@ pub(super) fn columns(text: &str) -> Option<usize> {
     })
 }
 
+/// How wide `c` is by itself.
+#[inline]
+pub(super) fn columns_of(c: char) -> usize {
+    match kind(c) {
+        Glyph::Shown(columns) => columns,
+        Glyph::Mark | Glyph::Control | Glyph::Hidden => 0,
+    }
+}
+
 /// What becomes of `c`.
+#[inline]
 pub(super) fn kind(c: char) -> Glyph {
     // What most text outside of ASCII consists of: Latin, the lines and blocks of progress bars, Chinese, what stands for a byte that
     // is no character.

@@ -3,6 +3,7 @@
 use super::draft::Draft;
 use super::glyph::{self, Glyph};
 use super::simple::Pen;
+use super::under::{Place, Under};
 use crate::event::{LineBuffer, Mask, Span, Style};
 
 /// Columns of a line that are kept; the rest is cut off and a mark says so.
@@ -54,6 +55,8 @@ pub(super) struct Row {
     width: usize,
     /// What stands under the text since a CR; it counts only where it is wider than the text.
     under: Under,
+    /// A tab went over something: a cursor in the middle of a wide character stands behind it from then on, as in columns.
+    tabbed: bool,
     cells: Option<Vec<Cell>>,
     /// Room for columns: the lines of a progress bar need it one after the other.
     spare: Vec<Cell>,
@@ -64,22 +67,6 @@ pub(super) struct Row {
     joined: bool,
     cut: bool,
     limit: usize,
-}
-
-/// A text that is about to be written over, from its start on.
-#[derive(Debug, Default)]
-struct Under {
-    text: String,
-    spans: Vec<Span>,
-    width: usize,
-}
-
-impl Under {
-    fn clear(&mut self) {
-        self.text.clear();
-        self.spans.clear();
-        self.width = 0;
-    }
 }
 
 impl Default for Row {
@@ -97,6 +84,7 @@ impl Row {
             marks: 0,
             width: 0,
             under: Under::default(),
+            tabbed: false,
             cells: None,
             spare: Vec::new(),
             cursor: 0,
@@ -197,7 +185,7 @@ impl Row {
         while self.width > self.cursor
             && let Some(c) = self.text.pop()
         {
-            self.width -= columns_of(c);
+            self.width -= glyph::columns_of(c);
         }
         if self.width < self.cursor {
             // It was half of a wide character; the other half goes too.
@@ -206,7 +194,7 @@ impl Row {
         }
         let end = self.text.len();
         while self.spans.pop_if(|span| span.start as usize >= end).is_some() {}
-        self.marks = self.text.chars().rev().take_while(|c| columns_of(*c) == 0).count();
+        self.count_marks();
     }
 
     /// Writes printable ASCII over what is there. Just at its two ends can it hit half of a wide character.
@@ -264,14 +252,13 @@ impl Row {
     pub(super) fn carriage_return(&mut self) {
         self.cursor = 0;
         // That costs as much as is under it, so that it takes a text that is not much shorter.
-        if self.cells.is_none() && self.width < self.under.width && 16 * self.width >= self.under.width {
-            let Draft { text, spans, .. } = self.over();
-            (self.text, self.spans, self.width) = (text, spans, self.under.width);
+        if 16 * self.width >= self.under.width {
+            self.settle();
         }
         if self.cells.is_none() && self.width >= self.under.width {
             std::mem::swap(&mut self.text, &mut self.under.text);
             std::mem::swap(&mut self.spans, &mut self.under.spans);
-            self.under.width = self.width;
+            (self.under.width, self.under.seen) = (self.width, Place::default());
             self.text.clear();
             self.spans.clear();
             (self.width, self.marks) = (0, 0);
@@ -287,12 +274,31 @@ impl Row {
     pub(super) fn tab(&mut self) {
         let stop = (self.cursor / 8 + 1) * 8;
         if self.under.width > self.cursor {
-            self.cells();
+            if self.is_appending() {
+                self.uncover(stop);
+                self.tabbed = true;
+            } else {
+                self.cells();
+            }
         }
         self.cursor = stop.min(self.width()).max(self.cursor);
         let spaces = "        ".get(..stop - self.cursor).unwrap_or_default();
         if !spaces.is_empty() {
             self.ascii(spaces);
+        }
+    }
+
+    /// Appends what stands under the text, up to a column.
+    fn uncover(&mut self, end: usize) {
+        let seen = self.under.copy(self.width, end, &mut self.text, &mut self.spans);
+        (self.width, self.under.seen) = (seen.column, seen);
+        self.count_marks();
+    }
+
+    /// Puts what stands under the text and is wider behind it.
+    fn settle(&mut self) {
+        if self.cells.is_none() && self.width < self.under.width {
+            self.uncover(self.under.width);
         }
     }
 
@@ -331,7 +337,14 @@ impl Row {
         }
         self.under.clear();
         (self.width, self.marks) = (0, 0);
-        (self.joined, self.cut) = (false, false);
+        (self.joined, self.cut, self.tabbed) = (false, false, false);
+    }
+
+    /// Adds the line to `lines`, masked, and starts the next one.
+    pub(super) fn finish(&mut self, mask: &Mask, lines: &mut LineBuffer) {
+        self.settle();
+        self.end(mask, false, lines);
+        self.reset();
     }
 
     /// Adds the line as it stands to `lines`, masked. In an `unfinished` one, as in one that was cut, a value can have arrived by half.
@@ -344,8 +357,14 @@ impl Row {
             } else {
                 (&self.text, &self.spans)
             };
-            let whole = self.is_appending() && (self.width == 0 || self.width >= self.under.width);
-            if whole && mask.is_quiet_so_far(text) {
+            let whole = self.cells.is_none() && (self.width == 0 || self.width >= self.under.width);
+            let quiet = whole
+                && if unfinished {
+                    self.is_appending() && mask.is_quiet_so_far(text)
+                } else {
+                    mask.is_quiet(text)
+                };
+            if quiet {
                 return lines.push_parts(text, spans.iter().copied());
             }
         }
@@ -363,12 +382,13 @@ impl Row {
     pub(super) fn draft(&self) -> Draft {
         let mut draft = if let Some(cells) = &self.cells {
             flatten(cells, self.cursor)
-        } else if self.under.width > self.width {
-            self.over()
         } else {
             let cursor = if self.cursor < self.width { self.offset() } else { self.text.len() };
             Draft { text: self.text.clone(), spans: self.spans.clone(), cursor }
         };
+        if self.cells.is_none() && self.under.width > self.width {
+            self.under.copy(self.width, self.under.width, &mut draft.text, &mut draft.spans);
+        }
         if self.joined {
             let stray = glyph::stray_joiners(&draft.text);
             draft.replace(&stray, &glyph::name(glyph::JOINER));
@@ -376,48 +396,13 @@ impl Row {
         draft
     }
 
-    /// The text, and behind it what stands under it and is wider.
-    fn over(&self) -> Draft {
-        let cursor = if self.cursor < self.width { self.offset() } else { self.text.len() };
-        let mut draft = Draft { text: self.text.clone(), spans: self.spans.clone(), cursor };
-        let Under { text, spans, .. } = &self.under;
-        let (mut column, mut begin, mut half) = (0, text.len(), None);
-        for (at, c) in text.char_indices() {
-            let columns = columns_of(c);
-            if column >= self.width && columns > 0 {
-                begin = at;
-                break;
-            }
-            column += columns;
-            if column > self.width && half.is_none() {
-                half = Some(at);
-            }
-        }
-        let style_at = |at: usize| {
-            let before = spans.partition_point(|span| span.start as usize <= at);
-            before.checked_sub(1).and_then(|last| spans.get(last)).map(|span| span.style).unwrap_or_default()
-        };
-        // Of a wide character that is written over by half the other half goes too.
-        if let Some(at) = half {
-            draft.spans.push(Span { start: draft.text.len() as u32, style: style_at(at) });
-            draft.text.push(' ');
-        }
-        let start = draft.text.len();
-        draft.spans.push(Span { start: start as u32, style: style_at(begin) });
-        let behind = spans.iter().filter(|span| span.start as usize > begin);
-        draft
-            .spans
-            .extend(behind.map(|span| Span { start: span.start - begin as u32 + start as u32, ..*span }));
-        draft.text.push_str(text.get(begin..).unwrap_or_default());
-        draft
-    }
-
     /// Byte offset of the cursor in the text.
     fn offset(&self) -> usize {
         let mut column = 0;
         let mut reached = self.text.char_indices().skip_while(|(_, c)| {
-            column += columns_of(*c);
-            column <= self.cursor
+            let begin = column;
+            column += glyph::columns_of(*c);
+            column <= self.cursor || (self.tabbed && begin < self.cursor) || column == begin
         });
         reached.next().map_or(self.text.len(), |(at, _)| at)
     }
@@ -434,6 +419,10 @@ impl Row {
         self.cursor += columns;
         self.width = self.cursor;
         self.marks = 0;
+    }
+
+    fn count_marks(&mut self) {
+        self.marks = self.text.chars().rev().take_while(|c| glyph::columns_of(*c) == 0).count();
     }
 
     fn overflow(&mut self) {
@@ -536,13 +525,6 @@ impl Row {
     }
 }
 
-fn columns_of(c: char) -> usize {
-    match glyph::kind(c) {
-        Glyph::Shown(columns) => columns,
-        Glyph::Mark | Glyph::Control | Glyph::Hidden => 0,
-    }
-}
-
 /// Blanks the other half of a wide character of which `column` is a half.
 fn vacate(cells: &mut [Cell], column: usize) {
     let is_right = |cells: &[Cell], at: usize| cells.get(at).is_some_and(|cell| cell.glyph == RIGHT_HALF);
@@ -566,7 +548,7 @@ fn unfold(text: &str, spans: &[Span], cells: &mut Vec<Cell>) {
         while let Some(span) = spans.next_if(|span| span.start as usize <= at) {
             style = span.style;
         }
-        let columns = columns_of(c);
+        let columns = glyph::columns_of(c);
         if columns > 0 {
             cells.push(Cell::new(c, style));
         } else if let Some(cell) = cells.iter_mut().rfind(|cell| cell.glyph != RIGHT_HALF) {
