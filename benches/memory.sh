@@ -34,6 +34,9 @@ measure() {
   for progress in "${ALL[@]}"; do one "$progress" "$@"; done
 }
 
+# high PID: its largest resident memory so far; fails where it has ended.
+high() { awk '/VmHWM/ {print $2; found = 1} END {exit !found}' "/proc/$1/status" 2>/dev/null; }
+
 one() { # PROGRESS NAME COMMAND
   local peak=0 now rc=0 child
   mkdir -p "$WORK/context"
@@ -41,10 +44,13 @@ one() { # PROGRESS NAME COMMAND
   local words=("$LAYERTOP" build --builder default --progress "$1" -- --network none --output type=cacheonly "$WORK/context") watched
   [ "$1" != tui ] || words=(python3 benches/in_pty.py -- "${words[@]}")
   "${words[@]}" > "$WORK/out" 2> "$WORK/err" &
-  child=$! watched=$!
-  # The terminal is another process; what it shows is its only child.
-  while [ "$1" = tui ] && watched=$(pgrep -P $child | head -n 1) && [ -z "$watched" ]; do kill -0 $child; sleep 0.02; done
-  while now=$(awk '/VmHWM/ {print $2}' "/proc/$watched/status" 2>/dev/null) && [ -n "$now" ]; do peak=$now; sleep 0.1; done
+  child=$!
+  # On the screen the terminal is a process, and what is shown in it its only child.
+  while watched=$child && high $child > /dev/null; do
+    [ "$1" != tui ] || watched=$(awk '{print $NF}' "/proc/$child/task/$child/children")
+    now=$(high "$watched") && [ "$now" -le "$peak" ] || peak=${now:-$peak}
+    sleep 0.1
+  done
   wait $child || rc=$?
   [ "$1" != tui ] || rc=$(python3 -c 'import json, sys; print(json.load(sys.stdin)["exit"])' < "$WORK/out")
   printf '%-7s %-26s %6d KiB  exit code %d  left out: %s\n' "$1" "$2" "$peak" $rc \
