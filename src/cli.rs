@@ -43,7 +43,7 @@ Exit codes:
   3        layertop status, or no command without a terminal: something is wrong;
            layertop plan: a layer of --fail-on-rebuild would be rebuilt;
            layertop build: a gate of --fail-on failed
-  4        no engine, builder, registry, build or recording is to be found
+  4        no engine, builder, build, recording or terminal is to be found
   128 + n  ended by signal n
   others   those of docker buildx: 1 the build failed, 130 it was cancelled, …";
 

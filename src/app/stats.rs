@@ -19,7 +19,7 @@ pub(super) fn run(cli: &Cli, args: &cli::Stats, around: &Surroundings) -> Result
     let look = Look::of(&config, around);
     let store = open()?;
     let (image, builds) = match &store {
-        None => (config.repository(), Vec::new()),
+        None => (args.image.clone().or_else(|| config.repository()), Vec::new()),
         Some(store) => {
             let newest = || -> Result<Option<String>, Error> {
                 let newest = store.builds(None, 1).map_err(|error| unreadable(&error))?;

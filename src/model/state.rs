@@ -235,13 +235,14 @@ impl Model {
         (own().count(), own().filter(|vertex| vertex.cached).count())
     }
 
-    /// How long a step was at work, without its pulls; while it runs, until `now`.
+    /// How long a step was at work, without its pulls; while it runs, until `now`. A hit was not: what was done for it is another
+    /// build's, and that a tag was looked up is no work of a step.
     pub fn run_time(&self, id: StepId, now: Time) -> Duration {
+        if self.state(id) == State::Hit {
+            return Duration::ZERO;
+        }
         let now = self.ended().unwrap_or(now);
-        // Where a step was cached here and done in another build meanwhile, that one's time is not this one's.
-        let was_cached = self.vertices_of(id).count() > 1 && self.state(id) == State::Hit;
-        let own = self.vertices_of(id).filter(|vertex| !was_cached || vertex.cached);
-        own.map(|vertex| vertex.run_time(now)).sum()
+        self.vertices_of(id).map(|vertex| vertex.run_time(now)).sum()
     }
 
     /// How long blobs were fetched for a step.

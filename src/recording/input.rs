@@ -74,7 +74,7 @@ impl Input {
                 Some(source) => return Err(OpenError::read(path, source)),
                 None => return Err(OpenError::Empty { path: path.to_owned() }),
             },
-            None if !has_object(look) => return Err(OpenError::Foreign { path: path.to_owned() }),
+            None if !has_message(look) => return Err(OpenError::Foreign { path: path.to_owned() }),
             None => (Kind::RawJson, None),
         };
         Ok(Opened { lines: BufReader::with_capacity(LOOK as usize, lines), kind, header })
@@ -91,9 +91,21 @@ fn sniff(look: &[u8]) -> Option<Record> {
     }
 }
 
-/// Without one within the look it is some text or other, the log of another progress mode for instance.
-fn has_object(look: &[u8]) -> bool {
-    !look.contains(&0) && lines(look).any(is_object)
+/// Without one within the look it is some text or other: the log of another progress mode for instance, or JSON of another program.
+fn has_message(look: &[u8]) -> bool {
+    // `SolveStatus` of buildx, which leaves out what is empty.
+    let is_list = |key: &str| {
+        memchr::memmem::find_iter(look, key).any(|at| {
+            let mut behind = look
+                .get(at + key.len()..)
+                .unwrap_or_default()
+                .iter()
+                .filter(|byte| !byte.is_ascii_whitespace());
+            (behind.next(), behind.next()) == (Some(&b':'), Some(&b'['))
+        })
+    };
+    let keys = ["\"vertexes\"", "\"statuses\"", "\"logs\"", "\"warnings\""];
+    !look.contains(&0) && lines(look).any(is_object) && keys.into_iter().any(is_list)
 }
 
 fn lines(look: &[u8]) -> impl Iterator<Item = &[u8]> {

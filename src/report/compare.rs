@@ -189,7 +189,7 @@ impl Step {
             half: Half {
                 state: step.state,
                 source: step.source,
-                run_ms: if step.state == State::Hit { 0 } else { step.run_ms },
+                run_ms: step.run_ms,
                 pull_ms: step.pull_ms,
                 bytes: if step.pulled_bytes > 0 { step.pulled_bytes } else { kept },
                 reason: step.reason.clone(),
@@ -209,6 +209,7 @@ impl Step {
             half: Half {
                 state: step.state,
                 source: step.source,
+                // Earlier versions kept for a hit how long its tag was looked up.
                 run_ms: if step.state == State::Hit { 0 } else { millis(step.ran) },
                 pull_ms: millis(step.pulled),
                 bytes: step.bytes,

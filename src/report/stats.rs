@@ -42,6 +42,7 @@ pub fn lines(told: &Shown<'_>, most: Option<usize>, ascii: bool) -> Vec<StyledLi
     let of =
         told.image.map_or_else(|| "builds without an image".to_owned(), |image| format!("builds of {image}"));
     if told.builds.is_empty() {
+        let of = if told.image.is_some() { of.as_str() } else { "builds" };
         return vec![StyledLine::new().with(format!("no successful {of} are kept yet"), Role::Dim)];
     }
     let mut lines = Vec::new();

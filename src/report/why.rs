@@ -388,11 +388,12 @@ fn root_of(model: &Model, reason: &Reason, ascii: bool) -> Vec<StyledLine> {
     let Some((id, step)) = found else { return Vec::new() };
     let Some(root) = model.reason_of(id) else { return Vec::new() };
     let text = format!(
-        "{} {} {} rebuilt because {}",
+        "{} {} {} {} {}",
         super::label::of_step(model, id, step),
         words::instruction(step.name.instruction.as_str()),
         if model.is_plan() { "would be" } else { "was" },
-        root.because
+        verb_of(model, &[id], root.kind),
+        because(root)
     );
     let mut lines = vec![StyledLine::new().with("  ", Role::Plain).with(text, Role::Strong)];
     lines.extend(details(root, ascii));

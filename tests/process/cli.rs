@@ -144,6 +144,9 @@ fn an_import_of_nothing_that_is_a_recording_is_an_error() {
     let demo = format!("{}/assets/demo/code.jsonl.zst", env!("CARGO_MANIFEST_DIR"));
     let import = |files: &[&str]| run(project.layertop(&["history", "import"]).args(files)).code();
     assert_eq!(import(&["nosuch", bad.to_str().unwrap()]), Some(4));
+    let json = project.folder().join("package.json");
+    std::fs::write(&json, r#"{"name": "x", "logs": {}, "dependencies": {}}"#).unwrap();
+    assert_eq!(import(&[json.to_str().unwrap()]), Some(2), "JSON of another program");
     assert_eq!(import(&["nosuch", &demo]), Some(0), "what can be taken up is, and the rest is a warning");
 }
 
