@@ -250,6 +250,7 @@ fn import(files: &[PathBuf]) -> Result<(), Error> {
     let own = files.is_empty();
     let files = if own { recordings()? } else { by_age(files) };
     let (mut taken, mut known, mut failed) = (0, 0, Vec::new());
+    let mut oldest = Time::from_micros(i64::MAX);
     for file in &files {
         // layertop's own recordings have a name each; others' may all be called `build`.
         if own && store.began(history::name(file).as_str()).is_some() {
@@ -257,8 +258,11 @@ fn import(files: &[PathBuf]) -> Result<(), Error> {
             continue;
         }
         match read(&mut store, file) {
-            Ok(true) => taken += 1,
-            Ok(false) => known += 1,
+            Ok(Some(begun)) => {
+                taken += 1;
+                oldest = oldest.min(begun);
+            }
+            Ok(None) => known += 1,
             // Of one file there is nothing else to say.
             Err(why) if files.len() == 1 => return Err(why),
             Err(why) => {
@@ -268,6 +272,7 @@ fn import(files: &[PathBuf]) -> Result<(), Error> {
             }
         }
     }
+    rejudge(&mut store, oldest);
     let known = if known > 0 { format!(", {known} known before") } else { String::new() };
     print(&format!("{} taken up{known}\n", words::count(taken, "build")))?;
     match failed.iter().max() {
@@ -294,18 +299,50 @@ fn by_age(files: &[PathBuf]) -> Vec<PathBuf> {
     files
 }
 
-/// Reads a recording into the store; false where it is there already.
-fn read(store: &mut Store, file: &Path) -> Result<bool, Error> {
+/// Reads a recording into the store, and gives when its build began; none where it is there already.
+fn read(store: &mut Store, file: &Path) -> Result<Option<Time>, Error> {
     let mut model = builds::read_as_it_is(file, builds::Extent::Steps, builds::Damage::Told)?;
     let Some(name) = unused(store, &history::name(file), model.begun().unwrap_or_default()) else {
-        return Ok(false);
+        return Ok(None);
     };
+    tell(&mut model, &name, store);
+    let path = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    store
+        .keep(&Build::of(&model, name, Some(path)))
+        .map(|_| model.begun())
+        .map_err(|error| unreadable(&error))
+}
+
+/// Adds to a model what its recording does not tell and the store does.
+fn tell(model: &mut Model, name: &Text, store: &Store) {
     let at = model.newest();
-    for event in builds::untold(&model, &name, Some(store)) {
+    for event in builds::untold(model, name, Some(store)) {
         model.apply(&Stamped { at, event });
     }
-    let path = file.canonicalize().unwrap_or_else(|_| file.to_owned());
-    store.keep(&Build::of(&model, name, Some(path))).map(|_| true).map_err(|error| unreadable(&error))
+}
+
+/// Judges those builds anew that were recorded by another program and taken up before an older one: what it took is what they are
+/// measured by. A build whose file is gone stays as it is.
+fn rejudge(store: &mut Store, oldest: Time) {
+    let own = recording::default_dir();
+    let mut rows = store.builds(None, usize::MAX).unwrap_or_default();
+    rows.retain(|row| row.started > oldest);
+    // The oldest first, as they are taken up.
+    for row in rows.into_iter().rev() {
+        let file = row.recording.as_ref().map(|path| PathBuf::from(path.as_str()));
+        let Some(file) = file.filter(|file| file.is_file() && file.parent() != own.as_deref()) else {
+            continue;
+        };
+        let Ok(mut model) = builds::read_as_it_is(&file, builds::Extent::Steps, builds::Damage::Silent)
+        else {
+            continue;
+        };
+        if !(model.has_expected() && model.has_reasons()) {
+            tell(&mut model, &row.name, store);
+            // What can't be written stays as it is.
+            let _ = store.renew(row.id, &Build::of(&model, row.name.clone(), Some(file)));
+        }
+    }
 }
 
 /// The name of a build that began then: its file's, with a number where another build has that name; none where it is kept already.

@@ -120,7 +120,10 @@ impl Store {
     }
 
     /// Writes a build down anew in the place of what is known of it.
-    fn renew(&mut self, id: i64, build: &Build) -> rusqlite::Result<()> {
+    ///
+    /// # Errors
+    /// Where the store can't be written.
+    pub fn renew(&mut self, id: i64, build: &Build) -> rusqlite::Result<()> {
         let change = Transaction::new(&mut self.connection, TransactionBehavior::Immediate)?;
         change.execute("DELETE FROM builds WHERE id = ?1", [id])?;
         fill::insert(&change, build)?;

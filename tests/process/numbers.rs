@@ -23,11 +23,13 @@ fn parsed(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// A history of these builds, and what it says of each.
-fn history(files: &[PathBuf]) -> (Project, Vec<Value>) {
+/// A history of these builds, so many taken up at once, and what it says of each.
+fn history(files: &[PathBuf], at_once: usize) -> (Project, Vec<Value>) {
     let project = Project::new();
-    let imported = run(project.layertop(&["history", "import"]).args(files));
-    assert_eq!(imported.code(), Some(0), "{imported:?}");
+    for files in files.chunks(at_once) {
+        let imported = run(project.layertop(&["history", "import"]).args(files));
+        assert_eq!(imported.code(), Some(0), "{imported:?}");
+    }
     let listed = parsed(&run(&mut project.layertop(&["history", "-n", "0", "--progress", "json"])).stdout);
     let builds = listed["builds"].as_array().unwrap().clone();
     (project, builds)
@@ -36,8 +38,10 @@ fn history(files: &[PathBuf]) -> (Project, Vec<Value>) {
 #[test]
 fn what_is_kept_of_a_build_is_what_a_replay_an_export_and_its_reasons_tell() {
     let [files, backwards] = recordings();
-    let (project, builds) = history(&files);
-    assert_eq!(builds, history(&backwards).1, "the order of taking them up");
+    let (project, builds) = history(&files, files.len());
+    for at_once in [backwards.len(), 4] {
+        assert_eq!(builds, history(&backwards, at_once).1, "the order of taking them up, {at_once} at once");
+    }
     assert!(builds.iter().any(|build| build["saved_ms"].as_u64() > Some(1000)), "{builds:#?}");
     let ask = |words: &[&str]| run(&mut project.layertop(words)).stdout;
     for kept in &builds {
