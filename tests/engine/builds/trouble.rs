@@ -134,7 +134,8 @@ fn an_output_that_can_not_be_written_leaves_no_build_behind() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(said, "error: can't write to standard output: No space left on device (os error 28)\n");
+    let why = "No space left on device (os error 28)\n  free space there, or name another place\n";
+    assert_eq!(said, format!("error: can't write to standard output: {why}"));
     let left: Vec<_> = crate::support::group::command_lines();
     let left: Vec<_> = left.iter().filter(|line| line.contains(&project.marker)).collect();
     assert!(left.is_empty(), "{left:?}");
