@@ -53,8 +53,12 @@ impl Surroundings {
     /// The working directory is gone.
     pub fn of_process() -> Result<Self, Error> {
         use etcetera::BaseStrategy as _;
-        let cwd =
-            std::env::current_dir().map_err(|source| Error::io("find the working directory", ".", source))?;
+        let cwd = std::env::current_dir().map_err(|source| Error::Io {
+            action: "find the working directory",
+            hint: Some("go to a folder that exists: cd ~".to_owned()),
+            path: ".".into(),
+            source,
+        })?;
         let base = etcetera::base_strategy::choose_base_strategy().ok();
         let user_file = base.map(|base| base.config_dir().join("layertop").join("config.toml"));
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {

@@ -45,10 +45,12 @@ pub enum Error {
         hint: Option<String>,
     },
     /// The system refused something.
-    #[error("can't {action} {}: {source}{}", path.display(), Hint(remedy(action, path, source).as_deref()))]
+    #[error("can't {action} {}: {source}{}", path.display(), Hint(hint.as_deref()))]
     Io {
         /// What was tried: `read`, `write the recording`.
         action: &'static str,
+        /// What to do; none where what the system says is all that is known.
+        hint: Option<String>,
         /// On what.
         path: PathBuf,
         /// Why not.
@@ -90,7 +92,13 @@ impl Error {
 
     /// A refusal of the system.
     pub fn io(action: &'static str, path: impl AsRef<Path>, source: io::Error) -> Self {
-        Self::Io { action, path: path.as_ref().to_owned(), source }
+        Self::Io { action, hint: None, path: path.as_ref().to_owned(), source }
+    }
+
+    /// A file that the system refused to write, or standard output.
+    pub fn not_written(action: &'static str, path: impl AsRef<Path>, source: io::Error) -> Self {
+        let path = path.as_ref();
+        Self::Io { action, hint: remedy(path, &source), path: path.to_owned(), source }
     }
 
     /// What the process ends with.
@@ -125,14 +133,10 @@ impl fmt::Display for Hint<'_> {
     }
 }
 
-/// What to do about a refusal; none where what the system says is all that is known.
-fn remedy(action: &str, path: &Path, source: &io::Error) -> Option<String> {
-    if action == "find the working directory" {
-        return Some("go to a folder that exists: cd ~".to_owned());
-    }
+/// What to do where something could not be written.
+fn remedy(path: &Path, source: &io::Error) -> Option<String> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     match (source.kind(), folder) {
-        _ if !action.starts_with("write") => None,
         (io::ErrorKind::NotFound, Some(folder)) => {
             Some(format!("make the folder first: mkdir -p {}", folder.display()))
         }
@@ -257,7 +261,8 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_to_do() {
-        let said = |path: &str, kind: io::ErrorKind| Error::io("write", path, kind.into()).to_string();
+        let said =
+            |path: &str, kind: io::ErrorKind| Error::not_written("write", path, kind.into()).to_string();
         for (path, kind, hint) in [
             ("/no/x", io::ErrorKind::NotFound, "make the folder first: mkdir -p /no"),
             ("/dev/null/x", io::ErrorKind::NotADirectory, "/dev/null is no folder: name another place"),

@@ -110,6 +110,11 @@ pub enum Event {
 }
 
 impl Event {
+    /// Whether it says no more than what a step says or how far it is: such events follow each other without end.
+    pub fn is_progress(&self) -> bool {
+        matches!(self, Self::Log(_) | Self::Status(_) | Self::Output(_))
+    }
+
     /// How much memory it takes, for whoever keeps many. What there is few of in a build is not counted to the byte.
     pub fn weight(&self) -> usize {
         /// An event itself, and of one that holds no output: names, digests, allocations.

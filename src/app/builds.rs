@@ -408,7 +408,7 @@ pub(super) fn untold(model: &Model, name: &Text, store: Option<&Store>) -> Vec<E
             history::earlier(store, dir.as_deref(), &wanted, Some(&before), &|| false)
         });
         let reasons = explain::judge(model, &pasts.unwrap_or_default());
-        told.push(Event::Reasons(Box::new(Reasons { reasons })));
+        told.extend((!reasons.is_empty()).then(|| Event::Reasons(Box::new(Reasons { reasons }))));
     }
     told
 }

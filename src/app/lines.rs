@@ -166,7 +166,7 @@ impl Out {
                 }
             }
         });
-        thread.map_err(|error| Error::io("write to", "standard output", error))?;
+        thread.map_err(|error| Error::not_written("write to", "standard output", error))?;
         Ok(Self { pieces, written, waiting: Vec::new(), busy: false, gone: false })
     }
 
@@ -207,7 +207,7 @@ impl Out {
         match written {
             Some(Ok(())) => self.write(Vec::new()),
             Some(Err(error)) if is_gone(&error) => self.leave(),
-            Some(Err(error)) => return Err(Error::io("write to", "standard output", error)),
+            Some(Err(error)) => return Err(Error::not_written("write to", "standard output", error)),
             None => self.gone = true,
         }
         Ok(())

@@ -49,7 +49,7 @@ pub(super) async fn run(cli: &Cli, args: &cli::Plan, around: &Surroundings) -> R
         model = make(&ground) => model,
     };
     if !model.is_planned() {
-        return Err(Error::unavailable(reason(&model), context::NAME_IT));
+        return Err(unplanned(&model));
     }
     let wanted: Vec<&str> = args.fail_on_rebuild.iter().map(|name| name.trim()).collect();
     if let Some(strange) = wanted.iter().find(|name| !plan::is_layer(&model, name)) {
@@ -80,16 +80,13 @@ pub(super) async fn run(cli: &Cli, args: &cli::Plan, around: &Surroundings) -> R
     Err(Error::Exit(REBUILT))
 }
 
-/// Why nothing could be planned.
-fn reason(model: &Model) -> String {
+/// Why nothing could be planned. What was found out says itself what to do.
+fn unplanned(model: &Model) -> Error {
     let told = model.fingerprint().map(|print| print.reason.to_string()).filter(|reason| !reason.is_empty());
-    // What to do is said below it.
-    let told = told.map(|told| {
-        told.strip_suffix(context::NAME_IT)
-            .map_or(told.as_str(), |told| told.trim_end_matches("; "))
-            .to_owned()
-    });
-    told.unwrap_or_else(|| "there is no Dockerfile here that can be read".to_owned())
+    match told {
+        Some(message) => Error::Unavailable { message, hint: None },
+        None => Error::unavailable("there is no Dockerfile here that can be read", context::NAME_IT),
+    }
 }
 
 /// Finds out what a build would be made from and what there is for it, and predicts it.

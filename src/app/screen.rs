@@ -26,8 +26,8 @@ const FRAME: Duration = Duration::from_millis(250);
 /// The same while a build runs on this host, which is to build: drawing is most of what layertop costs beside it. What comes after
 /// a time without news is still drawn at once.
 const FRAME_BESIDE_BUILD: Duration = Duration::from_millis(500);
-/// While nothing but the clock moves in a live build a frame lasts so long: what it shows counts seconds. A replay may be faster than
-/// life.
+/// While nothing but the clock and the logs move in a live build a frame lasts so long: what it shows counts seconds. A replay may be
+/// faster than life.
 const BEAT: Duration = Duration::from_secs(1);
 /// How often ages are shown anew while nothing else happens.
 const AGES: Duration = Duration::from_secs(1);
@@ -47,17 +47,9 @@ pub(super) enum Left {
     Signal(Number),
 }
 
-/// Whether it is worth a frame of its own; lines of a log, bytes and what is around the build follow each other without end.
+/// Whether it is drawn beside a build before the next beat: not what steps say, and not how what is around the build is.
 fn is_pressing(event: &Event) -> bool {
-    !matches!(
-        event,
-        Event::Log(_)
-            | Event::Status(_)
-            | Event::Output(_)
-            | Event::Registry(_)
-            | Event::Builder(_)
-            | Event::Cluster(_)
-    )
+    !event.is_progress() && !matches!(event, Event::Registry(_) | Event::Builder(_) | Event::Cluster(_))
 }
 
 /// What the screen shows and is steered by.
@@ -165,7 +157,6 @@ impl Watch<'_> {
     /// Takes news; tells whether they are to be drawn before the next beat.
     fn news(&mut self, update: Option<Update>) -> bool {
         let (mut next, mut taken) = (update, 0);
-        // Beside a build all but its steps and what is said to the user is seen early enough once a second.
         let mut pressing = !(self.builds() && view::ticks(&self.session.model));
         while let Some(update) = next {
             if update.reset == Reset::All {

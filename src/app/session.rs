@@ -147,8 +147,7 @@ impl Session {
             events.push(told);
         }
         // What steps say and how far they are changes no reason.
-        let tells =
-            |event: &Stamped| !matches!(event.event, Event::Log(_) | Event::Status(_) | Event::Output(_));
+        let tells = |event: &Stamped| !event.event.is_progress();
         if let Some(explainer) = &mut self.explainer
             && (!tail.is_empty() || events.iter().any(tells))
             && let Some(news) = explainer.look(&self.model, !tail.is_empty())

@@ -16,7 +16,7 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         }
         _ => replace(&path, bytes),
     };
-    done.map_err(|error| Error::io("write", &path, error))
+    done.map_err(|error| Error::not_written("write", &path, error))
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {

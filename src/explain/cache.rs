@@ -315,7 +315,7 @@ fn unknown(evidence: Vec<Evidence>) -> Reason {
 /// Whether any step was cached that does something: a base image may be there for another build, a directory in the image.
 fn any_hit(model: &Model) -> bool {
     model.stack().steps().any(|(id, step)| {
-        let is_quick = step.name.is_from() || step.name.instruction.as_str().starts_with("WORKDIR");
+        let is_quick = step.name.is_from() || step.name.is_workdir();
         !is_quick && model.state(id) == State::Hit
     })
 }

@@ -439,8 +439,7 @@ impl<'a> Judge<'a> {
 /// is looked at through it.
 fn inputs(model: &Model, id: StepId) -> Vec<StepId> {
     let is_quick = |id: StepId| {
-        let text = model.stack().step(id).map_or("", |step| step.name.instruction.as_str());
-        text.starts_with("WORKDIR") && model.state(id) == State::Hit
+        model.stack().step(id).is_some_and(|step| step.name.is_workdir()) && model.state(id) == State::Hit
     };
     let mut found = model.built_on(id);
     let mut at = 0;

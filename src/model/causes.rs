@@ -160,11 +160,8 @@ impl<'a> Build<'a> {
         if !reason.kind.is_change() && own.is_some_and(|own| own.kind != reason.kind && own.root) {
             return false;
         }
-        // A directory is mostly there, and is called cached then.
-        let is_quick = || {
-            let text = model.stack().step(id).map_or("", |step| step.name.instruction.as_str());
-            text.starts_with("WORKDIR")
-        };
+        // A directory is mostly there.
+        let is_quick = || model.stack().step(id).is_some_and(|step| step.name.is_workdir());
         let comes = || {
             !model.is_plan()
                 && model.outcome() == Outcome::Running

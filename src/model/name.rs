@@ -52,6 +52,11 @@ impl StepName {
             .next()
             .is_some_and(|word| word.eq_ignore_ascii_case("FROM"))
     }
+
+    /// Whether it only makes a directory, which `BuildKit` calls cached whenever it is there, with `--no-cache` too.
+    pub fn is_workdir(&self) -> bool {
+        self.instruction.as_str().starts_with("WORKDIR")
+    }
 }
 
 /// Vertices that buildx adds on its own; `BuildKit`'s record of the build does not know them (docker/buildx, `build/` and

@@ -64,7 +64,7 @@ pub fn sentence(model: &Model, cause: &Cause) -> String {
 }
 
 /// `because requirements.txt changed`: how a sentence goes on behind what became of a step.
-fn because(reason: &Reason) -> String {
+pub(super) fn because(reason: &Reason) -> String {
     match reason.kind {
         ReasonKind::Unknown => "for a reason that is not known".to_owned(),
         _ => format!("because {}", reason.because),

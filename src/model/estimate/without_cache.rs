@@ -57,7 +57,7 @@ impl Model {
     /// `--no-cache` too, and making one takes no time.
     fn is_avoided(&self, vertex: &Vertex) -> bool {
         let Some(step) = vertex.step_name() else { return false };
-        let is_quick = step.instruction.as_str().starts_with("WORKDIR") || step.is_from();
+        let is_quick = step.is_workdir() || step.is_from();
         !is_quick && matches!(self.state_of(vertex), State::Hit | State::NotNeeded)
     }
 

@@ -8,6 +8,7 @@ use crate::model::{Outcome, Source, State};
 use crate::report::json::BuildResult;
 use crate::report::styled::StyledLine;
 use crate::report::tally::Tally;
+use crate::report::why;
 use crate::report::words::{self, Role, Sign};
 
 /// Causes that are told.
@@ -137,7 +138,7 @@ fn reasons(found: &Comparison) -> Vec<StyledLine> {
             let reason = get(pair).as_ref().and_then(|half| half.reason.as_ref());
             let Some(reason) = reason.filter(|reason| reason.root) else { continue };
             let what = pair.layer.as_ref().unwrap_or(&pair.instruction);
-            let text = format!("{name}: {what} because {}", reason.because);
+            let text = format!("{name}: {what} {}", why::because(reason));
             if told.insert(text.clone()) && lines.len() < MOST_REASONS {
                 lines.push(StyledLine::new().with(text, Role::Plain));
             }

@@ -11,6 +11,7 @@ use super::class;
 use crate::event::Time;
 use crate::model::timeline::{Bar, BarKind, Lane, Section};
 use crate::model::{Model, Timeline};
+use crate::report::why;
 use crate::report::words::{self, Sign};
 
 /// Pixels of a row, as in the style sheet, and of a bar.
@@ -267,7 +268,7 @@ fn spoken(model: &Model, lane: &Lane) -> String {
         parts.push("held the end up".to_owned());
     }
     let reason = lane.step.and_then(|step| model.reason_of(step));
-    let because = reason.map(|reason| format!("\nbecause {}", reason.because)).unwrap_or_default();
+    let because = reason.map(|reason| format!("\n{}", why::because(reason))).unwrap_or_default();
     let error = lane.vertices.iter().find_map(|id| model.vertex(*id)?.error.as_ref());
     let error = error.map(|error| format!("\n{error}")).unwrap_or_default();
     format!("{}\n{}{because}{error}", parts.join(" · "), lane.label)
