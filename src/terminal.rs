@@ -3,6 +3,8 @@
 //! Frames are drawn into memory and written by a thread of their own. While it has not got rid of the last frame no other
 //! is drawn, so a slow line drops frames and never holds the build up. A frame that changes nothing writes nothing.
 
+mod paint;
+
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -257,13 +259,17 @@ impl Write for Memory {
     }
 }
 
-/// A backend that has nothing to say about a frame without changes: crossterm's resets colours and hides the cursor even
-/// then.
-struct Quiet(CrosstermBackend<Memory>);
+/// A backend that has nothing to say about a frame without changes, and little about one with some: crossterm's resets colours and
+/// hides the cursor even then.
+struct Quiet {
+    frame: Memory,
+    inner: CrosstermBackend<Memory>,
+}
 
 impl Quiet {
     fn new(frame: Rc<RefCell<Vec<u8>>>) -> Self {
-        Self(CrosstermBackend::new(Memory(frame)))
+        let frame = Memory(frame);
+        Self { inner: CrosstermBackend::new(frame.clone()), frame }
     }
 }
 
@@ -274,8 +280,7 @@ impl Backend for Quiet {
     where
         I: Iterator<Item = (u16, u16, &'a Cell)>,
     {
-        let mut content = content.peekable();
-        if content.peek().is_some() { self.0.draw(content) } else { Ok(()) }
+        paint::cells(content, &mut self.frame)
     }
 
     /// The cursor is hidden for as long as the screen is ours.
@@ -293,27 +298,27 @@ impl Backend for Quiet {
     }
 
     fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> io::Result<()> {
-        self.0.set_cursor_position(position)
+        self.inner.set_cursor_position(position)
     }
 
     fn clear(&mut self) -> io::Result<()> {
-        self.0.clear()
+        self.inner.clear()
     }
 
     fn clear_region(&mut self, clear_type: ClearType) -> io::Result<()> {
-        self.0.clear_region(clear_type)
+        self.inner.clear_region(clear_type)
     }
 
     /// Asked for with every frame; crossterm would open the terminal anew each time.
     fn size(&self) -> io::Result<Size> {
         match rustix::termios::tcgetwinsize(io::stdout()) {
             Ok(size) if size.ws_col > 0 && size.ws_row > 0 => Ok(Size::new(size.ws_col, size.ws_row)),
-            _ => self.0.size(),
+            _ => self.inner.size(),
         }
     }
 
     fn window_size(&mut self) -> io::Result<WindowSize> {
-        self.0.window_size()
+        self.inner.window_size()
     }
 
     fn flush(&mut self) -> io::Result<()> {
