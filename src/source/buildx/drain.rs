@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use nix::fcntl::{FcntlArg, fcntl};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -17,8 +18,13 @@ use super::Chunk;
 use super::backlog::Backlog;
 use crate::event::Stream;
 
-/// How much is read at once: what a pipe holds.
+/// How much is read at once.
 const READ: usize = 64 << 10;
+/// What a pipe is asked to hold, so that nobody waits who writes much while it is not read.
+const PIPE: i32 = 512 << 10;
+/// A read that brings less has emptied the pipe of a child that writes little. To be woken for each of its lines is dear, so it is read
+/// again when what was gathered is handed on.
+const LITTLE: usize = 4 << 10;
 /// How long what was read waits for more, so that whoever takes it is woken once for many lines: to wake costs more than a line. The
 /// end of a stream waits for nothing.
 const GATHER: Duration = Duration::from_millis(200);
@@ -62,21 +68,29 @@ pub(super) fn start(
 /// Forwards a stream until it ends. Where nobody listens any more it is still read, so that the build goes on.
 async fn pump(pipe: Option<OwnedFd>, stream: Stream, listener: Listener) {
     let Some(mut pipe) = pipe.and_then(|pipe| Receiver::from_owned_fd(pipe).ok()) else { return };
+    // It holds as much as it does where that is refused.
+    let _ = fcntl(&pipe, FcntlArg::F_SETPIPE_SZ(PIPE));
     let Listener { chunks, spoke, mut gone } = listener;
+    let mut over = gone.clone();
     let mut backlog = Backlog::new(stream);
     let mut buffer = vec![0; READ];
     let mut tail = 0;
     let (mut gathered, mut gathers) = (std::pin::pin!(tokio::time::sleep(GATHER)), false);
+    let mut read_little = false;
     while tail < TAIL {
         let full = backlog.is_full();
+        let rests = gathers && read_little;
         tokio::select! {
             biased;
             () = &mut gathered, if gathers => {
                 gathers = false;
                 backlog.hand_on(&chunks);
             }
-            read = pipe.read(&mut buffer), if !full => {
+            // The end is heard at once.
+            _ = over.wait_for(|gone| *gone), if rests => read_little = false,
+            read = pipe.read(&mut buffer), if !full && !rests => {
                 let Ok(count @ 1..) = read else { break };
+                read_little = count < LITTLE && !*gone.borrow();
                 spoke.send_replace(true);
                 if *gone.borrow() {
                     tail += count;
