@@ -7,7 +7,7 @@ use foldhash::HashSet;
 
 use super::results::PastIndex;
 use crate::event::evidence::CacheRecord;
-use crate::event::{Digest, Fingerprint, Platform, Reference, Text, Time};
+use crate::event::{Digest, Fingerprint, Platform, Records, Reference, Text, Time};
 use crate::model::{Model, Outcome, Phase, State, StepId};
 
 /// Records of one build that are kept.
@@ -130,8 +130,13 @@ fn records(model: &Model) -> (Vec<CacheRecord>, Option<u32>, u64) {
     let fits = model.fits_some_step();
     // Whoever is built on imported records uses them: where the uses are known, others' imports are told apart by that.
     let untold = model.records_after().iter().all(|listing| listing.error.is_some());
+    // A listing that was compared with none of before has all records.
+    let used = |listing: &Records, record: &CacheRecord| {
+        !listing.is_whole() || model.begun().is_none_or(|begun| record.is_touched_since(begun))
+    };
+    let after = model.records_after().iter();
     let after =
-        model.records_after().iter().flat_map(|listing| &listing.records).map(|record| (record, true));
+        after.flat_map(|listing| listing.records.iter().map(|record| (record, used(listing, record))));
     let before =
         model.records_before().iter().flat_map(|listing| &listing.records).map(|record| (record, false));
     for (record, touched) in after.chain(before) {

@@ -109,10 +109,16 @@ impl Evidence {
         self.before.iter().zip(self.indices.get_or_init(all))
     }
 
-    /// The identities of the records of before the build.
-    fn ids_before(&self) -> &HashSet<Text> {
-        let all = || self.before.iter().flat_map(|listing| &listing.records).map(|record| record.id.clone());
-        self.ids.get_or_init(|| all().collect())
+    /// The identities of the records of before the build that began then. A listing that was answered while the build ran has records that
+    /// the build itself has made.
+    fn ids_before(&self, begun: Option<Time>) -> &HashSet<Text> {
+        let there = |listing: &Arc<Records>| -> Vec<Text> {
+            let were = begun.map(|begun| listing.were_there(begun)).unwrap_or_default();
+            let came = |at: usize| were.get(at) == Some(&Some(false));
+            let records = listing.records.iter().enumerate().filter(|(at, _)| !came(*at));
+            records.map(|(_, record)| record.id.clone()).collect()
+        };
+        self.ids.get_or_init(|| self.before.iter().flat_map(there).collect())
     }
 
     pub(super) fn manifest(&mut self, manifest: &CacheManifest) {

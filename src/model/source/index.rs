@@ -89,8 +89,10 @@ impl Model {
     /// The records of before the build that are described as the result of a step.
     pub fn results_before(&self, step: &Step) -> Vec<&CacheRecord> {
         let instruction = Instruction::new(&step.name, self.stack.written(step));
+        let there = self.evidence.ids_before(self.first);
         let before = self.evidence.indexed_before();
-        before.flat_map(|(listing, index)| index.results(&instruction, &listing.records)).collect()
+        let listed = before.flat_map(|(listing, index)| index.results(&instruction, &listing.records));
+        listed.filter(|record| there.contains(&record.id)).collect()
     }
 
     /// Whether the builder had a record before the build.
@@ -103,9 +105,11 @@ impl Model {
                 && known.description == record.description
                 && known.kind == record.kind
         };
-        self.evidence.ids_before().contains(&record.id)
+        let there = self.evidence.ids_before(self.first);
+        let was_there = |known: &CacheRecord| became(known) && there.contains(&known.id);
+        there.contains(&record.id)
             || record.mutable
-                && self.records_before().iter().any(|listing| listing.records.iter().any(became))
+                && self.records_before().iter().any(|listing| listing.records.iter().any(was_there))
     }
 
     /// Whether a record is described as the result of some step; to be asked of many records.
