@@ -74,6 +74,7 @@ pub(super) fn start(
     let evidence = evidence::Settings {
         listings: targets.builder.listings.clone(),
         earlier,
+        beside_build: true,
         ..evidence_of(&command, config, around)
     };
     let witness = Witness::call(&command, evidence, around, clock);

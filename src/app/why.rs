@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::build;
 use super::builds::{self, Damage, Extent, Found, Unclear};
-use super::configuration::print;
+use super::configuration::{complain, print};
 use super::history::{self as app_history, Historian, take_listing};
 use super::look::Look;
 use crate::cli::{self, Cli, Progress};
@@ -147,8 +147,10 @@ fn seen(model: &Model) -> Seen {
     }
 }
 
-/// How long it is waited for the records of a builder that were not listed yet when its build ended.
-const LISTING: Duration = Duration::from_secs(20);
+/// How long it is waited without a word for the records of a builder that were not listed yet when its build ended.
+const WORDLESS: Duration = Duration::from_secs(2);
+/// And how long in all: a builder has a minute to answer.
+const LISTING: Duration = Duration::from_secs(65);
 
 /// Has the records of the builder of a build listed where they can still tell of it; says whether they did.
 async fn completed(path: &Path, model: &Model, cli: &Cli, around: &Surroundings) -> bool {
@@ -168,8 +170,17 @@ async fn completed(path: &Path, model: &Model, cli: &Cli, around: &Surroundings)
         ..evidence::Settings::default()
     };
     let clock = Clock::live();
-    let listing = tokio::time::timeout(LISTING, evidence::after(&settings, clock)).await;
-    app_history::take_listings(model.started().builder.clone(), listing.unwrap_or_default()).await
+    let mut listing = std::pin::pin!(evidence::after(&settings, clock));
+    let listed = match tokio::time::timeout(WORDLESS, listing.as_mut()).await {
+        Ok(listed) => listed,
+        Err(_) => {
+            complain(
+                "layertop: the builder is slow to list its records, which tell where hits came from; waiting, a minute at most\n",
+            );
+            tokio::time::timeout(LISTING, listing).await.unwrap_or_default()
+        }
+    };
+    app_history::take_listings(model.started().builder.clone(), listed).await
 }
 
 /// `layertop why`.

@@ -42,6 +42,8 @@ const LOOSE_ENDS: Duration = Duration::from_secs(2);
 pub struct Known {
     /// When that listing was asked for.
     pub asked: Time,
+    /// About how long a listing takes there; none where that was not kept.
+    pub took: Option<Duration>,
     /// The [`CacheRecord::mark`] of each of its records, sorted.
     pub marks: Vec<u64>,
 }

@@ -34,17 +34,24 @@ impl Store {
     /// Where it can't be read.
     pub fn listed(&self, worker: &Text) -> rusqlite::Result<Option<Known>> {
         let row = |row: &rusqlite::Row<'_>| {
-            let bytes: Vec<u8> = row.get(1)?;
+            let bytes: Vec<u8> = row.get(2)?;
             let marks = bytes
                 .chunks_exact(8)
                 .map(|mark| mark.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)));
-            Ok(Known { asked: Time::from_micros(row.get(0)?), marks: marks.collect() })
+            let took = row.get::<_, Option<i64>>(1)?.and_then(|took| u64::try_from(took).ok());
+            Ok(Known {
+                asked: Time::from_micros(row.get(0)?),
+                took: took.map(Duration::from_micros),
+                marks: marks.collect(),
+            })
         };
-        let query = "SELECT asked_us, marks FROM listings WHERE worker = ?1";
+        let query = "SELECT asked_us, took_us, marks FROM listings WHERE worker = ?1";
         self.connection.query_row(query, [worker.as_str()], row).optional()
     }
 
-    /// Keeps which records a worker had. Of a listing that failed, or is not whole, nothing is kept.
+    /// Keeps which records a worker had, and about how long it took to list them: a listing that had new records to measure says little
+    /// of the next one.
+    /// Of a listing that failed, or is not whole, nothing is kept.
     ///
     /// # Errors
     /// Where it can't be written.
@@ -54,11 +61,14 @@ impl Store {
         }
         let mut marks: Vec<u64> = records.records.iter().map(CacheRecord::mark).collect();
         marks.sort_unstable();
+        let took = i64::try_from(records.answered.since(records.asked).as_micros()).ok();
         let marks: Vec<u8> = marks.into_iter().flat_map(u64::to_be_bytes).collect();
         self.connection.execute(
-            "INSERT INTO listings (worker, asked_us, marks) VALUES (?1, ?2, ?3) ON CONFLICT (worker) DO UPDATE \
-             SET asked_us = excluded.asked_us, marks = excluded.marks WHERE excluded.asked_us > asked_us",
-            params![records.worker.as_str(), records.asked.micros(), marks],
+            "INSERT INTO listings (worker, asked_us, took_us, marks) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (worker) DO \
+             UPDATE SET asked_us = excluded.asked_us, marks = excluded.marks, took_us = min(excluded.took_us, \
+             (3 * coalesce(took_us, excluded.took_us) + excluded.took_us) / 4) \
+             WHERE excluded.asked_us > asked_us",
+            params![records.worker.as_str(), records.asked.micros(), took, marks],
         )?;
         Ok(())
     }

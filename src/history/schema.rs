@@ -95,10 +95,13 @@ CREATE TABLE listings (
     marks BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 ",
+    "
+ALTER TABLE listings ADD COLUMN took_us INTEGER;
+",
 ];
 
 /// The newest version: how many [`MIGRATIONS`] there are.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// What a file turns out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -103,7 +103,7 @@ pub(in crate::source) struct Reading {
     pub(in crate::source) platforms: Vec<Platform>,
     pub(in crate::source) gc: Vec<GcRule>,
     pub(in crate::source) usage: Option<Usage>,
-    /// How long the listing took that `usage` is of.
+    /// How long the newest listing took.
     pub(in crate::source) listing_took: Option<Duration>,
     /// Since when a listing is waited for.
     pub(in crate::source) listing_asked: Option<Time>,
@@ -251,10 +251,8 @@ async fn talk(
         }
         let newest = listings.of(node);
         known.listing_asked = newest.asked;
-        (known.usage, known.listing_took) = match newest.usage {
-            Some(usage) => (Some(usage), newest.took),
-            None => (known.usage.take(), known.listing_took),
-        };
+        known.usage = newest.usage.or(known.usage.take());
+        known.listing_took = newest.took.or(known.listing_took);
         let _ = out.send(known.clone()).await;
     }
 }

@@ -1,13 +1,14 @@
 //! Where hits come from, by evidence: the builder's records before and after a build, and the caches that it imports.
 //!
 //! All of it happens beside the build, and nothing waits for it: neither its beginning nor its end. A builder with thousands of records
-//! takes seconds to list them, and is asked for it once a build. What can't be had in time is said in the events, so that whoever judges
+//! takes seconds to list them, and is asked for it once a build; not at all by one that is short beside what its last listing took. What can't be had in time is said in the events, so that whoever judges
 //! knows what is missing; [`after`] has it listed later, when somebody wants to know. Nothing is started: a builder that does not run yet
 //! is one without a listing.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -23,6 +24,11 @@ use super::registry;
 
 /// Listings that are on their way at once.
 const LISTINGS: usize = 16;
+
+/// A listing that takes no longer is asked for as soon as a build begins.
+const CHEAP: Duration = Duration::from_millis(150);
+/// What takes longer slows a build down, and is asked for once the build has lasted so many times as long.
+const SHARE_OF_BUILD: u32 = 20;
 
 /// What is asked.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +51,8 @@ pub struct Settings {
     pub earlier: Earlier,
     /// Where listings are shared with others that look at the builder.
     pub listings: Listings,
+    /// Whether a build runs meanwhile, which a listing that is dear for the builder would slow down.
+    pub beside_build: bool,
 }
 
 /// Looks up what is known of the worker of that identity.
@@ -247,8 +255,17 @@ impl Node {
     }
 
     async fn list(&self, records: &mut Records) -> Result<(), String> {
-        let Settings { mask, earlier, listings, .. } = &self.settings;
+        let Settings { mask, earlier, listings, beside_build, .. } = &self.settings;
         let mut lister = self.way.dial().await?;
+        // Without it nothing is known of earlier listings, which is no harm to this one.
+        records.worker = lister.worker().await.unwrap_or_default();
+        let known = earlier.of(&records.worker).await;
+        if let Some(took) = known.as_ref().and_then(|known| known.took) {
+            listings.expect(&self.way.name, took);
+            if *beside_build && took > CHEAP {
+                tokio::time::sleep(took.saturating_mul(SHARE_OF_BUILD)).await;
+            }
+        }
         // Whoever else has it listed is not to be overtaken.
         let mut listed = listings.subscribe();
         let is_idle =
@@ -256,14 +273,9 @@ impl Node {
         let _ = listed.wait_for(is_idle).await;
         records.asked = self.clock.now();
         let pending = listings.begin(&self.way.name, records.asked);
-        // One connection carries both: who the worker is is known before its records are.
-        let mut whose = lister.clone();
-        let (worker, listing) = tokio::join!(whose.worker(), lister.records(mask));
-        let (mut listed, usage) = listing?;
+        let (mut listed, usage) = lister.records(mask).await?;
         pending.end(Some(usage), self.clock.now());
-        // Without it nothing is known of earlier listings, which is no harm to this one.
-        records.worker = worker.unwrap_or_default();
-        if let Some(known) = earlier.of(&records.worker).await {
+        if let Some(known) = known {
             for record in &mut listed {
                 record.listed = known.marks.binary_search(&record.mark()).is_ok();
             }

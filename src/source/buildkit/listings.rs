@@ -23,7 +23,7 @@ const SHARE_AFTER_BUILD: u32 = 5;
 pub(in crate::source) struct Listed {
     /// What it sums up to; none before the first answer.
     pub(in crate::source) usage: Option<Usage>,
-    /// How long it took.
+    /// How long it took; before the first answer, how long one took earlier, where that is known.
     pub(in crate::source) took: Option<Duration>,
     /// When it was answered.
     answered: Option<Time>,
@@ -64,6 +64,11 @@ impl Listings {
 
     fn change(&self, node: &str, change: impl FnOnce(&mut Listed)) {
         self.0.send_modify(|all| change(all.entry(node.to_owned()).or_default()));
+    }
+
+    /// How long an earlier listing took is known.
+    pub(in crate::source) fn expect(&self, node: &str, took: Duration) {
+        self.change(node, |listed| listed.took = listed.took.or(Some(took)));
     }
 
     /// A listing is asked for now. It is given up when this is dropped.

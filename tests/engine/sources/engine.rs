@@ -227,6 +227,25 @@ impl Drop for ByCommand<'_> {
     }
 }
 
+/// A builder that took long to list its records slows a build down by it. One that is short beside that does without, and its hits have
+/// their sources as soon as somebody looks.
+#[test]
+fn a_short_build_has_no_listing_that_is_dear() {
+    let Some(engine) = Engine::get(For::Builds) else { return };
+    let bench = Bench::new(&engine, STEPS);
+    bench.build(&[]);
+    let store = rusqlite::Connection::open(bench.project.beside("data").join("layertop/history.db")).unwrap();
+    // A share of that is longer than any test builds.
+    let hour = 3_600_000_000_i64;
+    assert_eq!(store.execute("UPDATE listings SET took_us = ?1", [hour]).unwrap(), 1);
+
+    let again = run(&mut bench.project.layertop(&["build", "--progress", "json"]));
+    assert_eq!(again.code(), Some(0), "{}", again.stderr);
+    let listed = again.events().iter().any(|line| line["type"] == "records");
+    assert!(!listed, "it was listed all the same: {}", again.stdout);
+    expect(&looked(&bench.project, &again.summary(), None).summary(), "lllll", "lllll");
+}
+
 /// A docker that never connects us to the builder's BuildKit, and does all else.
 #[test]
 fn a_listing_that_never_comes_changes_nothing() {
