@@ -9,6 +9,7 @@
 //! the working directory, where buildx runs too.
 
 mod file;
+mod platform;
 mod print;
 mod profile;
 mod resolve;
@@ -98,7 +99,7 @@ pub struct Config {
     /// The cluster, where one is configured.
     pub kubernetes: Option<Kubernetes>,
     /// What is wrong without being in the way of a build: layer rules that can't be read, a cache that
-    /// no image names.
+    /// no image names, platforms that do not exist.
     pub warnings: Vec<Problem>,
 }
 
