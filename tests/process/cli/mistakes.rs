@@ -130,6 +130,38 @@ fn a_configuration_that_is_wrong_is_said_by_every_command() {
     assert_eq!((ended.code(), ended.stdout.as_str()), (Some(0), "no builds are kept yet\n"), "{ended:?}");
 }
 
+/// A folder where a configuration is wanted is named, the working directory too, of which nothing is left when it is shown from itself.
+#[test]
+fn a_configuration_that_can_not_be_read_is_named() {
+    let project = Project::new();
+    let here = project.folder().canonicalize().unwrap();
+    let config = |value: &str| run(&mut project.layertop(&["config", "check", "--config", value]));
+    let shown = here.display().to_string();
+    for value in [".", "./", shown.as_str()] {
+        let told = format!(
+            "error: {shown} is a folder, not a configuration file\n  name a file in it: ls {shown}\n"
+        );
+        fails(&config(value), 2, &[&told]);
+    }
+    fails(&config(".."), 2, &["error: ", " is a folder, not a configuration file\n  name a file in it: ls "]);
+    fs::create_dir(project.folder().join("sub")).unwrap();
+    fs::write(project.folder().join("sub/layertop.toml"), "").unwrap();
+    let told =
+        "error: sub is a folder, not a configuration file\n  name the file in it: --config sub/layertop.toml";
+    fails(&config("sub"), 2, &[told]);
+    fails(&config("sub/layertop.toml/x"), 2, &["there is no configuration file sub/layertop.toml/x\n"]);
+    // Root may read whatever is there, but not this.
+    let memory = "/proc/self/mem";
+    fails(
+        &config(memory),
+        2,
+        &[
+            "can't read the configuration file /proc/self/mem: ",
+            "\n  look who may read it: ls -l /proc/self/mem\n",
+        ],
+    );
+}
+
 #[test]
 fn a_data_folder_that_is_a_file_is_not_as_if_there_were_no_builds() {
     for place in ["data", "data/layertop"] {
