@@ -108,6 +108,12 @@ impl From<Unclear> for Error {
 /// What means standard input, as to other programs.
 pub(super) const STDIN: &str = "-";
 
+/// The file that it is.
+pub(super) const STDIN_FILE: &str = "/dev/stdin";
+
+/// How a recording comes by it.
+pub(super) const PIPE_ONE: &str = "pipe one into it: zstdcat build.jsonl.zst | layertop replay -";
+
 /// The build that a word means: a file, a build's name, or how the name of just one begins.
 pub(super) fn named(word: &str) -> Result<Found, Unclear> {
     let path = Path::new(word);
@@ -122,10 +128,10 @@ pub(super) fn named(word: &str) -> Result<Found, Unclear> {
         if std::io::stdin().is_terminal() {
             return Err(Unclear::Unreadable(Error::usage(
                 "standard input is a terminal, not a recording",
-                "pipe one into it: zstdcat build.jsonl.zst | layertop replay -",
+                PIPE_ONE,
             )));
         }
-        return Ok(found(PathBuf::from("/dev/stdin")));
+        return Ok(found(PathBuf::from(STDIN_FILE)));
     }
     // A pipe is a file too, and so is what must not be looked at: whoever opens it says so. A folder may be called as a build is.
     let is_there = match path.metadata() {

@@ -172,16 +172,24 @@ fn builds_in_files_of_one_name_are_told_apart() {
 #[test]
 fn an_empty_file_is_no_recording() {
     let project = Project::new();
-    for (name, bytes) in [("empty.jsonl", &b""[..]), ("cut.jsonl.zst", &[0x28, 0xb5, 0x2f, 0xfd, 4][..])] {
+    let written =
+        "buildx writes its progress to standard error: docker buildx build --progress=rawjson . 2> ";
+    let other = "name another build: layertop history";
+    let cases =
+        [("empty.jsonl", &b""[..], written), ("cut.jsonl.zst", &[0x28, 0xb5, 0x2f, 0xfd, 4][..], other)];
+    for (name, bytes, hint) in cases {
         let file = project.folder().join(name);
         std::fs::write(&file, bytes).unwrap();
-        let ended = replay(&project, &file, &[]);
-        assert_eq!((ended.code(), ended.stdout.as_str()), (Some(2), ""), "{ended:?}");
-        assert_eq!(
-            ended.stderr,
-            format!("error: {} is empty: no build was recorded in it\n", file.display())
-        );
+        for words in [&["replay"][..], &["history", "import"]] {
+            let ended = run(project.layertop(words).arg(&file));
+            assert_eq!((ended.code(), ended.stdout.as_str()), (Some(2), ""), "{ended:?}");
+            let told = format!("error: {} is empty: no build was recorded in it\n  {hint}", file.display());
+            assert!(ended.stderr.starts_with(&told), "{words:?}: {ended:?}");
+        }
     }
+    let ended = run(&mut project.layertop(&["replay", "-"]));
+    let told = "error: /dev/stdin is empty: no build was recorded in it\n  pipe one into it: zstdcat";
+    assert!(ended.code() == Some(2) && ended.stderr.starts_with(told), "{ended:?}");
 }
 
 #[test]
