@@ -92,10 +92,13 @@ async fn command(cli: Cli) -> Result<(), Error> {
 /// What is wrong with a configuration is said by every command, also by one that needs nothing of it. But for those that write what is
 /// needed to put it right, or what a shell reads when it starts.
 fn check_files(cli: &Cli, around: &Surroundings) -> Result<(), Error> {
-    match cli.command {
-        Some(Command::Completions { .. } | Command::Config(cli::ConfigCommand::Schema)) => Ok(()),
-        _ => Config::of_files(&cli.global, around).map(drop),
+    if let Some(Command::Completions { .. } | Command::Config(cli::ConfigCommand::Schema)) = cli.command {
+        return Ok(());
     }
+    for ignored in configuration::ignored_folders(around) {
+        configuration::complain(&format!("warning: {ignored}\n"));
+    }
+    Config::of_files(&cli.global, around).map(drop)
 }
 
 async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<(), Error> {

@@ -241,18 +241,17 @@ fn all() -> Result<Vec<Found>, Error> {
 /// Where it can't be told which there are.
 pub(super) fn recordings() -> Result<Vec<Listed>, Error> {
     let Some(dir) = recording::default_dir() else { return Ok(Vec::new()) };
-    let shown = dir.display();
-    match (recording::list(&dir), recording::in_the_way(&dir)) {
-        (Ok(listed), _) => Ok(listed),
-        (Err(_), Some(file)) => Err(Error::broken(
-            format!("can't read the recordings in {shown}: {} is a file, not a folder", file.display()),
-            "move it away, or set XDG_DATA_HOME to another place",
-        )),
-        (Err(error), None) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-        (Err(error), None) => Err(Error::broken(
-            format!("can't read the recordings in {shown}: {error}"),
-            "make it readable, or set XDG_DATA_HOME to another place",
-        )),
+    let unreadable = |error: &std::io::Error| {
+        let (cause, remedy) = recording::unusable(&dir, error);
+        Error::broken(format!("can't read the recordings in {}: {cause}", dir.display()), remedy)
+    };
+    match recording::list(&dir) {
+        Ok(listed) => Ok(listed),
+        // No build was recorded yet.
+        Err(error) if error.kind() == ErrorKind::NotFound && recording::in_the_way(&dir).is_none() => {
+            Ok(Vec::new())
+        }
+        Err(error) => Err(unreadable(&error)),
     }
 }
 

@@ -429,5 +429,5 @@ fn unavailable(trouble: &history::Trouble) -> Error {
 }
 
 fn homeless() -> Error {
-    Error::unavailable("there is no home directory", "set XDG_DATA_HOME to a directory that can be written")
+    Error::unavailable("there is no home directory", recording::ANOTHER_PLACE)
 }
