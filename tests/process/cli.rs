@@ -141,13 +141,32 @@ fn an_import_of_nothing_that_is_a_recording_is_an_error() {
     let project = Project::new();
     let bad = project.folder().join("notes.txt");
     std::fs::write(&bad, "no recording\n").unwrap();
-    let demo = format!("{}/assets/demo/code.jsonl.zst", env!("CARGO_MANIFEST_DIR"));
     let import = |files: &[&str]| run(project.layertop(&["history", "import"]).args(files)).code();
     assert_eq!(import(&["nosuch", bad.to_str().unwrap()]), Some(4));
     let json = project.folder().join("package.json");
     std::fs::write(&json, r#"{"name": "x", "logs": {}, "dependencies": {}}"#).unwrap();
     assert_eq!(import(&[json.to_str().unwrap()]), Some(2), "JSON of another program");
-    assert_eq!(import(&["nosuch", &demo]), Some(0), "what can be taken up is, and the rest is a warning");
+}
+
+/// What can be taken up is, what can't is named file by file, and a script hears of it by the exit code.
+#[test]
+fn an_import_of_which_some_fails_takes_up_the_rest_and_ends_with_the_code_of_the_failure() {
+    let project = Project::new();
+    let demo = |name: &str| format!("{}/assets/demo/{name}.jsonl.zst", env!("CARGO_MANIFEST_DIR"));
+    std::fs::write(project.folder().join("notes.txt"), "no recording\n").unwrap();
+    let import = |files: &[&str]| run(project.layertop(&["history", "import"]).args(files));
+    let some = import(&["nosuch", &demo("code"), "notes.txt", &demo("first")]);
+    assert_eq!((some.code(), some.stdout.as_str()), (Some(4), "2 builds taken up\n"), "{some:?}");
+    for told in [
+        "warning: there is no file and no build `nosuch`; name a file",
+        "warning: notes.txt is not a recording",
+        "error: 2 of 4 files can't be taken up\n  name recordings",
+    ] {
+        assert!(some.stderr.contains(told), "{told}: {some:?}");
+    }
+    assert_eq!(import(&["notes.txt", &demo("unchanged")]).code(), Some(2), "each has its own code");
+    let known = import(&[&demo("code"), &demo("requirements")]);
+    assert_eq!((known.code(), known.stdout.as_str()), (Some(0), "1 build taken up, 1 known before\n"));
 }
 
 /// Two jobs may each write a `build.jsonl`.
