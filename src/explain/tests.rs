@@ -475,6 +475,25 @@ fn what_was_told_to_the_build_comes_first() {
     assert!(!super::judge::filter(&["--no-cache-filter=tools", "-t", "x"], "x"));
 }
 
+/// The numbers of two steps must not look like two numbers of one.
+#[test]
+fn what_follows_names_the_step_that_it_begins_at_and_what_lies_between() {
+    let mut longer = build();
+    longer.steps.push(("RUN install", vec![Ran]));
+    let mut now = longer.clone().kept();
+    now.files = vec![("list.txt", 2, 0o644)];
+    let reasons = now.reasons(&[longer.past("one")]);
+    let said = |at: usize| {
+        let reason = reasons[at].as_ref().unwrap();
+        (reason.because.to_string(), reason.evidence[0].text.to_string())
+    };
+    let begins = "step 2 was rebuilt".to_owned();
+    assert_eq!(said(2), (begins.clone(), "step 2 was rebuilt: COPY list.txt .".to_owned()));
+    let between =
+        "it is built on step 3, which follows from step 2 too: RUN --mount=type=secret,id=token make";
+    assert_eq!(said(3), (begins, between.to_owned()));
+}
+
 #[test]
 fn an_address_can_not_be_compared() {
     let mut address = build().got(&[Hit, Ran, Ran]);
