@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Past, judge};
+use crate::event::builder::BuilderSnapshot;
 use crate::event::evidence::{CacheManifest, CacheRecord, Records, When};
 use crate::event::fingerprint::{
     Context, File, FileKind, FileSet, Fingerprint, Gap, Hash, Input, Mount, MountKind, Origin, RULES, Source,
@@ -28,7 +29,10 @@ use Got::{Hit, Not, Ran};
 /// A build of one stage.
 #[derive(Clone)]
 struct Build {
+    /// Empty: none is named.
     builder: &'static str,
+    /// The one that was watched beside it; empty: none was.
+    watched: &'static str,
     platforms: Vec<&'static str>,
     words: Vec<&'static str>,
     digest: char,
@@ -51,6 +55,7 @@ struct Build {
 fn build() -> Build {
     Build {
         builder: "b",
+        watched: "",
         platforms: vec![AMD],
         words: Vec::new(),
         digest: 'a',
@@ -188,11 +193,15 @@ impl Build {
     fn events(&self) -> Vec<Event> {
         let mut events = vec![Event::Started(Started {
             image: Some("r/app:1".into()),
-            builder: Some(self.builder.into()),
+            builder: Some(self.builder.into()).filter(|builder: &Text| !builder.is_empty()),
             platforms: self.platforms.iter().filter_map(|name| Platform::parse(name)).collect(),
             command: self.words.iter().map(|word| Text::clean(word)).collect(),
             ..Started::default()
         })];
+        if !self.watched.is_empty() {
+            let snapshot = BuilderSnapshot { name: self.watched.into(), ..BuilderSnapshot::default() };
+            events.push(Event::Builder(Box::new(snapshot)));
+        }
         if self.print {
             events.push(Event::Fingerprint(Box::new(self.fingerprint())));
         }
@@ -461,6 +470,23 @@ fn where_it_was_never_built_it_is_the_first_time() {
     let reasons = both.reasons(&[build().past("one")]);
     let expected = follow(PlatformNotCached, Proven);
     assert_eq!(told(&reasons), [&[None, None, None][..], &expected].concat());
+}
+
+/// buildx's current builder has any name; it is said where it is known, and is nobody's default one.
+#[test]
+fn a_builder_that_was_not_named_gets_no_name() {
+    let because = |old: &'static str, now: &'static str, watched: &'static str| {
+        let past = Build { builder: old, ..build() }.past("one");
+        let reason = Build { builder: now, watched, ..build() }.reasons(&[past])[1].clone().unwrap();
+        assert!(!text(Some(&reason)).contains("default builder"), "{reason:?}");
+        (reason.kind, reason.because.to_string())
+    };
+    let other = |text: &str| (OtherBuilder, text.to_owned());
+    assert_eq!(because("a", "b", ""), other("the last build ran on a, and this one on b"));
+    assert_eq!(because("a", "", "b"), other("the last build ran on a, and this one on b"));
+    assert_eq!(because("a", "", ""), other("the last build ran on a, and this one names no builder"));
+    assert_eq!(because("", "b", ""), other("the last build named no builder, and this one ran on b"));
+    assert_ne!(because("b", "", "b").0, OtherBuilder, "it is the same one");
 }
 
 #[test]
