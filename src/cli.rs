@@ -44,7 +44,8 @@ Exit codes:
            layertop plan: a layer of --fail-on-rebuild would be rebuilt;
            layertop build: a gate of --fail-on failed
   4        no engine, builder, build, recording or terminal is to be found
-  128 + n  ended by signal n
+  128 + n  ended by signal n: 129 hang-up (SIGHUP), 143 SIGTERM; a build that had ended by
+           itself keeps its own code
   others   those of docker buildx: 1 the build failed, 130 it was cancelled, …";
 
 /// Reads the command line; where it can't be read, says so and ends the process with 2, as clap does.

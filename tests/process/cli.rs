@@ -3,6 +3,7 @@
 mod builds;
 mod damage;
 mod mistakes;
+mod signals;
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
