@@ -404,15 +404,11 @@ pub(super) fn untold(model: &Model, name: &Text, store: Option<&Store>) -> Vec<E
         told.extend((expected.builds > 0).then(|| Event::Expected(Box::new(expected))));
     }
     if !model.has_reasons() {
+        // As for the estimate, the history and the screen: builds of the same image, or of none on both sides.
+        let (before, wanted) = (Before::new(begun, name.clone()), Wanted::of(model.started(), false));
         let dir = recording::default_dir();
-        let is_own = dir.as_deref().is_some_and(|dir| recording::path_of(dir, name.as_str()).exists());
-        // A file from elsewhere that does not say what was built may be of anything.
-        let pasts = (is_own || image.is_some()).then(|| {
-            let before = Before::new(begun, name.clone());
-            let wanted = Wanted::of(model.started(), false);
-            history::earlier(store, dir.as_deref(), &wanted, Some(&before), &|| false)
-        });
-        let reasons = explain::judge(model, &pasts.unwrap_or_default());
+        let pasts = history::earlier(store, dir.as_deref(), &wanted, Some(&before), &|| false);
+        let reasons = explain::judge(model, &pasts);
         told.extend((!reasons.is_empty()).then(|| Event::Reasons(Box::new(Reasons { reasons }))));
     }
     told

@@ -75,6 +75,36 @@ fn a_build_has_one_name_for_all_commands() {
     );
 }
 
+/// Builds without an image name are compared with each other, as the estimate and the screen do, however long ago they were taken up.
+#[test]
+fn why_compares_builds_without_an_image_with_each_other() {
+    let recording = |name: &str| format!("{}/tests/recordings/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let project = Project::new();
+    let import = |files: &[&str]| run(project.layertop(&["history", "import"]).args(files));
+    says(&import(&[&recording("first"), &recording("nochange")]), 0, &["2 builds taken up"]);
+    let code = fs::read_to_string(recording("code")).unwrap();
+    project.write("changed.jsonl", &code.replace("COPY src/ src/", "COPY src/./ src/"));
+    let why = || run(&mut project.layertop(&["why", "--progress", "plain", "changed.jsonl"]));
+    let told = [
+        "no image name",
+        "rebuilt because its instruction changed: `src/` → `src/./`",
+        "compared with the build nochange.jsonl",
+    ];
+    says(&why(), 0, &told);
+    // Of builds that are newer by far what they are compared with is kept, and of these it is not any more.
+    let later = (0..21).map(|at| {
+        let name = format!("later-{at}.jsonl");
+        project.write(&name, &code.replace("2026-11-22T", &format!("2027-01-{:02}T", at + 1)));
+        name
+    });
+    let later: Vec<String> = later.collect();
+    let later: Vec<&str> = later.iter().map(String::as_str).collect();
+    says(&import(&later), 0, &["21 builds taken up"]);
+    says(&why(), 0, &told);
+    let unlike = run(&mut project.layertop(&["why", "--progress", "plain", &recording("multistage")]));
+    says(&unlike, 0, &["nothing like it was built here before"]);
+}
+
 /// Puts a recording of the demo among those of this machine, as one of another image, made in another folder.
 fn record(data: &Path, name: &str, image: Option<&str>, folder: Option<&Path>) {
     let text = zstd::decode_all(fs::read(demo("code")).unwrap().as_slice()).unwrap();
