@@ -358,7 +358,10 @@ Examples:
   layertop why pip                 of one of its layers: by layer, by number or by a part of the instruction
   layertop why build.jsonl.zst     of another recording
   layertop why 20261122T0945 pip
-  layertop why --progress json     for programs";
+  layertop why --progress json     for programs
+
+One word alone is a build where a file or a build is called so or the name of just one build begins so, and else a step of the newest \
+build.";
 
 /// `layertop why`.
 #[derive(Debug, Clone, Args)]

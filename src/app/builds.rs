@@ -18,9 +18,6 @@ use crate::recording::{self, Listed, Reader};
 use crate::report::words;
 use crate::source::buildx::Program;
 
-/// Characters of a build's name, its day, from which on a word is taken for a name before it is taken for a step.
-pub(super) const DAY: usize = 8;
-
 /// Events that are read at once.
 pub(super) const BATCH: usize = 1024;
 
@@ -74,6 +71,11 @@ impl Choice {
 }
 
 impl Found {
+    /// Whether a word is how its name begins, and no more.
+    pub(super) fn is_named_in_part(&self, word: &str) -> bool {
+        self.name.as_str() != word && self.name.as_str().starts_with(word)
+    }
+
     /// Its recording.
     ///
     /// # Errors
