@@ -92,10 +92,13 @@ async fn command(cli: Cli) -> Result<(), Error> {
 /// What is wrong with a configuration is said by every command, also by one that needs nothing of it. But for those that write what is
 /// needed to put it right, or what a shell reads when it starts.
 fn check_files(cli: &Cli, around: &Surroundings) -> Result<(), Error> {
-    match cli.command {
-        Some(Command::Completions { .. } | Command::Config(cli::ConfigCommand::Schema)) => Ok(()),
-        _ => Config::of_files(&cli.global, around).map(drop),
+    if let Some(Command::Completions { .. } | Command::Config(cli::ConfigCommand::Schema)) = cli.command {
+        return Ok(());
     }
+    for ignored in configuration::ignored_folders(around) {
+        configuration::complain(&format!("warning: {ignored}\n"));
+    }
+    Config::of_files(&cli.global, around).map(drop)
 }
 
 async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<(), Error> {
@@ -131,7 +134,7 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
         }
         _ => lines::run(&mut session, running.feed, look.writer(), &mut signals).await?,
     };
-    let end = running.end.await;
+    let end = running.end.await.unwrap_or(Err(Error::Exit(130)));
     let closed = session.close();
     // Where the terminal has gone nothing can be told, and the build's end is still what counts.
     let told = look.farewell(&session, closed.as_ref().and_then(|closed| closed.path.as_deref()));
@@ -143,10 +146,11 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     {
         configuration::complain(&format!("warning: {error}\n"));
     }
-    if let Some(number) = ended_by {
+    // A build that had ended by itself when the signal came has a code of its own.
+    if let Some(number) = ended_by.filter(|_| end.as_ref().is_ok_and(|end| end.stopped)) {
         return Err(die_by(number));
     }
-    let End { exit_code, diagnosis } = end.unwrap_or(Err(Error::Exit(130)))?;
+    let End { exit_code, diagnosis, .. } = end?;
     match diagnosis {
         // The lines have said it; everybody else hears it now.
         Some(diagnosis) if look.progress != Progress::Plain => Err(Error::Diagnosed {

@@ -44,7 +44,8 @@ Exit codes:
            layertop plan: a layer of --fail-on-rebuild would be rebuilt;
            layertop build: a gate of --fail-on failed
   4        no engine, builder, build, recording or terminal is to be found
-  128 + n  ended by signal n
+  128 + n  ended by signal n: 129 hang-up (SIGHUP), 143 SIGTERM; a build that had ended by
+           itself keeps its own code
   others   those of docker buildx: 1 the build failed, 130 it was cancelled, …";
 
 /// Reads the command line; where it can't be read, says so and ends the process with 2, as clap does.
@@ -357,7 +358,10 @@ Examples:
   layertop why pip                 of one of its layers: by layer, by number or by a part of the instruction
   layertop why build.jsonl.zst     of another recording
   layertop why 20261122T0945 pip
-  layertop why --progress json     for programs";
+  layertop why --progress json     for programs
+
+One word alone is a build where a file or a build is called so or the name of just one build begins so, and else a step of the newest \
+build.";
 
 /// `layertop why`.
 #[derive(Debug, Clone, Args)]

@@ -9,6 +9,7 @@
 //! the working directory, where buildx runs too.
 
 mod file;
+mod platform;
 mod print;
 mod profile;
 mod resolve;
@@ -17,6 +18,7 @@ mod validate;
 mod value;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -98,7 +100,7 @@ pub struct Config {
     /// The cluster, where one is configured.
     pub kubernetes: Option<Kubernetes>,
     /// What is wrong without being in the way of a build: layer rules that can't be read, a cache that
-    /// no image names.
+    /// no image names, platforms that do not exist.
     pub warnings: Vec<Problem>,
 }
 
@@ -284,19 +286,11 @@ struct Doc {
 impl Doc {
     /// Reads a file. It is shown relative to `cwd` where it lies below it.
     fn read(path: &Path, cwd: &Path) -> Result<Self, Error> {
-        let shown = path.strip_prefix(cwd).unwrap_or(path);
-        let bytes = std::fs::read(path).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => Error::usage(
-                format!("there is no configuration file {}", shown.display()),
-                "leave --config out to look for layertop.toml upward from here",
-            ),
-            _ => Error::Config(vec![Problem {
-                file: shown.to_owned(),
-                place: None,
-                message: format!("can't be read: {source}"),
-                hint: Some("make it a readable file, or name another one with --config".to_owned()),
-            }]),
-        })?;
+        // The working directory itself would be shown as nothing.
+        let below = path.strip_prefix(cwd).ok().filter(|below| !below.as_os_str().is_empty());
+        let shown: PathBuf = below.unwrap_or(path).components().collect();
+        let shown = shown.as_path();
+        let bytes = std::fs::read(path).map_err(|source| unreadable(path, shown, &source))?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let valid = error.utf8_error().valid_up_to();
             let text = String::from_utf8_lossy(error.as_bytes());
@@ -318,6 +312,30 @@ impl Doc {
     fn problem(&self, span: Range<usize>, message: String, hint: String) -> Problem {
         let place = Some(Place::of(&self.text, span));
         Problem { file: self.path.to_path_buf(), place, message, hint: Some(hint) }
+    }
+}
+
+/// Why a file can't be read, and what to do.
+fn unreadable(path: &Path, shown: &Path, source: &io::Error) -> Error {
+    let inside = path.join(FILE_NAME).is_file().then(|| shown.join(FILE_NAME));
+    let shown = shown.display();
+    match (source.kind(), inside) {
+        (io::ErrorKind::NotFound | io::ErrorKind::NotADirectory, _) => Error::usage(
+            format!("there is no configuration file {shown}"),
+            "leave --config out to look for layertop.toml upward from here",
+        ),
+        (io::ErrorKind::IsADirectory, Some(file)) => Error::usage(
+            format!("{shown} is a folder, not a configuration file"),
+            format!("name the file in it: --config {}", file.display()),
+        ),
+        (io::ErrorKind::IsADirectory, None) => Error::usage(
+            format!("{shown} is a folder, not a configuration file"),
+            format!("name a file in it: ls {shown}"),
+        ),
+        _ => Error::usage(
+            format!("can't read the configuration file {shown}: {source}"),
+            format!("look who may read it: ls -l {shown}"),
+        ),
     }
 }
 

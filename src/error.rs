@@ -7,7 +7,7 @@
 //! | 2 | usage or configuration |
 //! | 3 | a gate failed: `--fail-on`, `--fail-on-rebuild`, a part that is not well |
 //! | 4 | no engine, registry, collector, build or recording is to be found |
-//! | 128 + n | ended by signal n |
+//! | 128 + n | ended by signal n, or a build was stopped by it |
 //! | others | buildx's own, passed through |
 
 use std::fmt;

@@ -12,7 +12,8 @@ mod reader;
 mod recorder;
 
 pub use files::{
-    Listed, Retention, begun, default_dir, in_the_way, is_written, list, name_of, newest_of, path_of, prune,
+    ANOTHER_PLACE, Listed, Retention, begun, default_dir, in_the_way, is_written, list, name_of, newest_of,
+    path_of, prune, unusable,
 };
 pub use format::{Header, Record, VERSION, event_line, header_line, parse_line};
 pub use input::Kind;

@@ -52,6 +52,8 @@ pub(super) struct End {
     pub(super) exit_code: i32,
     /// Why it could not begin, where it could not.
     pub(super) diagnosis: Option<Diagnosis>,
+    /// Whether it was stopped: it was asked to end, and did not come to a good end all the same.
+    pub(super) stopped: bool,
 }
 
 /// Starts the build. What is known before it comes first.
@@ -227,7 +229,7 @@ async fn drive(
             // Before it has begun buildx calls a build that was cancelled a failed one.
             let cancelled = asked && exit.code() != 0 && !voice.has_begun();
             let exit_code = if cancelled { i32::from(buildx::CANCELLED) } else { exit.code() };
-            Ok(End { exit_code, diagnosis })
+            Ok(End { exit_code, diagnosis, stopped: asked && exit_code != 0 })
         }
         Err(error) => Err(error),
     };

@@ -18,9 +18,6 @@ use crate::recording::{self, Listed, Reader};
 use crate::report::words;
 use crate::source::buildx::Program;
 
-/// Characters of a build's name, its day, from which on a word is taken for a name before it is taken for a step.
-pub(super) const DAY: usize = 8;
-
 /// Events that are read at once.
 pub(super) const BATCH: usize = 1024;
 
@@ -74,6 +71,11 @@ impl Choice {
 }
 
 impl Found {
+    /// Whether a word is how its name begins, and no more.
+    pub(super) fn is_named_in_part(&self, word: &str) -> bool {
+        self.name.as_str() != word && self.name.as_str().starts_with(word)
+    }
+
     /// Its recording.
     ///
     /// # Errors
@@ -108,6 +110,12 @@ impl From<Unclear> for Error {
 /// What means standard input, as to other programs.
 pub(super) const STDIN: &str = "-";
 
+/// The file that it is.
+pub(super) const STDIN_FILE: &str = "/dev/stdin";
+
+/// How a recording comes by it.
+pub(super) const PIPE_ONE: &str = "pipe one into it: zstdcat build.jsonl.zst | layertop replay -";
+
 /// The build that a word means: a file, a build's name, or how the name of just one begins.
 pub(super) fn named(word: &str) -> Result<Found, Unclear> {
     let path = Path::new(word);
@@ -122,10 +130,10 @@ pub(super) fn named(word: &str) -> Result<Found, Unclear> {
         if std::io::stdin().is_terminal() {
             return Err(Unclear::Unreadable(Error::usage(
                 "standard input is a terminal, not a recording",
-                "pipe one into it: zstdcat build.jsonl.zst | layertop replay -",
+                PIPE_ONE,
             )));
         }
-        return Ok(found(PathBuf::from("/dev/stdin")));
+        return Ok(found(PathBuf::from(STDIN_FILE)));
     }
     // A pipe is a file too, and so is what must not be looked at: whoever opens it says so. A folder may be called as a build is.
     let is_there = match path.metadata() {
@@ -235,18 +243,17 @@ fn all() -> Result<Vec<Found>, Error> {
 /// Where it can't be told which there are.
 pub(super) fn recordings() -> Result<Vec<Listed>, Error> {
     let Some(dir) = recording::default_dir() else { return Ok(Vec::new()) };
-    let shown = dir.display();
-    match (recording::list(&dir), recording::in_the_way(&dir)) {
-        (Ok(listed), _) => Ok(listed),
-        (Err(_), Some(file)) => Err(Error::broken(
-            format!("can't read the recordings in {shown}: {} is a file, not a folder", file.display()),
-            "move it away, or set XDG_DATA_HOME to another place",
-        )),
-        (Err(error), None) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-        (Err(error), None) => Err(Error::broken(
-            format!("can't read the recordings in {shown}: {error}"),
-            "make it readable, or set XDG_DATA_HOME to another place",
-        )),
+    let unreadable = |error: &std::io::Error| {
+        let (cause, remedy) = recording::unusable(&dir, error);
+        Error::broken(format!("can't read the recordings in {}: {cause}", dir.display()), remedy)
+    };
+    match recording::list(&dir) {
+        Ok(listed) => Ok(listed),
+        // No build was recorded yet.
+        Err(error) if error.kind() == ErrorKind::NotFound && recording::in_the_way(&dir).is_none() => {
+            Ok(Vec::new())
+        }
+        Err(error) => Err(unreadable(&error)),
     }
 }
 
@@ -399,15 +406,11 @@ pub(super) fn untold(model: &Model, name: &Text, store: Option<&Store>) -> Vec<E
         told.extend((expected.builds > 0).then(|| Event::Expected(Box::new(expected))));
     }
     if !model.has_reasons() {
+        // As for the estimate, the history and the screen: builds of the same image, or of none on both sides.
+        let (before, wanted) = (Before::new(begun, name.clone()), Wanted::of(model.started(), false));
         let dir = recording::default_dir();
-        let is_own = dir.as_deref().is_some_and(|dir| recording::path_of(dir, name.as_str()).exists());
-        // A file from elsewhere that does not say what was built may be of anything.
-        let pasts = (is_own || image.is_some()).then(|| {
-            let before = Before::new(begun, name.clone());
-            let wanted = Wanted::of(model.started(), false);
-            history::earlier(store, dir.as_deref(), &wanted, Some(&before), &|| false)
-        });
-        let reasons = explain::judge(model, &pasts.unwrap_or_default());
+        let pasts = history::earlier(store, dir.as_deref(), &wanted, Some(&before), &|| false);
+        let reasons = explain::judge(model, &pasts);
         told.extend((!reasons.is_empty()).then(|| Event::Reasons(Box::new(Reasons { reasons }))));
     }
     told

@@ -1,12 +1,13 @@
 //! `config`: what is resolved, what is wrong with it, what can be said at all.
 
 use std::io::Write;
+use std::path::Path;
 
 use crate::cli::{ConfigCommand, Global};
 use crate::config::{self, Config, Surroundings};
 use crate::dockerfile;
 use crate::error::Error;
-use crate::event::Mask;
+use crate::event::{Mask, shell};
 use crate::source::buildx::Program;
 
 pub(super) fn run(what: ConfigCommand, global: &Global, around: &Surroundings) -> Result<(), Error> {
@@ -53,6 +54,22 @@ fn checked(config: &Config) -> String {
         text.extend(warnings);
     }
     text
+}
+
+/// The user's folders that a relative path is given for. The XDG Base Directory Specification has such a path ignored; who has set one
+/// would look for the builds where they are not.
+pub(super) fn ignored_folders(around: &Surroundings) -> Vec<String> {
+    let names = ["XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"];
+    let ignored = names.into_iter().filter_map(|name| {
+        let value =
+            around.env.get(name).filter(|value| !value.is_empty() && !Path::new(value).is_absolute())?;
+        let whole = shell::quote(&around.cwd.join(value).to_string_lossy());
+        Some(format!(
+            "{name}={} is a relative path, which is ignored: export {name}={whole}",
+            shell::quote(value)
+        ))
+    });
+    ignored.collect()
 }
 
 /// Writes to standard error. Where nobody reads that, there is nobody to tell.

@@ -275,14 +275,17 @@ fn import(files: &[PathBuf]) -> Result<(), Error> {
     rejudge(&mut store, oldest);
     let known = if known > 0 { format!(", {known} known before") } else { String::new() };
     print(&format!("{} taken up{known}\n", words::count(taken, "build")))?;
-    match failed.iter().max() {
-        Some(exit_code) if failed.len() == files.len() => Err(Error::Diagnosed {
-            message: "none of the files can be taken up".to_owned(),
-            hint: "name recordings, JSON output of layertop or rawjson of buildx".to_owned(),
-            exit_code: *exit_code,
-        }),
-        _ => Ok(()),
-    }
+    failed.iter().max().map_or(Ok(()), |exit_code| Err(not_taken(failed.len(), files.len(), *exit_code)))
+}
+
+/// Some files could not be taken up, each of which was named before: a script that has named them must not take that for a success.
+fn not_taken(failed: usize, of: usize, exit_code: u8) -> Error {
+    let message = match failed {
+        all if all == of => "none of the files can be taken up".to_owned(),
+        some => format!("{some} of {of} files can't be taken up"),
+    };
+    let hint = "name recordings, JSON output of layertop or rawjson of buildx".to_owned();
+    Error::Diagnosed { message, hint, exit_code }
 }
 
 /// Files in the order in which their builds began, whatever order they were named in: what a build took is what the next are measured by.
@@ -429,5 +432,5 @@ fn unavailable(trouble: &history::Trouble) -> Error {
 }
 
 fn homeless() -> Error {
-    Error::unavailable("there is no home directory", "set XDG_DATA_HOME to a directory that can be written")
+    Error::unavailable("there is no home directory", recording::ANOTHER_PLACE)
 }

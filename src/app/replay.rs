@@ -90,15 +90,38 @@ pub(super) fn play(reader: Reader, clock: Clock, speed: Speed, controlled: bool)
 
 /// Why a file can't be replayed; the error says what to do.
 pub(super) fn unreadable(error: &OpenError) -> Error {
-    match error {
-        OpenError::Read { path, source } => match source.kind() {
-            ErrorKind::NotFound => builds::unknown(&path.to_string_lossy()),
-            ErrorKind::IsADirectory => builds::is_folder(path),
-            _ => Error::broken(
-                format!("can't read {}: {source}", path.display()),
-                "give a file that can be read",
-            ),
-        },
-        _ => Error::Usage { message: error.to_string(), hint: None },
+    let hint = match error {
+        OpenError::Read { path, source } => {
+            return match source.kind() {
+                ErrorKind::NotFound => builds::unknown(&path.to_string_lossy()),
+                ErrorKind::IsADirectory => builds::is_folder(path),
+                _ => {
+                    let path = path.display();
+                    let hint = format!("look who may read it: ls -l {path}");
+                    Error::broken(format!("can't read {path}: {source}"), hint)
+                }
+            };
+        }
+        OpenError::Empty { path } => Some(refill(path)),
+        OpenError::Foreign { .. } => {
+            Some("make one: docker buildx build --progress=rawjson . 2> build.json".to_owned())
+        }
+        OpenError::Newer { .. } | OpenError::Pipe => None,
+    };
+    Error::Usage { message: error.to_string(), hint }
+}
+
+/// What to do about a file without a build: most are what buildx wrote to its standard output, which is nothing.
+fn refill(path: &Path) -> String {
+    if path == Path::new(builds::STDIN_FILE) {
+        return builds::PIPE_ONE.to_owned();
     }
+    if path.extension().is_some_and(|end| end == "zst") {
+        return "name another build: layertop history lists them".to_owned();
+    }
+    // The path stands for one word in a shell.
+    let file = crate::event::shell::quote(&path.to_string_lossy());
+    format!(
+        "buildx writes its progress to standard error: docker buildx build --progress=rawjson . 2> {file}"
+    )
 }

@@ -132,7 +132,9 @@ impl Watch<'_> {
                 }
             }
             if self.display.is_none() && !matches!(self.feed.steer, Steer::Build(_)) {
-                return Err(broken(&std::io::Error::other("it is gone")));
+                // Which of both is heard of first, that it has gone or the signal, depends on who started us.
+                let gone = || broken(&std::io::Error::other("it is gone"));
+                return self.signals.hang_up().map(Left::Signal).ok_or_else(gone);
             }
             if self.is_over(open) {
                 self.draw()?;
@@ -189,7 +191,11 @@ impl Watch<'_> {
             return Ok(false);
         }
         let screen = Screen::new(&self.session.model, self.ui, self.session.now());
-        display.draw(|area, buf| (&screen).render(area, buf)).map_err(|error| broken(&error))?;
+        let drawn = display.draw(|area, buf| (&screen).render(area, buf));
+        match drawn {
+            Err(_) if matches!(self.feed.steer, Steer::Build(_)) => *self.display = None,
+            drawn => drawn.map_err(|error| broken(&error))?,
+        }
         Ok(true)
     }
 

@@ -46,6 +46,11 @@ impl Signals {
         })
     }
 
+    /// What a terminal that has gone means to who is shown on it: the signal that comes with that, or behind it; none where that is ignored.
+    pub(super) fn hang_up(&self) -> Option<Number> {
+        self.hang_up.is_some().then_some(Number(SIGHUP))
+    }
+
     /// The next signal.
     pub(super) async fn next(&mut self) -> Number {
         Number(tokio::select! {

@@ -240,7 +240,8 @@ fn no_step(found: &Found, model: &Model, text: &str, no_build: Option<Error>) ->
     }
 }
 
-/// What is meant by the words: where the only one names no build it is a step of the newest.
+/// What is meant by the words. A word that is alone is a build where it is a file, a build's name, or how the name of just one begins, as
+/// for every command; else it is a step of the newest.
 fn meant(args: &cli::Why, global: &cli::Global, around: &Surroundings) -> Result<Meant, Error> {
     let meant = |found, step, no_build| Meant { found, step, no_build };
     let (Some(word), None) = (&args.build, &args.step) else {
@@ -248,24 +249,38 @@ fn meant(args: &cli::Why, global: &cli::Global, around: &Surroundings) -> Result
         return Ok(meant(found, args.step.clone(), None));
     };
     match builds::named(word) {
-        // Shorter words are layers and numbers of steps.
-        Ok(found) if word.len() >= builds::DAY || found.name.as_str() == word || word == builds::STDIN => {
+        Ok(found) => {
+            if found.is_named_in_part(word) {
+                note(word, &found, global, around);
+            }
             Ok(meant(found, None, None))
         }
-        Err(Unclear::Ambiguous(error)) if word.len() >= builds::DAY => Err(error),
         Err(Unclear::Unreadable(error)) => Err(error),
         Err(Unclear::Unknown(error)) if word.contains(['/', '.']) => Err(error),
-        named => {
-            let newest = builds::meant(None, global, around)?;
-            // A word that is no step of it may be how the name of a build begins.
-            let is_step =
-                !why::find(&builds::read(newest.recording()?, Extent::Steps, Damage::Silent)?, word)
-                    .is_empty();
-            match named {
-                _ if is_step => Ok(meant(newest, Some(word.clone()), None)),
-                Err(Unclear::Unknown(error)) => Ok(meant(newest, Some(word.clone()), Some(error))),
-                named => Ok(meant(named?, None, None)),
-            }
+        Err(Unclear::Unknown(error)) => {
+            Ok(meant(builds::meant(None, global, around)?, Some(word.clone()), Some(error)))
         }
+        Err(Unclear::Ambiguous(error)) => match newest_with(word, global, around) {
+            Some(newest) => Ok(meant(newest, Some(word.clone()), None)),
+            None => Err(error),
+        },
+    }
+}
+
+/// The newest build, where it has a step of this name.
+fn newest_with(word: &str, global: &cli::Global, around: &Surroundings) -> Option<Found> {
+    let newest = builds::meant(None, global, around).ok()?;
+    let model = builds::read(newest.recording().ok()?, Extent::Steps, Damage::Silent).ok()?;
+    (!why::find(&model, word).is_empty()).then_some(newest)
+}
+
+/// Says how to ask for the step, where a word is one and is how a build's name begins as well.
+fn note(word: &str, found: &Found, global: &cli::Global, around: &Surroundings) {
+    if let Some(newest) = newest_with(word, global, around) {
+        let text = format!(
+            "note: `{word}` is how {} begins; for the step of {1}: layertop why {1} {word}\n",
+            found.name, newest.name
+        );
+        complain(&text);
     }
 }

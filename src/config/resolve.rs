@@ -8,11 +8,14 @@ use toml::Spanned;
 
 use crate::cli::{Global, Overrides};
 use crate::error::{Error, Problem};
+use crate::event::Platform;
 
 use super::file::File;
 use super::validate::{self, Complaint, Verdict};
 use super::value::{Origin, Value};
-use super::{Bounds, Build, Config, Doc, Health, Image, Kubernetes, Registry, Surroundings, Ui, rules};
+use super::{
+    Bounds, Build, Config, Doc, Health, Image, Kubernetes, Registry, Surroundings, Ui, platform, rules,
+};
 
 /// How many bytes of recordings are kept where nothing is said.
 const KEEP_BYTES: u64 = 1 << 30;
@@ -46,6 +49,7 @@ impl Resolver<'_> {
         let kubernetes = self.kubernetes();
         let (layers, mut warnings) = rules::collect(&self.docs, profile.as_ref().map(|name| name.as_str()));
         warnings.extend(self.homeless_cache(&image));
+        warnings.extend(self.unknown_platforms(&image.platforms));
         let files = self.docs.iter().map(|doc| doc.path.to_path_buf()).collect();
         let folder = self.folder.to_owned();
         let profile = option(profile);
@@ -73,6 +77,27 @@ impl Resolver<'_> {
         let cache = doc.file.build.cache.as_ref().filter(|tag| !tag.get_ref().is_empty())?;
         let message = "the image has no name, so there is no cache to import or export".to_owned();
         Some(doc.problem(cache.span(), message, "set name in [image]".to_owned()))
+    }
+
+    /// Platforms that do not exist. They are in the way of no build: a newer `BuildKit` may know more of them.
+    fn unknown_platforms(&self, platforms: &Value<Vec<Platform>>) -> Vec<Problem> {
+        let in_file = |platform: &Platform| {
+            let doc = self.docs.iter().find(|doc| doc.file.image.platforms.is_some())?;
+            let listed = doc.file.image.platforms.as_ref()?.get_ref();
+            let span = listed.iter().find(|text| text.get_ref() == platform.as_str())?.span();
+            Some((doc, span))
+        };
+        let problem = |platform: &Platform| {
+            let (message, hint) = platform::unknown(platform)?;
+            Some(match &platforms.origin {
+                Origin::File(..) => {
+                    let (doc, span) = in_file(platform)?;
+                    doc.problem(span, message, hint)
+                }
+                origin => Problem { file: origin.to_string().into(), place: None, message, hint: Some(hint) },
+            })
+        };
+        platforms.iter().filter_map(problem).collect()
     }
 
     /// The first file that has the key.

@@ -9,7 +9,7 @@ use crate::error::Problem;
 use crate::event::Platform;
 
 use super::file::{File, nearest};
-use super::{Doc, profile};
+use super::{Doc, platform, profile};
 
 /// Why a value won't do, and what would.
 #[derive(Debug, PartialEq, Eq)]
@@ -92,8 +92,7 @@ pub(super) fn cache(text: &str) -> Verdict {
 
 /// One platform.
 pub(super) fn platform(text: &str) -> Verdict<Platform> {
-    let known = ["amd64", "arm64", "arm", "386", "ppc64le", "s390x", "riscv64", "mips64le", "loong64"];
-    let hint = if known.contains(&text) {
+    let hint = if platform::is_architecture(text) {
         format!("write it with its system: linux/{text}")
     } else {
         "write it as linux/amd64 or linux/arm/v7".to_owned()

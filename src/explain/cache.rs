@@ -277,19 +277,30 @@ fn platform_only(judge: &Judge<'_>, here: &Here<'_>, then: &Then<'_>, platform: 
 }
 
 fn builder_only(model: &Model, here: &Here<'_>, then: &Then<'_>) -> Reason {
-    let name = |builder: &Option<Text>| {
-        builder.as_ref().map_or("the default builder".to_owned(), ToString::to_string)
-    };
-    let now = name(&model.started().builder);
+    let title = then.past.title();
+    let now = builder_of(model);
     let (because, text) = match moved_node(model, then.past, here) {
-        Some((old, new)) if then.past.builder == model.started().builder => (
-            format!("the last build ran on the node {old}, and this one on {new}"),
-            format!("{} was made on {old}", then.past.title()),
-        ),
+        Some((old, new))
+            if then.past.builder == model.started().builder || then.past.builder.as_ref() == now =>
+        {
+            (
+                format!("the last build ran on the node {old}, and this one on {new}"),
+                format!("{title} was made on {old}"),
+            )
+        }
         _ => {
-            let old = name(&then.past.builder);
-            let text = format!("{} was made on {old}; no build of it on {now} is known", then.past.title());
-            (format!("the last build ran on {old}, and this one on {now}"), text)
+            // Where none is named it is buildx's current one, and which that was nobody has written down.
+            let because = match (&then.past.builder, now) {
+                (Some(old), Some(now)) => format!("the last build ran on {old}, and this one on {now}"),
+                (Some(old), None) => format!("the last build ran on {old}, and this one names no builder"),
+                (None, Some(now)) => format!("the last build named no builder, and this one ran on {now}"),
+                (None, None) => "the last build ran on another builder".to_owned(),
+            };
+            let name = |builder: Option<&Text>| {
+                builder.map_or_else(|| "the builder that was not named".to_owned(), Text::to_string)
+            };
+            let (old, now) = (name(then.past.builder.as_ref()), name(now));
+            (because, format!("{title} was made on {old}; no build of it on {now} is known"))
         }
     };
     Reason {
@@ -299,6 +310,12 @@ fn builder_only(model: &Model, here: &Here<'_>, then: &Then<'_>) -> Reason {
         evidence: vec![said(text)],
         ..Reason::default()
     }
+}
+
+/// The builder of a build: the one that it names, else the one that was watched beside it.
+pub(super) fn builder_of(model: &Model) -> Option<&Text> {
+    let watched = || model.builder().snapshot().map(|snapshot| &snapshot.name);
+    model.started().builder.as_ref().or_else(watched).filter(|name| !name.is_empty())
 }
 
 /// Nothing that is known tells why.

@@ -22,7 +22,9 @@ pub(super) struct Then<'a> {
 impl<'a> Judge<'a> {
     /// Whether an earlier build was made where this one is: on the same builder, and as far as it is known, the same node.
     pub(super) fn is_here(&self, past: &Past, here: &Here<'_>) -> bool {
-        past.builder == self.model.started().builder && cache::moved_node(self.model, past, here).is_none()
+        let same = past.builder == self.model.started().builder
+            || (past.builder.is_some() && past.builder.as_ref() == cache::builder_of(self.model));
+        same && cache::moved_node(self.model, past, here).is_none()
     }
 
     /// The newest of the earlier builds that qualify in which the step left a result.

@@ -267,7 +267,7 @@ impl<'a> Judge<'a> {
                 })
             };
             if root.kind == change.kind && change.variables.iter().all(has) {
-                let mut reason = self.follow(*input, known)?;
+                let mut reason = self.follow(here, *input, known)?;
                 reason.evidence.extend(change.evidence.iter().cloned());
                 return Some(reason);
             }
@@ -295,19 +295,30 @@ impl<'a> Judge<'a> {
         });
         known.sort_by_key(|(_, reason)| reason.grade);
         let (input, reason) = known.first()?;
-        self.follow(*input, reason)
+        self.follow(here, *input, reason)
     }
 
-    fn follow(&self, input: StepId, reason: &Reason) -> Option<Reason> {
+    /// The step that it begins at is the one that is named; what lies between is said to lie there, or it would look like another number
+    /// for the same step.
+    fn follow(&self, here: &Here<'a>, input: StepId, reason: &Reason) -> Option<Reason> {
         let at = self.at(input)?;
         let root = reason.follows.clone().unwrap_or_else(|| at.clone());
-        let step = self.model.stack().step(input)?;
-        let text = format!("step {} was rebuilt: {}", at.index, step.name.instruction);
+        let instruction = &self.model.stack().step(input)?.name.instruction;
+        let named = |at: &StepAt| match &at.stage {
+            Some(stage) if at.stage != here.step.name.stage => format!("step {} of stage {stage}", at.index),
+            _ => format!("step {}", at.index),
+        };
+        let (first, between) = (named(&root), named(&at));
+        let text = if root.digest == at.digest {
+            format!("{first} was rebuilt: {instruction}")
+        } else {
+            format!("it is built on {between}, which follows from {first} too: {instruction}")
+        };
         Some(Reason {
             kind: ReasonKind::ParentMissed,
             grade: reason.grade,
             root: false,
-            because: Text::clean(&format!("step {} was rebuilt", root.index)),
+            because: Text::clean(&format!("{first} was rebuilt")),
             follows: Some(root),
             evidence: vec![said(text)],
             advice: Vec::new(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Past, judge};
+use crate::event::builder::BuilderSnapshot;
 use crate::event::evidence::{CacheManifest, CacheRecord, Records, When};
 use crate::event::fingerprint::{
     Context, File, FileKind, FileSet, Fingerprint, Gap, Hash, Input, Mount, MountKind, Origin, RULES, Source,
@@ -28,7 +29,10 @@ use Got::{Hit, Not, Ran};
 /// A build of one stage.
 #[derive(Clone)]
 struct Build {
+    /// Empty: none is named.
     builder: &'static str,
+    /// The one that was watched beside it; empty: none was.
+    watched: &'static str,
     platforms: Vec<&'static str>,
     words: Vec<&'static str>,
     digest: char,
@@ -51,6 +55,7 @@ struct Build {
 fn build() -> Build {
     Build {
         builder: "b",
+        watched: "",
         platforms: vec![AMD],
         words: Vec::new(),
         digest: 'a',
@@ -188,11 +193,15 @@ impl Build {
     fn events(&self) -> Vec<Event> {
         let mut events = vec![Event::Started(Started {
             image: Some("r/app:1".into()),
-            builder: Some(self.builder.into()),
+            builder: Some(self.builder.into()).filter(|builder: &Text| !builder.is_empty()),
             platforms: self.platforms.iter().filter_map(|name| Platform::parse(name)).collect(),
             command: self.words.iter().map(|word| Text::clean(word)).collect(),
             ..Started::default()
         })];
+        if !self.watched.is_empty() {
+            let snapshot = BuilderSnapshot { name: self.watched.into(), ..BuilderSnapshot::default() };
+            events.push(Event::Builder(Box::new(snapshot)));
+        }
         if self.print {
             events.push(Event::Fingerprint(Box::new(self.fingerprint())));
         }
@@ -463,6 +472,23 @@ fn where_it_was_never_built_it_is_the_first_time() {
     assert_eq!(told(&reasons), [&[None, None, None][..], &expected].concat());
 }
 
+/// buildx's current builder has any name; it is said where it is known, and is nobody's default one.
+#[test]
+fn a_builder_that_was_not_named_gets_no_name() {
+    let because = |old: &'static str, now: &'static str, watched: &'static str| {
+        let past = Build { builder: old, ..build() }.past("one");
+        let reason = Build { builder: now, watched, ..build() }.reasons(&[past])[1].clone().unwrap();
+        assert!(!text(Some(&reason)).contains("default builder"), "{reason:?}");
+        (reason.kind, reason.because.to_string())
+    };
+    let other = |text: &str| (OtherBuilder, text.to_owned());
+    assert_eq!(because("a", "b", ""), other("the last build ran on a, and this one on b"));
+    assert_eq!(because("a", "", "b"), other("the last build ran on a, and this one on b"));
+    assert_eq!(because("a", "", ""), other("the last build ran on a, and this one names no builder"));
+    assert_eq!(because("", "b", ""), other("the last build named no builder, and this one ran on b"));
+    assert_ne!(because("b", "", "b").0, OtherBuilder, "it is the same one");
+}
+
 #[test]
 fn what_was_told_to_the_build_comes_first() {
     let mut forced = build().kept();
@@ -473,6 +499,25 @@ fn what_was_told_to_the_build_comes_first() {
     assert!(super::judge::filter(&["--no-cache-filter", "a,Tools"], "tools"));
     assert!(super::judge::filter(&["--no-cache-filter=tools"], "tools"));
     assert!(!super::judge::filter(&["--no-cache-filter=tools", "-t", "x"], "x"));
+}
+
+/// The numbers of two steps must not look like two numbers of one.
+#[test]
+fn what_follows_names_the_step_that_it_begins_at_and_what_lies_between() {
+    let mut longer = build();
+    longer.steps.push(("RUN install", vec![Ran]));
+    let mut now = longer.clone().kept();
+    now.files = vec![("list.txt", 2, 0o644)];
+    let reasons = now.reasons(&[longer.past("one")]);
+    let said = |at: usize| {
+        let reason = reasons[at].as_ref().unwrap();
+        (reason.because.to_string(), reason.evidence[0].text.to_string())
+    };
+    let begins = "step 2 was rebuilt".to_owned();
+    assert_eq!(said(2), (begins.clone(), "step 2 was rebuilt: COPY list.txt .".to_owned()));
+    let between =
+        "it is built on step 3, which follows from step 2 too: RUN --mount=type=secret,id=token make";
+    assert_eq!(said(3), (begins, between.to_owned()));
 }
 
 #[test]

@@ -70,7 +70,7 @@ impl Clerk {
             Place::Nowhere => None,
         };
         if path.is_none() && place_is_wanted {
-            let text = "the history is not kept: there is no home directory; set XDG_DATA_HOME to a directory that can be written";
+            let text = "the history is not kept: there is no home directory; name another place: export XDG_DATA_HOME=FOLDER";
             tell(&told, text.to_owned());
         }
         let mut desk = Desk { path, clock, store: None, told: Arc::clone(&told) };

@@ -1,6 +1,7 @@
 //! The earlier builds of an image that a build is compared with: out of the store, and out of recordings that it does not know.
 
-use std::path::Path;
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -64,6 +65,8 @@ struct Candidate {
 
 enum From {
     Store(i64),
+    /// The recording of a build that the store knows, but has not kept what later ones are compared with.
+    Known(Listed),
     Recording(Listed),
 }
 
@@ -78,7 +81,8 @@ pub fn earlier(
     before: Option<&Before>,
     is_enough: &dyn Fn() -> bool,
 ) -> Vec<Past> {
-    let mut candidates = store.map(|store| store.candidates(wanted).unwrap_or_default()).unwrap_or_default();
+    let stored = store.map(|store| store.candidates(wanted, before).unwrap_or_default());
+    let mut candidates = stored.unwrap_or_default();
     let image = wanted.image.as_ref().map_or("", Text::as_str);
     let listed = recordings.and_then(|dir| recording::list(dir).ok()).unwrap_or_default();
     candidates.extend(listed.into_iter().filter(|listed| listed.is_of(image)).map(|listed| Candidate {
@@ -116,6 +120,9 @@ pub fn earlier(
             {
                 continue;
             }
+            // Its file may be called as others are; the store has told them apart.
+            From::Known(listed) => recorded::past(listed, wanted.image.as_ref())
+                .map(|past| Past { name: candidate.name.clone(), ..past }),
             From::Recording(listed) => recorded::past(listed, wanted.image.as_ref()),
         };
         opened += 1;
@@ -135,21 +142,30 @@ fn is_covered(wanted: &Wanted, found: &[Past]) -> bool {
 }
 
 impl Store {
-    /// The builds of an image of which it is known what to compare with.
-    fn candidates(&self, wanted: &Wanted) -> rusqlite::Result<Vec<Candidate>> {
+    /// The builds of an image, or of none, of which it is known what to compare with: it is kept, or their recordings are there.
+    fn candidates(&self, wanted: &Wanted, before: Option<&Before>) -> rusqlite::Result<Vec<Candidate>> {
         let image = wanted.image.as_ref().map(|image| repository(image.as_str()).0);
+        // One of the same second may be earlier by its name.
+        let end = before.map_or(i64::MAX, |before| before.begun.micros().saturating_add(1_000_000));
         let mut query = self.connection.prepare(
-            "SELECT b.id, b.name, b.started_us FROM builds AS b JOIN pasts AS p ON p.build = b.id WHERE b.image IS ?1 \
-             ORDER BY b.started_us DESC, b.id DESC LIMIT ?2",
+            "SELECT b.id, b.name, b.started_us, p.build IS NOT NULL, b.recording FROM builds AS b \
+             LEFT JOIN pasts AS p ON p.build = b.id WHERE b.image IS ?1 AND b.started_us < ?2 \
+             ORDER BY b.started_us DESC, b.id DESC LIMIT ?3",
         )?;
         let candidate = |row: &Row<'_>| {
-            Ok(Candidate {
-                begun: Time::from_micros(row.get(2)?).whole_second(),
-                name: text(row, 1)?.unwrap_or_default(),
-                from: From::Store(row.get(0)?),
-            })
+            let begun = Time::from_micros(row.get(2)?).whole_second();
+            let listed = || -> rusqlite::Result<Option<Listed>> {
+                let Some(path) = text(row, 4)? else { return Ok(None) };
+                let path = PathBuf::from(path.as_str());
+                let bytes = path.metadata().ok().filter(Metadata::is_file).map(|file| file.len());
+                Ok(bytes.map(|bytes| Listed { begun, path, bytes }))
+            };
+            let from = if row.get(3)? { Some(From::Store(row.get(0)?)) } else { listed()?.map(From::Known) };
+            let name = text(row, 1)?.unwrap_or_default();
+            Ok(from.map(|from| Candidate { begun, name, from }))
         };
-        query.query_map(params![image, super::query::limit(MOST_OPENED)], candidate)?.collect()
+        let rows = query.query_map(params![image, end, super::query::limit(MOST_OPENED)], candidate)?;
+        rows.filter_map(Result::transpose).collect()
     }
 
     /// When the build of this name began; none where there is none.

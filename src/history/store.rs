@@ -105,7 +105,7 @@ impl Store {
         match begun {
             Ok(connection) => Ok(Opened { store: Self { connection, identity: identity(path) }, notes }),
             Err(Fault::Sql(error)) => Err(Trouble::sql(path, &error)),
-            Err(Fault::Unfit(_, why)) => Err(Trouble::of(path, why, "set XDG_DATA_HOME to another place")),
+            Err(Fault::Unfit(_, why)) => Err(Trouble::of(path, why, recording::ANOTHER_PLACE)),
         }
     }
 
@@ -273,24 +273,15 @@ impl Trouble {
     }
 
     fn io(path: &Path, error: &io::Error) -> Self {
-        let parent = path.parent().unwrap_or(path);
-        if let Some(file) = recording::in_the_way(parent) {
-            let cause = format!("{} is a file, not a folder", file.display());
-            return Self::of(path, cause, "move it away, or set XDG_DATA_HOME to another place");
-        }
-        let folder = parent.display().to_string();
-        let remedy = match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => format!("free space in {folder}"),
-            _ => format!("make {folder} writable, or set XDG_DATA_HOME to another place"),
-        };
-        Self::of(path, error.to_string(), remedy)
+        let (cause, remedy) = recording::unusable(path.parent().unwrap_or(path), error);
+        Self::of(path, cause, remedy)
     }
 
     /// What `SQLite` says, and what to do about it.
     pub(super) fn sql(path: &Path, error: &rusqlite::Error) -> Self {
         let folder = path.parent().unwrap_or(path).display().to_string();
         let remedy = match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => format!("free space in {folder}"),
+            Some(ErrorCode::DiskFull) => format!("free space in {folder}: df -h {folder}"),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 format!("another process has written to it for {} s", PATIENCE.as_secs())
             }
@@ -298,7 +289,7 @@ impl Trouble {
                 format!("look whether {folder} has space, and what `ulimit -f` allows")
             }
             Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-                format!("make {folder} writable, or set XDG_DATA_HOME to another place")
+                format!("look who may use it: ls -ld {folder}; or {}", recording::ANOTHER_PLACE)
             }
             _ => "give the file another name, and a new one is begun".to_owned(),
         };

@@ -12,7 +12,7 @@ use std::time::Duration;
 use etcetera::BaseStrategy;
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::event::Time;
+use crate::event::{Time, shell};
 
 const SUFFIX: &str = ".jsonl.zst";
 /// `20261122T094512Z-`.
@@ -31,6 +31,33 @@ pub fn default_dir() -> Option<PathBuf> {
 pub fn in_the_way(folder: &Path) -> Option<&Path> {
     let there = folder.ancestors().find(|path| fs::metadata(path).is_ok())?;
     (!there.is_dir()).then_some(there)
+}
+
+/// What to type for another data folder.
+pub const ANOTHER_PLACE: &str = "name another place: export XDG_DATA_HOME=FOLDER";
+
+/// Why a folder for data can't be made, read or written, and what to do: the same words wherever it is met.
+pub fn unusable(folder: &Path, error: &io::Error) -> (String, String) {
+    let there = folder.ancestors().find(|path| path.is_dir()).unwrap_or(folder);
+    let (shown, at) = (folder.display(), shell::quote(&there.to_string_lossy()));
+    match (error.kind(), in_the_way(folder)) {
+        (io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded, _) => {
+            (error.to_string(), format!("free space in {shown}: df -h {at}"))
+        }
+        (io::ErrorKind::FileTooLarge, _) => {
+            (error.to_string(), "raise the limit on the size of files: ulimit -f unlimited".to_owned())
+        }
+        (_, Some(file)) => {
+            let word = |end: &str| shell::quote(&format!("{}{end}", file.to_string_lossy()));
+            let remedy = format!("move it away: mv {} {}; or {ANOTHER_PLACE}", word(""), word(".old"));
+            (format!("{} is a file, not a folder", file.display()), remedy)
+        }
+        // Some file systems, /proc for one, make no folders for anybody.
+        (io::ErrorKind::NotFound, None) => {
+            (format!("no folder can be made in {at} ({error})"), ANOTHER_PLACE.to_owned())
+        }
+        _ => (error.to_string(), format!("look who may use it: ls -ld {at}; or {ANOTHER_PLACE}")),
+    }
 }
 
 /// How many recordings are kept, and for how long.
@@ -249,6 +276,35 @@ mod tests {
         assert_eq!(in_the_way(&file.join("a/b")), Some(file.as_path()));
         assert_eq!(in_the_way(&file), Some(file.as_path()));
         assert_eq!(in_the_way(&dir.path().join("a/b")), None);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_folder_is_said_with_what_to_type() {
+        let dir = tempfile::tempdir().unwrap();
+        let (shown, file) = (dir.path().display().to_string(), dir.path().join("file"));
+        fs::write(&file, "").unwrap();
+        let said = |folder: &Path, kind: io::ErrorKind| {
+            let (cause, remedy) = unusable(folder, &kind.into());
+            format!("{cause}; {remedy}")
+        };
+        let way = file.display();
+        for (folder, kind, told) in [
+            (
+                file.join("a"),
+                io::ErrorKind::NotADirectory,
+                format!("{way} is a file, not a folder; move it away: mv {way} "),
+            ),
+            (dir.path().join("a/b"), io::ErrorKind::NotFound, format!("no folder can be made in {shown} (")),
+            (
+                dir.path().join("a"),
+                io::ErrorKind::PermissionDenied,
+                format!("look who may use it: ls -ld {shown}; or "),
+            ),
+            (dir.path().join("a"), io::ErrorKind::StorageFull, format!("df -h {shown}")),
+        ] {
+            let said = said(&folder, kind);
+            assert!(said.contains(&told), "`{told}` is not in `{said}`");
+        }
     }
 
     #[test]

@@ -184,9 +184,8 @@ pub fn append(path: &Path, events: &[Stamped]) -> io::Result<()> {
 
 fn run(settings: &Settings, clock: Clock, inbox: &Receiver<Vec<Stamped>>, shared: &Shared) {
     let Some(dir) = settings.dir.clone().or_else(default_dir) else {
-        let text =
-            "not recording: there is no home directory; set XDG_DATA_HOME to a directory that can be written";
-        let _ = shared.problem.set(text.to_owned());
+        let text = format!("not recording: there is no home directory; {}", files::ANOTHER_PLACE);
+        let _ = shared.problem.set(text);
         return;
     };
     let created = match files::create(&dir, clock.now(), &settings.image) {
@@ -211,23 +210,9 @@ fn run(settings: &Settings, clock: Clock, inbox: &Receiver<Vec<Stamped>>, shared
 /// Cause, value, and what to do.
 fn describe(path: &Path, error: &io::Error) -> String {
     let dir = if path.extension().is_some() { path.parent().unwrap_or(path) } else { path };
-    let remedy = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            format!("free space in {}", dir.display())
-        }
-        io::ErrorKind::FileTooLarge => "raise the limit on the size of files (ulimit -f)".to_owned(),
-        _ => match files::in_the_way(dir) {
-            Some(file) => {
-                format!(
-                    "{} is no folder: move it away, or set XDG_DATA_HOME to another place",
-                    file.display()
-                )
-            }
-            None => format!("make {} writable, or set XDG_DATA_HOME to another place", dir.display()),
-        },
-    };
+    let (cause, remedy) = files::unusable(dir, error);
     // A path may hold anything; this goes to the screen.
-    Text::clean(&format!("{}: {error}; the build goes on; {remedy}", path.display())).as_str().to_owned()
+    Text::clean(&format!("{}: {cause}; the build goes on; {remedy}", path.display())).as_str().to_owned()
 }
 
 fn write(created: &Created, clock: Clock, inbox: &Receiver<Vec<Stamped>>, shared: &Shared) -> io::Result<()> {
@@ -365,7 +350,7 @@ mod tests {
         let text = describe(Path::new("/data/x.jsonl.zst"), &error);
         assert_eq!(
             text,
-            "/data/x.jsonl.zst: No space left on device (os error 28); the build goes on; free space in /data"
+            "/data/x.jsonl.zst: No space left on device (os error 28); the build goes on; free space in /data: df -h /"
         );
     }
 

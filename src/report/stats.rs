@@ -75,7 +75,7 @@ fn ground(alike: &AlikeRow) -> String {
         known => format!(" for {}", known.join(", ")),
     };
     let target = alike.target.as_ref().map(|target| format!(", stage {target}")).unwrap_or_default();
-    let builder = alike.builder.as_ref().map_or("the default builder", Text::as_str);
+    let builder = alike.builder.as_ref().map_or("the builder", Text::as_str);
     format!("on {builder}{platforms}{target}")
 }
 
@@ -242,5 +242,8 @@ mod tests {
         let all = text(true);
         assert!(all.contains("on here for ") && all.contains("on there for linux/amd64\n"), "{all}");
         assert!(!all.contains("--all"), "{all}");
+        // Where none was named it is buildx's current one, which may be any.
+        let unnamed = AlikeRow { builder: None, ..alike("", "linux/amd64", 1) };
+        assert_eq!(ground(&unnamed), "on the builder for linux/amd64");
     }
 }

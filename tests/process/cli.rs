@@ -3,6 +3,7 @@
 mod builds;
 mod damage;
 mod mistakes;
+mod signals;
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
@@ -141,13 +142,32 @@ fn an_import_of_nothing_that_is_a_recording_is_an_error() {
     let project = Project::new();
     let bad = project.folder().join("notes.txt");
     std::fs::write(&bad, "no recording\n").unwrap();
-    let demo = format!("{}/assets/demo/code.jsonl.zst", env!("CARGO_MANIFEST_DIR"));
     let import = |files: &[&str]| run(project.layertop(&["history", "import"]).args(files)).code();
     assert_eq!(import(&["nosuch", bad.to_str().unwrap()]), Some(4));
     let json = project.folder().join("package.json");
     std::fs::write(&json, r#"{"name": "x", "logs": {}, "dependencies": {}}"#).unwrap();
     assert_eq!(import(&[json.to_str().unwrap()]), Some(2), "JSON of another program");
-    assert_eq!(import(&["nosuch", &demo]), Some(0), "what can be taken up is, and the rest is a warning");
+}
+
+/// What can be taken up is, what can't is named file by file, and a script hears of it by the exit code.
+#[test]
+fn an_import_of_which_some_fails_takes_up_the_rest_and_ends_with_the_code_of_the_failure() {
+    let project = Project::new();
+    let demo = |name: &str| format!("{}/assets/demo/{name}.jsonl.zst", env!("CARGO_MANIFEST_DIR"));
+    std::fs::write(project.folder().join("notes.txt"), "no recording\n").unwrap();
+    let import = |files: &[&str]| run(project.layertop(&["history", "import"]).args(files));
+    let some = import(&["nosuch", &demo("code"), "notes.txt", &demo("first")]);
+    assert_eq!((some.code(), some.stdout.as_str()), (Some(4), "2 builds taken up\n"), "{some:?}");
+    for told in [
+        "warning: there is no file and no build `nosuch`; name a file",
+        "warning: notes.txt is not a recording",
+        "error: 2 of 4 files can't be taken up\n  name recordings",
+    ] {
+        assert!(some.stderr.contains(told), "{told}: {some:?}");
+    }
+    assert_eq!(import(&["notes.txt", &demo("unchanged")]).code(), Some(2), "each has its own code");
+    let known = import(&[&demo("code"), &demo("requirements")]);
+    assert_eq!((known.code(), known.stdout.as_str()), (Some(0), "1 build taken up, 1 known before\n"));
 }
 
 /// Two jobs may each write a `build.jsonl`.
@@ -172,16 +192,24 @@ fn builds_in_files_of_one_name_are_told_apart() {
 #[test]
 fn an_empty_file_is_no_recording() {
     let project = Project::new();
-    for (name, bytes) in [("empty.jsonl", &b""[..]), ("cut.jsonl.zst", &[0x28, 0xb5, 0x2f, 0xfd, 4][..])] {
+    let written =
+        "buildx writes its progress to standard error: docker buildx build --progress=rawjson . 2> ";
+    let other = "name another build: layertop history";
+    let cases =
+        [("empty.jsonl", &b""[..], written), ("cut.jsonl.zst", &[0x28, 0xb5, 0x2f, 0xfd, 4][..], other)];
+    for (name, bytes, hint) in cases {
         let file = project.folder().join(name);
         std::fs::write(&file, bytes).unwrap();
-        let ended = replay(&project, &file, &[]);
-        assert_eq!((ended.code(), ended.stdout.as_str()), (Some(2), ""), "{ended:?}");
-        assert_eq!(
-            ended.stderr,
-            format!("error: {} is empty: no build was recorded in it\n", file.display())
-        );
+        for words in [&["replay"][..], &["history", "import"]] {
+            let ended = run(project.layertop(words).arg(&file));
+            assert_eq!((ended.code(), ended.stdout.as_str()), (Some(2), ""), "{ended:?}");
+            let told = format!("error: {} is empty: no build was recorded in it\n  {hint}", file.display());
+            assert!(ended.stderr.starts_with(&told), "{words:?}: {ended:?}");
+        }
     }
+    let ended = run(&mut project.layertop(&["replay", "-"]));
+    let told = "error: /dev/stdin is empty: no build was recorded in it\n  pipe one into it: zstdcat";
+    assert!(ended.code() == Some(2) && ended.stderr.starts_with(told), "{ended:?}");
 }
 
 #[test]

@@ -396,7 +396,7 @@ fn a_directory_that_can_not_be_made_stops_the_recording_only() {
         }
     };
     assert!(problem.starts_with("not recording: ") && problem.contains("the build goes on"), "{problem}");
-    assert!(problem.contains("Not a directory") && problem.contains("XDG_DATA_HOME"), "{problem}");
+    assert!(problem.contains("is a file, not a folder") && problem.contains("XDG_DATA_HOME"), "{problem}");
     assert_eq!(recorder.new_problem(), None, "it is said once");
     recorder.record(build(3));
     let closed = recorder.close();

@@ -225,6 +225,34 @@ fn wrong_variables_and_options_name_themselves() {
 }
 
 #[test]
+fn a_platform_that_does_not_exist_is_a_warning_wherever_it_stands() {
+    let project = Project::new("[image]\nplatforms = [\"linux/amd64\", \"linux/amd46\"]\n");
+    let said = |line: &str, env: &[(&str, &str)]| {
+        let config = load(line, &project.around(env)).unwrap();
+        config.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let file = said("layertop build", &[]);
+    assert!(file[0].starts_with("layertop.toml:2:29: unknown platform `linux/amd46`: "), "{file:?}");
+    assert!(file[0].contains("did you mean `linux/amd64`? BuildKit takes unknown ones too"), "{file:?}");
+    let environment = said("layertop build", &[("PLATFORMS", "linux/foo,linux/arm64")]);
+    assert!(
+        environment[0].starts_with("environment PLATFORMS: unknown platform `linux/foo`"),
+        "{environment:?}"
+    );
+    let option = said("layertop build --platform linux/arm/v77", &[]);
+    assert!(
+        option[0].starts_with("--platform: unknown platform `linux/arm/v77`: arm has no variant"),
+        "{option:?}"
+    );
+    assert_eq!(
+        [file.len(), environment.len(), option.len()],
+        [1, 1, 1],
+        "what is overridden is not asked for"
+    );
+    assert!(said("layertop build --platform linux/arm/v7", &[]).is_empty());
+}
+
+#[test]
 fn an_unreadable_rule_is_a_warning_with_its_place() {
     let project = Project::new(
         "[[layer]]\nname = \"x\"\nmatch = \"ffmpeg(\"\n\n[[layer]]\nname = \"y\"\nmatch = \"y\"\n",

@@ -173,7 +173,11 @@ fn unusable(path: &Path, error: &KubeconfigError) -> Fault {
         KubeconfigError::ReadConfig(why, _) => why.to_string(),
         other => other.to_string(),
     };
-    Fault::new(ApiState::BadConfig, format!("the kubeconfig {} can't be used: {why}", path.display()))
+    let words = format!(
+        "the kubeconfig {} can't be used: {why}: name another one as `kubeconfig` in [kubernetes]",
+        path.display()
+    );
+    Fault::new(ApiState::BadConfig, words)
 }
 
 async fn from_file(
@@ -245,6 +249,12 @@ mod tests {
         let path = folder.path().join("config");
         let named = Settings { kubeconfig: Some(path.clone()), ..settings(&[]) };
         assert!(fault(&named).await.words.contains("No such file"), "one that was asked for has to be there");
+        let folder = Settings { kubeconfig: Some(folder.path().to_owned()), ..settings(&[]) };
+        let words = fault(&folder).await.words;
+        assert!(
+            words.contains("Is a directory") && words.ends_with("as `kubeconfig` in [kubernetes]"),
+            "{words}"
+        );
         std::fs::write(&path, "{").unwrap();
         assert_eq!(fault(&named).await.state, ApiState::BadConfig);
         let text = "apiVersion: v1\nkind: Config\ncontexts: [{name: a, context: {cluster: a, user: a}}]\n\

@@ -102,7 +102,7 @@ fn where_nothing_can_be_written_the_build_goes_on_too() {
     assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
     let line = ended.stdout.lines().find(|line| line.contains("not recording: ")).expect("a warning");
     assert!(line.contains("/proc/layertop/recordings"), "{line}");
-    assert!(line.ends_with("or set XDG_DATA_HOME to another place"), "{line}");
+    assert!(line.ends_with("name another place: export XDG_DATA_HOME=FOLDER"), "{line}");
     let line =
         ended.stdout.lines().find(|line| line.contains("the history is not kept: ")).expect("a warning");
     assert!(line.contains("/proc/layertop/history.db") && line.contains("; the build goes on; "), "{line}");

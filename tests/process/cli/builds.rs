@@ -64,7 +64,6 @@ fn a_build_has_one_name_for_all_commands() {
         4,
         &["there is no file and no build `nobody`", "layertop history"],
     );
-    // One word of `why` is a layer before it is how a short name begins, and a build where that is its name.
     says(&ask(&["why", "pip"]), 0, &["requirements.txt changed"]);
     says(&ask(&["why", "before-22", "src"]), 0, &["src/montage_ai/__init__.py changed"]);
     fs::remove_file(project.beside("elsewhere/pip.jsonl.zst")).unwrap();
@@ -73,6 +72,36 @@ fn a_build_has_one_name_for_all_commands() {
         4,
         &["the recording of pip is gone", "layertop compare"],
     );
+}
+
+/// Builds without an image name are compared with each other, as the estimate and the screen do, however long ago they were taken up.
+#[test]
+fn why_compares_builds_without_an_image_with_each_other() {
+    let recording = |name: &str| format!("{}/tests/recordings/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let project = Project::new();
+    let import = |files: &[&str]| run(project.layertop(&["history", "import"]).args(files));
+    says(&import(&[&recording("first"), &recording("nochange")]), 0, &["2 builds taken up"]);
+    let code = fs::read_to_string(recording("code")).unwrap();
+    project.write("changed.jsonl", &code.replace("COPY src/ src/", "COPY src/./ src/"));
+    let why = || run(&mut project.layertop(&["why", "--progress", "plain", "changed.jsonl"]));
+    let told = [
+        "no image name",
+        "rebuilt because its instruction changed: `src/` → `src/./`",
+        "compared with the build nochange.jsonl",
+    ];
+    says(&why(), 0, &told);
+    // Of builds that are newer by far what they are compared with is kept, and of these it is not any more.
+    let later = (0..21).map(|at| {
+        let name = format!("later-{at}.jsonl");
+        project.write(&name, &code.replace("2026-11-22T", &format!("2027-01-{:02}T", at + 1)));
+        name
+    });
+    let later: Vec<String> = later.collect();
+    let later: Vec<&str> = later.iter().map(String::as_str).collect();
+    says(&import(&later), 0, &["21 builds taken up"]);
+    says(&why(), 0, &told);
+    let unlike = run(&mut project.layertop(&["why", "--progress", "plain", &recording("multistage")]));
+    says(&unlike, 0, &["nothing like it was built here before"]);
 }
 
 /// Puts a recording of the demo among those of this machine, as one of another image, made in another folder.
@@ -91,6 +120,32 @@ fn record(data: &Path, name: &str, image: Option<&str>, folder: Option<&Path>) {
     fs::create_dir_all(&dir).unwrap();
     let packed = zstd::encode_all(lines.collect::<String>().as_bytes(), 1).unwrap();
     fs::write(dir.join(format!("{name}.jsonl.zst")), packed).unwrap();
+}
+
+/// One word of `why` is a build before it is a step, for however short a word; and where it could be both the other way is said.
+#[test]
+fn one_word_is_a_build_before_it_is_a_step() {
+    let project = imported(&[("02-code", "code"), ("03-pip", "requirements"), ("03-first", "first")]);
+    record(&project.beside("data"), "20991122T080000Z-montage-ai-1", Some("r:5000/montage-ai:x"), None);
+    let why = |word: &str| run(&mut project.layertop(&["why", "--progress", "plain", word]));
+    let first = |ended: &Ended| ended.stdout.lines().next().unwrap_or_default().to_owned();
+    let build = why("02");
+    assert!(first(&build).contains(" · 02-code"), "{build:?}");
+    let note = "note: `02` is how 02-code begins; for the step of 20991122T080000Z-montage-ai-1: \
+                layertop why 20991122T080000Z-montage-ai-1 02\n";
+    assert_eq!(build.stderr, note);
+    // Two begin so, none does, and a part of an instruction does all the same.
+    for word in ["03", "4", "pip"] {
+        let step = why(word);
+        assert!(
+            first(&step).contains("20991122T080000Z-montage-ai-1 · newest of this machine"),
+            "{word}: {step:?}"
+        );
+        assert_eq!(step.stderr, "", "{word}");
+    }
+    says(&why("03-"), 2, &["`03-` is ambiguous: 2 builds begin so"]);
+    let whole = why("02-code");
+    assert!(first(&whole).contains(" · 02-code") && whole.stderr.is_empty(), "{whole:?}");
 }
 
 #[test]

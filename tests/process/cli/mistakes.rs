@@ -130,6 +130,38 @@ fn a_configuration_that_is_wrong_is_said_by_every_command() {
     assert_eq!((ended.code(), ended.stdout.as_str()), (Some(0), "no builds are kept yet\n"), "{ended:?}");
 }
 
+/// A folder where a configuration is wanted is named, the working directory too, of which nothing is left when it is shown from itself.
+#[test]
+fn a_configuration_that_can_not_be_read_is_named() {
+    let project = Project::new();
+    let here = project.folder().canonicalize().unwrap();
+    let config = |value: &str| run(&mut project.layertop(&["config", "check", "--config", value]));
+    let shown = here.display().to_string();
+    for value in [".", "./", shown.as_str()] {
+        let told = format!(
+            "error: {shown} is a folder, not a configuration file\n  name a file in it: ls {shown}\n"
+        );
+        fails(&config(value), 2, &[&told]);
+    }
+    fails(&config(".."), 2, &["error: ", " is a folder, not a configuration file\n  name a file in it: ls "]);
+    fs::create_dir(project.folder().join("sub")).unwrap();
+    fs::write(project.folder().join("sub/layertop.toml"), "").unwrap();
+    let told =
+        "error: sub is a folder, not a configuration file\n  name the file in it: --config sub/layertop.toml";
+    fails(&config("sub"), 2, &[told]);
+    fails(&config("sub/layertop.toml/x"), 2, &["there is no configuration file sub/layertop.toml/x\n"]);
+    // Root may read whatever is there, but not this.
+    let memory = "/proc/self/mem";
+    fails(
+        &config(memory),
+        2,
+        &[
+            "can't read the configuration file /proc/self/mem: ",
+            "\n  look who may read it: ls -l /proc/self/mem\n",
+        ],
+    );
+}
+
 #[test]
 fn a_data_folder_that_is_a_file_is_not_as_if_there_were_no_builds() {
     for place in ["data", "data/layertop"] {
@@ -148,12 +180,56 @@ fn a_data_folder_that_is_a_file_is_not_as_if_there_were_no_builds() {
             &["replay", "x"],
             &["compare", "x", "y"],
         ];
-        let told =
-            format!("{} is a file, not a folder\n  move it away, or set XDG_DATA_HOME", file.display());
+        let told = format!(
+            "{0} is a file, not a folder\n  move it away: mv {0} {0}.old; or name another place",
+            file.display()
+        );
         for words in commands {
             fails(&run(&mut project.layertop(words)), 1, &[&told]);
         }
     }
+}
+
+/// /proc makes no folders for anybody, root or not.
+#[test]
+fn a_data_folder_that_can_not_be_made_is_said_with_what_to_type() {
+    let project = Project::new();
+    let ended =
+        run(project.layertop(&["history", "import"]).arg(demo("code")).env("XDG_DATA_HOME", "/proc/x"));
+    let told =
+        "error: can't use the history at /proc/x/layertop/history.db: no folder can be made in /proc (";
+    fails(&ended, 1, &[told, ")\n  name another place: export XDG_DATA_HOME=FOLDER\n"]);
+    let nothing = run(project.layertop(&["history"]).env("XDG_DATA_HOME", "/proc/x"));
+    assert_eq!(
+        (nothing.code(), nothing.stdout.as_str()),
+        (Some(0), "no builds are kept yet\n"),
+        "{nothing:?}"
+    );
+}
+
+/// As the XDG Base Directory Specification asks; and said once, or the builds would be missed where they were to be.
+#[test]
+fn a_relative_data_folder_is_ignored_and_said_once() {
+    let project = Project::new();
+    let home = project.beside("home");
+    let at =
+        |name: &str, words: &[&str]| run(project.layertop(words).env("HOME", &home).env(name, "my data"));
+    let ended = at("XDG_DATA_HOME", &["history", "import", &demo("code")]);
+    assert_eq!((ended.code(), ended.stdout.as_str()), (Some(0), "1 build taken up\n"), "{ended:?}");
+    let whole = project.folder().canonicalize().unwrap().join("my data");
+    let told = format!(
+        "warning: XDG_DATA_HOME='my data' is a relative path, which is ignored: export XDG_DATA_HOME='{}'\n",
+        whole.display()
+    );
+    assert_eq!(ended.stderr, told);
+    assert!(home.join(".local/share/layertop/history.db").is_file() && !whole.exists());
+    for name in ["XDG_CONFIG_HOME", "XDG_CACHE_HOME"] {
+        let ended = at(name, &["history"]);
+        assert_eq!(ended.stderr.matches(&format!("warning: {name}=")).count(), 1, "{ended:?}");
+    }
+    // Empty is as good as unset, and a shell's start has other worries.
+    assert_eq!(run(project.layertop(&["history"]).env("HOME", &home).env("XDG_DATA_HOME", "")).stderr, "");
+    assert_eq!(at("XDG_DATA_HOME", &["completions", "bash"]).stderr, "");
 }
 
 /// A script is not asked, and on a terminal `pty` is.

@@ -66,7 +66,7 @@ fn a_folder_that_can_not_be_made_is_told_and_nothing_else_happens() {
         told.starts_with("the history is not kept: ") && told.contains("; the build goes on; "),
         "{told}"
     );
-    assert!(told.ends_with("or set XDG_DATA_HOME to another place"), "{told}");
+    assert!(told.ends_with("name another place: export XDG_DATA_HOME=FOLDER"), "{told}");
 }
 
 #[test]
