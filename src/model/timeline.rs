@@ -35,7 +35,7 @@ pub enum Section {
     /// Before the steps: the Dockerfile, the context, the cache's manifests.
     #[default]
     Before,
-    /// Steps of a platform, or of all.
+    /// Steps of a platform.
     Steps,
     /// Behind them: attestations, exports, what buildx does at the end.
     After,
@@ -52,7 +52,7 @@ pub struct Lane {
     pub layer: Option<Text>,
     /// The stage of a step, where it has a name.
     pub stage: Option<Text>,
-    /// The platform of a step; none of one that is for all of them, or where the build's only one is not known.
+    /// The platform of a step; none where that is not known.
     pub platform: Option<Platform>,
     /// The step; none of what is no step.
     pub step: Option<StepId>,
@@ -160,7 +160,7 @@ impl Model {
         lanes
     }
 
-    /// The steps, platform by platform, those of all platforms first.
+    /// The steps, platform by platform.
     fn step_lanes(&self, end: Time) -> Vec<Lane> {
         let platforms = self.platforms();
         let mut lanes: Vec<(usize, Lane)> = Vec::new();
@@ -168,7 +168,7 @@ impl Model {
             for (row, id) in group.rows.iter().flat_map(|row| row.steps.iter().map(move |id| (row, *id))) {
                 let Some(step) = self.stack.step(id) else { continue };
                 let platform = self.platform_of(step);
-                let place = platforms.iter().position(|known| *known == platform).map_or(0, |at| at + 1);
+                let place = platforms.iter().position(|known| *known == platform).unwrap_or(0);
                 let own = self.vertices_of(id).flat_map(|vertex| self.bars(vertex, Part::Work, end));
                 lanes.push((
                     place,

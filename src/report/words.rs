@@ -172,6 +172,9 @@ impl Sign {
     }
 }
 
+/// What stands beside the names of platforms for steps of which nothing tells the platform.
+pub const NO_PLATFORM: &str = "no platform";
+
 /// No duration is written wider than this.
 pub const DURATION_WIDTH: usize = 8;
 

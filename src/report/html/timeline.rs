@@ -107,10 +107,15 @@ fn rows(timeline: &Timeline) -> Vec<Row<'_>> {
     let mut rows = Vec::new();
     let mut head = String::new();
     let mut others = 0;
+    let several = timeline.lanes.iter().any(|lane| lane.platform.is_some());
     for lane in timeline.lanes.iter().filter(|lane| !lane.bars.is_empty()) {
         let title = match lane.section {
             Section::Before => "before the steps".to_owned(),
-            Section::Steps => lane.platform.as_ref().map_or_else(|| "steps".to_owned(), ToString::to_string),
+            Section::Steps => match &lane.platform {
+                Some(platform) => platform.to_string(),
+                None if several => words::NO_PLATFORM.to_owned(),
+                None => "steps".to_owned(),
+            },
             Section::After => "after the steps".to_owned(),
         };
         if lane.section != Section::Steps {

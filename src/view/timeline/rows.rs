@@ -85,7 +85,9 @@ fn heading(lane: &Lane, several: bool) -> Option<String> {
     if lane.section != Section::Steps {
         return None;
     }
-    let platform = lane.platform.as_ref().filter(|_| several).map(ToString::to_string);
+    let platform =
+        || lane.platform.as_ref().map_or_else(|| words::NO_PLATFORM.to_owned(), ToString::to_string);
+    let platform = several.then(platform);
     let parts: Vec<String> =
         platform.into_iter().chain(lane.stage.as_ref().map(ToString::to_string)).collect();
     (!parts.is_empty()).then(|| parts.join(" · "))
