@@ -60,8 +60,10 @@ pub struct Lane {
     pub state: Option<State>,
     /// The vertices that its bars are of.
     pub vertices: Vec<VertexId>,
-    /// In the order of time; none of what waits.
+    /// In the order of time; none of what waits. That of a hit is a moment.
     pub bars: Vec<Bar>,
+    /// How long it was at work: of a step what every output says, so that a hit has no time of its own.
+    pub took: Duration,
     /// Whether it is one of those that held the end up.
     pub critical: bool,
 }
@@ -96,11 +98,6 @@ impl Lane {
         let start = self.bars.iter().map(|bar| bar.start).min()?;
         Some((start, self.bars.iter().map(|bar| bar.end).max()?))
     }
-
-    /// How long it was at work.
-    pub fn took(&self) -> Duration {
-        self.bars.iter().map(|bar| bar.end.since(bar.start)).sum()
-    }
 }
 
 impl Model {
@@ -118,6 +115,7 @@ impl Model {
         let mut timeline = Timeline { begin, end, lanes, ..Timeline::default() };
         self.mark_path(&graph, &mut timeline);
         timeline.idle = bars::idle(&timeline);
+        bars::shorten_hits(&mut timeline);
         timeline
     }
 
@@ -140,6 +138,7 @@ impl Model {
             }
         }
         prepare.bars = bars::merged(prepare.bars);
+        prepare.took = bars::length(&prepare.bars);
         if !prepare.bars.is_empty() {
             lanes.insert(0, prepare);
         }
@@ -182,6 +181,7 @@ impl Model {
                         state: Some(self.state(id)),
                         vertices: step.vertices.clone(),
                         bars: bars::merged(own.collect()),
+                        took: self.took(id, end),
                         critical: false,
                     },
                 ));
@@ -198,7 +198,8 @@ fn named(vertex: &Vertex, id: VertexId, section: Section, bars: Vec<Bar>) -> Lan
         Kind::CacheImport(_) => Text::from("import cache"),
         _ => Text::clean(vertex.name.as_str().trim_start_matches("[internal] ")),
     };
-    Lane { section, label, vertices: vec![id], bars, ..Lane::default() }
+    let took = bars::length(&bars);
+    Lane { section, label, vertices: vec![id], bars, took, ..Lane::default() }
 }
 
 #[cfg(test)]

@@ -256,6 +256,20 @@ fn columns(model: &Model, now: Time, truth: &Truth, what: &str) {
     assert_eq!(all.iter().sum::<usize>(), truth.total, "{what}");
 }
 
+/// A step takes as long on the timeline as everywhere else; a hit takes no time.
+fn timeline(model: &Model, now: Time, what: &str) {
+    let timeline = model.timeline(now);
+    let steps = json::summary(model, now).steps;
+    for lane in &timeline.lanes {
+        let Some(id) = lane.step else { continue };
+        assert_eq!(lane.took, model.took(id, now), "{what}: {}", lane.label);
+        let told = steps.iter().find(|step| step.digest.as_ref() == model.digest_of(id));
+        let told = told.unwrap_or_else(|| panic!("{what}: {}", lane.label));
+        let took = Duration::from_millis(told.run_ms + told.pull_ms);
+        assert!(lane.took.abs_diff(took) < Duration::from_millis(3), "{what}: {took:?} {lane:?}");
+    }
+}
+
 /// What is said of causes, wherever one is.
 fn causes(model: &Model, what: &str) {
     let causes = model::causes(model);
@@ -393,6 +407,7 @@ fn every_output_tells_the_same_of_a_build() {
         }
         header(&model, now, &truth, &what);
         columns(&model, now, &truth, &what);
+        timeline(&model, now, &what);
         causes(&model, &what);
         plan(&model, &events, &what);
 
@@ -472,6 +487,7 @@ fn every_output_tells_the_same_in_the_middle_of_a_build() {
             let truth = Truth::of(&model, now);
             header(&model, now, &truth, &what);
             columns(&model, now, &truth, &what);
+            timeline(&model, now, &what);
             causes(&model, &what);
             let summary = parsed(&json::line(&model, now));
             assert_eq!(summary["layers"]["hit_rate"], Value::Null, "{what}");

@@ -237,7 +237,7 @@ fn bars(model: &Model, lane: &Lane, row: usize, axis: &Axis) -> Markup {
         () if from > 20.0 => ("", from, "-6", "end"),
         () => ("inside", to, "-6", "end"),
     };
-    let took = lane.took();
+    let took = lane.took;
     html! {
         g role="listitem" data-kind=(kind) {
             title { (spoken(model, lane)) }
@@ -268,7 +268,7 @@ fn spoken(model: &Model, lane: &Lane) -> String {
     parts.extend(lane.layer.as_ref().map(ToString::to_string));
     parts.extend(lane.platform.as_ref().map(ToString::to_string));
     parts.extend(lane.state.map(|state| Sign::of_told(state, lane.label.as_str()).word.to_owned()));
-    parts.push(words::duration(lane.took()));
+    parts.extend((!lane.took.is_zero()).then(|| words::duration(lane.took)));
     if lane.critical {
         parts.push("held the end up".to_owned());
     }
