@@ -214,9 +214,10 @@ pub fn percent(part: usize, whole: usize) -> Option<String> {
     })
 }
 
-/// `7.5×`, `30×`: how many times as fast.
+/// `7.5×`, `30×`: how many times as fast, or as slow.
 pub fn times(factor: f64, ascii: bool) -> String {
     let cross = if ascii { "x" } else { "×" };
+    // What would be rounded to 10.0 has no tenths either.
     if factor < 9.95 { format!("{factor:.1}{cross}") } else { format!("{factor:.0}{cross}") }
 }
 

@@ -255,7 +255,7 @@ fn cell_line(
     let mut spans = vec![Span::styled(format!("{shape} "), style)];
     // What is slower than it ever was is not measured by what it mostly takes.
     let left = match (told, slow) {
-        (_, Some(factor)) => estimate::times(factor, theme.ascii),
+        (_, Some(factor)) => words::times(factor, theme.ascii),
         (Some(told), None) => estimate::step(told, theme.ascii),
         (None, None) => String::new(),
     };

@@ -381,6 +381,13 @@ fn every_output_tells_the_same_of_a_build() {
         let saved = Saved::of(&model);
         let worth = saved.and_then(Saved::worth_a_word).map(|saved| saved.amount(false));
 
+        // The one figure is written in one way.
+        if let Some(saved) = saved.and_then(Saved::worth_a_word).filter(|saved| !saved.at_least) {
+            let time = words::duration(Duration::from_millis(told["saved_ms"].as_u64().unwrap()));
+            assert!(saved.amount(false).starts_with(&format!("{time} (")), "{what}: {time}: {saved:?}");
+            assert_eq!(saved.time_text(false), time, "{what}");
+        }
+
         // The words of the end.
         let result = text(&end::result(&model, now, false));
         let mut plain = String::new();
