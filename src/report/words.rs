@@ -190,6 +190,28 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
+/// `5 s`, `1.5 s`, `1:30`, `1:05.25`: a time on an axis whose marks are so far apart, with as many digits as tell it from its
+/// neighbours. Times that differ are written differently.
+pub fn mark(time: Duration, apart: Duration) -> String {
+    let (step, micros) = (apart.as_micros().max(1), time.as_micros());
+    let written = |unit: u128| {
+        let exact = |digits: &u32| (step * 10_u128.pow(*digits)).is_multiple_of(unit);
+        let digits = (0..6).find(exact).unwrap_or(6);
+        let rest = micros % unit * 10_u128.pow(digits) / unit;
+        let tail =
+            if digits == 0 { String::new() } else { format!(".{rest:0width$}", width = digits as usize) };
+        (micros / unit, tail)
+    };
+    if step < 1_000 {
+        let (millis, tail) = written(1_000);
+        return format!("{millis}{tail} ms");
+    }
+    match written(1_000_000) {
+        (seconds @ 0..60, tail) => format!("{seconds}{tail} s"),
+        (_, tail) => format!("{}{tail}", duration(Duration::from_secs(time.as_secs()))),
+    }
+}
+
 /// `now`, `5 s`, `2 min`, `3 h`, `4 d`: how long ago something was, roughly.
 pub fn age(age: Duration) -> String {
     match age.as_secs() {
@@ -451,7 +473,32 @@ mod tests {
         }
     }
 
+    #[test]
+    fn marks_have_the_digits_that_tell_them_apart() {
+        for (micros, apart, expected) in [
+            (0, 500_000, "0.0 s"),
+            (1_500_000, 500_000, "1.5 s"),
+            (5_000_000, 5_000_000, "5 s"),
+            (450_000, 150_000, "0.45 s"),
+            (3_000, 1_500, "0.0030 s"),
+            (150, 150, "0.15 ms"),
+            (65_250_000, 250_000, "1:05.25"),
+            (90_000_000, 30_000_000, "1:30"),
+            (3_723_500_000, 500_000, "1:02:03.5"),
+        ] {
+            assert_eq!(mark(Duration::from_micros(micros), Duration::from_micros(apart)), expected);
+        }
+    }
+
     proptest! {
+        /// Of builds of up to 100 hours: longer ones are told in hours.
+        #[test]
+        fn no_two_marks_are_written_alike(at in 0u64..3_999, apart in 1u64..90_000_000) {
+            let time = |n: u64| Duration::from_micros(apart * (at + n));
+            let apart = Duration::from_micros(apart);
+            prop_assert_ne!(mark(time(0), apart), mark(time(1), apart));
+        }
+
         #[test]
         fn truncated_text_fits_and_begins_as_it_did(text in "\\PC{0,30}", columns in 0usize..40) {
             let cut = truncate(&text, columns);
