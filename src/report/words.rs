@@ -299,6 +299,22 @@ pub fn cut_to(text: &str, columns: usize, ascii: bool) -> String {
     head(&format!("{kept}{mark}"), columns).to_owned()
 }
 
+/// As [`cut_to`], but cut between two of its fields where it has several: half a time is another time.
+pub fn cut_fields(text: &str, columns: usize, ascii: bool) -> String {
+    const BETWEEN: [&str; 4] = [" · ", "; ", ", ", " ("];
+    if head(text, columns).len() == text.len() {
+        return text.to_owned();
+    }
+    let mark = ellipsis(ascii);
+    let room = columns.saturating_sub(1 + width(mark));
+    let ends = BETWEEN.iter().flat_map(|between| text.match_indices(between));
+    let kept = ends
+        .filter_map(|(at, _)| text.get(..at))
+        .filter(|kept| width(kept) <= room)
+        .max_by_key(|kept| kept.len());
+    kept.map_or_else(|| cut_to(text, columns, ascii), |kept| format!("{kept} {mark}"))
+}
+
 /// As [`cut_to`], but what is left out is the middle: of an error, the cause stands at the end.
 pub fn squeeze(text: &str, columns: usize, ascii: bool) -> String {
     let mark = ellipsis(ascii);
@@ -424,6 +440,21 @@ mod tests {
     }
 
     #[test]
+    fn fields_are_left_out_whole() {
+        let text = "pip amd64 1:23, arm64 1:20 · pulling 24 MB of 1.2 GB";
+        for (columns, expected) in [
+            (60, text),
+            (51, "pip amd64 1:23, arm64 1:20 …"),
+            (27, "pip amd64 1:23 …"),
+            (16, "pip amd64 1:23 …"),
+            (8, "pip amd…"),
+        ] {
+            assert_eq!(cut_fields(text, columns, false), expected);
+        }
+        assert_eq!(cut_fields("failed after 1:02:03 (exit code 1)", 30, true), "failed after 1:02:03 ...");
+    }
+
+    #[test]
     fn squeezed_text_keeps_both_ends() {
         assert_eq!(squeeze("abcdefghij", 10, false), "abcdefghij");
         assert_eq!(squeeze("abcdefghij", 6, false), "ab…hij");
@@ -506,6 +537,7 @@ mod tests {
             let head = cut.strip_suffix('…').unwrap_or(&cut);
             prop_assert!(text.starts_with(head) || columns == 0);
             prop_assert!(width(&squeeze(&text, columns, false)) <= columns);
+            prop_assert!(width(&cut_fields(&text, columns, false)) <= columns);
         }
 
         #[test]
