@@ -13,6 +13,7 @@ pub mod name;
 pub mod nodes;
 pub mod outcome;
 mod plan;
+mod platforms;
 pub mod reason;
 pub mod registry;
 mod shared;
@@ -111,11 +112,7 @@ impl Model {
     /// The stack follows from the Dockerfile and the vertices alone, so that batches may be cut anywhere.
     fn settle(&mut self) {
         if std::mem::take(&mut self.restructured) {
-            let many = match self.started.platforms.len() {
-                0 => None,
-                platforms => Some(platforms > 1),
-            };
-            self.stack.rebuild(&self.vertices, &self.index, many);
+            self.stack.rebuild(&self.vertices, &self.index, &self.started.platforms);
             self.unjudged = true;
         }
         if let Some((_, Ended { exit_code: None, lost: false })) = self.ended {
@@ -314,12 +311,13 @@ impl Model {
         self.stack.step(id).into_iter().flat_map(|step| &step.vertices).filter_map(|id| self.vertex(*id))
     }
 
-    /// The columns of the stack: the platforms asked for, else those seen, else one without a name.
+    /// The columns of the stack: the platforms asked for and those seen, and one without a name where there is none, or where a step
+    /// stands in none of them.
     pub fn platforms(&self) -> Vec<Option<Platform>> {
         let mut platforms: Vec<Option<Platform>> = self.started.platforms.iter().cloned().map(Some).collect();
         let asked = platforms.len();
         for (_, step) in self.stack.steps() {
-            if let Some(seen) = &step.name.platform
+            if let Some(seen) = &step.platform
                 && !platforms.iter().flatten().any(|known| known == seen)
             {
                 platforms.push(Some(seen.clone()));
@@ -327,7 +325,8 @@ impl Model {
         }
         // The stream names them in any order.
         platforms[asked..].sort();
-        if platforms.is_empty() {
+        let mut steps = self.stack.steps();
+        if platforms.is_empty() || steps.any(|(_, step)| self.stack.platform_of(step).is_none()) {
             platforms.push(None);
         }
         platforms
@@ -335,8 +334,7 @@ impl Model {
 
     /// The platform of a step: its own, or the only one that was asked for.
     pub fn platform_of(&self, step: &Step) -> Option<Platform> {
-        let only = || if let [only] = self.started.platforms.as_slice() { Some(only.clone()) } else { None };
-        step.name.platform.clone().or_else(only)
+        self.stack.platform_of(step).cloned()
     }
 
     /// Whether a stage becomes an image: the Dockerfile says so, or nothing in the stream is computed from it.

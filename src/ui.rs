@@ -14,6 +14,7 @@ use tui_input::backend::crossterm::EventHandler as _;
 use crate::event::{Line, Platform, Text};
 use crate::model::{Kind, Model, Outcome, StepId, VertexId};
 use crate::report::health::Part;
+use crate::report::words;
 use keys::{Action, Sheet};
 use log::LogView;
 use parts::{Logs, LogsOf, PartsView};
@@ -509,10 +510,9 @@ impl Ui {
     /// Where a selection begins: at the step that is followed.
     fn start(&mut self, model: &Model) -> Option<RowId> {
         let step = self.followed.and_then(|id| model.step_of(id));
-        if let Some(platform) =
-            step.and_then(|id| model.stack().step(id)).map(|step| step.name.platform.as_ref())
+        if let Some(platform) = step.and_then(|id| model.stack().step(id)).map(|step| model.platform_of(step))
         {
-            self.column = model.platforms().iter().position(|p| p.as_ref() == platform).unwrap_or(0);
+            self.column = model.platforms().iter().position(|known| *known == platform).unwrap_or(0);
         }
         step.and_then(|id| rows::find(model, id))
             .or_else(|| rows::visible(model, &self.filter).first().copied())
@@ -550,7 +550,8 @@ fn clean(typed: &str) -> String {
     crate::event::Text::clean(typed).to_string()
 }
 
-/// How a platform is headed: its architecture, where the system is the usual one.
-pub fn heading(platform: Option<&Platform>) -> &str {
-    platform.map_or("state", Platform::as_str)
+/// How the column of a platform is headed, one of so many.
+pub fn heading(platform: Option<&Platform>, columns: usize) -> &str {
+    let unnamed = if columns > 1 { words::NO_PLATFORM } else { "state" };
+    platform.map_or(unnamed, Platform::as_str)
 }

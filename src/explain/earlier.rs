@@ -66,7 +66,8 @@ impl<'a> Judge<'a> {
             return None;
         }
         // A new instruction is none where the platform was not built at all.
-        if step.is_none() && !past.steps.iter().any(|step| step.platform.as_ref() == platform) {
+        let on = |step: &PastStep| step.platform.is_none() || step.platform.as_ref() == platform;
+        if step.is_none() && !past.steps.iter().any(on) {
             return None;
         }
         let print = place.and_then(|place| {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use super::layers::Namer;
 use super::name::StepName;
 use super::vertex::{Vertex, VertexId};
-use super::{shared, triggers};
+use super::{platforms, shared, triggers};
 use crate::event::digest::DigestMap;
 use crate::event::reference::is_same_image;
 use crate::event::{Digest, Outline, OutlineStage, OutlineStep, Platform, Text};
@@ -19,6 +19,9 @@ pub struct StepId(pub(super) u32);
 pub struct Step {
     /// What its name says.
     pub name: StepName,
+    /// The platform that it is built for: its name's, or what its inputs and its bake target tell. None of a build for one platform, and
+    /// where nothing tells it.
+    pub platform: Option<Platform>,
     /// Its vertices: one, but for instructions that `BuildKit` splits (`COPY --link`).
     pub vertices: Vec<VertexId>,
 }
@@ -65,6 +68,8 @@ pub struct Stack {
     rows_of: Vec<(usize, usize)>,
     /// Where a stage stands, by its names.
     places: HashMap<(Option<Text>, Option<Text>), usize>,
+    /// The platform that was asked for, where it is the only one.
+    only: Option<Platform>,
     namer: Namer,
 }
 
@@ -84,21 +89,38 @@ impl Stack {
         self.steps.get(id.0 as usize)
     }
 
-    /// The step of a row on a platform. A step without a platform stands for every one.
+    /// The platform of a step: its own, or the only one that was asked for.
+    pub fn platform_of<'a>(&'a self, step: &'a Step) -> Option<&'a Platform> {
+        step.platform.as_ref().or(self.only.as_ref())
+    }
+
+    /// The step of a row in the column of a platform, or in the column of those whose platform is not known. A step stands in one column
+    /// only, so that the columns add up to all steps.
     pub fn cell(&self, row: &Row, platform: Option<&Platform>) -> Option<StepId> {
-        let of = |id: &StepId| self.step(*id).map(|step| step.name.platform.as_ref());
-        let here = |id: &&StepId| of(id) == Some(platform);
-        let everywhere = |id: &&StepId| of(id) == Some(None) || platform.is_none();
-        let own = row.steps.iter().find(here).or_else(|| row.steps.iter().find(everywhere));
-        own.copied().or_else(|| {
+        let platform = platform.or(self.only.as_ref());
+        let here = |step: &Step| self.platform_of(step) == platform;
+        let own = row.steps.iter().copied().find(|id| self.step(*id).is_some_and(here));
+        own.or_else(|| {
             // A base image has one vertex a platform, which is named after the first stage that wants it.
             let base = base_image(&row.instruction).filter(|_| row.steps.is_empty())?;
             let same = |step: &Step| {
                 base_image(&step.name.instruction).is_some_and(|other| is_same_image(base, other))
             };
-            let at = |step: &Step| step.name.platform.as_ref() == platform || step.name.platform.is_none();
-            self.steps().find(|(_, step)| at(step) && same(step)).map(|(id, _)| id)
+            let shared = self.steps().find(|(_, step)| here(step) && same(step)).map(|(id, _)| id);
+            shared.filter(|_| self.may_stand(row, platform))
         })
+    }
+
+    /// Whether a row without a step may still get one on a platform: nothing else of its stage is built elsewhere only.
+    pub fn may_stand(&self, row: &Row, platform: Option<&Platform>) -> bool {
+        if !row.steps.is_empty() {
+            return false;
+        }
+        let platform = platform.or(self.only.as_ref());
+        let own = |group: &&Group| group.rows.iter().any(|known| std::ptr::eq(known, row));
+        let rows = self.groups.iter().find(own).map_or(&[][..], |group| group.rows.as_slice());
+        let mut steps = rows.iter().flat_map(|row| &row.steps).filter_map(|id| self.step(*id)).peekable();
+        steps.peek().is_none() || steps.any(|step| self.platform_of(step) == platform)
     }
 
     /// The step that a vertex belongs to.
@@ -134,9 +156,11 @@ impl Stack {
         complaints
     }
 
-    /// Builds the stack: the Dockerfile's stages, filled with the steps that the vertices stand for. `many` says whether the build is
-    /// for several platforms, where that is known.
-    pub(super) fn rebuild(&mut self, vertices: &[Vertex], index: &DigestMap<VertexId>, many: Option<bool>) {
+    /// Builds the stack: the Dockerfile's stages, filled with the steps that the vertices stand for. `asked` are the platforms that the
+    /// build is for; none where that is not known.
+    pub(super) fn rebuild(&mut self, vertices: &[Vertex], index: &DigestMap<VertexId>, asked: &[Platform]) {
+        let many = (!asked.is_empty()).then_some(asked.len() > 1);
+        self.only = if let [only] = asked { Some(only.clone()) } else { None };
         let mut names: Vec<Option<StepName>> = vertices.iter().map(Vertex::step_name).collect();
         self.widened = triggers::widened(&self.outlined, &names);
         let before = std::mem::replace(&mut self.groups, self.widened.clone());
@@ -157,6 +181,7 @@ impl Stack {
             };
             self.step_of.extend(step.map(|step| (id, step)));
         }
+        platforms::find(&mut self.steps, &self.step_of, vertices, index);
         self.share_bases(vertices, index);
         for (at, group) in self.groups.iter_mut().enumerate() {
             // A stage mostly stands where it stood.
@@ -205,7 +230,7 @@ impl Stack {
             return Some(id);
         }
         let id = StepId(self.steps.len() as u32);
-        self.steps.push(Step { name: name.clone(), vertices: vec![vertex] });
+        self.steps.push(Step { name: name.clone(), platform: name.platform.clone(), vertices: vec![vertex] });
         self.rows_of.push((at, usize::from(name.index) - 1));
         if row.steps.is_empty() {
             row.instruction = name.instruction.clone();

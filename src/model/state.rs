@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::vertex::Phase;
 use super::{Kind, Model, Outcome, StepId, Vertex};
-use crate::event::{Digest, StatusUpdate, Time};
+use crate::event::{Digest, Platform, StatusUpdate, Time};
 
 /// What became of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
@@ -198,25 +198,26 @@ impl Model {
 
     /// How many steps are in which state.
     pub fn counts(&self) -> Counts {
+        self.counted(self.platforms().len(), &|_| true)
+    }
+
+    /// How many steps of a column are in which state, so that the columns add up to [`Model::counts`].
+    pub fn counts_on(&self, platform: Option<&Platform>) -> Counts {
+        let here = |id| self.stack.step(id).is_some_and(|step| self.stack.platform_of(step) == platform);
+        self.counted(1, &here)
+    }
+
+    /// Counts those of the steps; before the stream speaks, the rows of the Dockerfile so many times.
+    fn counted(&self, columns: usize, which: &dyn Fn(StepId) -> bool) -> Counts {
         let mut counts = Counts::default();
-        let columns = self.platforms().len();
         let any_seen = self.stack.groups().iter().any(|group| group.seen);
         for row in self.stack.groups().iter().filter(|g| g.seen || !any_seen).flat_map(|g| &g.rows) {
-            for id in &row.steps {
+            for id in row.steps.iter().filter(|id| which(**id)) {
                 self.add(*id, &mut counts);
             }
             if !any_seen {
                 counts.by_state[self.state_before_start() as usize] += columns;
             }
-        }
-        counts.summed()
-    }
-
-    /// How many of these steps are in which state.
-    pub fn count(&self, steps: impl IntoIterator<Item = StepId>) -> Counts {
-        let mut counts = Counts::default();
-        for id in steps {
-            self.add(id, &mut counts);
         }
         counts.summed()
     }

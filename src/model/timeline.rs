@@ -35,7 +35,7 @@ pub enum Section {
     /// Before the steps: the Dockerfile, the context, the cache's manifests.
     #[default]
     Before,
-    /// Steps of a platform, or of all.
+    /// Steps of a platform.
     Steps,
     /// Behind them: attestations, exports, what buildx does at the end.
     After,
@@ -52,7 +52,7 @@ pub struct Lane {
     pub layer: Option<Text>,
     /// The stage of a step, where it has a name.
     pub stage: Option<Text>,
-    /// The platform of a step; none of one that is for all of them, or where the build's only one is not known.
+    /// The platform of a step; none where that is not known.
     pub platform: Option<Platform>,
     /// The step; none of what is no step.
     pub step: Option<StepId>,
@@ -60,8 +60,10 @@ pub struct Lane {
     pub state: Option<State>,
     /// The vertices that its bars are of.
     pub vertices: Vec<VertexId>,
-    /// In the order of time; none of what waits.
+    /// In the order of time; none of what waits. That of a hit is a moment.
     pub bars: Vec<Bar>,
+    /// How long it was at work: of a step what every output says, so that a hit has no time of its own.
+    pub took: Duration,
     /// Whether it is one of those that held the end up.
     pub critical: bool,
 }
@@ -96,11 +98,6 @@ impl Lane {
         let start = self.bars.iter().map(|bar| bar.start).min()?;
         Some((start, self.bars.iter().map(|bar| bar.end).max()?))
     }
-
-    /// How long it was at work.
-    pub fn took(&self) -> Duration {
-        self.bars.iter().map(|bar| bar.end.since(bar.start)).sum()
-    }
 }
 
 impl Model {
@@ -118,6 +115,7 @@ impl Model {
         let mut timeline = Timeline { begin, end, lanes, ..Timeline::default() };
         self.mark_path(&graph, &mut timeline);
         timeline.idle = bars::idle(&timeline);
+        bars::shorten_hits(&mut timeline);
         timeline
     }
 
@@ -140,6 +138,7 @@ impl Model {
             }
         }
         prepare.bars = bars::merged(prepare.bars);
+        prepare.took = bars::length(&prepare.bars);
         if !prepare.bars.is_empty() {
             lanes.insert(0, prepare);
         }
@@ -160,7 +159,7 @@ impl Model {
         lanes
     }
 
-    /// The steps, platform by platform, those of all platforms first.
+    /// The steps, platform by platform.
     fn step_lanes(&self, end: Time) -> Vec<Lane> {
         let platforms = self.platforms();
         let mut lanes: Vec<(usize, Lane)> = Vec::new();
@@ -168,7 +167,7 @@ impl Model {
             for (row, id) in group.rows.iter().flat_map(|row| row.steps.iter().map(move |id| (row, *id))) {
                 let Some(step) = self.stack.step(id) else { continue };
                 let platform = self.platform_of(step);
-                let place = platforms.iter().position(|known| *known == platform).map_or(0, |at| at + 1);
+                let place = platforms.iter().position(|known| *known == platform).unwrap_or(0);
                 let own = self.vertices_of(id).flat_map(|vertex| self.bars(vertex, Part::Work, end));
                 lanes.push((
                     place,
@@ -182,6 +181,7 @@ impl Model {
                         state: Some(self.state(id)),
                         vertices: step.vertices.clone(),
                         bars: bars::merged(own.collect()),
+                        took: self.took(id, end),
                         critical: false,
                     },
                 ));
@@ -198,7 +198,8 @@ fn named(vertex: &Vertex, id: VertexId, section: Section, bars: Vec<Bar>) -> Lan
         Kind::CacheImport(_) => Text::from("import cache"),
         _ => Text::clean(vertex.name.as_str().trim_start_matches("[internal] ")),
     };
-    Lane { section, label, vertices: vec![id], bars, ..Lane::default() }
+    let took = bars::length(&bars);
+    Lane { section, label, vertices: vec![id], bars, took, ..Lane::default() }
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! What stays in the scrollback after the screen has closed.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::cache::{CacheSummary, Side, Verdict};
 use super::estimate::Saved;
 use super::styled::StyledLine;
-use super::table::{self, LayerRow, Layout, Table};
+use super::table::{LayerRow, Layout, Table};
 use super::tally::Tally;
 use super::words::{self, Role, Sign};
 use super::{failure, label};
@@ -67,15 +66,20 @@ pub fn cut(model: &Model) -> Option<StyledLine> {
     lost.then(|| StyledLine::new().with("  ", Role::Plain).with(warning.text.as_str(), Role::Warn))
 }
 
-/// Hits and misses of each platform; nothing where there is one only, for the result line has them.
+/// Hits and misses of each platform, which add up to those of the build; nothing where there is one only, for the result line has them.
 fn platforms(model: &Model, ascii: bool) -> Vec<StyledLine> {
     let columns = model.platforms();
     if columns.len() < 2 {
         return Vec::new();
     }
-    let wide = columns.iter().flatten().map(|platform| words::width(platform.as_str())).max().unwrap_or(0);
-    let shown = columns.iter().flatten().take(MOST_PLATFORMS);
-    let mut lines: Vec<_> = shown.map(|platform| platform_line(model, platform, wide, ascii)).collect();
+    let name = |column: &Option<Platform>| {
+        column.as_ref().map_or_else(|| words::NO_PLATFORM.to_owned(), ToString::to_string)
+    };
+    let wide = columns.iter().map(|column| words::width(&name(column))).max().unwrap_or(0);
+    let line = |column: &Option<Platform>| {
+        platform_line(model, column.as_ref(), &words::pad_right(&name(column), wide), ascii)
+    };
+    let mut lines: Vec<_> = columns.iter().take(MOST_PLATFORMS).map(line).collect();
     if columns.len() > MOST_PLATFORMS {
         let more = columns.len() - MOST_PLATFORMS;
         lines
@@ -84,13 +88,9 @@ fn platforms(model: &Model, ascii: bool) -> Vec<StyledLine> {
     lines
 }
 
-fn platform_line(model: &Model, platform: &Platform, wide: usize, ascii: bool) -> StyledLine {
-    let rows = table::shown_groups(model).into_iter().flat_map(|group| &group.rows);
-    // A base image that several stages begin with is one step.
-    let steps: BTreeSet<_> = rows.filter_map(|row| model.stack().cell(row, Some(platform))).collect();
-    let mut line =
-        StyledLine::new().with(format!("  {}", words::pad_right(platform.as_str(), wide)), Role::Dim);
-    for (sign, count) in Sign::counted(&model.count(steps)) {
+fn platform_line(model: &Model, platform: Option<&Platform>, name: &str, ascii: bool) -> StyledLine {
+    let mut line = StyledLine::new().with(format!("  {name}"), Role::Dim);
+    for (sign, count) in Sign::counted(&model.counts_on(platform)) {
         line.push("  ", Role::Plain);
         line.push(format!("{} {count} {}", sign.shape(ascii), sign.word), sign.role);
     }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::words::{Role, Sign};
+use super::words::{Role, Sign, times};
 use crate::model::{Basis, Estimate, Expectation, Left, Model, StepEstimate, StepId};
 
 /// A saving below this is none to speak of.
@@ -76,14 +76,10 @@ impl Saved {
         format!("{} ({}, {})", self.time_text(ascii), self.share(), times(self.speedup, ascii))
     }
 
-    /// `9:40`, or `≥ 9:40`: whole seconds, none that was not saved.
+    /// `9:40`, or `≥ 9:40`: written as the times that it lies between are, so that they add up.
     pub fn time_text(&self, ascii: bool) -> String {
         let sign = if self.at_least { format!("{} ", at_least(ascii)) } else { String::new() };
-        let time = match self.time.as_secs() {
-            seconds @ 0..60 => format!("{seconds} s"),
-            seconds => super::words::duration(Duration::from_secs(seconds)),
-        };
-        format!("{sign}{time}")
+        format!("{sign}{}", super::words::duration(self.time))
     }
 
     /// `81 %`: what share it saved of the time that the build would have taken.
@@ -101,13 +97,6 @@ pub fn rough(time: Duration) -> String {
         0..60 => format!("{} s", seconds.max(1)),
         _ => super::words::duration(Duration::from_secs(seconds)),
     }
-}
-
-/// `5.2×`, `30×`.
-pub fn times(factor: f64, ascii: bool) -> String {
-    let sign = if ascii { "x" } else { "×" };
-    // What would be rounded to 10.0 has no tenths either.
-    if factor < 9.95 { format!("{factor:.1}{sign}") } else { format!("{factor:.0}{sign}") }
 }
 
 fn about(ascii: bool) -> &'static str {
@@ -218,6 +207,7 @@ mod tests {
         assert_eq!(saved(999, 9.0).text(false), None);
         assert_eq!(saved(60_000, 1.01).text(false), None);
         assert_eq!(saved(580_000, 5.2).text(false).as_deref(), Some("saved 9:40 (80 %, 5.2×)"));
+        assert_eq!(saved(8_460, 5.2).text(false).as_deref(), Some("saved 8.4 s (80 %, 5.2×)"));
         let more = Saved { at_least: true, ..saved(580_000, 5.2) };
         assert_eq!(more.text(true).as_deref(), Some("saved >= 9:40 (80 %, 5.2x)"));
     }

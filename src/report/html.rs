@@ -10,7 +10,7 @@ use std::time::Duration;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::cache::{CacheSummary, Side, Verdict};
-use super::estimate::{self, Saved};
+use super::estimate::Saved;
 use super::json::{StepSummary, Summary};
 use super::table::{Cell, Table};
 use super::tally::Tally;
@@ -121,7 +121,7 @@ fn saved(model: &Model) -> Option<(String, String)> {
     let saved = Saved::of(model).and_then(Saved::worth_a_word)?;
     Some((
         saved.time_text(false),
-        format!("{}, {} as fast", saved.share(), estimate::times(saved.speedup, false)),
+        format!("{}, {} as fast", saved.share(), words::times(saved.speedup, false)),
     ))
 }
 

@@ -60,7 +60,7 @@ pub struct Section {
 /// The whole stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
-    /// The columns' titles; empty for a build whose platform nobody named.
+    /// The columns' titles; one that is empty for a build whose platform nobody named.
     pub platforms: Vec<String>,
     /// The stages, those that become an image first.
     pub sections: Vec<Section>,
@@ -87,13 +87,7 @@ impl Table {
                 .filter(|row| !row.label.is_empty())
                 .collect(),
         };
-        Self {
-            platforms: columns
-                .iter()
-                .map(|p| p.as_ref().map_or(String::new(), ToString::to_string))
-                .collect(),
-            sections: groups.iter().map(section).collect(),
-        }
+        Self { platforms: titles(&columns), sections: groups.iter().map(section).collect() }
     }
 
     /// All rows.
@@ -115,6 +109,11 @@ impl Table {
     }
 }
 
+fn titles(columns: &[Option<Platform>]) -> Vec<String> {
+    let unnamed = if columns.len() > 1 { words::NO_PLATFORM } else { "" };
+    columns.iter().map(|p| p.as_ref().map_or_else(|| unnamed.to_owned(), ToString::to_string)).collect()
+}
+
 /// The stages that the build has to do with: those that the stream spoke of, or all while it has not spoken.
 pub(super) fn shown_groups(model: &Model) -> Vec<&Group> {
     let groups = model.groups();
@@ -126,7 +125,7 @@ pub(super) fn shown_groups(model: &Model) -> Vec<&Group> {
 pub(super) fn by_column(model: &Model, columns: &[Option<Platform>], row: &Row) -> Vec<StepId> {
     let place = |id: &StepId| {
         let step = model.stack().step(*id);
-        columns.iter().position(|column| step.is_some_and(|step| step.name.platform == *column))
+        columns.iter().position(|column| step.is_some_and(|step| model.platform_of(step) == *column))
     };
     let mut steps = row.steps.clone();
     steps.sort_by_key(place);
@@ -136,7 +135,12 @@ pub(super) fn by_column(model: &Model, columns: &[Option<Platform>], row: &Row) 
 fn group_title(group: &Group) -> String {
     let stage =
         group.stage.as_ref().map_or("stage without a name".to_owned(), |name| format!("stage {name}"));
-    group.target.as_ref().map_or(stage.clone(), |target| format!("{stage} of target {target}"))
+    match &group.target {
+        None => stage,
+        // A target of `docker buildx bake` is mostly named as its stage is.
+        Some(target) if group.stage.as_ref() == Some(target) => format!("target {target}"),
+        Some(target) => format!("{stage} of target {target}"),
+    }
 }
 
 fn layer_row(rows: &[Row], columns: &[Option<Platform>], cell: MakeCell<'_>) -> LayerRow {
@@ -153,7 +157,7 @@ fn layer_row(rows: &[Row], columns: &[Option<Platform>], cell: MakeCell<'_>) -> 
 
 fn cell(model: &Model, rows: &[Row], column: Option<&Platform>, now: Time) -> Option<Cell> {
     let steps: Vec<_> = rows.iter().filter_map(|row| model.stack().cell(row, column)).collect();
-    if steps.is_empty() && rows.iter().all(|row| row.steps.is_empty()) {
+    if steps.is_empty() && rows.iter().all(|row| model.stack().may_stand(row, column)) {
         let state = model.state_before_start();
         let sign = Sign::of_state(state);
         return Some(Cell { state, sign, time: Duration::ZERO, bytes: 0 });

@@ -24,6 +24,9 @@ const LEAST: Duration = Duration::from_secs(1);
 /// Runs that a sparkline shows, the newest: so many where lines may be as wide as this, else the last of these.
 const SHOWN: [(usize, usize); 3] = [(100, 24), (60, 16), (0, 8)];
 
+/// Columns that the name of a layer has in any case.
+const LEAST_NAME: usize = 12;
+
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// How long the layers of an image ran from build to build.
@@ -123,8 +126,16 @@ fn sparkline(runs: &[(Time, Duration)], shown: usize, ascii: bool) -> String {
     shown.iter().map(bar).collect()
 }
 
-/// `pip on linux/amd64: 2:10 → 3:40 since Tuesday`.
-fn sentence(layer: &LayerRuns, change: &Change, now: Time, several: bool, ascii: bool) -> String {
+/// `pip on linux/amd64: 2:10 → 3:40 since Tuesday`, in so many columns: of a long name the end is left out, for the times are what is
+/// told.
+fn sentence(
+    layer: &LayerRuns,
+    change: &Change,
+    now: Time,
+    several: bool,
+    columns: usize,
+    ascii: bool,
+) -> String {
     let arrow = if ascii { "->" } else { "→" };
     let mut on = layer.platform.as_ref().map(|platform| format!(" on {platform}")).unwrap_or_default();
     if let Some(builder) = layer.builder.as_ref().filter(|_| several) {
@@ -132,7 +143,9 @@ fn sentence(layer: &LayerRuns, change: &Change, now: Time, several: bool, ascii:
     }
     let time = |millis| words::duration(Duration::from_millis(millis));
     let (before, after) = (time(change.before_ms), time(change.after_ms));
-    format!("{}{on}: {before} {arrow} {after} since {}", layer.layer, day(change.since, now))
+    let rest = format!("{on}: {before} {arrow} {after} since {}", day(change.since, now));
+    let room = columns.saturating_sub(words::width(&rest)).max(LEAST_NAME);
+    format!("{}{rest}", words::cut_to(&words::instruction(layer.layer.as_str()), room, ascii))
 }
 
 /// `Tuesday`, of the last six days; else `2026-11-03`. The days are those of UTC.
@@ -162,18 +175,20 @@ pub fn lines(told: &Trends, most: Option<usize>, ascii: bool) -> Vec<StyledLine>
     let title = StyledLine::new()
         .with(of, Role::Strong)
         .with(format!("{on}: how long its layers ran, oldest to newest"), Role::Plain);
-    let mut lines = vec![title.cut(most.unwrap_or(usize::MAX), ascii)];
+    let columns = most.unwrap_or(usize::MAX);
+    let mut lines = vec![title.cut(columns, ascii)];
     let mut changed: Vec<(&LayerRuns, Change)> =
         layers.iter().filter_map(|layer| Some((layer, change(&layer.runs)?))).collect();
     changed.sort_by_key(|(_, change)| std::cmp::Reverse(change.after_ms.saturating_sub(change.before_ms)));
     for (layer, change) in &changed {
         let (mark, role) = if change.is_slower() { ("! ", Role::Warn) } else { ("  ", Role::Good) };
-        let sentence = sentence(layer, change, told.asked, several, ascii);
-        lines.push(StyledLine::new().with(mark, role).with(sentence, Role::Plain));
+        let room = columns.saturating_sub(words::width(mark));
+        let sentence = sentence(layer, change, told.asked, several, room, ascii);
+        lines.push(StyledLine::new().with(mark, role).with(sentence, Role::Plain).cut(columns, ascii));
     }
     lines.push(StyledLine::new());
     let mut head = vec![
-        Column::text("layer").at_least(12),
+        Column::text("layer").at_least(LEAST_NAME),
         Column::text("platform"),
         Column::number("runs"),
         Column::number("median"),
@@ -334,6 +349,28 @@ mod tests {
         ] {
             assert_eq!(found(seconds), None, "{seconds:?}");
         }
+    }
+
+    #[test]
+    fn a_long_name_leaves_room_for_what_is_told_of_it() {
+        let layer = LayerRuns {
+            layer: Text::clean(&format!("RUN echo {}", "x".repeat(150))),
+            platform: Platform::parse("linux/amd64"),
+            builder: None,
+            runs: runs(&[10.0, 10.0, 10.0, 20.0, 20.0, 20.0]),
+        };
+        let told =
+            Trends { image: Some("app".into()), layers: vec![layer], asked: Time::default().plus(DAY * 6) };
+        for columns in [64, 80, 100] {
+            let lines = lines(&told, Some(columns), false);
+            assert!(lines.iter().all(|line| line.width() <= columns), "{columns}: {lines:?}");
+            let text: String =
+                lines.get(1).into_iter().flat_map(StyledLine::pieces).map(|(text, _)| text).collect();
+            assert!(text.starts_with("! RUN "), "{text}");
+            assert!(text.ends_with("… on linux/amd64: 10.0 s → 20.0 s since Sunday"), "{text}");
+        }
+        let whole = lines(&told, None, false);
+        assert!(whole.get(1).is_some_and(|line| line.width() > 150));
     }
 
     #[test]

@@ -172,6 +172,9 @@ impl Sign {
     }
 }
 
+/// What stands beside the names of platforms for steps of which nothing tells the platform.
+pub const NO_PLATFORM: &str = "no platform";
+
 /// No duration is written wider than this.
 pub const DURATION_WIDTH: usize = 8;
 
@@ -184,6 +187,28 @@ pub fn duration(duration: Duration) -> String {
         60..3600 => format!("{minutes}:{:02}", seconds % 60),
         3600..360_000 => format!("{hours}:{minutes:02}:{:02}", seconds % 60),
         _ => format!("{} h", hours.min(999_999)),
+    }
+}
+
+/// `5 s`, `1.5 s`, `1:30`, `1:05.25`: a time on an axis whose marks are so far apart, with as many digits as tell it from its
+/// neighbours. Times that differ are written differently.
+pub fn mark(time: Duration, apart: Duration) -> String {
+    let (step, micros) = (apart.as_micros().max(1), time.as_micros());
+    let written = |unit: u128| {
+        let exact = |digits: &u32| (step * 10_u128.pow(*digits)).is_multiple_of(unit);
+        let digits = (0..6).find(exact).unwrap_or(6);
+        let rest = micros % unit * 10_u128.pow(digits) / unit;
+        let tail =
+            if digits == 0 { String::new() } else { format!(".{rest:0width$}", width = digits as usize) };
+        (micros / unit, tail)
+    };
+    if step < 1_000 {
+        let (millis, tail) = written(1_000);
+        return format!("{millis}{tail} ms");
+    }
+    match written(1_000_000) {
+        (seconds @ 0..60, tail) => format!("{seconds}{tail} s"),
+        (_, tail) => format!("{}{tail}", duration(Duration::from_secs(time.as_secs()))),
     }
 }
 
@@ -211,9 +236,10 @@ pub fn percent(part: usize, whole: usize) -> Option<String> {
     })
 }
 
-/// `7.5×`, `30×`: how many times as fast.
+/// `7.5×`, `30×`: how many times as fast, or as slow.
 pub fn times(factor: f64, ascii: bool) -> String {
     let cross = if ascii { "x" } else { "×" };
+    // What would be rounded to 10.0 has no tenths either.
     if factor < 9.95 { format!("{factor:.1}{cross}") } else { format!("{factor:.0}{cross}") }
 }
 
@@ -271,6 +297,22 @@ pub fn cut_to(text: &str, columns: usize, ascii: bool) -> String {
     let mark = ellipsis(ascii);
     let kept = head(text, columns.saturating_sub(width(mark))).trim_end();
     head(&format!("{kept}{mark}"), columns).to_owned()
+}
+
+/// As [`cut_to`], but cut between two of its fields where it has several: half a time is another time.
+pub fn cut_fields(text: &str, columns: usize, ascii: bool) -> String {
+    const BETWEEN: [&str; 4] = [" · ", "; ", ", ", " ("];
+    if head(text, columns).len() == text.len() {
+        return text.to_owned();
+    }
+    let mark = ellipsis(ascii);
+    let room = columns.saturating_sub(1 + width(mark));
+    let ends = BETWEEN.iter().flat_map(|between| text.match_indices(between));
+    let kept = ends
+        .filter_map(|(at, _)| text.get(..at))
+        .filter(|kept| width(kept) <= room)
+        .max_by_key(|kept| kept.len());
+    kept.map_or_else(|| cut_to(text, columns, ascii), |kept| format!("{kept} {mark}"))
 }
 
 /// As [`cut_to`], but what is left out is the middle: of an error, the cause stands at the end.
@@ -398,6 +440,21 @@ mod tests {
     }
 
     #[test]
+    fn fields_are_left_out_whole() {
+        let text = "pip amd64 1:23, arm64 1:20 · pulling 24 MB of 1.2 GB";
+        for (columns, expected) in [
+            (60, text),
+            (51, "pip amd64 1:23, arm64 1:20 …"),
+            (27, "pip amd64 1:23 …"),
+            (16, "pip amd64 1:23 …"),
+            (8, "pip amd…"),
+        ] {
+            assert_eq!(cut_fields(text, columns, false), expected);
+        }
+        assert_eq!(cut_fields("failed after 1:02:03 (exit code 1)", 30, true), "failed after 1:02:03 ...");
+    }
+
+    #[test]
     fn squeezed_text_keeps_both_ends() {
         assert_eq!(squeeze("abcdefghij", 10, false), "abcdefghij");
         assert_eq!(squeeze("abcdefghij", 6, false), "ab…hij");
@@ -447,7 +504,32 @@ mod tests {
         }
     }
 
+    #[test]
+    fn marks_have_the_digits_that_tell_them_apart() {
+        for (micros, apart, expected) in [
+            (0, 500_000, "0.0 s"),
+            (1_500_000, 500_000, "1.5 s"),
+            (5_000_000, 5_000_000, "5 s"),
+            (450_000, 150_000, "0.45 s"),
+            (3_000, 1_500, "0.0030 s"),
+            (150, 150, "0.15 ms"),
+            (65_250_000, 250_000, "1:05.25"),
+            (90_000_000, 30_000_000, "1:30"),
+            (3_723_500_000, 500_000, "1:02:03.5"),
+        ] {
+            assert_eq!(mark(Duration::from_micros(micros), Duration::from_micros(apart)), expected);
+        }
+    }
+
     proptest! {
+        /// Of builds of up to 100 hours: longer ones are told in hours.
+        #[test]
+        fn no_two_marks_are_written_alike(at in 0u64..3_999, apart in 1u64..90_000_000) {
+            let time = |n: u64| Duration::from_micros(apart * (at + n));
+            let apart = Duration::from_micros(apart);
+            prop_assert_ne!(mark(time(0), apart), mark(time(1), apart));
+        }
+
         #[test]
         fn truncated_text_fits_and_begins_as_it_did(text in "\\PC{0,30}", columns in 0usize..40) {
             let cut = truncate(&text, columns);
@@ -455,6 +537,7 @@ mod tests {
             let head = cut.strip_suffix('…').unwrap_or(&cut);
             prop_assert!(text.starts_with(head) || columns == 0);
             prop_assert!(width(&squeeze(&text, columns, false)) <= columns);
+            prop_assert!(width(&cut_fields(&text, columns, false)) <= columns);
         }
 
         #[test]

@@ -63,7 +63,7 @@ fn slow(screen: &Screen<'_>) -> Option<(Role, String)> {
     let step = model.stack().step(id)?;
     let layer = model.stack().row_of(id).and_then(|row| row.layer.as_ref());
     let name = words::truncate(layer.unwrap_or(&step.name.instruction).as_str(), 32);
-    let on = step.name.platform.as_ref().map(|platform| format!(" on {platform}")).unwrap_or_default();
+    let on = step.platform.as_ref().map(|platform| format!(" on {platform}")).unwrap_or_default();
     let (took, usual) = (words::duration(model.run_time(id, screen.now)), model.expected(id)?.median);
     let more = if slow.len() > 1 { format!(" · {} more", slow.len() - 1) } else { String::new() };
     let slower = estimate::slower(factor, ascii);

@@ -11,6 +11,19 @@ use crate::model::{Counts, Kind, Outcome, State, Vertex};
 use crate::report::estimate::{self, Saved};
 use crate::report::words::{self, Role, Sign};
 
+/// Columns that the image keeps, with the gap behind it, where something can be said in fewer words.
+const LEAST_IMAGE: usize = 12;
+
+/// Columns of what stands behind the image, with what divides them, where it is worth them.
+const LEAST_REST: usize = 8;
+
+/// Columns of the name of a step that runs.
+const MOST_NAME: usize = 24;
+const LEAST_NAME: usize = 8;
+
+/// Columns of what stands behind it: ` arm64/v8 1:02:03 …`.
+const RUNNING_ROOM: usize = 20;
+
 pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     let line = |n: u16| Rect { x: area.x + 1, y: area.y + n, width: area.width.saturating_sub(2), height: 1 };
     what(screen, line(0), buf);
@@ -33,14 +46,15 @@ pub(super) fn small(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     let counts = screen.model.counts();
     let look = Sign::of_outcome(screen.model.outcome());
     let theme = screen.ui.theme;
-    let text = format!(
-        "{} {} {}/{} {}",
-        look.shape(theme.ascii),
-        look.word,
-        counts.done(),
-        counts.total,
-        words::duration(screen.model.wall(screen.now))
-    );
+    let (shape, word) = (look.shape(theme.ascii), look.word);
+    let wall = words::duration(screen.model.wall(screen.now));
+    let texts = [
+        format!("{shape} {word} {}/{} {wall}", counts.done(), counts.total),
+        format!("{shape} {word} {wall}"),
+        format!("{shape} {wall}"),
+        shape.to_owned(),
+    ];
+    let text = fitting(&texts, usize::from(area.width)).unwrap_or_default();
     Line::from(Span::styled(text, theme.style(look.role))).render(first, buf);
     if area.height > 1 {
         now(screen, Rect { y: area.y + 1, ..first }, buf);
@@ -53,8 +67,12 @@ pub(super) fn small(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
 fn what(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     let theme = screen.ui.theme;
     let started = screen.model.started();
-    let right = right_end(screen);
-    let room = usize::from(area.width).saturating_sub(words::width(&right) + 2);
+    let width = usize::from(area.width);
+    let ends = right_ends(screen);
+    let right = fitting(&ends, width.saturating_sub(LEAST_IMAGE))
+        .or_else(|| fitting(&ends, width))
+        .unwrap_or_default();
+    let room = usize::from(area.width).saturating_sub(words::width(right) + 2);
     let image = started.image.as_ref().or(started.title.as_ref());
     let image = image.map_or("build", crate::event::Text::as_str);
     let mut rest = String::new();
@@ -66,45 +84,67 @@ fn what(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
         rest.push_str(part.as_str());
     }
     let image = words::truncate(image, room);
-    let rest = words::truncate(&rest, room.saturating_sub(words::width(&image)));
+    let left = room.saturating_sub(words::width(&image));
+    // A mark alone would look as if the image was cut.
+    let rest = if left < LEAST_REST { String::new() } else { words::truncate(&rest, left) };
     Line::from(vec![
         Span::styled(image.clone(), theme.style(Role::Strong)),
         Span::styled(rest, theme.style(Role::Dim)),
     ])
     .render(area, buf);
-    let x = area.right().saturating_sub(words::width(&right) as u16);
+    let x = area.right().saturating_sub(words::width(right) as u16);
     buf.set_string(x.max(area.x), area.y, right, theme.style(Role::Plain));
 }
 
-/// The replay's state and the clock.
-fn right_end(screen: &Screen<'_>) -> String {
+/// The first of these that fits, from the one that says most to the one that says least: half a time is another time.
+fn fitting(texts: &[String], columns: usize) -> Option<&str> {
+    texts.iter().map(String::as_str).find(|text| words::width(text) <= columns)
+}
+
+/// The replay's state and the clock, in more words and in fewer.
+fn right_ends(screen: &Screen<'_>) -> Vec<String> {
     let theme = screen.ui.theme;
     let wall = words::duration(screen.model.wall(screen.now));
-    let time = time_left(screen).map(|left| format!("  {left}")).unwrap_or_default();
+    let times = time_left(screen);
+    let timed = |text: &str| -> Vec<String> {
+        let none = times.is_empty().then(|| text.to_owned());
+        times.iter().map(|time| format!("{text}  {time}")).chain(none).collect()
+    };
     match &screen.ui.replay {
         Some(replay) => {
-            let scene =
-                replay.scene.map(|s| format!("{}/{} {} · ", s.number, s.of, s.title)).unwrap_or_default();
             let state = match (replay.paused, screen.model.outcome()) {
                 (true, _) => theme.pick("‖ paused", "|| paused").to_owned(),
                 (false, Outcome::Running) => format!("{} {}", theme.pick("▶", ">"), replay.speed),
                 (false, _) => theme.pick("■ end", "# end").to_owned(),
             };
-            format!("{scene}{state} · {wall}{time}")
+            let whole = format!("{state} · {wall}");
+            let scene = replay.scene.map(|s| format!("{}/{} {} · {whole}", s.number, s.of, s.title));
+            let mut ends = scene.as_deref().map(timed).unwrap_or_default();
+            ends.extend(timed(&whole));
+            ends.extend([whole, wall]);
+            ends
         }
-        None if screen.ui.dashboard => last_build(screen),
-        None => format!("{wall} elapsed{time}"),
+        None if screen.ui.dashboard => vec![last_build(screen)],
+        None => {
+            let whole = format!("{wall} elapsed");
+            let mut ends = timed(&whole);
+            ends.extend(timed(&wall));
+            ends.extend([whole, wall]);
+            ends
+        }
     }
 }
 
-/// How long it still takes; at the end, what the cache saved.
-fn time_left(screen: &Screen<'_>) -> Option<String> {
+/// How long it still takes; at the end, what the cache saved. In more words and in fewer.
+fn time_left(screen: &Screen<'_>) -> Vec<String> {
     let ascii = screen.ui.theme.ascii;
     if screen.model.outcome() == Outcome::Running {
-        let left = screen.estimate().left?;
-        return Some(format!("{} left", estimate::left(left, ascii)));
+        let left = screen.estimate().left;
+        return left.map(|left| format!("{} left", estimate::left(left, ascii))).into_iter().collect();
     }
-    Saved::of(screen.model)?.text(ascii)
+    let Some(saved) = Saved::of(screen.model).and_then(Saved::worth_a_word) else { return Vec::new() };
+    let time = format!("saved {}", saved.time_text(ascii));
+    saved.text(ascii).into_iter().chain([time]).collect()
 }
 
 /// What the dashboard shows: the last build, or what would be built.
@@ -221,7 +261,7 @@ fn now(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     if outcome != Outcome::Running {
         let look = Sign::of_outcome(outcome);
         let text = format!("{} {}", look.shape(theme.ascii), ending(screen));
-        buf.set_string(area.x, area.y, words::truncate(&text, width), theme.style(look.role));
+        buf.set_string(area.x, area.y, words::cut_fields(&text, width, theme.ascii), theme.style(look.role));
         return;
     }
     let mut parts = Vec::new();
@@ -229,7 +269,8 @@ fn now(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
         let how = ["cancelling", "pressing buildx to stop", "killing buildx"];
         parts.push(how[(model.cancelling() as usize - 1).min(2)].to_owned());
     }
-    parts.extend(running(screen));
+    // The shape stands before it.
+    parts.extend(running(screen, width.saturating_sub(2)));
     parts.extend(moving(screen));
     if parts.is_empty() {
         parts.push(idle(screen));
@@ -237,7 +278,7 @@ fn now(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     let shape = theme.pick("◐", "~");
     let text = format!("{shape} {}", parts.join(" · "));
     let role = if model.cancelling() > 0 { Role::Warn } else { Role::Busy };
-    buf.set_string(area.x, area.y, words::truncate(&text, width), theme.style(role));
+    buf.set_string(area.x, area.y, words::cut_fields(&text, width, theme.ascii), theme.style(role));
 }
 
 fn ending(screen: &Screen<'_>) -> String {
@@ -251,15 +292,16 @@ fn ending(screen: &Screen<'_>) -> String {
     }
 }
 
-/// The steps that run: layer, platform, since when.
-fn running(screen: &Screen<'_>) -> Vec<String> {
+/// The steps that run: layer, platform, since when. Of so many columns a name leaves room for a time and a mark behind it.
+fn running(screen: &Screen<'_>, columns: usize) -> Vec<String> {
     let (model, now) = (screen.model, screen.now);
     let mut parts: Vec<(String, Vec<String>)> = Vec::new();
     for (id, step) in model.stack().steps().filter(|(id, _)| model.state(*id) == State::Running) {
         let layer = model.stack().row_of(id).and_then(|row| row.layer.clone());
         let what = layer.unwrap_or_else(|| step.name.instruction.clone()).to_string();
-        let what = words::truncate(&what, 24);
-        let on = step.name.platform.as_ref().map_or("", |p| p.short());
+        let room = columns.saturating_sub(RUNNING_ROOM).clamp(LEAST_NAME, MOST_NAME);
+        let what = words::truncate(&what, room);
+        let on = step.platform.as_ref().map_or("", |p| p.short());
         let since = words::duration(model.took(id, now));
         let where_when = format!("{on} {since}").trim().to_owned();
         match parts.iter_mut().find(|(known, _)| *known == what) {

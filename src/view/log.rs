@@ -62,7 +62,7 @@ pub(super) fn name(model: &Model, id: VertexId) -> String {
         return vertex.name.to_string();
     };
     let layer = row.layer.as_ref().map(Text::as_str);
-    let platform = step.name.platform.as_ref().map(super::super::event::platform::Platform::short);
+    let platform = step.platform.as_ref().map(super::super::event::platform::Platform::short);
     let instruction = words::instruction(step.name.instruction.as_str());
     let parts = [layer, platform, Some(&*instruction)];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")

@@ -36,7 +36,7 @@ pub(super) fn header(screen: &Screen<'_>, counts: Rect, sentence: Option<Rect>, 
             (format!("{shape} {told}"), role)
         }
     };
-    buf.set_string(area.x, area.y, words::truncate(&text, width), theme.style(role));
+    buf.set_string(area.x, area.y, words::cut_fields(&text, width, theme.ascii), theme.style(role));
 }
 
 fn tally(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
 use super::{Screen, shown_rows, text};
-use crate::event::Platform;
+use crate::event::{Platform, Text};
 use crate::model::{Estimate, Outcome, Row, State, StepEstimate, StepId};
 use crate::report::estimate;
 use crate::report::words::{self, Role, Sign};
@@ -37,12 +37,12 @@ fn entries(screen: &Screen<'_>) -> Vec<Entry> {
             && let Some(group) = rows::group(screen.model, id)
         {
             let is_final = screen.model.is_final(group);
-            let names = [group.target.as_ref(), group.stage.as_ref()];
-            let name: Vec<&str> = names.into_iter().flatten().map(crate::event::Text::as_str).collect();
-            if !is_final {
-                entries.push(Entry::Stage(format!("stage {}", name.join(" "))));
-            } else if several {
-                entries.push(Entry::Stage(format!("image {}", name.join(" "))));
+            // A target of `docker buildx bake` is mostly named as its stage is.
+            let stage = group.stage.as_ref().filter(|stage| Some(*stage) != group.target.as_ref());
+            let names = ["image", "stage"].into_iter().skip(usize::from(!is_final)).take(1);
+            let names = names.chain(group.target.as_ref().into_iter().chain(stage).map(Text::as_str));
+            if !is_final || several {
+                entries.push(Entry::Stage(names.collect::<Vec<_>>().join(" ")));
             }
         }
         entries.push(Entry::Row(id));
@@ -76,7 +76,7 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
             }
             Entry::Row(id) => {
                 let Some(row) = rows::row(screen.model, *id) else { continue };
-                let layer = row.layer.as_ref().map(crate::event::Text::as_str);
+                let layer = row.layer.as_ref().map(Text::as_str);
                 // What belongs to no layer does not look like a part of the one above it.
                 let named = match layer {
                     _ if layer == layer_above => "",
@@ -138,8 +138,9 @@ fn head(
     text::title(theme, focused, Line::from(left), "", area, buf);
     for (i, platform) in platforms.iter().enumerate() {
         let x = area.x + (1 + widths.layer + widths.instruction + 1 + i * widths.cell) as u16;
-        let name = heading(platform.as_ref());
-        let short = platform.as_ref().map_or(name, Platform::short);
+        let name = heading(platform.as_ref(), platforms.len());
+        let unnamed = if platforms.len() > 1 { "none" } else { name };
+        let short = platform.as_ref().map_or(unnamed, Platform::short);
         let name = if words::width(name) + 2 < widths.cell { name } else { short };
         let name = words::truncate(&format!("{name} "), widths.cell);
         buf.set_string(x, area.y, format!(" {name}"), style);
@@ -208,10 +209,10 @@ fn draw_row(
         // The builder names the steps of one platform after the other's; until then the Dockerfile's word holds.
         let unheard = || {
             screen.model.outcome() == Outcome::Running
-                && !screen.model.stack().steps().any(|(_, step)| &step.name.platform == platform)
+                && !screen.model.stack().steps().any(|(_, step)| screen.model.platform_of(step) == *platform)
         };
         // A step that runs for another platform only has nothing to say in this column.
-        if cell.is_some() || row.steps.is_empty() || unheard() {
+        if cell.is_some() || screen.model.stack().may_stand(row, platform.as_ref()) || unheard() {
             let told = cell.and_then(|id| estimate.steps.get(&id));
             cell_line(screen, cell, told, usize::from(place.width), marked).render(place, buf);
         }
@@ -254,7 +255,7 @@ fn cell_line(
     let mut spans = vec![Span::styled(format!("{shape} "), style)];
     // What is slower than it ever was is not measured by what it mostly takes.
     let left = match (told, slow) {
-        (_, Some(factor)) => estimate::times(factor, theme.ascii),
+        (_, Some(factor)) => words::times(factor, theme.ascii),
         (Some(told), None) => estimate::step(told, theme.ascii),
         (None, None) => String::new(),
     };

@@ -16,6 +16,7 @@ use layertop::report::compare::{Side, compare};
 use layertop::report::estimate::Saved;
 use layertop::report::plain::{Options, Plain};
 use layertop::report::styled::StyledLine;
+use layertop::report::words::Sign;
 use layertop::report::{self, end, html, json, markdown, metrics, why, words};
 use layertop::ui::Ui;
 use layertop::ui::theme::Theme;
@@ -29,10 +30,11 @@ use serde_json::Value;
 /// Folders of recordings; the demo's and those of another place, where one is named.
 fn folders() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let own = ["tests/recordings", "tests/recordings/sources", "tests/recordings/estimate", "assets/demo"]
-        .map(|folder| root.join(folder));
+    let recorded =
+        ["", "sources", "estimate", "made"].map(|folder| root.join("tests/recordings").join(folder));
+    let own = recorded.into_iter().chain([root.join("assets/demo")]);
     let more = std::env::var_os("LAYERTOP_MORE_RECORDINGS").map(PathBuf::from);
-    own.into_iter().chain(more).collect()
+    own.chain(more).collect()
 }
 
 fn read(path: &Path) -> Vec<Stamped> {
@@ -222,6 +224,52 @@ fn header(model: &Model, now: Time, truth: &Truth, what: &str) {
     }
 }
 
+/// Each step stands in one column, so that what is told platform by platform adds up to what is told of all.
+fn columns(model: &Model, now: Time, truth: &Truth, what: &str) {
+    let columns = model.platforms();
+    for row in model.stack().groups().iter().flat_map(|group| &group.rows) {
+        for id in &row.steps {
+            let here = |column: &&Option<Platform>| model.stack().cell(row, column.as_ref()) == Some(*id);
+            assert_eq!(columns.iter().filter(here).count(), 1, "{what}: {:?}", model.stack().step(*id));
+        }
+    }
+    if columns.len() < 2 || truth.total == 0 {
+        return;
+    }
+    let lines: Vec<String> = end::lines(model, now, None, 200, false).iter().map(text).collect();
+    let steps = json::summary(model, now).steps;
+    let words = Sign::counted(&model.counts());
+    let mut all = vec![0; words.len()];
+    for column in &columns {
+        let name = column.as_ref().map_or("no platform", Platform::as_str);
+        let line = lines.iter().find(|line| line.starts_with(&format!("  {name} "))).unwrap();
+        let mut counted = 0;
+        for (sum, (sign, _)) in all.iter_mut().zip(&words) {
+            let told: usize = numbers(sign.word, line).iter().sum();
+            (*sum, counted) = (*sum + told, counted + told);
+        }
+        let own = steps.iter().filter(|step| step.platform == *column).count();
+        assert_eq!(counted, own, "{what}: {line}");
+    }
+    let expected: Vec<usize> = words.iter().map(|(_, count)| *count).collect();
+    assert_eq!(all, expected, "{what}: {lines:#?}");
+    assert_eq!(all.iter().sum::<usize>(), truth.total, "{what}");
+}
+
+/// A step takes as long on the timeline as everywhere else; a hit takes no time.
+fn timeline(model: &Model, now: Time, what: &str) {
+    let timeline = model.timeline(now);
+    let steps = json::summary(model, now).steps;
+    for lane in &timeline.lanes {
+        let Some(id) = lane.step else { continue };
+        assert_eq!(lane.took, model.took(id, now), "{what}: {}", lane.label);
+        let told = steps.iter().find(|step| step.digest.as_ref() == model.digest_of(id));
+        let told = told.unwrap_or_else(|| panic!("{what}: {}", lane.label));
+        let took = Duration::from_millis(told.run_ms + told.pull_ms);
+        assert!(lane.took.abs_diff(took) < Duration::from_millis(3), "{what}: {took:?} {lane:?}");
+    }
+}
+
 /// What is said of causes, wherever one is.
 fn causes(model: &Model, what: &str) {
     let causes = model::causes(model);
@@ -333,6 +381,13 @@ fn every_output_tells_the_same_of_a_build() {
         let saved = Saved::of(&model);
         let worth = saved.and_then(Saved::worth_a_word).map(|saved| saved.amount(false));
 
+        // The one figure is written in one way.
+        if let Some(saved) = saved.and_then(Saved::worth_a_word).filter(|saved| !saved.at_least) {
+            let time = words::duration(Duration::from_millis(told["saved_ms"].as_u64().unwrap()));
+            assert!(saved.amount(false).starts_with(&format!("{time} (")), "{what}: {time}: {saved:?}");
+            assert_eq!(saved.time_text(false), time, "{what}");
+        }
+
         // The words of the end.
         let result = text(&end::result(&model, now, false));
         let mut plain = String::new();
@@ -358,6 +413,8 @@ fn every_output_tells_the_same_of_a_build() {
             assert!(html.contains(&begin), "{what}: {n}: {sentence}");
         }
         header(&model, now, &truth, &what);
+        columns(&model, now, &truth, &what);
+        timeline(&model, now, &what);
         causes(&model, &what);
         plan(&model, &events, &what);
 
@@ -436,6 +493,8 @@ fn every_output_tells_the_same_in_the_middle_of_a_build() {
             let what = format!("{what} at {share}/4");
             let truth = Truth::of(&model, now);
             header(&model, now, &truth, &what);
+            columns(&model, now, &truth, &what);
+            timeline(&model, now, &what);
             causes(&model, &what);
             let summary = parsed(&json::line(&model, now));
             assert_eq!(summary["layers"]["hit_rate"], Value::Null, "{what}");

@@ -1,5 +1,6 @@
 //! The screen as text: builds at moments, in several sizes, behind keys; and no size, moment or key that is too odd.
 
+mod narrow;
 mod plan;
 
 mod sheets;

@@ -290,11 +290,10 @@ impl Model {
         image + cache
     }
 
-    /// Whether a platform waits for a vertex: it is a step of its own, or one of all.
+    /// Whether a platform waits for a vertex: it is a step of its own, or no step.
     fn is_on(&self, at: usize, platform: Option<&Platform>) -> bool {
         let step = self.step_of(VertexId(at as u32)).and_then(|id| self.stack.step(id));
-        let own = step.and_then(|step| self.platform_of(step));
-        own.is_none() || own.as_ref() == platform
+        step.is_none_or(|step| self.stack.platform_of(step) == platform)
     }
 
     /// What is done behind the last export.

@@ -192,7 +192,7 @@ mod tests {
         for (number, written) in (1..).zip(&outline.stages[0].steps) {
             let text = format!("[linux/amd64 {number}/5] {}", written.instruction);
             let Kind::Step(name) = name::parse(&Text::clean(&text)) else { panic!("{text}") };
-            let step = Step { name, vertices: Vec::new() };
+            let step = Step { platform: name.platform.clone(), name, vertices: Vec::new() };
             let instruction = Instruction::new(&step.name, model.stack.written(&step));
             let each: Vec<&CacheRecord> =
                 records.iter().filter(|record| instruction.of_record(record) == Fit::Yes).collect();

@@ -80,7 +80,7 @@ impl Model {
         let instruction = Instruction::new(&step.name, self.stack.written(step));
         // The same instruction twice in a stage is told by its order: the layers are, and the steps are.
         let alike = |other: &&(StepId, &crate::model::Step)| {
-            other.1.name.platform == step.name.platform
+            other.1.platform == step.platform
                 && other.1.name.stage == step.name.stage
                 && other.1.name.instruction == step.name.instruction
                 && other.1.name.index < step.name.index

@@ -17,7 +17,7 @@ pub enum BarKind {
     Prepare,
     /// Import of a cache's manifest.
     Import,
-    /// It was in the cache: the time of looking it up, mostly none.
+    /// It was in the cache: the moment in which it was looked up.
     Hit,
     /// Blobs were fetched and unpacked.
     Pull,
@@ -138,6 +138,19 @@ pub(super) fn merged(mut bars: Vec<Bar>) -> Vec<Bar> {
         }
     }
     merged
+}
+
+/// How long bars are together.
+pub(super) fn length(bars: &[Bar]) -> Duration {
+    bars.iter().map(Bar::length).sum()
+}
+
+/// A hit has no time, and no bar that looks as if it had: until here the time of looking it up tells that something was at work.
+pub(super) fn shorten_hits(timeline: &mut Timeline) {
+    let bars = timeline.lanes.iter_mut().flat_map(|lane| &mut lane.bars);
+    for bar in bars.filter(|bar| bar.kind == BarKind::Hit) {
+        (bar.end, bar.open) = (bar.start, false);
+    }
 }
 
 /// The times between begin and end in which no lane has a bar.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Lane, OnPath, Timeline};
+use super::{BarKind, Lane, OnPath, Timeline};
 use crate::event::Time;
 use crate::model::graph::{Graph, Ran, Span};
 use crate::model::{Model, State, StepId};
@@ -21,14 +21,14 @@ impl Model {
                 continue;
             };
             let Some(marked) = timeline.lanes.get_mut(lane) else { continue };
-            let took = marked.took();
+            let took = marked.took;
             // What took no time held up nobody.
             if took.is_zero() {
                 continue;
             }
             marked.critical = true;
             for bar in &mut marked.bars {
-                bar.critical = bar.end > bar.start;
+                bar.critical = bar.end > bar.start && bar.kind != BarKind::Hit;
             }
             let misses = matches!(marked.state, Some(State::Miss | State::Running));
             let without = |hits: &[usize]| makespan(graph, &ran, &self.marks(hits));

@@ -58,7 +58,6 @@ fn what_held_the_end_up_is_told_with_what_it_cost() {
         path(&timeline),
         [
             (" load definition and metadata".to_owned(), 1, None),
-            ("amd64 FROM a".to_owned(), 1, None),
             // The other platform's steps take until 7: without its 4 seconds the last step ends at 5, and that is waited for.
             ("amd64 RUN a".to_owned(), 4, Some(2)),
             ("amd64 RUN b".to_owned(), 3, Some(3)),
@@ -98,6 +97,21 @@ fn what_is_open_goes_on_until_now() {
     assert_eq!((last.start, last.end, last.open, last.critical), (at(9), at(20), true, true));
     assert_eq!(timeline.end, at(20));
     assert!(timeline.idle.is_empty());
+}
+
+#[test]
+fn a_hit_has_no_time_however_long_it_was_looked_up() {
+    let model = build(Some(15));
+    let timeline = model.timeline(at(99));
+    for lane in timeline.lanes.iter().filter(|lane| lane.step.is_some()) {
+        assert_eq!(lane.took, model.took(lane.step.unwrap(), at(99)), "{lane:?}");
+    }
+    // It was resolved for a second.
+    let from = timeline.lanes.iter().find(|lane| lane.label == "FROM a".into()).unwrap();
+    assert_eq!((from.took, from.critical), (Duration::ZERO, false));
+    assert!(from.bars.iter().all(|bar| (bar.start, bar.end) == (at(1), at(1))), "{from:?}");
+    // Something was at work meanwhile.
+    assert!(timeline.idle.iter().all(|(start, _)| *start > at(2)));
 }
 
 #[test]

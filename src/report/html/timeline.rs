@@ -48,15 +48,16 @@ impl Axis {
         100.0 * (time.since(self.zero).as_secs_f64() / self.length.as_secs_f64()).min(1.0)
     }
 
-    /// Where marks are: at round times, at most [`MOST_MARKS`] of them.
-    fn marks(&self) -> Vec<Duration> {
+    /// Where marks are, and how they are written: at round times, at most [`MOST_MARKS`] of them.
+    fn marks(&self) -> Vec<(Duration, String)> {
         const STEPS: [u64; 18] = [
             10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000, 120_000, 300_000, 600_000,
             1_800_000, 3_600_000, 14_400_000,
         ];
         let fits = |step: &&u64| self.length.as_millis() / u128::from(**step) < u128::from(MOST_MARKS);
         let step = Duration::from_millis(STEPS.iter().find(fits).copied().unwrap_or(86_400_000));
-        (0..MOST_MARKS).map(|at| step * at).take_while(|mark| *mark <= self.length).collect()
+        let marks = (0..MOST_MARKS).map(|at| step * at).take_while(|mark| *mark <= self.length);
+        marks.map(|mark| (mark, words::mark(mark, step))).collect()
     }
 }
 
@@ -107,10 +108,15 @@ fn rows(timeline: &Timeline) -> Vec<Row<'_>> {
     let mut rows = Vec::new();
     let mut head = String::new();
     let mut others = 0;
+    let several = timeline.lanes.iter().any(|lane| lane.platform.is_some());
     for lane in timeline.lanes.iter().filter(|lane| !lane.bars.is_empty()) {
         let title = match lane.section {
             Section::Before => "before the steps".to_owned(),
-            Section::Steps => lane.platform.as_ref().map_or_else(|| "steps".to_owned(), ToString::to_string),
+            Section::Steps => match &lane.platform {
+                Some(platform) => platform.to_string(),
+                None if several => words::NO_PLATFORM.to_owned(),
+                None => "steps".to_owned(),
+            },
             Section::After => "after the steps".to_owned(),
         };
         if lane.section != Section::Steps {
@@ -197,7 +203,7 @@ fn name(row: &Row<'_>) -> Markup {
 fn grid(axis: &Axis, rows: usize) -> Markup {
     let bottom = (rows + 1) * ROW;
     html! {
-        @for mark in axis.marks() {
+        @for (mark, label) in axis.marks() {
             @let place = axis.percent(axis.zero.plus(mark));
             @let at = format!("{place:.3}%");
             @let (dx, anchor) = match () {
@@ -206,18 +212,8 @@ fn grid(axis: &Axis, rows: usize) -> Markup {
                 () => ("3", "start"),
             };
             line class="grid" x1=(at) x2=(at) y1=(ROW - 6) y2=(bottom) {}
-            text aria-hidden="true" x=(at) y=(ROW - 10) dx=(dx) text-anchor=(anchor) { (short(mark)) }
+            text aria-hidden="true" x=(at) y=(ROW - 10) dx=(dx) text-anchor=(anchor) { (label) }
         }
-    }
-}
-
-/// `0`, `200 ms`, `5 s`, `1:30`.
-fn short(mark: Duration) -> String {
-    match mark.as_millis() {
-        0 => "0".to_owned(),
-        millis @ 1..1000 => format!("{millis} ms"),
-        millis @ 1000..60_000 => format!("{} s", millis / 1000),
-        _ => words::duration(mark),
     }
 }
 
@@ -232,7 +228,7 @@ fn bars(model: &Model, lane: &Lane, row: usize, axis: &Axis) -> Markup {
         () if from > 20.0 => ("", from, "-6", "end"),
         () => ("inside", to, "-6", "end"),
     };
-    let took = lane.took();
+    let took = lane.took;
     html! {
         g role="listitem" data-kind=(kind) {
             title { (spoken(model, lane)) }
@@ -263,7 +259,7 @@ fn spoken(model: &Model, lane: &Lane) -> String {
     parts.extend(lane.layer.as_ref().map(ToString::to_string));
     parts.extend(lane.platform.as_ref().map(ToString::to_string));
     parts.extend(lane.state.map(|state| Sign::of_told(state, lane.label.as_str()).word.to_owned()));
-    parts.push(words::duration(lane.took()));
+    parts.extend((!lane.took.is_zero()).then(|| words::duration(lane.took)));
     if lane.critical {
         parts.push("held the end up".to_owned());
     }
@@ -272,4 +268,20 @@ fn spoken(model: &Model, lane: &Lane) -> String {
     let error = lane.vertices.iter().find_map(|id| model.vertex(*id)?.error.as_ref());
     let error = error.map(|error| format!("\n{error}")).unwrap_or_default();
     format!("{}\n{}{because}{error}", parts.join(" · "), lane.label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_label_of_the_axis_stands_twice() {
+        for millis in [1, 8, 70, 900, 2_400, 2_999, 5_999, 14_000, 59_000, 200_000, 9_000_000] {
+            let axis = Axis { zero: Time::default(), length: Duration::from_millis(millis) };
+            let labels: Vec<String> = axis.marks().into_iter().map(|(_, label)| label).collect();
+            let mut apart = labels.clone();
+            apart.dedup();
+            assert_eq!(labels, apart, "{millis}");
+        }
+    }
 }

@@ -37,7 +37,7 @@ pub enum EstimateType {
 /// What a platform still takes.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct PlatformLeft {
-    /// The platform; null where the build has one that nobody named.
+    /// The platform; null where that is not known.
     pub platform: Option<Platform>,
     /// In ms.
     pub left_ms: u64,

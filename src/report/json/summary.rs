@@ -186,7 +186,7 @@ pub struct StepSummary {
     pub index: u16,
     /// How many steps the stage has.
     pub of: u16,
-    /// The platform that it was built for; null where the build has one that nobody named.
+    /// The platform that it was built for; null where that is not known.
     pub platform: Option<Platform>,
     /// The instruction's text.
     pub instruction: Text,

@@ -178,7 +178,7 @@ fn base_span(model: &Model, id: StepId, step: &Step) -> (Option<Time>, Option<Ti
 
 /// The first sign that something was done on top of a base image.
 fn first_use(model: &Model, base: StepId, step: &Step) -> Option<Time> {
-    let platform = step.name.platform.as_ref();
+    let platform = model.stack().platform_of(step);
     let cell = |row: &Row| model.stack().cell(row, platform);
     // Several stages may begin with one base image, which then has one vertex for all of them.
     let begins = |group: &&Group| group.rows.first().and_then(cell) == Some(base);

@@ -33,8 +33,8 @@ impl Look {
             return THICK;
         }
         match bar.kind {
-            BarKind::Hit if bar.start == bar.end => POINT,
-            BarKind::Prepare | BarKind::Import | BarKind::Hit => FAINT,
+            BarKind::Hit => POINT,
+            BarKind::Prepare | BarKind::Import => FAINT,
             BarKind::Pull => FETCH,
             BarKind::Run | BarKind::Failed | BarKind::Cancelled | BarKind::Export | BarKind::CacheExport => {
                 THIN

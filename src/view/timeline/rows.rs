@@ -67,7 +67,7 @@ fn listed(model: &Model, timeline: &Timeline, short: bool) -> Vec<Row> {
         let is_short = short
             && !lane.bars.is_empty()
             && lane.bars.iter().all(|bar| !bar.open && bar.kind != BarKind::Failed)
-            && lane.took().as_secs_f64() < timeline.length().as_secs_f64() * SHORT_SHARE;
+            && lane.took.as_secs_f64() < timeline.length().as_secs_f64() * SHORT_SHARE;
         match rows.last_mut() {
             Some(Row::Short(lanes)) if is_short => lanes.push(at),
             _ if is_short => rows.push(Row::Short(vec![at])),
@@ -85,7 +85,9 @@ fn heading(lane: &Lane, several: bool) -> Option<String> {
     if lane.section != Section::Steps {
         return None;
     }
-    let platform = lane.platform.as_ref().filter(|_| several).map(ToString::to_string);
+    let platform =
+        || lane.platform.as_ref().map_or_else(|| words::NO_PLATFORM.to_owned(), ToString::to_string);
+    let platform = several.then(platform);
     let parts: Vec<String> =
         platform.into_iter().chain(lane.stage.as_ref().map(ToString::to_string)).collect();
     (!parts.is_empty()).then(|| parts.join(" · "))
@@ -116,8 +118,8 @@ impl Chart<'_> {
             (true, Some(told)) => estimate::step(told, theme.ascii),
             (true, None) => String::new(),
             // What took no time to speak of has none.
-            (false, _) if lane.took() < Duration::from_millis(100) => String::new(),
-            (false, _) => words::duration(lane.took()),
+            (false, _) if lane.took < Duration::from_millis(100) => String::new(),
+            (false, _) => words::duration(lane.took),
         };
         let role = if lane.critical { Role::Plain } else { Role::Dim };
         let gain = self.timeline.gain(at).filter(|gain| *gain >= Duration::from_millis(100));

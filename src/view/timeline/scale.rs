@@ -75,25 +75,9 @@ impl Scale {
         let first = from.div_ceil(step) * step;
         let tick = |micros: u64| {
             let x = (micros - from) as f64 / self.span.as_micros() as f64 * f64::from(self.columns);
-            (x as u16, label(micros, step))
+            (x as u16, words::mark(Duration::from_micros(micros), Duration::from_micros(step)))
         };
         (first..=until).step_by(usize::try_from(step).unwrap_or(usize::MAX)).map(tick).collect()
-    }
-}
-
-/// `5 s`, `1:30`, and with tenths where the steps are that short.
-fn label(micros: u64, step: u64) -> String {
-    let time = Duration::from_micros(micros);
-    if step < 1_000 {
-        format!("{:.1} ms", time.as_secs_f64() * 1e3)
-    } else if step < 100_000 {
-        format!("{:.2} s", time.as_secs_f64())
-    } else if step < 1_000_000 || (micros < 60_000_000 && !step.is_multiple_of(1_000_000)) {
-        format!("{:.1} s", time.as_secs_f64())
-    } else if micros < 60_000_000 {
-        format!("{} s", time.as_secs())
-    } else {
-        words::duration(time)
     }
 }
 
@@ -174,6 +158,10 @@ mod tests {
                 (40, "25 s".to_owned())
             ]
         );
+        // Of a part of a build that lies behind its first minute the steps are small too.
+        let labels: Vec<String> =
+            scale(65_000_000, 1_000_000, 40).ticks().into_iter().map(|(_, label)| label).collect();
+        assert_eq!(labels, ["1:05.1", "1:05.4", "1:05.7", "1:06.0"]);
         assert!(scale(0, 0, 40).ticks().len() <= 1 && scale(0, 90_000_000, 0).ticks().len() <= 3);
     }
 }
