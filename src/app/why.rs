@@ -171,14 +171,13 @@ async fn completed(path: &Path, model: &Model, cli: &Cli, around: &Surroundings)
     };
     let clock = Clock::live();
     let mut listing = std::pin::pin!(evidence::after(&settings, clock));
-    let listed = match tokio::time::timeout(WORDLESS, listing.as_mut()).await {
-        Ok(listed) => listed,
-        Err(_) => {
-            complain(
-                "layertop: the builder is slow to list its records, which tell where hits came from; waiting, a minute at most\n",
-            );
-            tokio::time::timeout(LISTING, listing).await.unwrap_or_default()
-        }
+    let listed = if let Ok(listed) = tokio::time::timeout(WORDLESS, listing.as_mut()).await {
+        listed
+    } else {
+        complain(
+            "layertop: the builder is slow to list its records, which tell where hits came from; waiting, a minute at most\n",
+        );
+        tokio::time::timeout(LISTING, listing).await.unwrap_or_default()
     };
     app_history::take_listings(model.started().builder.clone(), listed).await
 }
