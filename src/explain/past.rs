@@ -107,6 +107,23 @@ impl Past {
         }
     }
 
+    /// Whether it can be a build of what is built now. Builds of one image can; of those that name none what they were made from says so:
+    /// layertop's own builds know it, and of others more than half of the steps have to be the same.
+    pub(super) fn is_comparable(&self, model: &Model) -> bool {
+        if model.started().image.is_some() || (self.fingerprint.is_some() && model.fingerprint().is_some()) {
+            return true;
+        }
+        let theirs: HashSet<&Text> = self
+            .steps
+            .iter()
+            .map(|step| &step.instruction)
+            .filter(|text| base(text.as_str()).is_none())
+            .collect();
+        let steps = model.stack().steps().filter(|(_, step)| !step.name.is_from());
+        let ours: HashSet<&Text> = steps.map(|(_, step)| &step.name.instruction).collect();
+        2 * ours.intersection(&theirs).count() > ours.len().min(theirs.len())
+    }
+
     /// The step at a place of a stage.
     pub(super) fn step(
         &self,

@@ -250,14 +250,19 @@ fn ending(model: &Model, ascii: bool) -> Vec<StyledLine> {
     let counts = model.counts();
     let stopped = counts.of(State::Cancelled) + counts.of(State::Running);
     let open = counts.of(State::Waiting) + counts.of(State::NotReached);
-    let told: Vec<String> = [
-        (stopped, "did not come to its end", "did not come to their end"),
-        (open, "was not reached", "were not reached"),
-    ]
-    .into_iter()
-    .filter(|(n, ..)| *n > 0)
-    .map(|(n, one, more)| format!("{n} {}", if n == 1 { one } else { more }))
-    .collect();
+    let words = match outcome {
+        Outcome::Running => [("is running", "are running"), ("waits", "wait")],
+        _ => [
+            ("did not come to its end", "did not come to their end"),
+            ("was not reached", "were not reached"),
+        ],
+    };
+    let told: Vec<String> = [stopped, open]
+        .into_iter()
+        .zip(words)
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, (one, more))| format!("{n} {}", if n == 1 { one } else { more }))
+        .collect();
     let mut lines = vec![line];
     if !told.is_empty() {
         let text = format!("of {}, {}", words::count(counts.total, "step"), told.join(", "));
@@ -431,6 +436,11 @@ fn advised(advice: &Advice, ascii: bool) -> StyledLine {
 /// The steps that are meant by a layer's name, a number, or a part of an instruction; in this order, and all platforms.
 pub fn find(model: &Model, text: &str) -> Vec<StepId> {
     let rows = || model.stack().groups().iter().flat_map(|group| group.rows.iter().zip(1_u32..));
+    // As it is written beside a step: `[4/5]`.
+    let text = text.trim().trim_start_matches('[').trim_end_matches(']');
+    if text.is_empty() {
+        return Vec::new();
+    }
     let lower = text.to_lowercase();
     let named = |row: &crate::model::Row| {
         row.layer.as_ref().is_some_and(|layer| layer.as_str().to_lowercase() == lower)
@@ -444,6 +454,13 @@ pub fn find(model: &Model, text: &str) -> Vec<StepId> {
     }
     if let Ok(number) = text.parse::<u32>() {
         return steps(&|_, at| at == number);
+    }
+    let parts = text.split_once('/').map(|(index, of)| (index.parse::<u16>(), of.parse::<u16>()));
+    if let Some((Ok(index), Ok(of))) = parts {
+        let is_it = |id: &StepId| {
+            model.stack().step(*id).is_some_and(|step| (step.name.index, step.name.of) == (index, of))
+        };
+        return steps(&|row, _| row.steps.iter().any(is_it));
     }
     steps(&|row, _| row.instruction.as_str().to_lowercase().contains(&lower))
 }

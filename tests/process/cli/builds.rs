@@ -102,6 +102,19 @@ fn why_compares_builds_without_an_image_with_each_other() {
     says(&why(), 0, &told);
     let unlike = run(&mut project.layertop(&["why", "--progress", "plain", &recording("multistage")]));
     says(&unlike, 0, &["nothing like it was built here before"]);
+    // Nothing but a base image is common to these.
+    says(&import(&[&recording("bake")]), 0, &["1 build taken up"]);
+    let other =
+        run(&mut project.layertop(&["why", "--progress", "plain", &recording("made/bake-platforms")]));
+    assert_eq!(other.code(), Some(0), "{other:?}");
+    assert!(!other.stdout.contains("compared with the build"), "{}", other.stdout);
+    // A step may be named as outputs write it.
+    let step =
+        |name: &str| run(&mut project.layertop(&["why", "--progress", "plain", "changed.jsonl", name]));
+    says(&step("[11/11]"), 0, &["its instruction changed"]);
+    assert_eq!(step("[11/11]").stdout, step("11").stdout);
+    says(&step("[11/12]"), 2, &["no step"]);
+    says(&step(""), 2, &["no step"]);
 }
 
 /// Puts a recording of the demo among those of this machine, as one of another image, made in another folder.
