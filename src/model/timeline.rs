@@ -20,6 +20,8 @@ pub struct Timeline {
     pub begin: Time,
     /// When it ended; while it runs, now.
     pub end: Time,
+    /// How long it took or has taken, as every output says it: the builder's first time may lie before the first arrival.
+    pub wall: Duration,
     /// Its lanes from top to bottom: what comes before the steps, the steps platform by platform in the order of the
     /// Dockerfile, the exports.
     pub lanes: Vec<Lane>,
@@ -112,7 +114,7 @@ impl Model {
         let mut lanes = self.before(&graph, end);
         lanes.extend(self.step_lanes(end));
         lanes.extend(self.after(&graph, end));
-        let mut timeline = Timeline { begin, end, lanes, ..Timeline::default() };
+        let mut timeline = Timeline { begin, end, wall: self.wall(now), lanes, ..Timeline::default() };
         self.mark_path(&graph, &mut timeline);
         timeline.idle = bars::idle(&timeline);
         bars::shorten_hits(&mut timeline);

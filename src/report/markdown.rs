@@ -282,7 +282,7 @@ fn steps(model: &Model, now: Time, out: &mut String) {
 }
 
 fn time(millis: u64) -> String {
-    if millis < 100 { String::new() } else { words::duration(Duration::from_millis(millis)) }
+    if millis == 0 { String::new() } else { words::duration(Duration::from_millis(millis)) }
 }
 
 #[cfg(test)]

@@ -161,7 +161,7 @@ impl<'a> Chart<'a> {
 
     fn title(&self, area: Rect, buf: &mut Buffer) {
         let theme = self.screen.ui.theme;
-        let all = words::duration(self.timeline.length());
+        let all = words::duration(self.timeline.wall);
         let note = if self.view.is_whole() {
             format!("all of {all}")
         } else {

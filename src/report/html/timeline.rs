@@ -78,7 +78,7 @@ pub(super) fn section(model: &Model, now: Time) -> Markup {
     }
     let axis = Axis::of(&timeline);
     let steps = timeline.lanes.iter().filter(|lane| lane.step.is_some() && !lane.bars.is_empty()).count();
-    let words = format!("{} over {}", words::count(steps, "step"), words::duration(timeline.length()));
+    let words = format!("{} over {}", words::count(steps, "step"), words::duration(timeline.wall));
     html! {
         section class="card long" aria-labelledby="time" {
             h2 id="time" { "Where the time went" }
