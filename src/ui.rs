@@ -287,10 +287,10 @@ impl Ui {
                 matches!(key.code, KeyCode::Char('y' | 'Y' | 'q') | KeyCode::Enter).then_some(Effect::Quit)
             }
             Overlay::Help(top) | Overlay::Warnings(top) | Overlay::Why(top) => {
-                match action.map(|action| scrolled(action, *top, pages.window_last)) {
-                    Some(Some(moved)) => *top = moved,
-                    Some(None) => self.overlay = Overlay::None,
-                    None => {}
+                let action = action?;
+                match scrolled(action, *top, pages.window_last) {
+                    Some(moved) => *top = moved,
+                    None => return self.leave(action, model, pages),
                 }
                 None
             }
@@ -374,6 +374,25 @@ impl Ui {
         };
         self.message = Some(why.to_owned());
         None
+    }
+
+    /// Leaves a window by a key: what opens another one does.
+    fn leave(&mut self, action: Action, model: &Model, pages: Pages) -> Option<Effect> {
+        let own = match std::mem::replace(&mut self.overlay, Overlay::None) {
+            Overlay::Help(_) => Action::Help,
+            Overlay::Warnings(_) => Action::Warnings,
+            _ => Action::Why,
+        };
+        let opens = matches!(
+            action,
+            Action::Help
+                | Action::Why
+                | Action::Warnings
+                | Action::Timeline
+                | Action::Compare
+                | Action::Trends
+        );
+        if opens && action != own { self.act(action, model, pages) } else { None }
     }
 
     /// What is typed holds at once.

@@ -7,6 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
 use super::{Screen, parts, plan};
+use crate::event::Reference;
 use crate::model::{Counts, Kind, Outcome, State, Vertex};
 use crate::report::estimate::{self, Saved};
 use crate::report::words::{self, Role, Sign};
@@ -75,6 +76,8 @@ fn what(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     let room = usize::from(area.width).saturating_sub(words::width(right) + 2);
     let image = started.image.as_ref().or(started.title.as_ref());
     let image = image.map_or("build", crate::event::Text::as_str);
+    // Of two parts the name says more than the registry that it lies in.
+    let image = if words::width(image) <= room { image } else { without_host(image) };
     let mut rest = String::new();
     for part in [started.title.as_ref().filter(|_| started.image.is_some()), started.builder.as_ref()]
         .into_iter()
@@ -94,6 +97,12 @@ fn what(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     .render(area, buf);
     let x = area.right().saturating_sub(words::width(right) as u16);
     buf.set_string(x.max(area.x), area.y, right, theme.style(Role::Plain));
+}
+
+/// A reference without its registry.
+fn without_host(image: &str) -> &str {
+    let host = Reference::parse(image).host;
+    host.and_then(|host| image.strip_prefix(host)?.strip_prefix('/')).unwrap_or(image)
 }
 
 /// The first of these that fits, from the one that says most to the one that says least: half a time is another time.

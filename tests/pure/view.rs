@@ -17,7 +17,7 @@ use layertop::report::health::Part;
 use layertop::ui::keys::{Key, TABLE};
 use layertop::ui::parts::LogsOf;
 use layertop::ui::theme::Theme;
-use layertop::ui::{Effect, Focus, ReplayStatus, Scene, Ui};
+use layertop::ui::{Effect, Focus, Overlay, ReplayStatus, Scene, Ui};
 use layertop::view::Screen;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -241,6 +241,20 @@ fn a_build_over_time(#[case] name: &str, #[case] events: Vec<Stamped>, #[case] s
         let _ = writeln!(small, "{width}x{height}\n{}", &text(&shown.draw()));
     }
     check(&format!("timeline_{name}_small"), &small);
+}
+
+/// A key that opens a window does so in another one, too; its own key closes it.
+#[test]
+fn a_window_is_left_for_another() {
+    let mut shown = Shown::new(&scenes::after("req", &EARLIER), 1.0);
+    shown.press("w");
+    assert!(matches!(shown.ui.overlay, Overlay::Why(_)));
+    shown.press("t");
+    assert!(matches!(shown.ui.overlay, Overlay::Timeline(_)));
+    shown.press("t?w");
+    assert!(matches!(shown.ui.overlay, Overlay::Why(_)));
+    shown.press("w");
+    assert!(matches!(shown.ui.overlay, Overlay::None));
 }
 
 #[rstest]
