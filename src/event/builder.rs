@@ -97,7 +97,7 @@ pub struct BuilderNode {
     pub container: Option<Container>,
     /// What its cache takes on disk, by the newest listing of its records.
     pub usage: Option<Usage>,
-    /// How long `BuildKit` took for that listing, in microseconds.
+    /// How long `BuildKit` took for its newest listing, before the first one about what earlier ones took, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listing_us: Option<u64>,
     /// When a listing was asked for that is not answered yet.

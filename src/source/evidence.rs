@@ -27,8 +27,9 @@ const LISTINGS: usize = 16;
 
 /// A listing that takes no longer is asked for as soon as a build begins.
 const CHEAP: Duration = Duration::from_millis(150);
-/// What takes longer slows a build down, and is asked for once the build has lasted so many times as long.
-const SHARE_OF_BUILD: u32 = 20;
+/// What takes longer slows a build down, and is asked for once the build has lasted so many times as long: it can cost no more than a
+/// hundredth of it then.
+const SHARE_OF_BUILD: u32 = 100;
 
 /// What is asked.
 #[derive(Debug, Clone, Default)]
