@@ -110,6 +110,9 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     let command = build::command(&config, &args.buildx, program, around)?;
     gates::check(&args.fail_on, &command, &config, clock)?;
     if args.dry_run {
+        for warning in build::warnings(&config) {
+            configuration::complain(&format!("warning: {warning}\n"));
+        }
         return configuration::print(&format!("{}\n", command.shell()));
     }
     let look = Look::of(&config, around);

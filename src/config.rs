@@ -339,7 +339,7 @@ fn unreadable(path: &Path, shown: &Path, source: &io::Error) -> Error {
     }
 }
 
-/// The nearest `layertop.toml` in this folder or above it.
+/// The nearest `layertop.toml` in this folder or above it. A folder of that name is found too, for what cannot be read is told.
 fn find_upward(folder: &Path) -> Option<PathBuf> {
-    folder.ancestors().map(|folder| folder.join(FILE_NAME)).find(|file| file.is_file())
+    folder.ancestors().map(|folder| folder.join(FILE_NAME)).find(|file| file.is_file() || file.is_dir())
 }

@@ -113,14 +113,18 @@ pub(super) fn before(command: &BuildCommand, config: &Config, clock: Clock) -> V
         }
         None => events.push(Event::Outline(Outline { rules: config.rules(), ..Outline::default() })),
     }
-    events.extend(config.warnings.iter().map(|problem| {
-        let place = problem.place.as_ref().map(|place| format!(":{}:{}", place.line, place.column));
-        let hint = problem.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-        let file = problem.file.display();
-        notice(Level::Warn, &format!("{file}{}: {}{hint}", place.unwrap_or_default(), problem.message))
-    }));
+    events.extend(warnings(config).map(|text| notice(Level::Warn, &text)));
     let at = clock.now();
     events.into_iter().map(|event| Stamped { at, event }).collect()
+}
+
+/// What is wrong with a configuration that can be used all the same.
+pub(super) fn warnings(config: &Config) -> impl Iterator<Item = String> + '_ {
+    config.warnings.iter().map(|problem| {
+        let place = problem.place.as_ref().map(|place| format!(":{}:{}", place.line, place.column));
+        let hint = problem.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        format!("{}{}: {}{hint}", problem.file.display(), place.unwrap_or_default(), problem.message)
+    })
 }
 
 /// The project's folder, by which its builds are known where it names no image.
