@@ -22,8 +22,8 @@ use crate::event::Stream;
 const READ: usize = 64 << 10;
 /// What a pipe is asked to hold, so that nobody waits who writes much while it is not read.
 const PIPE: i32 = 512 << 10;
-/// A read that brings less has emptied the pipe of a child that writes little. To be woken for each of its lines is dear, so it is read
-/// again when what was gathered is handed on.
+/// A read that brings less has emptied the pipe of a child that writes little. To be woken for each of its lines is dear, so the pipe is
+/// left alone until what was gathered is handed on.
 const LITTLE: usize = 4 << 10;
 /// How long what was read waits for more, so that whoever takes it is woken once for many lines: to wake costs more than a line. The
 /// end of a stream waits for nothing.
@@ -65,11 +65,38 @@ pub(super) fn start(
     Ok(done)
 }
 
+/// A pipe. One that is waited for wakes its reader with each write, whether it is read then or not; so one that is left alone is not
+/// waited for at all.
+enum Pipe {
+    Awaited(Receiver),
+    LeftAlone(OwnedFd),
+}
+
+impl Pipe {
+    /// Leaves it alone, or waits for it again.
+    fn left_alone(self, rests: bool) -> io::Result<Self> {
+        match (self, rests) {
+            (Self::Awaited(pipe), true) => pipe.into_nonblocking_fd().map(Self::LeftAlone),
+            (Self::LeftAlone(pipe), false) => Receiver::from_owned_fd(pipe).map(Self::Awaited),
+            (same, _) => Ok(same),
+        }
+    }
+
+    /// Reads what there is; of one that is left alone that is never.
+    async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Awaited(pipe) => pipe.read(buffer).await,
+            Self::LeftAlone(_) => std::future::pending().await,
+        }
+    }
+}
+
 /// Forwards a stream until it ends. Where nobody listens any more it is still read, so that the build goes on.
 async fn pump(pipe: Option<OwnedFd>, stream: Stream, listener: Listener) {
-    let Some(mut pipe) = pipe.and_then(|pipe| Receiver::from_owned_fd(pipe).ok()) else { return };
+    let Some(pipe) = pipe else { return };
     // It holds as much as it does where that is refused.
     let _ = fcntl(&pipe, FcntlArg::F_SETPIPE_SZ(PIPE));
+    let mut open = Some(Pipe::LeftAlone(pipe));
     let Listener { chunks, spoke, mut gone } = listener;
     let mut over = gone.clone();
     let mut backlog = Backlog::new(stream);
@@ -78,8 +105,8 @@ async fn pump(pipe: Option<OwnedFd>, stream: Stream, listener: Listener) {
     let (mut gathered, mut gathers) = (std::pin::pin!(tokio::time::sleep(GATHER)), false);
     let mut read_little = false;
     while tail < TAIL {
-        let full = backlog.is_full();
-        let rests = gathers && read_little;
+        let (full, rests) = (backlog.is_full(), gathers && read_little);
+        let Some(Ok(mut pipe)) = open.take().map(|pipe| pipe.left_alone(rests)) else { break };
         tokio::select! {
             biased;
             () = &mut gathered, if gathers => {
@@ -88,7 +115,7 @@ async fn pump(pipe: Option<OwnedFd>, stream: Stream, listener: Listener) {
             }
             // The end is heard at once.
             _ = over.wait_for(|gone| *gone), if rests => read_little = false,
-            read = pipe.read(&mut buffer), if !full && !rests => {
+            read = pipe.read(&mut buffer), if !full => {
                 let Ok(count @ 1..) = read else { break };
                 read_little = count < LITTLE && !*gone.borrow();
                 spoke.send_replace(true);
@@ -110,8 +137,9 @@ async fn pump(pipe: Option<OwnedFd>, stream: Stream, listener: Listener) {
             },
             () = abandoned(&mut gone), if !full => break,
         }
+        open = Some(pipe);
     }
-    drop(pipe);
+    drop(open);
     while !backlog.is_empty() {
         if chunks.send(backlog.next()).await.is_err() {
             return;
