@@ -245,6 +245,13 @@ pub struct VertexUpdate {
     pub group: Option<ProgressGroup>,
 }
 
+impl VertexUpdate {
+    /// A vertex that has not begun.
+    pub fn waiting(digest: Digest, name: Text, inputs: Vec<Digest>) -> Self {
+        Self { digest, name, inputs, started: None, completed: None, cached: false, error: None, group: None }
+    }
+}
+
 /// Vertices that the client shows as one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProgressGroup {

@@ -246,13 +246,8 @@ fn never(judge: &Judge<'_>, here: &Here<'_>, import: &Import<'_>) -> Reason {
 
 /// The platforms that the step could have been built for instead.
 fn others(judge: &Judge<'_>, here: &Here<'_>) -> Vec<Platform> {
-    let mut found: Vec<Platform> = judge
-        .pasts
-        .iter()
-        .copied()
-        .flat_map(|past| &past.steps)
-        .filter_map(|step| step.platform.clone())
-        .collect();
+    let mut found: Vec<Platform> =
+        judge.pasts().flat_map(|past| &past.steps).filter_map(|step| step.platform.clone()).collect();
     found.sort();
     found.dedup();
     found.retain(|platform| Some(platform) != here.platform.as_ref());

@@ -39,7 +39,7 @@ impl<'a> Judge<'a> {
         platform: Option<&Platform>,
         qualifies: &dyn Fn(&Past) -> bool,
     ) -> Option<Then<'a>> {
-        let mut pasts = self.pasts.iter().copied().enumerate().filter(|(_, past)| qualifies(past));
+        let mut pasts = self.pasts().enumerate().filter(|(_, past)| qualifies(past));
         pasts.find_map(|(at, past)| self.find(here, at, past, platform))
     }
 

@@ -48,8 +48,7 @@ pub fn judge(model: &Model, pasts: &[Past]) -> Vec<StepReason> {
 
 pub(super) struct Judge<'a> {
     pub(super) model: &'a Model,
-    /// The earlier builds that can be of what is built now.
-    pub(super) pasts: Vec<&'a Past>,
+    pasts: Vec<&'a Past>,
     inputs: HashMap<StepId, Vec<StepId>>,
     told: HashMap<StepId, Reason>,
     pub(super) aligned: RefCell<HashMap<Column, Vec<Was>>>,
@@ -71,6 +70,11 @@ impl<'a> Judge<'a> {
         let (told, aligned, same) = (HashMap::new(), RefCell::default(), RefCell::default());
         let pasts = pasts.iter().filter(|past| past.is_comparable(model)).collect();
         Self { model, pasts, inputs, told, aligned, same }
+    }
+
+    /// The earlier builds that can be of what is built now, newest first.
+    pub(super) fn pasts(&self) -> impl Iterator<Item = &'a Past> + Clone + '_ {
+        self.pasts.iter().copied()
     }
 
     fn inputs(&self, id: StepId) -> &[StepId] {
@@ -342,7 +346,7 @@ impl<'a> Judge<'a> {
     /// been cached.
     fn made_before(&self, here: &Here<'a>, last: Option<&Then<'a>>) -> Option<Reason> {
         let last = last?;
-        let mut pasts = self.pasts.iter().copied().enumerate().filter(|(_, past)| self.is_here(past, here));
+        let mut pasts = self.pasts().enumerate().filter(|(_, past)| self.is_here(past, here));
         let (at, past) = pasts.find(|(at, past)| self.is_same(here.id, *at, past))?;
         if std::ptr::eq(past, last.past) {
             return None;
@@ -391,7 +395,7 @@ impl<'a> Judge<'a> {
         let mut seen = queue.clone();
         while let Some(id) = (!queue.is_empty()).then(|| queue.remove(0)) {
             let Some(input) = self.here(id) else { continue };
-            let at = self.pasts.iter().copied().position(|past| std::ptr::eq(past, then.past))?;
+            let at = self.pasts().position(|past| std::ptr::eq(past, then.past))?;
             if let Some(was) = self.find(&input, at, then.past, input.platform.as_ref()) {
                 let change = if input.step.name.is_from() {
                     self.moved(&input, &was)

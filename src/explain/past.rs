@@ -22,6 +22,8 @@ pub struct Past {
     pub begun: Time,
     /// The image that it made.
     pub image: Option<Text>,
+    /// The folder of its project; none where that is not known.
+    pub folder: Option<Text>,
     /// The builder that it ran on.
     pub builder: Option<Text>,
     /// What it was made from, where that is known.
@@ -94,6 +96,7 @@ impl Past {
             name,
             begun: model.begun().unwrap_or_default(),
             image: started.image.clone(),
+            folder: started.folder.clone(),
             builder: started.builder.clone(),
             fingerprint: model.fingerprint().cloned(),
             steps: model.stack().steps().filter_map(|(id, _)| PastStep::of(model, id)).collect(),
@@ -107,11 +110,15 @@ impl Past {
         }
     }
 
-    /// Whether it can be a build of what is built now. Builds of one image can; of those that name none what they were made from says so:
-    /// layertop's own builds know it, and of others more than half of the steps have to be the same.
+    /// Whether it can be a build of what is built now. Builds of one image can. Those that name none are known by the folder of their
+    /// project; where that is not known, as of what another program has recorded, more than half of the steps have to be the same.
     pub(super) fn is_comparable(&self, model: &Model) -> bool {
-        if model.started().image.is_some() || (self.fingerprint.is_some() && model.fingerprint().is_some()) {
+        let started = model.started();
+        if started.image.is_some() {
             return true;
+        }
+        if let (Some(theirs), Some(ours)) = (&self.folder, &started.folder) {
+            return theirs == ours;
         }
         let theirs: HashSet<&Text> = self
             .steps

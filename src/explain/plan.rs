@@ -129,7 +129,7 @@ fn expected(model: &Model, judge: &Judge<'_>, id: StepId) -> Option<Duration> {
     }
     let here = judge.here(id)?;
     let platform = here.platform.as_ref();
-    let found = judge.pasts.iter().copied().enumerate().filter_map(|(at, past)| {
+    let found = judge.pasts().enumerate().filter_map(|(at, past)| {
         let step = judge.find(&here, at, past, platform)?.step?;
         step.ran
     });

@@ -115,8 +115,8 @@ impl<'a> Judge<'a> {
         then: &Then<'a>,
         ran: &dyn Fn(Option<&PastStep>) -> bool,
     ) -> Option<Vec<&'a CacheRecord>> {
-        let newer = self.pasts.iter().copied().position(|past| std::ptr::eq(past, then.past))?;
-        let older = self.pasts.iter().copied().enumerate().skip(newer + 1);
+        let newer = self.pasts().position(|past| std::ptr::eq(past, then.past))?;
+        let older = self.pasts().enumerate().skip(newer + 1);
         for (at, past) in older.filter(|(_, past)| self.is_here(past, here)) {
             let was = self.find(here, at, past, here.platform.as_ref());
             if !was.is_some_and(|was| ran(was.step)) || !self.is_same(here.id, at, past) {

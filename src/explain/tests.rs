@@ -29,6 +29,10 @@ use Got::{Hit, Not, Ran};
 /// A build of one stage.
 #[derive(Clone)]
 struct Build {
+    /// Empty: it names none.
+    image: &'static str,
+    /// The project's; empty: not known.
+    folder: &'static str,
     /// Empty: none is named.
     builder: &'static str,
     /// The one that was watched beside it; empty: none was.
@@ -54,6 +58,8 @@ struct Build {
 
 fn build() -> Build {
     Build {
+        image: "r/app:1",
+        folder: "",
         builder: "b",
         watched: "",
         platforms: vec![AMD],
@@ -191,9 +197,11 @@ impl Build {
     }
 
     fn events(&self) -> Vec<Event> {
+        let known = |text: &str| Some(Text::from(text)).filter(|text| !text.is_empty());
         let mut events = vec![Event::Started(Started {
-            image: Some("r/app:1".into()),
-            builder: Some(self.builder.into()).filter(|builder: &Text| !builder.is_empty()),
+            image: known(self.image),
+            folder: known(self.folder),
+            builder: known(self.builder),
             platforms: self.platforms.iter().filter_map(|name| Platform::parse(name)).collect(),
             command: self.words.iter().map(|word| Text::clean(word)).collect(),
             ..Started::default()
@@ -487,6 +495,29 @@ fn a_builder_that_was_not_named_gets_no_name() {
     assert_eq!(because("a", "", ""), other("the last build ran on a, and this one names no builder"));
     assert_eq!(because("", "b", ""), other("the last build named no builder, and this one ran on b"));
     assert_ne!(because("b", "", "b").0, OtherBuilder, "it is the same one");
+}
+
+/// What is *proven* of a build rests on one of the same project.
+#[test]
+fn builds_without_an_image_are_compared_within_their_project() {
+    let kind = |theirs: &'static str, ours: &'static str, print: bool, before: &[&'static str]| {
+        let mut past = Build { image: "", folder: theirs, print, ..build() };
+        past.steps.splice(1..2, before.iter().map(|text| (*text, vec![Ran])));
+        let mut now = Build { image: "", folder: ours, print, ..build() };
+        now.steps.splice(1..2, ["COPY list.txt .", "RUN a", "RUN b"].map(|text| (text, vec![Ran])));
+        now.steps[3].0 = "RUN now";
+        let reasons = now.reasons(&[past.past("one")]);
+        reasons.into_iter().flatten().map(|reason| reason.kind).collect::<Vec<_>>()
+    };
+    let alike = ["COPY list.txt .", "RUN a", "RUN b"];
+    let is_compared = |kinds: Vec<_>| kinds.contains(&InstructionChanged);
+    for print in [true, false] {
+        assert!(is_compared(kind("/a", "/a", print, &alike)));
+        assert!(!is_compared(kind("/a", "/b", print, &alike)), "another project, however alike it is");
+        assert!(is_compared(kind("", "", print, &alike)));
+        assert!(is_compared(kind("", "/b", print, &alike)));
+        assert!(!is_compared(kind("", "", print, &["COPY other .", "RUN c", "RUN d"])));
+    }
 }
 
 #[test]

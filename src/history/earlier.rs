@@ -198,6 +198,7 @@ impl Store {
                 record_bytes: rest.record_bytes,
                 nodes: rest.nodes,
                 exported: rest.exported,
+                folder: rest.folder,
                 ..Past::default()
             })
         });

@@ -31,6 +31,7 @@ pub(super) struct Rest {
     pub(super) record_bytes: u64,
     pub(super) nodes: Vec<(Platform, Text)>,
     pub(super) exported: bool,
+    pub(super) folder: Option<Text>,
 }
 
 impl Store {
@@ -164,6 +165,7 @@ fn insert_past(change: &Transaction<'_>, id: i64, past: &Past) -> rusqlite::Resu
         record_bytes: past.record_bytes,
         nodes: past.nodes.clone(),
         exported: past.exported,
+        folder: past.folder.clone(),
     };
     let Some(packed) = pack(&rest) else { return Ok(()) };
     change.execute(

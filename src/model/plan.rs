@@ -123,16 +123,11 @@ mod tests {
         for (at, platform) in ["linux/amd64", "linux/arm64"].into_iter().enumerate() {
             for (number, text) in ["FROM base", "COPY a .", "RUN pip", "RUN make"].into_iter().enumerate() {
                 let digest = |number: usize| Digest::parse(&format!("plan:{platform}:{number}"));
-                tell(Event::Vertex(VertexUpdate {
-                    digest: digest(number),
-                    name: Text::clean(&format!("[{platform} {}/4] {text}", number + 1)),
-                    inputs: number.checked_sub(1).map(digest).into_iter().collect(),
-                    started: None,
-                    completed: None,
-                    cached: false,
-                    error: None,
-                    group: None,
-                }));
+                tell(Event::Vertex(VertexUpdate::waiting(
+                    digest(number),
+                    Text::clean(&format!("[{platform} {}/4] {text}", number + 1)),
+                    number.checked_sub(1).map(digest).into_iter().collect(),
+                )));
                 let runs = number > 1;
                 steps.push(PlannedStep {
                     vertex: digest(number),

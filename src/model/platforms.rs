@@ -79,23 +79,14 @@ fn copies(name: &StepName) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::event::{Digest, Event, Stamped, Time, VertexUpdate};
+    use crate::event::{Digest, Event, Platform, Stamped, Time, VertexUpdate};
     use crate::model::Model;
 
     /// A vertex, and what it is computed from, by their first letters.
     fn vertex(id: char, inputs: &str, name: &str) -> Stamped {
         let digest = |id: char| Digest::parse(&format!("sha256:{}", id.to_string().repeat(64)));
         let inputs = inputs.chars().map(digest).collect();
-        let event = Event::Vertex(VertexUpdate {
-            digest: digest(id),
-            name: name.into(),
-            inputs,
-            started: None,
-            completed: None,
-            cached: false,
-            error: None,
-            group: None,
-        });
+        let event = Event::Vertex(VertexUpdate::waiting(digest(id), name.into(), inputs));
         Stamped { at: Time::default(), event }
     }
 
@@ -110,8 +101,7 @@ mod tests {
         events.extend(others.iter().map(|(id, inputs, name)| vertex(*id, inputs, name)));
         let mut model = Model::default();
         model.apply_all(&events);
-        let name =
-            |column: Option<&crate::event::Platform>| column.map_or("-".to_owned(), ToString::to_string);
+        let name = |column: Option<&Platform>| column.map_or("-".to_owned(), ToString::to_string);
         let columns = model.platforms();
         let mut found = Vec::new();
         for row in

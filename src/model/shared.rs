@@ -185,16 +185,7 @@ mod tests {
     fn vertex(id: char, inputs: &str, name: &str) -> Event {
         let digest = |id: char| Digest::parse(&format!("sha256:{}", id.to_string().repeat(64)));
         let inputs = inputs.chars().map(digest).collect();
-        Event::Vertex(VertexUpdate {
-            digest: digest(id),
-            name: name.into(),
-            inputs,
-            started: None,
-            completed: None,
-            cached: false,
-            error: None,
-            group: None,
-        })
+        Event::Vertex(VertexUpdate::waiting(digest(id), name.into(), inputs))
     }
 
     /// The same, once it has run.

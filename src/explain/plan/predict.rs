@@ -125,12 +125,8 @@ impl<'a> Predictor<'_, 'a> {
         if pulled.next().is_some() {
             return Told::hit(ReasonGrade::Likely, Source::Local, format!("the builder has {image}"));
         }
-        let known = self
-            .judge
-            .pasts
-            .iter()
-            .copied()
-            .any(|past| self.judge.is_here(past, here) && has_base(past, image, &digest));
+        let known =
+            self.judge.pasts().any(|past| self.judge.is_here(past, here) && has_base(past, image, &digest));
         if known {
             let text = format!("{image} points at what it pointed at");
             return Told::hit(ReasonGrade::Likely, Source::Unknown, text);
@@ -192,7 +188,7 @@ impl<'a> Predictor<'_, 'a> {
         if let Some(unknown) = inputs.find(|input| input.predicted == Prediction::Unknown && input.from) {
             return Told::unknown(unknown.why.clone());
         }
-        if !self.judge.pasts.iter().copied().any(|past| past.fingerprint.is_some()) {
+        if !self.judge.pasts().any(|past| past.fingerprint.is_some()) {
             return Told::unknown("no earlier build says what it was made from");
         }
         let why = "it was never built on what it is built on now";
@@ -211,7 +207,7 @@ impl<'a> Predictor<'_, 'a> {
 
     /// A step that some earlier build here has made of the same: whether its result is still to be had.
     fn built(&self, at: usize, here: &Here<'a>) -> Option<Told> {
-        let mut pasts = self.judge.pasts.iter().copied().filter(|past| self.judge.is_here(past, here));
+        let mut pasts = self.judge.pasts().filter(|past| self.judge.is_here(past, here));
         let name = &here.step.name;
         let platform = here.platform.as_ref();
         let (past, step, chain) = pasts.find_map(|past| {
@@ -308,7 +304,7 @@ impl<'a> Predictor<'_, 'a> {
             return None;
         }
         // What the newest export here has put there: somebody else may have overwritten it.
-        let exported = self.judge.pasts.iter().copied().find(|past| past.exported);
+        let exported = self.judge.pasts().find(|past| past.exported);
         let same = exported.is_some_and(|past| !matches!(self.chain(at, past), Chain::Other));
         Some(match model.in_registry(here.id) {
             Some(layer) if same => {
@@ -357,7 +353,7 @@ impl<'a> Predictor<'_, 'a> {
     fn results(&self, here: &Here<'a>) -> usize {
         let name = &here.step.name;
         let mut found = Vec::new();
-        for past in self.judge.pasts.iter().copied().filter(|past| self.judge.is_here(past, here)) {
+        for past in self.judge.pasts().filter(|past| self.judge.is_here(past, here)) {
             let alike = past.steps.iter().filter(|step| {
                 step.stage == name.stage && step.instruction == name.instruction && step.has_result()
             });
@@ -385,9 +381,7 @@ impl<'a> Predictor<'_, 'a> {
         let name = &here.step.name;
         let mut hashes: Vec<_> = self
             .judge
-            .pasts
-            .iter()
-            .copied()
+            .pasts()
             .filter_map(|past| {
                 let print = past.fingerprint.as_ref()?;
                 Some(print.step(name.stage.as_ref(), name.index, here.platform.as_ref())?.1.hash)
@@ -398,7 +392,7 @@ impl<'a> Predictor<'_, 'a> {
         if own.len() > hashes.len() {
             return false;
         }
-        let records = || self.judge.pasts.iter().copied().flat_map(|past| &past.records);
+        let records = || self.judge.pasts().flat_map(|past| &past.records);
         model.cache_manifests().iter().all(|manifest| {
             missing(manifest)
                 || model.in_registry(here.id).is_some_and(|layer| {

@@ -58,25 +58,18 @@ pub(super) fn drafts(print: &Fingerprint, bases: &BTreeMap<Text, Digest>) -> Vec
             let inputs = below.into_iter().chain(taken.iter().copied()).filter(|at| seen.insert(*at));
             let inputs = inputs.filter_map(|at| Some(drafts.get(at)?.update.digest.clone())).collect();
             let name = name(stage.name.as_ref(), step, place + 1, stage.steps.len(), stage.of, bases);
-            drafts.push(Draft { update: waiting(digest, &name, inputs), stage: number, place, below, taken });
+            drafts.push(Draft {
+                update: VertexUpdate::waiting(digest, Text::clean(&name), inputs),
+                stage: number,
+                place,
+                below,
+                taken,
+            });
             below = Some(drafts.len() - 1);
         }
         ends.push(below);
     }
     drafts
-}
-
-fn waiting(digest: Digest, name: &str, inputs: Vec<Digest>) -> VertexUpdate {
-    VertexUpdate {
-        digest,
-        name: Text::clean(name),
-        inputs,
-        started: None,
-        completed: None,
-        cached: false,
-        error: None,
-        group: None,
-    }
 }
 
 /// `[linux/amd64 stage-1 3/12] RUN make`, as `BuildKit` names it.
@@ -134,7 +127,7 @@ pub(super) fn imports(model: &Model, at: Time) -> Vec<VertexUpdate> {
             Text::clean(&text)
         });
         let digest = Digest::parse(&format!("plan:import:{}", manifest.reference));
-        let vertex = waiting(digest, &name, Vec::new());
+        let vertex = VertexUpdate::waiting(digest, Text::clean(&name), Vec::new());
         VertexUpdate { started: Some(at), completed: Some(at), error, ..vertex }
     };
     model.cache_manifests().iter().map(import).collect()
