@@ -10,6 +10,7 @@ use super::build::Build;
 use super::retain::Limits;
 use super::store::{self, Store, Trouble, default_path};
 use crate::clock::Clock;
+use crate::recording::ANOTHER_PLACE;
 
 /// Jobs that wait at most; there is a handful in a build.
 const JOBS: usize = 16;
@@ -70,8 +71,8 @@ impl Clerk {
             Place::Nowhere => None,
         };
         if path.is_none() && place_is_wanted {
-            let text = "the history is not kept: there is no home directory; name another place: export XDG_DATA_HOME=FOLDER";
-            tell(&told, text.to_owned());
+            let text = format!("the history is not kept: there is no home directory; {ANOTHER_PLACE}");
+            tell(&told, text);
         }
         let mut desk = Desk { path, clock, store: None, told: Arc::clone(&told) };
         let thread = thread::Builder::new().name("history".to_owned()).spawn(move || {

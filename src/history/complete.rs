@@ -50,8 +50,7 @@ impl Store {
     }
 
     /// Keeps which records a worker had, and about how long it took to list them: a listing that had new records to measure says little
-    /// of the next one.
-    /// Of a listing that failed, or is not whole, nothing is kept.
+    /// of the next one. Of a listing that failed, or is not whole, nothing is kept.
     ///
     /// # Errors
     /// Where it can't be written.

@@ -109,11 +109,12 @@ impl Evidence {
         self.before.iter().zip(self.indices.get_or_init(all))
     }
 
-    /// The identities of the records of before the build that began then. A listing that was answered while the build ran has records that
-    /// the build itself has made.
+    /// The identities of the records of before the build that began then. A listing that was answered while the build ran may have records
+    /// that the build itself has made.
     fn ids_before(&self, begun: Option<Time>) -> &HashSet<Text> {
         let there = |listing: &Arc<Records>| -> Vec<Text> {
-            let were = begun.map(|begun| listing.were_there(begun)).unwrap_or_default();
+            let late = begun.filter(|begun| listing.answered > *begun && !listing.shows_before(*begun));
+            let were = late.map(|begun| listing.were_there(begun)).unwrap_or_default();
             let came = |at: usize| were.get(at) == Some(&Some(false));
             let records = listing.records.iter().enumerate().filter(|(at, _)| !came(*at));
             records.map(|(_, record)| record.id.clone()).collect()

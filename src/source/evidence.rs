@@ -1,9 +1,9 @@
 //! Where hits come from, by evidence: the builder's records before and after a build, and the caches that it imports.
 //!
 //! All of it happens beside the build, and nothing waits for it: neither its beginning nor its end. A builder with thousands of records
-//! takes seconds to list them, and is asked for it once a build; not at all by one that is short beside what its last listing took. What can't be had in time is said in the events, so that whoever judges
-//! knows what is missing; [`after`] has it listed later, when somebody wants to know. Nothing is started: a builder that does not run yet
-//! is one without a listing.
+//! takes seconds to list them, and is asked for it once a build; not at all by one that is short beside what earlier listings took. What
+//! can't be had in time is said in the events, so that whoever judges knows what is missing; [`after`] has it listed later, when somebody
+//! wants to know. Nothing is started: a builder that does not run yet is one without a listing.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -262,7 +262,7 @@ impl Node {
         records.worker = lister.worker().await.unwrap_or_default();
         let known = earlier.of(&records.worker).await;
         if let Some(took) = known.as_ref().and_then(|known| known.took) {
-            listings.expect(&self.way.name, took);
+            listings.took_earlier(&self.way.name, took);
             if *beside_build && took > CHEAP {
                 tokio::time::sleep(took.saturating_mul(SHARE_OF_BUILD)).await;
             }

@@ -25,7 +25,10 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     // What is missing says so: platforms that are shown have to add up.
     let shown = if lines.len() > height { height.saturating_sub(1) } else { lines.len() };
     let more = (shown < lines.len()).then(|| {
-        StyledLine::new().with(format!("… {}", words::count(lines.len() - shown, "more line")), Role::Dim)
+        StyledLine::new().with(
+            format!("{} {}", words::ellipsis(theme.ascii), words::count(lines.len() - shown, "more line")),
+            Role::Dim,
+        )
     });
     for (i, line) in lines.iter().take(shown).chain(&more).take(height).enumerate() {
         let row = Rect { x: area.x + 1, y: area.y + 1 + i as u16, width: columns as u16, height: 1 };

@@ -66,8 +66,8 @@ impl Listings {
         self.0.send_modify(|all| change(all.entry(node.to_owned()).or_default()));
     }
 
-    /// How long an earlier listing took is known.
-    pub(in crate::source) fn expect(&self, node: &str, took: Duration) {
+    /// How long earlier ones took, which is what is known of it before it was listed here.
+    pub(in crate::source) fn took_earlier(&self, node: &str, took: Duration) {
         self.change(node, |listed| listed.took = listed.took.or(Some(took)));
     }
 
