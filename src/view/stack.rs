@@ -285,9 +285,12 @@ fn cell_line(
         spans.push(Span::styled(word, style));
         spans.push(Span::styled(format!("{took:>gap$}"), theme.style(Role::Plain)));
     } else {
+        // Half a time is another time, and a part of a word says less than the shape.
         let room = width.saturating_sub(3);
-        let word = if took.is_empty() { fitting(look.word, room) } else { words::truncate(&took, room) };
-        spans.push(Span::styled(word, style));
+        let first = look.word.split(' ').next().unwrap_or_default();
+        let fits = |text: &&str| !text.is_empty() && words::width(text) <= room;
+        let text = [took.as_str(), look.word, first].into_iter().find(fits).unwrap_or_default();
+        spans.push(Span::styled(text.to_owned(), style));
     }
     Line::from(spans)
 }
