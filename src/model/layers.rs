@@ -5,6 +5,8 @@
 mod command;
 mod files;
 
+use std::sync::{Mutex, PoisonError};
+
 pub(crate) use files::fits;
 use regex::{Regex, RegexBuilder};
 
@@ -12,6 +14,16 @@ use super::triggers;
 use crate::event::{LayerRule, Text};
 use command::Tool;
 use files::Files;
+
+/// The rules that were compiled last.
+static LAST_COMPILED: Mutex<Option<Compiled>> = Mutex::new(None);
+
+/// Rules, and what came of compiling them.
+struct Compiled {
+    rules: Vec<LayerRule>,
+    namer: Namer,
+    refused: Vec<String>,
+}
 
 /// Names steps.
 #[derive(Debug, Clone, Default)]
@@ -57,7 +69,20 @@ enum Guess {
 
 impl Namer {
     /// Compiles the rules. Those that can't be read are left out; the second value says which, and why.
+    ///
+    /// The last rules are kept compiled: a build's outline, its model and the recordings beside it have the same ones, and compiling
+    /// them takes some milliseconds.
     pub fn new(rules: &[LayerRule]) -> (Self, Vec<String>) {
+        let mut last = LAST_COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(compiled) = last.as_ref().filter(|compiled| compiled.rules == rules) {
+            return (compiled.namer.clone(), compiled.refused.clone());
+        }
+        let (namer, refused) = Self::compile(rules);
+        *last = Some(Compiled { rules: rules.to_vec(), namer: namer.clone(), refused: refused.clone() });
+        (namer, refused)
+    }
+
+    fn compile(rules: &[LayerRule]) -> (Self, Vec<String>) {
         let mut namer = Self::default();
         let mut refused = Vec::new();
         for rule in rules {
