@@ -6,7 +6,7 @@
 //! | 1 | something could not be read or written |
 //! | 2 | usage or configuration |
 //! | 3 | a gate failed: `--fail-on`, `--fail-on-rebuild`, a part that is not well |
-//! | 4 | no engine, registry, collector, build or recording is to be found |
+//! | 4 | no engine, registry, collector, build, recording or step is to be found |
 //! | 128 + n | ended by signal n, or a build was stopped by it |
 //! | others | buildx's own, passed through |
 

@@ -84,6 +84,8 @@ pub struct Pair {
     pub layer: Option<Text>,
     /// Its instruction; that of the second build, where it is in both.
     pub instruction: Text,
+    /// Its instruction in the first build, where that is another one: a step that stands in the same place.
+    pub instruction_a: Option<Text>,
     /// What became of it in the first; null where it is not in it.
     pub a: Option<Half>,
     /// What became of it in the second; null where it is not in it.
@@ -224,6 +226,11 @@ impl Step {
         target && (&self.stage, &self.platform) == (&other.stage, &other.platform)
     }
 
+    /// What kind of instruction it is: `RUN`.
+    fn keyword(&self) -> &str {
+        self.instruction.as_str().split_whitespace().next().unwrap_or_default()
+    }
+
     /// Its instruction without the digest that a base image's tag points at.
     fn text(&self) -> &str {
         self.instruction.as_str().split("@sha256:").next().unwrap_or_default()
@@ -278,10 +285,16 @@ impl Pair {
             platform: shown.platform.clone(),
             layer: shown.layer.clone(),
             instruction: shown.instruction.clone(),
+            instruction_a: a.filter(|a| a.text() != shown.text()).map(|a| a.instruction.clone()),
             a: a.map(|step| step.half.clone()),
             b: b.map(|step| step.half.clone()),
             diff_ms: b.map_or(-before, |step| step.half.longer_than(before)),
         })
+    }
+
+    /// How it is called in the first build.
+    fn instruction_in_a(&self) -> &Text {
+        self.instruction_a.as_ref().unwrap_or(&self.instruction)
     }
 
     /// Whether anything is worth a line.
@@ -291,7 +304,8 @@ impl Pair {
                 // What is not known of one, or not yet, is no difference.
                 let told = |half: &Half| half.source.filter(|source| *source != Source::Unknown);
                 let moved = told(a).zip(told(b)).is_some_and(|(a, b)| a != b);
-                b.state != State::Waiting && (a.state != b.state || moved || self.diff_ms.abs() >= NOISE_MS)
+                let differs = a.state != b.state || moved || self.instruction_a.is_some();
+                b.state != State::Waiting && (differs || self.diff_ms.abs() >= NOISE_MS)
             }
             _ => true,
         }
@@ -302,9 +316,9 @@ impl Pair {
 pub fn compare(a: &Side, b: &Side) -> Comparison {
     let mut left: Vec<Option<&Step>> = a.steps.iter().map(Some).collect();
     let mut right: Vec<Option<&Step>> = vec![None; b.steps.len()];
-    // What says the same is the same, wherever it stands; of the rest what stands in the same place.
+    // What says the same is the same, wherever it stands; of the rest what does the same kind of thing in the same place.
     let text: Same = |a, b| a.text() == b.text();
-    let place: Same = |a, b| a.index == b.index;
+    let place: Same = |a, b| a.index == b.index && a.keyword().eq_ignore_ascii_case(b.keyword());
     for same in [text, place] {
         for (step, found) in b.steps.iter().zip(&mut right).filter(|(_, found)| found.is_none()) {
             let fits = |other: Option<&Step>| {
@@ -340,3 +354,6 @@ pub fn json(found: &Comparison) -> String {
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::{Comparison, Half, NOISE_MS, Pair, Whole};
+use crate::event::Text;
 use crate::model::{Outcome, Source, State};
 use crate::report::json::BuildResult;
 use crate::report::styled::StyledLine;
@@ -75,7 +76,10 @@ pub fn lines(found: &Comparison, columns: usize, ascii: bool) -> Vec<StyledLine>
         );
         lines.push(StyledLine::new().with(title, Role::Dim));
     }
-    lines.extend(differing.iter().map(|pair| row(pair, &widths, ascii)));
+    for pair in &differing {
+        lines.push(row(pair, &widths, ascii));
+        lines.extend(pair.instruction_a.as_ref().map(|text| other_instruction(text.as_str())));
+    }
     let waiting = |pair: &&Pair| pair.b.as_ref().is_some_and(|half| half.state == State::Waiting);
     let waiting = found.steps.iter().filter(waiting).count();
     if waiting > 0 {
@@ -133,11 +137,16 @@ fn verdict(found: &Comparison, ascii: bool) -> StyledLine {
 fn reasons(found: &Comparison) -> Vec<StyledLine> {
     let mut told: HashSet<String> = HashSet::new();
     let mut lines = Vec::new();
-    for (name, get) in [("A", (|pair| &pair.a) as fn(&Pair) -> &Option<Half>), ("B", |pair| &pair.b)] {
+    type Of = fn(&Pair) -> (Option<&Half>, &Text);
+    let of_a: Of = |pair| (pair.a.as_ref(), pair.instruction_in_a());
+    let of_b: Of = |pair| (pair.b.as_ref(), &pair.instruction);
+    for (name, of) in [("A", of_a), ("B", of_b)] {
         for pair in &found.steps {
-            let reason = get(pair).as_ref().and_then(|half| half.reason.as_ref());
-            let Some(reason) = reason.filter(|reason| reason.root) else { continue };
-            let what = pair.layer.as_ref().unwrap_or(&pair.instruction);
+            let (half, instruction) = of(pair);
+            let Some(reason) = half.and_then(|half| half.reason.as_ref()).filter(|reason| reason.root) else {
+                continue;
+            };
+            let what = pair.layer.as_ref().unwrap_or(instruction);
             let text = format!("{name}: {what} {}", why::because(reason));
             if told.insert(text.clone()) && lines.len() < MOST_REASONS {
                 lines.push(StyledLine::new().with(text, Role::Plain));
@@ -145,6 +154,11 @@ fn reasons(found: &Comparison) -> Vec<StyledLine> {
         }
     }
     lines
+}
+
+/// What the step's instruction is in the first build, under the row that names it by the second's.
+fn other_instruction(text: &str) -> StyledLine {
+    StyledLine::new().with(format!("  in A: {}", words::instruction(text)), Role::Dim)
 }
 
 fn row(pair: &Pair, widths: &Widths, ascii: bool) -> StyledLine {
@@ -157,17 +171,11 @@ fn row(pair: &Pair, widths: &Widths, ascii: bool) -> StyledLine {
     let platform = pair.platform.as_ref().map_or("", |platform| platform.short());
     let platform = words::pad_right(&words::cut_to(platform, widths.platform, ascii), widths.platform);
     let mut line = StyledLine::new().with(format!("{label} {platform} "), Role::Plain);
-    for half in [&pair.a, &pair.b].into_iter().skip(usize::from(!widths.has_a)) {
-        push_half(half.as_ref(), pair.instruction.as_str(), widths, ascii, &mut line);
+    let halves = [(&pair.a, pair.instruction_in_a()), (&pair.b, &pair.instruction)];
+    for (half, text) in halves.into_iter().skip(usize::from(!widths.has_a)) {
+        push_half(half.as_ref(), text.as_str(), widths, ascii, &mut line);
     }
-    let sign = if pair.diff_ms < 0 { "-" } else { "+" };
-    let (text, role) = match pair.diff_ms {
-        diff if diff.abs() < NOISE_MS => (String::new(), Role::Plain),
-        diff => {
-            let role = if diff > 0 { Role::Warn } else { Role::Good };
-            (format!("{sign}{}", millis(diff.unsigned_abs())), role)
-        }
-    };
+    let (text, role) = difference(pair);
     line.push(words::pad_left(&text, widths.diff), role);
     let reason = [&pair.b, &pair.a].into_iter().flatten().find_map(|half| half.reason.as_ref());
     if let Some(reason) = reason.filter(|_| widths.why > 0) {
@@ -175,6 +183,17 @@ fn row(pair: &Pair, widths: &Widths, ascii: bool) -> StyledLine {
         line.push(format!("  {why}"), if reason.root { Role::Plain } else { Role::Dim });
     }
     line
+}
+
+/// `+5.5 s`: the difference of what is shown of both times. Nothing where it is noise.
+fn difference(pair: &Pair) -> (String, Role) {
+    let took = |half: &Option<Half>| half.as_ref().map_or(0, |half| shown(half.took().unsigned_abs()));
+    let (a, b) = (took(&pair.a), took(&pair.b));
+    match pair.diff_ms {
+        diff if diff.abs() < NOISE_MS || a == b => (String::new(), Role::Plain),
+        diff if diff > 0 => (format!("+{}", millis(b.saturating_sub(a))), Role::Warn),
+        _ => (format!("-{}", millis(a.saturating_sub(b))), Role::Good),
+    }
 }
 
 /// `○ ran 4.2 s`, `● hit local 24 MB`.
