@@ -19,7 +19,7 @@ const STYLES: Styles = Styles::styled()
     .placeholder(AnsiColor::Yellow.on_default());
 
 const EXAMPLES: &str = "\
-Without a command: the dashboard of the project around you, with what a build would do and how registry, nodes and
+Without a command: the dashboard of the project around you, with what a build would do and how registry, nodes and \
 builder are. It starts nothing; where there is no terminal it prints what layertop status prints.
 
 Examples:
@@ -43,7 +43,7 @@ Exit codes:
   3        layertop status, or no command without a terminal: something is wrong;
            layertop plan: a layer of --fail-on-rebuild would be rebuilt;
            layertop build: a gate of --fail-on failed
-  4        no engine, builder, build, recording or terminal is to be found
+  4        no engine, builder, build, step, recording or terminal is to be found
   128 + n  ended by signal n: 129 hang-up (SIGHUP), 143 SIGTERM; a build that had ended by
            itself keeps its own code
   others   those of docker buildx: 1 the build failed, 130 it was cancelled, …";

@@ -224,7 +224,7 @@ fn no_step(found: &Found, model: &Model, text: &str, no_build: Option<Error>) ->
     let (names, build, text) = (why::names(model).join(", "), &found.name, Text::clean(text));
     let newest = found.choice.note().map(|note| format!(", the {note},")).unwrap_or_default();
     match no_build {
-        None => Error::usage(
+        None => Error::unavailable(
             format!("no step of {build} is called `{text}`"),
             format!("name a layer, a number or an instruction; the layers are: {names}"),
         ),
@@ -232,7 +232,7 @@ fn no_step(found: &Found, model: &Model, text: &str, no_build: Option<Error>) ->
             format!("no build is called `{text}`, and no step of {build}{newest} is"),
             format!("layertop history lists the builds; the layers of {build} are: {names}"),
         ),
-        Some(folder) => Error::usage(
+        Some(folder) => Error::unavailable(
             format!("no step of {build}{newest} is called `{text}`, and as a build {folder}"),
             format!("the layers of {build} are: {names}"),
         ),

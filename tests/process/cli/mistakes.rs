@@ -72,8 +72,8 @@ fn why_says_that_a_word_is_neither_a_build_nor_a_step() {
         "no build is called `buidl`, and no step of 20261122T100000Z-app-1, the newest of this machine, is";
     fails(&why(&["buidl"]), 4, &[neither, "layertop history lists the builds; the layers of ", "conda"]);
     fs::create_dir(project.folder().join("buidl")).unwrap();
-    fails(&why(&["buidl"]), 2, &["is called `buidl`, and as a build buidl is a folder", "the layers of "]);
-    fails(&why(&["20261122T1", "buidl"]), 2, &["no step of 20261122T100000Z-app-1 is called `buidl`"]);
+    fails(&why(&["buidl"]), 4, &["is called `buidl`, and as a build buidl is a folder", "the layers of "]);
+    fails(&why(&["20261122T1", "buidl"]), 4, &["no step of 20261122T100000Z-app-1 is called `buidl`"]);
     assert_eq!(why(&["pip"]).code(), Some(0));
 }
 
