@@ -91,7 +91,7 @@ impl Sign {
     }
 
     /// What is said of all steps together: each word with how many, those first that matter most. What there is none of is left
-    /// out, but for hits and what was rebuilt.
+    /// out, but for hits and what was rebuilt; these are dim then.
     pub fn counted(counts: &Counts) -> Vec<(Self, usize)> {
         let of = |state| (Self::of_state(state), counts.of(state));
         let mut all = vec![of(State::Hit), (Self::REBUILT, counts.rebuilt())];
@@ -105,6 +105,9 @@ impl Sign {
         ];
         let more = [(Self::PULLED, counts.pulled())].into_iter().chain(others.map(of));
         all.extend(more.filter(|(_, n)| *n > 0));
+        for (sign, _) in all.iter_mut().filter(|(_, n)| *n == 0) {
+            sign.role = Role::Dim;
+        }
         all
     }
 

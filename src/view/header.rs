@@ -209,8 +209,8 @@ fn parts(screen: &Screen<'_>, counts: &Counts) -> Vec<Span<'static>> {
     let mut parts =
         vec![Span::styled(format!("{} of {}", counts.done(), counts.total), theme.style(Role::Strong))];
     for (sign, n) in Sign::counted(counts) {
-        let style = theme.style(if n == 0 { Role::Dim } else { sign.role });
-        parts.push(Span::styled(format!("{} {n} {}", sign.shape(theme.ascii), sign.word), style));
+        let text = format!("{} {n} {}", sign.shape(theme.ascii), sign.word);
+        parts.push(Span::styled(text, theme.style(sign.role)));
     }
     parts
 }

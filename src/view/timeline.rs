@@ -112,16 +112,17 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     let chart = Chart::new(screen, view, area);
     let parts = Parts::of(area.height);
     let line = |y: u16| Rect { y: area.y + y, height: 1, ..area };
+    let lanes = parts.lanes(area.height);
+    let first = chart.first(usize::from(lanes));
     if parts.title > 0 {
-        chart.title(line(0), buf);
+        let below = chart.rows.len().saturating_sub(first + usize::from(lanes));
+        chart.title((first, below), line(0), buf);
     }
     let inner = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
     if parts.axis > 0 {
         chart.axis(Rect { y: area.y + parts.title, height: 1, ..inner }, buf);
     }
-    let lanes = parts.lanes(area.height);
     let top = area.y + parts.title + parts.axis;
-    let first = chart.first(usize::from(lanes));
     for (row, y) in chart.rows.iter().skip(first).take(usize::from(lanes)).zip(top..) {
         chart.row(row, Rect { y, height: 1, ..inner }, buf);
     }
@@ -159,7 +160,8 @@ impl<'a> Chart<'a> {
         self.view.first(self.rows.len(), height, wanted)
     }
 
-    fn title(&self, area: Rect, buf: &mut Buffer) {
+    /// How much of the build is shown, and how many lines are not in sight.
+    fn title(&self, (above, below): (usize, usize), area: Rect, buf: &mut Buffer) {
         let theme = self.screen.ui.theme;
         let all = words::duration(self.timeline.wall);
         let note = if self.view.is_whole() {
@@ -169,7 +171,13 @@ impl<'a> Chart<'a> {
                 if self.view.follows() && self.screen.model.ended().is_none() { "newest " } else { "" };
             format!("{follows}{} of {all}", words::duration(self.scale.span()))
         };
-        let left = Line::from(Span::styled("Timeline", theme.style(Role::Strong)));
+        let mut left = Line::from(Span::styled("Timeline", theme.style(Role::Strong)));
+        if above + below > 0 {
+            left.push_span(Span::styled(
+                format!(" · {above} above, {below} below"),
+                theme.style(Role::Plain),
+            ));
+        }
         text::title(theme, true, left, &note, area, buf);
     }
 
