@@ -118,24 +118,22 @@ fn head(
     screen: &Screen<'_>,
     widths: &Widths,
     platforms: &[Option<Platform>],
-    (above, below): (usize, usize),
+    hidden: (usize, usize),
     area: Rect,
     buf: &mut Buffer,
 ) {
     let theme = screen.ui.theme;
     let focused = screen.ui.focus == Focus::Stack;
     let style = theme.style(if focused { Role::Strong } else { Role::Plain });
-    let mut left = vec![Span::styled("Stack", style)];
+    let mut left = Line::from(Span::styled("Stack", style));
     if screen.model.is_plan() {
-        left.push(Span::styled(" · what a build would do", theme.style(Role::Dim)));
+        left.push_span(Span::styled(" · what a build would do", theme.style(Role::Dim)));
     }
-    if above + below > 0 {
-        left.push(Span::styled(format!(" · {above} above, {below} below"), theme.style(Role::Plain)));
-    }
+    text::out_of_sight(theme, &mut left, hidden, area.width);
     if !screen.ui.filter.is_empty() {
-        left.push(Span::styled(format!(" · only {:?}", screen.ui.filter), theme.style(Role::Warn)));
+        left.push_span(Span::styled(format!(" · only {:?}", screen.ui.filter), theme.style(Role::Warn)));
     }
-    text::title(theme, focused, Line::from(left), "", area, buf);
+    text::title(theme, focused, left, "", area, buf);
     for (i, platform) in platforms.iter().enumerate() {
         let x = area.x + (1 + widths.layer + widths.instruction + 1 + i * widths.cell) as u16;
         let name = heading(platform.as_ref(), platforms.len());

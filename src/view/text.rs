@@ -32,6 +32,16 @@ pub(super) fn title(theme: Theme, focused: bool, left: Row<'_>, right: &str, are
     }
 }
 
+/// How many lines of a pane are not in sight, behind its name; nothing where all are, or where a title of so many columns would be cut.
+pub(super) fn out_of_sight(theme: Theme, left: &mut Row<'_>, (above, below): (usize, usize), columns: u16) {
+    let note = Span::styled(format!(" · {above} above, {below} below"), theme.style(Role::Plain));
+    // A blank and a stroke of the rule on either side.
+    let room = usize::from(columns).saturating_sub(4);
+    if above + below > 0 && left.width() + note.width() <= room {
+        left.push_span(note);
+    }
+}
+
 /// A foreign line, cut at the pane's width, with what is looked for marked in it.
 pub(super) fn foreign<'a>(theme: Theme, line: &'a Line, wanted: &str) -> Row<'a> {
     if !wanted.is_empty() {

@@ -161,7 +161,7 @@ impl<'a> Chart<'a> {
     }
 
     /// How much of the build is shown, and how many lines are not in sight.
-    fn title(&self, (above, below): (usize, usize), area: Rect, buf: &mut Buffer) {
+    fn title(&self, hidden: (usize, usize), area: Rect, buf: &mut Buffer) {
         let theme = self.screen.ui.theme;
         let all = words::duration(self.timeline.wall);
         let note = if self.view.is_whole() {
@@ -172,12 +172,7 @@ impl<'a> Chart<'a> {
             format!("{follows}{} of {all}", words::duration(self.scale.span()))
         };
         let mut left = Line::from(Span::styled("Timeline", theme.style(Role::Strong)));
-        if above + below > 0 {
-            left.push_span(Span::styled(
-                format!(" · {above} above, {below} below"),
-                theme.style(Role::Plain),
-            ));
-        }
+        text::out_of_sight(theme, &mut left, hidden, area.width);
         text::title(theme, true, left, &note, area, buf);
     }
 
