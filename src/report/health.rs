@@ -558,13 +558,13 @@ fn usage(snapshot: &BuilderSnapshot) -> Option<String> {
 /// A listing of records that takes longer is worth a word.
 const SLOW_LISTING: Duration = Duration::from_secs(1);
 
-/// `lists its records in 5.0 s`, `has been listing its records for 12 s`: of a builder that is slow to tell what its cache holds. It is
+/// `lists its records in 5.0 s`, `listing its records for 12.0 s`: of a builder that is slow to tell what its cache holds. It is
 /// asked more seldom then.
 pub fn slow_listing(node: &BuilderNode, now: Time) -> Option<String> {
     let waits = node.listing_asked.map(|asked| now.since(asked)).filter(|waits| *waits > SLOW_LISTING);
     let took = node.listing_us.map(Duration::from_micros).filter(|took| *took > SLOW_LISTING);
     match (waits, took) {
-        (Some(waits), _) => Some(format!("has been listing its records for {}", words::duration(waits))),
+        (Some(waits), _) => Some(format!("listing its records for {}", words::duration(waits))),
         (None, Some(took)) => Some(format!("lists its records in {}", words::duration(took))),
         (None, None) => None,
     }

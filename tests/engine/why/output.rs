@@ -11,7 +11,9 @@ const NOTHING: [&str; 3] = ["--", "--output", "type=cacheonly"];
 #[test]
 fn what_no_image_was_made_of_is_known_by_its_record() {
     let Some(engine) = Engine::get(For::Prune) else { return };
-    let bench = Bench::new(&engine, DOCKERFILE);
+    // An instruction of its own: where others' builds have left records that are described alike, and the listing came too late to
+    // tell whose they are, it is only likely which one is gone.
+    let bench = Bench::new(&engine, &DOCKERFILE.replace("echo compile", "echo compile, no image"));
     bench.configure(&testbed::builder(), false);
     expect("first", &bench.build(&NOTHING), &FIRST);
     let hits = bench.build(&NOTHING);
