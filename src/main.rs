@@ -5,10 +5,6 @@ use std::process::ExitCode;
 
 use layertop::event::Text;
 
-// What a plan or a listing has needed is given back: see Cargo.toml.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let _ = color_eyre::install();
     layertop::terminal::restore_on_panic();
