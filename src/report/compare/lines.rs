@@ -133,13 +133,15 @@ fn verdict(found: &Comparison, ascii: bool) -> StyledLine {
         .with(format!("{dot}run {run}{dot}pulled {pulled}"), Role::Plain)
 }
 
+/// What became of a step in one of the builds, and its instruction there.
+type HalfOf = fn(&Pair) -> (Option<&Half>, &Text);
+
 /// Why steps were not cached, in either of them: each cause once, for platforms miss for one, and what follows says so.
 fn reasons(found: &Comparison) -> Vec<StyledLine> {
     let mut told: HashSet<String> = HashSet::new();
     let mut lines = Vec::new();
-    type Of = fn(&Pair) -> (Option<&Half>, &Text);
-    let of_a: Of = |pair| (pair.a.as_ref(), pair.instruction_in_a());
-    let of_b: Of = |pair| (pair.b.as_ref(), &pair.instruction);
+    let of_a: HalfOf = |pair| (pair.a.as_ref(), pair.instruction_in_a());
+    let of_b: HalfOf = |pair| (pair.b.as_ref(), &pair.instruction);
     for (name, of) in [("A", of_a), ("B", of_b)] {
         for pair in &found.steps {
             let (half, instruction) = of(pair);
