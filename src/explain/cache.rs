@@ -9,7 +9,7 @@ use crate::event::evidence::CacheRecord;
 use crate::event::reason::{Evidence, Reason, ReasonGrade, ReasonKind};
 use crate::event::registry::{CacheState, MOST_CONFIG_BYTES};
 use crate::event::{Platform, Text};
-use crate::model::{Model, Phase, State, Step, Transfer, triggers};
+use crate::model::{Model, Phase, State, Step, Transfer, name, triggers};
 
 /// How the import of the registry's cache went.
 enum Import<'a> {
@@ -158,7 +158,7 @@ pub(super) fn is_gone<'a>(judge: &Judge<'a>, here: &Here<'a>, then: &Then<'a>) -
 pub(super) fn takes_files(here: &Here<'_>) -> bool {
     let text = here.step.name.instruction.as_str();
     let text = triggers::left(text).unwrap_or(text);
-    let keyword = text.split_whitespace().next().unwrap_or_default();
+    let keyword = name::keyword(text);
     let copies = keyword.eq_ignore_ascii_case("COPY") || keyword.eq_ignore_ascii_case("ADD");
     copies && !text.contains("--from=") && !text.contains("<<")
 }

@@ -11,7 +11,7 @@ use crate::event::expected::{Pulls, TransferKind};
 use crate::event::{Platform, Reason, Text, Time};
 use crate::explain::repository;
 use crate::model::expected::{Exports, PastBuild, PastRun, covered};
-use crate::model::{Outcome, State};
+use crate::model::{Outcome, State, name};
 
 /// The columns of a [`BuildRow`], in the order in which [`build`] reads them.
 const BUILD: &str = "id, name, recording, image, tag, builder, platforms, commit_id, dirty, host, result, scenario, started_us, \
@@ -236,7 +236,7 @@ pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<PastRun> {
 }
 
 fn is_from(instruction: &str) -> bool {
-    instruction.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("FROM"))
+    name::keyword(instruction).eq_ignore_ascii_case("FROM")
 }
 
 /// A text, which is foreign as that of a recording is: it is sanitised again.

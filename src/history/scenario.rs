@@ -13,8 +13,8 @@
 use super::build::Step;
 use crate::event::Text;
 use crate::event::reason::{Reason, ReasonKind};
-use crate::model::State;
 use crate::model::layers::{self, Taken};
+use crate::model::{State, name};
 
 /// Every layer was built, for no cache had any of it.
 pub const FIRST: &str = "first build";
@@ -102,8 +102,7 @@ fn topmost<'a>(missed: &[&'a Step]) -> Option<&'a Step> {
 }
 
 fn is(step: &Step, keyword: &str) -> bool {
-    let text = step.past.instruction.as_str();
-    text.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case(keyword))
+    name::keyword(step.past.instruction.as_str()).eq_ignore_ascii_case(keyword)
 }
 
 fn is_changed(reason: &Reason) -> bool {

@@ -5,6 +5,7 @@ mod past;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::name::keyword;
 use super::{Kind, Model, State, Step, StepId, Vertex};
 use crate::event::expected::{BesideSample, Expected, ExpectedStep, TransferKind, TransferSample};
 use crate::event::{Platform, Text, Time};
@@ -207,10 +208,6 @@ fn compared(instruction: &str) -> String {
     let from = keyword(instruction).eq_ignore_ascii_case("FROM");
     let text = if from { instruction.split('@').next().unwrap_or(instruction) } else { instruction };
     text.to_owned()
-}
-
-fn keyword(instruction: &str) -> &str {
-    instruction.split_whitespace().next().unwrap_or_default()
 }
 
 impl Model {

@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 pub(crate) use files::fits;
 use regex::{Regex, RegexBuilder};
 
+use super::name::keyword;
 use super::triggers;
 use crate::event::{LayerRule, Text};
 use command::Tool;
@@ -42,7 +43,7 @@ pub enum Taken {
 
 /// What an instruction takes from the build's context; none where it takes nothing, or something else.
 pub fn taken(instruction: &str) -> Option<Taken> {
-    let keyword = instruction.split_whitespace().next()?;
+    let keyword = keyword(instruction);
     match guess(instruction) {
         _ if !keyword.eq_ignore_ascii_case("COPY") && !keyword.eq_ignore_ascii_case("ADD") => None,
         Guess::Manifest(Tool::System | Tool::Build) => None,

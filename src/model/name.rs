@@ -43,14 +43,20 @@ pub struct StepName {
     pub instruction: Text,
 }
 
+/// The keyword that an instruction begins with, as it is written: `RUN`, `copy`. Empty where there is no instruction.
+pub fn keyword(instruction: &str) -> &str {
+    instruction.split_whitespace().next().unwrap_or_default()
+}
+
+/// Whether two instructions have the same keyword.
+pub fn same_keyword(a: &Text, b: &Text) -> bool {
+    keyword(a.as_str()).eq_ignore_ascii_case(keyword(b.as_str()))
+}
+
 impl StepName {
     /// Whether it only fetches a base image.
     pub fn is_from(&self) -> bool {
-        self.instruction
-            .as_str()
-            .split_whitespace()
-            .next()
-            .is_some_and(|word| word.eq_ignore_ascii_case("FROM"))
+        keyword(self.instruction.as_str()).eq_ignore_ascii_case("FROM")
     }
 
     /// Whether it only makes a directory, which `BuildKit` calls cached whenever it is there, with `--no-cache` too.

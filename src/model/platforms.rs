@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::name::StepName;
+use super::name::{StepName, keyword};
 use super::stack::{Step, StepId};
 use super::vertex::{Vertex, VertexId};
 use crate::event::digest::DigestMap;
@@ -73,7 +73,7 @@ fn base<'a>(
 
 /// Whether a step copies onto what it is built on.
 fn copies(name: &StepName) -> bool {
-    let keyword = name.instruction.as_str().split_whitespace().next().unwrap_or_default();
+    let keyword = keyword(name.instruction.as_str());
     ["COPY", "ADD"].iter().any(|copying| keyword.eq_ignore_ascii_case(copying))
 }
 

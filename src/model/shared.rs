@@ -11,7 +11,7 @@
 
 use foldhash::{HashMap, HashMapExt};
 
-use super::name::StepName;
+use super::name::{StepName, same_keyword};
 use super::stack::Group;
 use super::vertex::{Vertex, VertexId};
 use crate::event::Text;
@@ -152,7 +152,7 @@ impl<'a> Own<'a> {
         // Not every instruction is a vertex.
         (1..=last).rev().find(|at| {
             let row = group.rows.get(usize::from(*at) - 1);
-            row.is_some_and(|row| keyword(&row.instruction) == keyword(&known.instruction))
+            row.is_some_and(|row| same_keyword(&row.instruction, &known.instruction))
         })
     }
 
@@ -163,15 +163,11 @@ impl<'a> Own<'a> {
         };
         let row = self.outline(&name).map(|group| group.rows.get(usize::from(name.index).checked_sub(1)?));
         let fits = match row {
-            Some(row) => row.is_some_and(|row| keyword(&row.instruction) == keyword(&name.instruction)),
+            Some(row) => row.is_some_and(|row| same_keyword(&row.instruction, &name.instruction)),
             None => name.index <= of,
         };
         fits.then_some(StepName { of, ..name })
     }
-}
-
-fn keyword(instruction: &Text) -> String {
-    instruction.as_str().split_whitespace().next().unwrap_or_default().to_ascii_uppercase()
 }
 
 #[cfg(test)]

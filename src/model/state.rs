@@ -5,6 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::name::{StepName, keyword};
 use super::vertex::Phase;
 use super::{Kind, Model, Outcome, StepId, Vertex};
 use crate::event::{Digest, Platform, StatusUpdate, Time};
@@ -299,9 +300,8 @@ impl Model {
 
 /// Whether a vertex fetches what an `ADD` names by its address: one that is made from nothing else.
 fn is_fetch(vertex: &Vertex) -> bool {
-    let keyword =
-        |text: &str| text.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("ADD"));
-    vertex.inputs.is_empty() && matches!(&vertex.kind, Kind::Step(step) if keyword(step.instruction.as_str()))
+    let adds = |step: &StepName| keyword(step.instruction.as_str()).eq_ignore_ascii_case("ADD");
+    vertex.inputs.is_empty() && matches!(&vertex.kind, Kind::Step(step) if adds(step))
 }
 
 /// What a status does, for those that move bytes.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::json::{self, BuildResult, StepSummary, Summary, VERSION};
 use crate::event::{Platform, Reason, Text, Time};
 use crate::history::rows::{BuildRow, StepRow};
-use crate::model::{Model, Source, State};
+use crate::model::{Model, Source, State, name};
 
 pub use lines::lines;
 
@@ -226,11 +226,6 @@ impl Step {
         target && (&self.stage, &self.platform) == (&other.stage, &other.platform)
     }
 
-    /// What kind of instruction it is: `RUN`.
-    fn keyword(&self) -> &str {
-        self.instruction.as_str().split_whitespace().next().unwrap_or_default()
-    }
-
     /// Its instruction without the digest that a base image's tag points at.
     fn text(&self) -> &str {
         self.instruction.as_str().split("@sha256:").next().unwrap_or_default()
@@ -318,7 +313,7 @@ pub fn compare(a: &Side, b: &Side) -> Comparison {
     let mut right: Vec<Option<&Step>> = vec![None; b.steps.len()];
     // What says the same is the same, wherever it stands; of the rest what does the same kind of thing in the same place.
     let text: Same = |a, b| a.text() == b.text();
-    let place: Same = |a, b| a.index == b.index && a.keyword().eq_ignore_ascii_case(b.keyword());
+    let place: Same = |a, b| a.index == b.index && name::same_keyword(&a.instruction, &b.instruction);
     for same in [text, place] {
         for (step, found) in b.steps.iter().zip(&mut right).filter(|(_, found)| found.is_none()) {
             let fits = |other: Option<&Step>| {

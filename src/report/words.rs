@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::event::Level;
 pub use crate::event::amount::bytes;
 use crate::event::plan::{PlannedStep, Prediction};
-use crate::model::{Counts, Model, Outcome, Source, State, StepId, source};
+use crate::model::{Counts, Model, Outcome, Source, State, StepId, name, source};
 
 /// What a piece of text means; each output has a look of its own for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -85,8 +85,7 @@ impl Sign {
 
     /// A step's state where its model is not at hand: a `FROM` does not run.
     pub fn of_told(state: State, instruction: &str) -> Self {
-        let from =
-            instruction.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("FROM"));
+        let from = name::keyword(instruction).eq_ignore_ascii_case("FROM");
         if from && state == State::Miss { Self::PULLED } else { Self::of_state(state) }
     }
 

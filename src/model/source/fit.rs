@@ -167,7 +167,7 @@ impl<'a> Instruction<'a> {
     }
 
     fn has_keyword(&self, instruction: &str) -> bool {
-        let keyword = instruction.split_whitespace().next().unwrap_or_default();
+        let keyword = name::keyword(instruction);
         self.texts.iter().any(|own| own.keyword.eq_ignore_ascii_case(keyword))
     }
 

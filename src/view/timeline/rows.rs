@@ -10,6 +10,7 @@ use ratatui::widgets::Widget;
 
 use super::Chart;
 use crate::event::Text;
+use crate::model::name::keyword;
 use crate::model::timeline::{BarKind, Lane, Section};
 use crate::model::{Model, State, Timeline};
 use crate::report::estimate;
@@ -308,7 +309,7 @@ pub(super) fn names(lanes: &[Lane]) -> Vec<Name> {
         if lane.layer.is_none() || count < 2 {
             return Name { text, apart: String::new() };
         }
-        let keyword = lane.label.as_str().split_whitespace().next().unwrap_or_default().to_owned();
+        let keyword = keyword(lane.label.as_str()).to_owned();
         let nth = seen.entry((place(lane), text.clone(), keyword.clone())).or_default();
         *nth += 1;
         let apart = if *nth > 1 { format!(" {keyword} {nth}") } else { format!(" {keyword}") };
