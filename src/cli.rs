@@ -465,7 +465,7 @@ pub struct History {
 /// What can be done with the history.
 #[derive(Debug, Clone, Subcommand)]
 pub enum HistoryCommand {
-    /// Let old builds go: those beyond what is given, and of what is not given beyond [history] in layertop.toml
+    /// Delete old builds from the history: those beyond the given limits, else beyond those of layertop.toml
     Prune(HistoryPrune),
     /// Take up recordings that the history does not know: those made before there was one, or on other machines
     Import {

@@ -1,6 +1,6 @@
 //! Dockerfiles, read before they are built: what the stack shows until the builder says something.
 //!
-//! [`parse`] never fails: what `BuildKit` would refuse becomes a [`Diagnostic`], and the rest of the file is still
+//! [`parse()`] never fails: what `BuildKit` would refuse becomes a [`Diagnostic`], and the rest of the file is still
 //! read. It is not a check of Dockerfiles. How instructions are split, joined and substituted, and what is numbered,
 //! follows `BuildKit`'s `frontend/dockerfile` (`parser`, `shell`, `dockerfile2llb`); `tests/dockerfiles/engine` has
 //! files with the streams that an engine made of them.

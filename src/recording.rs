@@ -1,6 +1,6 @@
 //! Recordings: the event stream written down, and read again.
 //!
-//! The format is lines of JSON, a header and then one event each ([`format`]), packed as one zstd frame that is flushed at
+//! The format is lines of JSON, a header and then one event each ([`mod@format`]), packed as one zstd frame that is flushed at
 //! least every second: after a crash everything up to the last flush can be read. What is found out about a build afterwards is added as
 //! another frame ([`append`]). A [`Recorder`] writes one beside the
 //! build and never gets in its way; a [`Reader`] reads one, or what else holds a build's progress, a batch at a time.

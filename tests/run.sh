@@ -91,8 +91,19 @@ with_consumers() {
 phase install bash tests/install.sh
 phase fmt cargo fmt --check
 phase clippy cargo clippy --locked --all-targets -- -D warnings
+phase doc env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items --quiet
 phase build cargo test --locked --no-run
 with_engine
 with_cluster
 with_consumers
-phase test cargo test --locked --no-fail-fast
+# Tests on the engine wait for it most of the time: the others use the cores meanwhile.
+all_tests() {
+  local rc=0 others
+  env --default-signal=INT --default-signal=QUIT cargo test --locked --no-fail-fast --lib --bins --test pure --test process >"$WORK/others" 2>&1 & others=$!
+  cargo test --locked --no-fail-fast --test engine || rc=$?
+  wait "$others" || rc=$?
+  cat "$WORK/others"
+  cargo test --locked --doc || rc=$?
+  return $rc
+}
+phase test all_tests

@@ -27,7 +27,7 @@ const MOST_PLATFORMS: usize = 4;
 /// Of a failure, what fits beside the rest.
 const FAILURE: failure::Limits = failure::Limits { logs: 5, excerpt: 3, columns: 0 };
 
-/// How the build ended, in at most [`MOST_LINES`] lines that are no wider than `columns`: the result, hits and misses a
+/// How the build ended, in at most `MOST_LINES` lines that are no wider than `columns`: the result, hits and misses a
 /// platform, what is wrong with the cache, warnings, the layers that missed, the slowest first, and why it failed.
 /// The last line, which alone may be wider so that it can be copied, has the recording's path.
 pub fn lines(

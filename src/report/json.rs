@@ -1,7 +1,7 @@
 //! `--progress json`: a header, one line an event, and a summary as the last line.
 //!
 //! The first two are the lines of a recording and are written by [`crate::recording`]; the summary is made here, from the
-//! model, when the build has ended. `docs/json.md` explains all of it, `docs/json.schema.json` is its [`schema`].
+//! model, when the build has ended. `docs/json.md` explains all of it, `docs/json.schema.json` is its [`schema()`].
 
 mod estimate;
 mod parts;

@@ -10,7 +10,7 @@
 //! - The **third** SIGINT or SIGTERM ends the `docker` command at once, with exit code 1 and `got 3 SIGTERM/SIGINTs,
 //!   forcefully exiting`; its plugin is killed with it. Our third is SIGKILL: it needs nobody's help. The builder sees
 //!   its client go, and cancels the build.
-//! - **Before** buildx has written anything, a signal may be lost: see [`supervise`].
+//! - **Before** buildx has written anything, a signal may be lost: see `supervise`.
 
 pub(super) mod args;
 mod backlog;
