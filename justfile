@@ -69,6 +69,14 @@ lint:
     cargo fmt --check
     cargo clippy --all-targets -- -D warnings
 
+# Licences, sources and advisories of what is compiled in, by deny.toml. `cargo install cargo-deny --locked` compiles for minutes.
+deny:
+    cargo deny check advisories licenses sources bans
+
+# The documentation of the code, private items too, as CI checks it.
+doc:
+    RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+
 # The test cluster, a Kubernetes API server: up, env, status, seed, down, kill, wipe.
 cluster VERB="status":
     bash tests/testbed/kube/cluster {{ VERB }}

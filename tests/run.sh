@@ -96,13 +96,14 @@ phase build cargo test --locked --no-run
 with_engine
 with_cluster
 with_consumers
-# Tests on the engine wait for it most of the time: the others use the cores meanwhile.
+# Tests on the engine wait for it most of the time: those that only compute use the cores meanwhile.
 all_tests() {
-  local rc=0 others
-  env --default-signal=INT --default-signal=QUIT cargo test --locked --no-fail-fast --lib --bins --test pure --test process >"$WORK/others" 2>&1 & others=$!
+  local rc=0 pure
+  env --default-signal=INT --default-signal=QUIT cargo test --locked --no-fail-fast --lib --bins --test pure >"$WORK/pure" 2>&1 & pure=$!
   cargo test --locked --no-fail-fast --test engine || rc=$?
-  wait "$others" || rc=$?
-  cat "$WORK/others"
+  wait "$pure" || rc=$?
+  cat "$WORK/pure"
+  cargo test --locked --no-fail-fast --test process || rc=$?
   cargo test --locked --doc || rc=$?
   return $rc
 }
