@@ -18,14 +18,17 @@ if [ "${CI:-}" = true ]; then
   export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/layertop-target}
 fi
 ENGINE=tests/testbed/engine CLUSTER=tests/testbed/kube/cluster
-STARTED='' CLUSTERED='' CHILD='' WORK=$(mktemp -d)
+STARTED='' CLUSTERED='' CHILD='' BUILDING='' WORK=$(mktemp -d)
 
 say() { printf '%s\n' "run: $*" >&2; }
 
 finish() {
   local rc=$?
   trap - EXIT; trap '' INT TERM HUP
-  if [ -n "$CHILD" ]; then kill -TERM -- "-$CHILD" 2>/dev/null || true; wait "$CHILD" 2>/dev/null || true; fi
+  for group in $CHILD $BUILDING; do
+    kill -TERM -- "-$group" 2>/dev/null || true
+    wait "$group" 2>/dev/null || true
+  done
   [ -z "$STARTED" ] || { say "stopping the engine"; bash $ENGINE down || rc=1; }
   [ -z "$CLUSTERED" ] || { say "stopping the cluster"; bash $CLUSTER wipe || rc=1; }
   rm -rf "$WORK"
@@ -88,22 +91,57 @@ with_consumers() {
   say "tests of exports with other programs are SKIPPED: $(grep '^consumers: ' "$WORK/err" 2>/dev/null | tail -n 1 | cut -c12- || true)"
 }
 
+# ---- what is there already, and so takes no time ------------------------------------------------
+
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}
+# cached FILE MINUTES: whether it is there, or how long it takes to make.
+cached() { if [ -e "$1" ]; then echo cached; else echo "not cached: $2 min"; fi; }
+KUBE=${KUBE_TESTBED:-$CACHE/layertop-testbed-kube}/bin/kube-apiserver
+say "what comes, with the time it takes on two cores:"
+say "  format, lints, documentation   2 min    dependencies $(cached "${CARGO_TARGET_DIR:-target}/debug/deps" 7)"
+say "  compile the tests              1 min"
+say "  start the test engine         10 s      its programs $(cached "${TESTBED:-$CACHE/layertop-testbed}/prefix/usr/bin/docker" 3)"
+say "  start the test cluster        10 s      its programs $(cached "$KUBE" "10, beside the tests that need no cluster")"
+say "  readers of exports             1 s      $(cached "${CONSUMERS:-$CACHE/layertop-consumers}" 1)"
+say "  tests                         21 min"
+
 phase install bash tests/install.sh
 phase fmt cargo fmt --check
 phase clippy cargo clippy --locked --all-targets -- -D warnings
 phase doc env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items --quiet
 phase build cargo test --locked --no-run
+
+# Tests that only compute, and those that start the program without an engine.
+pure_tests() { env --default-signal=INT --default-signal=QUIT cargo test --locked --no-fail-fast --lib --bins --test pure; }
+process_tests() { cargo test --locked --no-fail-fast --test process; }
+
+EARLY=''
+if [ ! -e "$KUBE" ]; then
+  # Building an API server takes longer than all that needs none: both at once.
+  set -m; bash $CLUSTER up >/dev/null 2>"$WORK/building" & BUILDING=$!; set +m
+  EARLY=1 CLUSTERED=1
+  rc=0
+  with_consumers
+  phase pure pure_tests || rc=$?
+  phase process process_tests || rc=$?
+  [ $rc = 0 ] || exit $rc
+  wait "$BUILDING" || cat "$WORK/building" >&2
+  BUILDING=''
+fi
 with_engine
 with_cluster
-with_consumers
+[ -n "$EARLY" ] || with_consumers
+
 # Tests on the engine wait for it most of the time: those that only compute use the cores meanwhile.
 all_tests() {
-  local rc=0 pure
-  env --default-signal=INT --default-signal=QUIT cargo test --locked --no-fail-fast --lib --bins --test pure >"$WORK/pure" 2>&1 & pure=$!
+  local rc=0 pure=''
+  [ -n "$EARLY" ] || { pure_tests >"$WORK/pure" 2>&1 & pure=$!; }
   cargo test --locked --no-fail-fast --test engine || rc=$?
-  wait "$pure" || rc=$?
-  cat "$WORK/pure"
-  cargo test --locked --no-fail-fast --test process || rc=$?
+  if [ -n "$pure" ]; then
+    wait "$pure" || rc=$?
+    cat "$WORK/pure"
+    process_tests || rc=$?
+  fi
   cargo test --locked --doc || rc=$?
   return $rc
 }
