@@ -101,7 +101,7 @@ say "what comes, with the time it takes on two cores:"
 say "  format, lints, documentation   2 min    dependencies $(cached "${CARGO_TARGET_DIR:-target}/debug/deps" 7)"
 say "  compile the tests              1 min"
 say "  start the test engine         10 s      its programs $(cached "${TESTBED:-$CACHE/layertop-testbed}/prefix/usr/bin/docker" 3)"
-say "  start the test cluster        10 s      its programs $(cached "$KUBE" "10, beside the tests that need no cluster")"
+say "  start the test cluster        10 s      its programs $(cached "$KUBE" 10)"
 say "  readers of exports             1 s      $(cached "${CONSUMERS:-$CACHE/layertop-consumers}" 1)"
 say "  tests                         21 min"
 
