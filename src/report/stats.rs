@@ -1,5 +1,7 @@
 //! What the cache is worth, scenario by scenario: the table of the project's own document, as it was measured here.
 
+#![warn(missing_docs)]
+
 use std::time::Duration;
 
 use schemars::JsonSchema;
