@@ -13,7 +13,7 @@ mod words;
 
 pub use lex::{expand, expand_run};
 pub use parse::parse;
-pub use resolve::{Base, ResolvedStage, ResolvedStep, Variable};
+pub use resolve::{ResolvedStage, ResolvedStep, ResolvedVariable, StageBase};
 pub use words::FlagWord;
 
 /// A Dockerfile as it was read.
@@ -24,16 +24,16 @@ pub struct Dockerfile {
     /// The frontend image that the `syntax` directive asks for.
     pub syntax: Option<String>,
     /// What stands before the first `FROM`; only `ARG` is meaningful there.
-    pub globals: Vec<Instruction>,
+    pub globals: Vec<DockerfileInstruction>,
     /// The stages in the file's order.
-    pub stages: Vec<Stage>,
+    pub stages: Vec<DockerfileStage>,
     /// What `BuildKit` would refuse or ignore, by line.
     pub diagnostics: Vec<Diagnostic>,
 }
 
 /// A build stage: a `FROM` and what follows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stage {
+pub struct DockerfileStage {
     /// The name after `AS`, in lower case, as `BuildKit` compares and prints it.
     pub name: Option<String>,
     /// The base as it stands in the file, before substitution: an image, `scratch` or an earlier stage.
@@ -41,14 +41,14 @@ pub struct Stage {
     /// The value of `--platform`, before substitution.
     pub platform: Option<String>,
     /// The `FROM` itself.
-    pub from: Instruction,
+    pub from: DockerfileInstruction,
     /// The instructions after it.
-    pub instructions: Vec<Instruction>,
+    pub instructions: Vec<DockerfileInstruction>,
 }
 
 /// One instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Instruction {
+pub struct DockerfileInstruction {
     /// What it does.
     pub keyword: Keyword,
     /// The flags between the keyword and the arguments, in their order.
@@ -67,7 +67,7 @@ pub struct Instruction {
     pub last_line: u32,
 }
 
-impl Instruction {
+impl DockerfileInstruction {
     /// The value of the first flag of that name: `builder` for `from` in `COPY --from=builder`.
     pub fn flag(&self, name: &str) -> Option<&str> {
         self.flags.iter().find(|flag| flag.name == name).and_then(|flag| flag.value.as_deref())

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// Where a value comes from, from the weakest to the strongest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum ValueOrigin {
     /// Nobody set it.
     Default,
     /// A bundled profile.
@@ -20,7 +20,7 @@ pub enum Origin {
     Option(&'static str),
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for ValueOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
@@ -34,26 +34,26 @@ impl fmt::Display for Origin {
 
 /// A value with its origin. It stands for the value wherever that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Value<T> {
+pub struct ConfigValue<T> {
     /// What was resolved.
     pub value: T,
     /// Who set it.
-    pub origin: Origin,
+    pub origin: ValueOrigin,
 }
 
-impl<T> Value<T> {
+impl<T> ConfigValue<T> {
     /// A value that nobody set.
     pub fn default(value: T) -> Self {
-        Self { value, origin: Origin::Default }
+        Self { value, origin: ValueOrigin::Default }
     }
 
     /// The same origin for what becomes of the value.
-    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Value<U> {
-        Value { value: change(self.value), origin: self.origin }
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> ConfigValue<U> {
+        ConfigValue { value: change(self.value), origin: self.origin }
     }
 }
 
-impl<T> Deref for Value<T> {
+impl<T> Deref for ConfigValue<T> {
     type Target = T;
 
     fn deref(&self) -> &T {

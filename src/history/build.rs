@@ -11,7 +11,7 @@ use crate::model::{self, Model, Outcome, Source, State, StepId};
 
 /// A build with its steps, to be kept.
 #[derive(Debug, Clone)]
-pub struct Build {
+pub struct StoredBuild {
     /// The name of its recording, or what that would be; no two builds have the same.
     pub name: Text,
     /// Where its recording lies; none where it has none.
@@ -55,14 +55,14 @@ pub struct Build {
     /// Bytes that were fetched.
     pub bytes_pulled: u64,
     /// Its steps: stage by stage, in the Dockerfile's order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<StoredStep>,
     /// What later builds are compared with, but for the steps.
     pub past: Past,
 }
 
 /// A step on a platform.
 #[derive(Debug, Clone)]
-pub struct Step {
+pub struct StoredStep {
     /// What a later build's step is compared with: place, platform, instruction, state.
     pub past: PastStep,
     /// Its layer.
@@ -81,13 +81,13 @@ pub struct Step {
     pub bytes: u64,
 }
 
-impl Build {
+impl StoredBuild {
     /// Takes from a build that has ended what is kept of it.
     pub fn of(model: &Model, name: Text, recording: Option<PathBuf>) -> Self {
         let started = model.started();
         let begun = model.begun().unwrap_or_default();
         let now = model.newest();
-        let (ids, steps): (Vec<StepId>, Vec<Step>) = steps(model, begun, now).into_iter().unzip();
+        let (ids, steps): (Vec<StepId>, Vec<StoredStep>) = steps(model, begun, now).into_iter().unzip();
         let counts = model.counts();
         let succeeded = model.outcome() == Outcome::Success;
         Self {
@@ -119,13 +119,13 @@ impl Build {
 }
 
 /// The step that what was rebuilt begins at, as it is named everywhere: that of the cause that cost most.
-fn top<'a>(model: &Model, ids: &[StepId], steps: &'a [Step]) -> Option<&'a Step> {
+fn top<'a>(model: &Model, ids: &[StepId], steps: &'a [StoredStep]) -> Option<&'a StoredStep> {
     let roots = model::causes(model).into_iter().filter_map(|cause| cause.roots.first().copied());
     let of = |id: StepId| steps.get(ids.iter().position(|known| *known == id)?);
     roots.filter_map(of).find(|step| scenario::names(step))
 }
 
-fn steps(model: &Model, begun: Time, now: Time) -> Vec<(StepId, Step)> {
+fn steps(model: &Model, begun: Time, now: Time) -> Vec<(StepId, StoredStep)> {
     let rows = model.stack().groups().iter().flat_map(|group| &group.rows);
     let of_row = |row: &crate::model::Row| {
         let told =
@@ -135,9 +135,9 @@ fn steps(model: &Model, begun: Time, now: Time) -> Vec<(StepId, Step)> {
     rows.flat_map(of_row).collect()
 }
 
-fn step(model: &Model, id: StepId, layer: Option<Text>, begun: Time, now: Time) -> Option<Step> {
+fn step(model: &Model, id: StepId, layer: Option<Text>, begun: Time, now: Time) -> Option<StoredStep> {
     let started = model.vertices_of(id).filter_map(crate::model::Vertex::started).min();
-    Some(Step {
+    Some(StoredStep {
         past: PastStep::of(model, id)?,
         layer,
         reason: model.reason_of(id).cloned(),

@@ -97,7 +97,7 @@ pub struct StepRow {
 
 /// Successful builds that can be held against each other: they were made on one builder, of one stage, for the same platforms.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AlikeRow {
+pub struct ComparableRow {
     /// The builder.
     pub builder: Option<Text>,
     /// The platforms, in the order of their names.
@@ -108,7 +108,7 @@ pub struct AlikeRow {
     pub scenarios: Vec<ScenarioRow>,
 }
 
-impl AlikeRow {
+impl ComparableRow {
     /// How many builds they are.
     pub fn builds(&self) -> usize {
         self.scenarios.iter().map(|scenario| scenario.builds).sum()

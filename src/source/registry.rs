@@ -8,8 +8,8 @@ pub(in crate::source) mod client;
 mod credentials;
 pub(in crate::source) mod evidence;
 pub(in crate::source) mod fault;
-mod look;
 mod manifest;
+mod repository;
 mod session;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -23,10 +23,10 @@ use crate::clock::Clock;
 use crate::event::registry::{Auth, AuthMode, CacheTag, Change, Latency, Registry, RegistryState, Tags};
 use crate::event::{Event, Stamped, Text, Time};
 
-use client::Answer;
-use fault::Fault;
-use look::Looker;
-use session::Session;
+use client::HttpResponse;
+use fault::RegistryFault;
+use repository::RepositoryReader;
+use session::RegistrySession;
 
 use super::retry::about;
 
@@ -48,7 +48,7 @@ const LEAST_RATE: f64 = 64.0 * 1024.0;
 
 /// What to watch, and how.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct RegistrySettings {
     /// Host and port: `10.0.0.5:5000`, `docker.io`.
     pub registry: String,
     /// The repository: `montage-ai`.
@@ -71,7 +71,7 @@ pub struct Settings {
     pub slow: Duration,
 }
 
-impl Settings {
+impl RegistrySettings {
     /// The usual pace for a repository of a registry, without tag and cache.
     pub fn new(registry: impl Into<String>, repository: impl Into<String>) -> Self {
         Self {
@@ -90,55 +90,56 @@ impl Settings {
 }
 
 /// Watches the registry and tells each change of it as a whole [`Registry`], until nobody receives.
-pub async fn run(settings: Settings, clock: Clock, tx: mpsc::Sender<Vec<Stamped>>) {
+pub async fn run(settings: RegistrySettings, clock: Clock, tx: mpsc::Sender<Vec<Stamped>>) {
     let (say, heard) = mpsc::channel(8);
     let (up, is_up) = watch::channel(false);
-    let world = World::new(&settings);
+    let state = RegistryWatchState::new(&settings);
     tokio::select! {
         () = ping_on(&settings, clock, say.clone(), up) => {}
         () = look_on(&settings, clock, say, is_up) => {}
-        () = tell_on(world, clock, heard, tx) => {}
+        () = tell_on(state, clock, heard, tx) => {}
     }
 }
 
 /// Asks the registry three times and looks into the repository once, in at most 20 s.
-pub async fn once(settings: Settings, clock: Clock) -> Registry {
-    let mut world = World::new(&settings);
+pub async fn once(settings: RegistrySettings, clock: Clock) -> Registry {
+    let mut state = RegistryWatchState::new(&settings);
     let asking = async {
-        let mut session = Session::new(&settings, clock);
+        let mut session = RegistrySession::new(&settings, clock);
         for _ in 0..3 {
             let news = ping(&mut session, clock, Duration::ZERO).await;
-            let failed = matches!(&news, News::Ping { outcome: Err(_), .. });
-            world.take(news);
+            let failed = matches!(&news, RegistryUpdate::Ping { outcome: Err(_), .. });
+            state.take(news);
             if failed {
                 return;
             }
         }
-        let mut looker = Looker::new(&settings, clock);
+        let mut looker = RepositoryReader::new(&settings, clock);
         let news = look(&mut looker).await;
-        world.take(news);
+        state.take(news);
     };
     if timeout(ONCE, asking).await.is_err() {
-        world.look_fault = Some(Fault::Nonsense("so slowly that a look into it takes over 20 s".into()));
+        state.look_fault =
+            Some(RegistryFault::Nonsense("so slowly that a look into it takes over 20 s".into()));
     }
-    world.settle();
-    world.snapshot
+    state.settle();
+    state.snapshot
 }
 
 /// What a loop has found out.
-enum News {
+enum RegistryUpdate {
     /// The question that was asked then has no answer after [`LATE`].
     Late(Time),
     Ping {
         asked: Time,
-        outcome: Result<Pong, Fault>,
+        outcome: Result<PingAnswer, RegistryFault>,
         next: Duration,
     },
-    Look(Box<Look>),
+    Look(Box<RepositoryReading>),
 }
 
 /// An answer of `/v2/`.
-struct Pong {
+struct PingAnswer {
     at: Time,
     took: Duration,
     url: Text,
@@ -148,22 +149,27 @@ struct Pong {
 }
 
 /// What a look has found.
-struct Look {
+struct RepositoryReading {
     tags: Option<Tags>,
     cache: Option<CacheTag>,
     changes: Vec<Change>,
     signed_in: bool,
     rate: Option<f64>,
-    fault: Option<Fault>,
+    fault: Option<RegistryFault>,
 }
 
-async fn ping_on(settings: &Settings, clock: Clock, say: mpsc::Sender<News>, up: watch::Sender<bool>) {
-    let mut session = Session::new(settings, clock);
+async fn ping_on(
+    settings: &RegistrySettings,
+    clock: Clock,
+    say: mpsc::Sender<RegistryUpdate>,
+    up: watch::Sender<bool>,
+) {
+    let mut session = RegistrySession::new(settings, clock);
     let mut wait = FIRST_WAIT;
     loop {
         if session.is_err() {
             // The file that is missing may have come meanwhile.
-            session = Session::new(settings, clock);
+            session = RegistrySession::new(settings, clock);
         }
         let asked = clock.now();
         let mut asking = Box::pin(ping(&mut session, clock, settings.every));
@@ -174,13 +180,13 @@ async fn ping_on(settings: &Settings, clock: Clock, say: mpsc::Sender<News>, up:
         // Whether one that is slow or one that hangs is not known before it answers, or does not for longer.
         let mut news = match in_time {
             Some(news) => news,
-            None if say.send(News::Late(asked)).await.is_err() => return,
+            None if say.send(RegistryUpdate::Late(asked)).await.is_err() => return,
             None => asking.as_mut().await,
         };
         drop(asking);
         let mut pause = settings.every;
         let mut answers = true;
-        if let News::Ping { outcome: Err(fault), next, .. } = &mut news {
+        if let RegistryUpdate::Ping { outcome: Err(fault), next, .. } = &mut news {
             pause = about(wait, &clock).max(fault.wait());
             (*next, answers) = (pause, false);
         }
@@ -194,24 +200,27 @@ async fn ping_on(settings: &Settings, clock: Clock, say: mpsc::Sender<News>, up:
 }
 
 async fn look_on(
-    settings: &Settings,
+    settings: &RegistrySettings,
     clock: Clock,
-    say: mpsc::Sender<News>,
+    say: mpsc::Sender<RegistryUpdate>,
     mut is_up: watch::Receiver<bool>,
 ) {
-    let mut looker = Looker::new(settings, clock);
+    let mut looker = RepositoryReader::new(settings, clock);
     let mut wait = FIRST_WAIT;
     loop {
         if is_up.wait_for(|up| *up).await.is_err() {
             return;
         }
         if looker.is_err() {
-            looker = Looker::new(settings, clock);
+            looker = RepositoryReader::new(settings, clock);
         }
         let news = look(&mut looker).await;
-        let failed =
-            matches!(&news, News::Look(look) if look.fault.as_ref().is_some_and(|f| !f.state().is_well()));
-        let asked_to = if let News::Look(look) = &news { look.fault.as_ref().map(Fault::wait) } else { None };
+        let failed = matches!(&news, RegistryUpdate::Look(look) if look.fault.as_ref().is_some_and(|f| !f.state().is_well()));
+        let asked_to = if let RegistryUpdate::Look(look) = &news {
+            look.fault.as_ref().map(RegistryFault::wait)
+        } else {
+            None
+        };
         let asked_to = asked_to.unwrap_or_default();
         let pause = if failed { about(wait, &clock).max(asked_to) } else { settings.look_every };
         wait = if failed { wait.mul_f64(LONGER).min(LONGEST_WAIT) } else { FIRST_WAIT };
@@ -232,9 +241,9 @@ async fn look_on(
 }
 
 async fn tell_on(
-    mut world: World,
+    mut state: RegistryWatchState,
     clock: Clock,
-    mut heard: mpsc::Receiver<News>,
+    mut heard: mpsc::Receiver<RegistryUpdate>,
     tx: mpsc::Sender<Vec<Stamped>>,
 ) {
     loop {
@@ -244,22 +253,26 @@ async fn tell_on(
             news = heard.recv() => news,
         };
         let Some(news) = news else { return };
-        world.take(news);
-        world.settle();
-        let event = Event::Registry(Box::new(world.snapshot.clone()));
+        state.take(news);
+        state.settle();
+        let event = Event::Registry(Box::new(state.snapshot.clone()));
         if tx.send(vec![Stamped { at: clock.now(), event }]).await.is_err() {
             return;
         }
     }
 }
 
-async fn ping(session: &mut Result<Session, Fault>, clock: Clock, next: Duration) -> News {
+async fn ping(
+    session: &mut Result<RegistrySession, RegistryFault>,
+    clock: Clock,
+    next: Duration,
+) -> RegistryUpdate {
     let asked = clock.now();
     let outcome = match session {
         Err(fault) => Err(fault.clone()),
         Ok(session) => match session.ping().await {
             Err(fault) => Err(fault),
-            Ok(answer) => registry_of(&answer).map(|()| Pong {
+            Ok(answer) => registry_of(&answer).map(|()| PingAnswer {
                 at: clock.now(),
                 took: answer.took,
                 url: session.url(),
@@ -269,23 +282,31 @@ async fn ping(session: &mut Result<Session, Fault>, clock: Clock, next: Duration
             }),
         },
     };
-    News::Ping { asked, outcome, next }
+    RegistryUpdate::Ping { asked, outcome, next }
 }
 
-async fn look(looker: &mut Result<Looker, Fault>) -> News {
-    let mut found =
-        Look { tags: None, cache: None, changes: Vec::new(), signed_in: false, rate: None, fault: None };
+async fn look(looker: &mut Result<RepositoryReader, RegistryFault>) -> RegistryUpdate {
+    let mut found = RepositoryReading {
+        tags: None,
+        cache: None,
+        changes: Vec::new(),
+        signed_in: false,
+        rate: None,
+        fault: None,
+    };
     match looker {
         Err(fault) => found.fault = Some(fault.clone()),
         Ok(looker) => {
             found.fault = match timeout(LOOK, looker.look()).await {
                 Ok(looked) => looked.err(),
-                Err(_) => Some(Fault::Nonsense("so slowly that a look into it takes over a minute".into())),
+                Err(_) => {
+                    Some(RegistryFault::Nonsense("so slowly that a look into it takes over a minute".into()))
+                }
             };
             let is_well = found
                 .fault
                 .as_ref()
-                .is_none_or(|fault| fault.state().is_well() || matches!(fault, Fault::Broken(..)));
+                .is_none_or(|fault| fault.state().is_well() || matches!(fault, RegistryFault::Broken(..)));
             found.tags = is_well.then(|| looker.tags());
             found.cache = looker.cache().cloned();
             found.changes = looker.changes();
@@ -293,37 +314,37 @@ async fn look(looker: &mut Result<Looker, Fault>) -> News {
             found.rate = looker.rate();
         }
     }
-    News::Look(Box::new(found))
+    RegistryUpdate::Look(Box::new(found))
 }
 
-fn header(answer: &Answer, name: &str) -> Option<Text> {
+fn header(answer: &HttpResponse, name: &str) -> Option<Text> {
     answer.headers.get(name).and_then(|value| value.to_str().ok()).map(Text::clean)
 }
 
 /// Whether what answered `/v2/` is a registry. The version header is not asked for: the OCI's specification has none.
-fn registry_of(answer: &Answer) -> Result<(), Fault> {
+fn registry_of(answer: &HttpResponse) -> Result<(), RegistryFault> {
     let versioned = answer.headers.contains_key("docker-distribution-api-version");
     let challenged = answer.headers.contains_key("www-authenticate");
     let start = answer.body.iter().find(|byte| !byte.is_ascii_whitespace());
     let status = answer.status.as_u16();
     match status {
         200..=299 if versioned || matches!(start, None | Some(b'{' | b'[')) => Ok(()),
-        200..=299 => Err(Fault::NotRegistry("it answers /v2/ with a page".into())),
+        200..=299 => Err(RegistryFault::NotRegistry("it answers /v2/ with a page".into())),
         401 if versioned || challenged => Ok(()),
-        403 => Err(Fault::Status(403, String::new())),
-        429 | 503 => Err(answer.busy().unwrap_or(Fault::Status(status, String::new()))),
-        408 | 425 | 500.. => Err(Fault::Status(status, String::new())),
-        _ => Err(Fault::NotRegistry(format!("it answers /v2/ with {status}"))),
+        403 => Err(RegistryFault::Status(403, String::new())),
+        429 | 503 => Err(answer.busy().unwrap_or(RegistryFault::Status(status, String::new()))),
+        408 | 425 | 500.. => Err(RegistryFault::Status(status, String::new())),
+        _ => Err(RegistryFault::NotRegistry(format!("it answers /v2/ with {status}"))),
     }
 }
 
 /// Puts together what both loops have found out.
-struct World {
+struct RegistryWatchState {
     snapshot: Registry,
     host: String,
     slow: Duration,
-    ping_fault: Option<Fault>,
-    look_fault: Option<Fault>,
+    ping_fault: Option<RegistryFault>,
+    look_fault: Option<RegistryFault>,
     looked: bool,
     /// Whether the newest question has no answer yet.
     late: bool,
@@ -332,8 +353,8 @@ struct World {
     took: VecDeque<u64>,
 }
 
-impl World {
-    fn new(settings: &Settings) -> Self {
+impl RegistryWatchState {
+    fn new(settings: &RegistrySettings) -> Self {
         let url = Text::clean(&settings.registry);
         let repository = Text::clean(&settings.repository);
         Self {
@@ -349,13 +370,13 @@ impl World {
         }
     }
 
-    fn take(&mut self, news: News) {
+    fn take(&mut self, news: RegistryUpdate) {
         match news {
-            News::Late(asked) => {
+            RegistryUpdate::Late(asked) => {
                 self.snapshot.asked = asked;
                 self.late = true;
             }
-            News::Ping { asked, outcome, next } => {
+            RegistryUpdate::Ping { asked, outcome, next } => {
                 self.late = false;
                 self.snapshot.asked = asked;
                 self.snapshot.next_us = next.as_micros() as u64;
@@ -364,11 +385,11 @@ impl World {
                     Ok(pong) => self.pong(pong),
                 }
             }
-            News::Look(look) => self.look(*look),
+            RegistryUpdate::Look(look) => self.look(*look),
         }
     }
 
-    fn pong(&mut self, pong: Pong) {
+    fn pong(&mut self, pong: PingAnswer) {
         self.ping_fault = None;
         if self.took.len() >= MOST_SAMPLES {
             self.took.pop_front();
@@ -390,7 +411,7 @@ impl World {
         });
     }
 
-    fn look(&mut self, look: Look) {
+    fn look(&mut self, look: RepositoryReading) {
         self.looked = true;
         self.rate = look.rate;
         self.look_fault = look.fault;

@@ -10,7 +10,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::{ChildStderr, Command};
 use tonic::transport::Channel;
 
-use super::{Words, speak};
+use super::{OutputTail, speak};
 
 /// How long setting up a connection may take.
 const DIAL_PATIENCE: Duration = Duration::from_secs(10);
@@ -18,14 +18,14 @@ const DIAL_PATIENCE: Duration = Duration::from_secs(10);
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The process; killed with its children when dropped.
-pub(super) struct Child {
+pub(super) struct TransportChild {
     process: tokio::process::Child,
     group: Option<Pid>,
-    words: Words,
+    words: OutputTail,
     reader: tokio::task::JoinHandle<()>,
 }
 
-impl Child {
+impl TransportChild {
     /// Starts the process and speaks HTTP/2 on its streams.
     pub(super) async fn dial(
         argv: &[String],
@@ -43,7 +43,7 @@ impl Child {
             return Err("docker was started without its streams".to_owned());
         };
         let group = process.id().and_then(|id| i32::try_from(id).ok()).filter(|id| *id > 1);
-        let words = Words::default();
+        let words = OutputTail::default();
         let reader = tokio::spawn(keep(stderr, words.clone()));
         let mut child = Self { process, group: group.map(Pid::from_raw), words, reader };
         match tokio::time::timeout(DIAL_PATIENCE, speak(tokio::io::join(output, input))).await {
@@ -65,7 +65,7 @@ impl Child {
     }
 }
 
-impl Drop for Child {
+impl Drop for TransportChild {
     fn drop(&mut self) {
         self.reader.abort();
         // The docker command runs buildx as a child of its own.
@@ -76,7 +76,7 @@ impl Drop for Child {
 }
 
 /// Keeps the end of what a child says.
-async fn keep(mut stderr: ChildStderr, words: Words) {
+async fn keep(mut stderr: ChildStderr, words: OutputTail) {
     let mut chunk = [0; 1024];
     while let Ok(read) = stderr.read(&mut chunk).await {
         if read == 0 {

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tonic::transport::Channel;
 
-use super::super::builder::instance::{Listener, TlsFiles};
+use super::super::builder::instance::{BuildkitAddress, TlsFiles};
 use super::super::trust;
 use super::speak;
 
@@ -22,14 +22,14 @@ use super::speak;
 const DIAL: Duration = Duration::from_secs(10);
 
 /// Connects, and speaks HTTP/2.
-pub(super) async fn dial(listener: &Listener) -> Result<Channel, String> {
+pub(super) async fn dial(listener: &BuildkitAddress) -> Result<Channel, String> {
     let connecting = async {
         match listener {
-            Listener::Unix(path) => {
+            BuildkitAddress::Unix(path) => {
                 let socket = UnixStream::connect(path).await;
                 speak(socket.map_err(|error| lost(&error, &path.display().to_string()))?).await
             }
-            Listener::Tcp { host, port, tls } => {
+            BuildkitAddress::Tcp { host, port, tls } => {
                 let at = format!("{host}:{port}");
                 let stream =
                     TcpStream::connect((host.as_str(), *port)).await.map_err(|error| lost(&error, &at))?;

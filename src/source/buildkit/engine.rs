@@ -20,8 +20,8 @@ use tokio_util::io::StreamReader;
 use tonic::transport::Channel;
 
 use super::super::builder::engine;
-use super::super::builder::instance::Host;
-use super::{Words, innermost, speak};
+use super::super::builder::instance::EngineAddress;
+use super::{OutputTail, innermost, speak};
 
 /// How long setting up a connection may take.
 const DIAL: Duration = Duration::from_secs(10);
@@ -29,8 +29,11 @@ const DIAL: Duration = Duration::from_secs(10);
 const PIECE: usize = 64 << 10;
 
 /// Goes into a container. What `buildctl` says there beside the connection is kept.
-pub(super) async fn into_container(host: &Host, container: &str) -> Result<(Words, Channel), String> {
-    let words = Words::default();
+pub(super) async fn into_container(
+    host: &EngineAddress,
+    container: &str,
+) -> Result<(OutputTail, Channel), String> {
+    let words = OutputTail::default();
     let said = words.clone();
     let dialling = async {
         let config = ExecConfig {
@@ -67,18 +70,18 @@ pub(super) async fn into_container(host: &Host, container: &str) -> Result<(Word
 }
 
 /// Goes to the engine's own `BuildKit`.
-pub(super) async fn own(host: &Host) -> Result<Channel, String> {
+pub(super) async fn own(host: &EngineAddress) -> Result<Channel, String> {
     let dialling = async {
         match host {
-            Host::Unix(path) => {
+            EngineAddress::Unix(path) => {
                 upgrade(UnixStream::connect(path).await.map_err(|error| format!("{path}: {error}"))?).await
             }
-            Host::Http(address) => {
+            EngineAddress::Http(address) => {
                 let at = address.split_once("://").map_or(address.as_str(), |(_, rest)| rest);
                 let at = at.trim_end_matches('/');
                 upgrade(TcpStream::connect(at).await.map_err(|error| format!("{at}: {error}"))?).await
             }
-            Host::ByCommand(_) => Err(unreachable(host)),
+            EngineAddress::ByCommand(_) => Err(unreachable(host)),
         }
     };
     timeout(DIAL, dialling).await.unwrap_or_else(|_| Err(late()))
@@ -103,7 +106,7 @@ where
     speak(TokioIo::new(upgraded)).await
 }
 
-fn unreachable(host: &Host) -> String {
+fn unreachable(host: &EngineAddress) -> String {
     format!("only the docker command knows the way to {}", host.shown())
 }
 

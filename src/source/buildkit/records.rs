@@ -11,21 +11,21 @@ use crate::event::builder::Usage;
 use crate::event::evidence::CacheRecord;
 use crate::event::{Digest, Mask, Text};
 
-use super::{Carrier, Dial, LARGEST, PATIENCE, USAGE_PATIENCE, connect, usage, within};
+use super::{DialTarget, LARGEST, PATIENCE, Transport, USAGE_PATIENCE, connect, usage, within};
 
 /// A description can be a whole script; as many characters of it are kept.
 const LONGEST: usize = 400;
 
 /// A connection for listings. When its last clone is dropped, what carries it ends.
 #[derive(Clone)]
-pub(in crate::source) struct Lister {
-    _carrier: Arc<Carrier>,
+pub(in crate::source) struct RecordLister {
+    _carrier: Arc<Transport>,
     client: ControlClient<Channel>,
 }
 
-impl Lister {
+impl RecordLister {
     /// Goes the way to a daemon.
-    pub(in crate::source) async fn dial(dial: &Dial) -> Result<Self, String> {
+    pub(in crate::source) async fn dial(dial: &DialTarget) -> Result<Self, String> {
         let (carrier, channel) = connect(dial).await?;
         let client = ControlClient::new(channel).max_decoding_message_size(LARGEST);
         Ok(Self { _carrier: Arc::new(carrier), client })

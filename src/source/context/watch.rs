@@ -27,14 +27,14 @@ const QUIET: Duration = Duration::from_millis(300);
 const LONGEST_BURST: Duration = Duration::from_secs(5);
 
 /// Folders that are watched. Dropped, they are so no more.
-pub struct Watch {
+pub struct FolderWatch {
     watcher: Result<RecommendedWatcher, Text>,
     watched: HashSet<PathBuf>,
     torn: Receiver<PathBuf>,
     all_torn: Arc<AtomicBool>,
 }
 
-impl Watch {
+impl FolderWatch {
     /// Watches nothing yet. Each change is told by a `()`; where one is waiting to be heard no other is sent.
     pub fn start(tx: mpsc::Sender<()>) -> Self {
         let (tear, torn) = sync_channel(MOST_TORN);
@@ -204,7 +204,7 @@ mod tests {
         std::fs::create_dir(at("a")).unwrap();
         std::fs::create_dir(at("b")).unwrap();
         let (tx, mut changes) = mpsc::channel(1);
-        let mut watch = Watch::start(tx);
+        let mut watch = FolderWatch::start(tx);
         assert!(watch.set(vec![at("a")]).unwrap());
         assert!(!watch.set(vec![at("a")]).unwrap());
         assert!(!watch.set(vec![at("a"), at("gone")]).unwrap());

@@ -7,7 +7,7 @@ use crate::event::cluster::{ApiState, Lack, Missing, Part};
 
 /// Why a question had no good answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::source) struct Fault {
+pub(in crate::source) struct ApiFault {
     /// The state that it stands for.
     pub(in crate::source) state: ApiState,
     /// The status of the answer; none where there was no answer.
@@ -16,7 +16,7 @@ pub(in crate::source) struct Fault {
     pub(in crate::source) words: String,
 }
 
-impl Fault {
+impl ApiFault {
     pub(super) fn new(state: ApiState, words: impl Into<String>) -> Self {
         Self { state, code: None, words: words.into() }
     }
@@ -98,37 +98,37 @@ fn forbidden(words: &str) -> String {
 }
 
 /// There was no answer. The reason is the innermost error that is known.
-fn transport(error: &kube::Error, server: &str) -> Fault {
+fn transport(error: &kube::Error, server: &str) -> ApiFault {
     let mut cause = error.source();
     let mut last = error.to_string();
     while let Some(error) = cause {
         last = error.to_string();
         if let Some(auth) = error.downcast_ref::<kube::client::AuthError>() {
-            return Fault::new(
+            return ApiFault::new(
                 ApiState::BadConfig,
                 format!("the credentials of the kubeconfig can't be used: {auth}"),
             );
         }
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return Fault::new(ApiState::Tls, format!("no secure connection to {server}: {tls}"));
+            return ApiFault::new(ApiState::Tls, format!("no secure connection to {server}: {tls}"));
         }
         if let Some(io) = error.downcast_ref::<std::io::Error>() {
             if let Some(tls) = tls_within(io) {
-                return Fault::new(ApiState::Tls, format!("no secure connection to {server}: {tls}"));
+                return ApiFault::new(ApiState::Tls, format!("no secure connection to {server}: {tls}"));
             }
             if let Some(fault) = of_io(io, server) {
                 return fault;
             }
         }
         if last.starts_with("dns error") || last.contains("failed to lookup address") {
-            return Fault::new(
+            return ApiFault::new(
                 ApiState::NotResolved,
                 format!("the name of {server} has no address here: check the DNS"),
             );
         }
         cause = error.source();
     }
-    Fault::new(ApiState::Unreachable, format!("{server} can't be asked: {last}"))
+    ApiFault::new(ApiState::Unreachable, format!("{server} can't be asked: {last}"))
 }
 
 /// rustls' own errors are wrapped in those of input and output, and these in others of their kind.
@@ -137,7 +137,7 @@ fn tls_within(io: &std::io::Error) -> Option<&rustls::Error> {
     inner.downcast_ref().or_else(|| tls_within(inner.downcast_ref()?))
 }
 
-fn of_io(io: &std::io::Error, server: &str) -> Option<Fault> {
+fn of_io(io: &std::io::Error, server: &str) -> Option<ApiFault> {
     let (state, words) = match io.kind() {
         ErrorKind::ConnectionRefused => {
             (ApiState::Unreachable, format!("nothing listens at {server}: the API server is down"))
@@ -153,7 +153,7 @@ fn of_io(io: &std::io::Error, server: &str) -> Option<Fault> {
         }
         _ => return None,
     };
-    Some(Fault::new(state, words))
+    Some(ApiFault::new(state, words))
 }
 
 #[cfg(test)]
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn statuses_are_told_apart() {
-        let of = |code, message| Fault::status(code, message, "https://a:1");
+        let of = |code, message| ApiFault::status(code, message, "https://a:1");
         assert_eq!(of(401, "Unauthorized").state, ApiState::Unauthorized);
         assert_eq!(of(503, "x").state, ApiState::Failing);
         assert!(of(410, "too old resource version").is_gone());
@@ -175,6 +175,6 @@ mod tests {
         );
         assert_eq!(of(404, "").missing(Part::Usage, "usage").unwrap().lack, Lack::Absent);
         assert_eq!(of(401, "").missing(Part::Nodes, "nodes"), None, "that is about the whole server");
-        assert_eq!(Fault::silent("a", 2).missing(Part::Nodes, "nodes"), None);
+        assert_eq!(ApiFault::silent("a", 2).missing(Part::Nodes, "nodes"), None);
     }
 }

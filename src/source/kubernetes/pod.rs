@@ -19,7 +19,7 @@ const HOPELESS: &[&str] = &[
 ];
 
 /// What is shown of a pod, but for what events say of it.
-pub(super) fn pod(raw: &object::Pod) -> Pod {
+pub(super) fn pod(raw: &object::PodObject) -> Pod {
     let statuses = &raw.status.container_statuses;
     // Of several containers the one that restarted most has most to tell.
     let worst = statuses.iter().rev().max_by_key(|status| status.restart_count);
@@ -46,7 +46,7 @@ pub(super) fn pod(raw: &object::Pod) -> Pod {
     }
 }
 
-fn judge(raw: &object::Pod) -> (PodState, String) {
+fn judge(raw: &object::PodObject) -> (PodState, String) {
     let status = &raw.status;
     let own = || {
         [&status.reason, &status.message]

@@ -12,7 +12,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// Why a question had no good answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::source) enum Fault {
+pub(in crate::source) enum RegistryFault {
     /// The name of a host has no address.
     NotResolved(String),
     /// Nothing listens.
@@ -45,7 +45,7 @@ pub(in crate::source) enum Fault {
     Settings(String),
 }
 
-impl Fault {
+impl RegistryFault {
     /// The state that it stands for.
     pub(super) fn state(&self) -> RegistryState {
         match self {

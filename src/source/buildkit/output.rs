@@ -7,9 +7,9 @@ const KEPT: usize = 4096;
 
 /// The end of what it said so far; shared between who hears it and who tells it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Words(Arc<Mutex<Vec<u8>>>);
+pub(super) struct OutputTail(Arc<Mutex<Vec<u8>>>);
 
-impl Words {
+impl OutputTail {
     /// Takes what it says now.
     pub(super) fn hear(&self, piece: &[u8]) {
         let mut words = self.0.lock().unwrap_or_else(PoisonError::into_inner);

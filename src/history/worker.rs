@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
-use super::build::Build;
-use super::retain::Limits;
-use super::store::{self, Store, Trouble, default_path};
+use super::build::StoredBuild;
+use super::retain::RetentionLimits;
+use super::store::{self, Store, StoreError, default_path};
 use crate::clock::Clock;
 use crate::recording::ANOTHER_PLACE;
 
@@ -17,19 +17,19 @@ const JOBS: usize = 16;
 /// How long the end of the program waits for a disk that does not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-type Job = Box<dyn FnOnce(&mut Desk) + Send>;
+type StoreJob = Box<dyn FnOnce(&mut WorkerState) + Send>;
 
-/// A thread that works on the store. Dropping it waits for what it was given as [`Clerk::close`] does.
+/// A thread that works on the store. Dropping it waits for what it was given as [`StoreWorker::close`] does.
 #[derive(Debug)]
-pub struct Clerk {
-    jobs: Option<Arc<SyncSender<Job>>>,
+pub struct StoreWorker {
+    jobs: Option<Arc<SyncSender<StoreJob>>>,
     done: Receiver<()>,
     told: Arc<Mutex<Vec<String>>>,
 }
 
 /// Where the store is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Place {
+pub enum StoreLocation {
     /// Where it usually is.
     #[default]
     Usual,
@@ -41,47 +41,47 @@ pub enum Place {
 
 /// How it went to keep a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
+pub enum KeepResult {
     /// It is kept under this number.
     Yes(i64),
     /// One of its name was there.
     Known,
-    /// It could not be kept; the clerk has said why.
+    /// It could not be kept; the messages say why.
     No,
 }
 
 /// What the thread has.
-struct Desk {
+struct WorkerState {
     path: Option<PathBuf>,
     clock: Clock,
     store: Option<Store>,
     told: Arc<Mutex<Vec<String>>>,
 }
 
-impl Clerk {
-    /// Opens the store. This does not wait for the disk and can't fail: see [`Clerk::news`].
-    pub fn start(place: Place, clock: Clock) -> Self {
-        let place_is_wanted = place != Place::Nowhere;
-        let (jobs, inbox) = mpsc::sync_channel::<Job>(JOBS);
+impl StoreWorker {
+    /// Opens the store. This does not wait for the disk and can't fail: see [`StoreWorker::news`].
+    pub fn start(place: StoreLocation, clock: Clock) -> Self {
+        let place_is_wanted = place != StoreLocation::Nowhere;
+        let (jobs, inbox) = mpsc::sync_channel::<StoreJob>(JOBS);
         let (finished, done) = mpsc::sync_channel(1);
         let told = Arc::new(Mutex::new(Vec::new()));
         let path = match place {
-            Place::Usual => default_path(),
-            Place::At(path) => Some(path),
-            Place::Nowhere => None,
+            StoreLocation::Usual => default_path(),
+            StoreLocation::At(path) => Some(path),
+            StoreLocation::Nowhere => None,
         };
         if path.is_none() && place_is_wanted {
             let text = format!("the history is not kept: there is no home directory; {ANOTHER_PLACE}");
             tell(&told, text);
         }
-        let mut desk = Desk { path, clock, store: None, told: Arc::clone(&told) };
+        let mut state = WorkerState { path, clock, store: None, told: Arc::clone(&told) };
         let thread = thread::Builder::new().name("history".to_owned()).spawn(move || {
-            desk.open();
+            state.open();
             for job in inbox {
-                job(&mut desk);
+                job(&mut state);
             }
             // The store is closed before anybody hears that it is.
-            drop(desk);
+            drop(state);
             let _ = finished.send(());
         });
         if let Err(error) = thread {
@@ -100,16 +100,16 @@ impl Clerk {
     }
 
     /// Asks on behalf of who may outlive it.
-    pub fn asker(&self) -> Asker {
-        Asker(self.jobs.as_ref().map(Arc::downgrade).unwrap_or_default())
+    pub fn asker(&self) -> StoreClient {
+        StoreClient(self.jobs.as_ref().map(Arc::downgrade).unwrap_or_default())
     }
 
     /// Writes a build down, and lets those go that are beyond the limits.
-    pub fn keep(&self, build: Build, limits: Limits) -> Receiver<Kept> {
+    pub fn keep(&self, build: StoredBuild, limits: RetentionLimits) -> Receiver<KeepResult> {
         let (tx, answer) = mpsc::sync_channel(1);
-        let job = Box::new(move |desk: &mut Desk| {
-            let _ = tx.send(desk.keep(&build));
-            desk.prune(&limits);
+        let job = Box::new(move |state: &mut WorkerState| {
+            let _ = tx.send(state.keep(&build));
+            state.prune(&limits);
         });
         let _ = self.jobs.as_ref().map(|jobs| jobs.try_send(job));
         answer
@@ -137,20 +137,20 @@ impl Clerk {
     }
 }
 
-/// Asks a [`Clerk`], and holds up nobody who waits for its end.
+/// Asks a [`StoreWorker`], and holds up nobody who waits for its end.
 #[derive(Debug, Clone)]
-pub struct Asker(Weak<SyncSender<Job>>);
+pub struct StoreClient(Weak<SyncSender<StoreJob>>);
 
-impl Asker {
-    /// Asks as [`Clerk::ask`] does. When the clerk has gone nothing is asked.
+impl StoreClient {
+    /// Asks as [`StoreWorker::ask`] does. After the worker has ended nothing is asked.
     pub fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(Option<&mut Store>) -> T + Send + 'static,
     ) -> Receiver<T> {
         let (tx, answer) = mpsc::sync_channel(1);
-        let job = Box::new(move |desk: &mut Desk| {
+        let job = Box::new(move |state: &mut WorkerState| {
             // Who has asked may be gone.
-            let _ = tx.send(question(desk.store.as_mut()));
+            let _ = tx.send(question(state.store.as_mut()));
         });
         // Where the thread is busy with that many questions this one is not answered.
         let _ = self.0.upgrade().map(|jobs| jobs.try_send(job));
@@ -158,13 +158,13 @@ impl Asker {
     }
 }
 
-impl Drop for Clerk {
+impl Drop for StoreWorker {
     fn drop(&mut self) {
         self.end();
     }
 }
 
-impl Desk {
+impl WorkerState {
     fn open(&mut self) {
         let Some(path) = &self.path else { return };
         match Store::open(path, self.clock.now()) {
@@ -180,26 +180,26 @@ impl Desk {
         }
     }
 
-    fn keep(&mut self, build: &Build) -> Kept {
-        let Some(path) = self.path.clone() else { return Kept::No };
+    fn keep(&mut self, build: &StoredBuild) -> KeepResult {
+        let Some(path) = self.path.clone() else { return KeepResult::No };
         let written = match self.store.as_mut().map(|store| store.keep(build)) {
-            None => return Kept::No,
+            None => return KeepResult::No,
             Some(Err(error)) if store::is_damage(&error) => self.anew(&path, &error.to_string(), build),
             Some(written) => written,
         };
         match written {
-            Ok(Some(id)) => Kept::Yes(id),
-            Ok(None) => Kept::Known,
+            Ok(Some(id)) => KeepResult::Yes(id),
+            Ok(None) => KeepResult::Known,
             Err(error) => {
-                let trouble = Trouble::sql(&path, &error);
+                let trouble = StoreError::sql(&path, &error);
                 tell(&self.told, format!("this build is not in the history: {}", trouble.beside_a_build()));
-                Kept::No
+                KeepResult::No
             }
         }
     }
 
     /// What can't be let go today is let go with the next build.
-    fn prune(&mut self, limits: &Limits) {
+    fn prune(&mut self, limits: &RetentionLimits) {
         let now = self.clock.now();
         if let Some(store) = &mut self.store {
             let _ = store.prune(limits, now, false);
@@ -207,7 +207,7 @@ impl Desk {
     }
 
     /// Damage that is found by writing: the file is set aside, and the build goes into a new one.
-    fn anew(&mut self, path: &Path, why: &str, build: &Build) -> rusqlite::Result<Option<i64>> {
+    fn anew(&mut self, path: &Path, why: &str, build: &StoredBuild) -> rusqlite::Result<Option<i64>> {
         if let Some(store) = self.store.take()
             && let Ok(note) = store.give_up(path, why, self.clock.now())
         {
