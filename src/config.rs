@@ -39,7 +39,6 @@ pub const FILE_NAME: &str = "layertop.toml";
 /// What is around a process: all that the configuration looks at beside the command line.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
-    /// The working directory.
     pub cwd: PathBuf,
     /// Where the user's own defaults stand, whether they exist or not.
     pub user_file: Option<PathBuf>,
@@ -79,7 +78,6 @@ pub struct Config {
     pub has_project: bool,
     /// The files that were read, the project's before the user's.
     pub files: Vec<PathBuf>,
-    /// The bundled profile.
     pub profile: ConfigValue<Option<String>>,
     /// What the build makes.
     pub image: ImageOptions,
@@ -111,7 +109,6 @@ pub struct ImageOptions {
     pub registry: ConfigValue<Option<String>>,
     /// Repository; none: nothing is tagged, and there is no registry cache.
     pub name: ConfigValue<Option<String>>,
-    /// Tag.
     pub tag: ConfigValue<String>,
     /// Platforms; none: the builder's own.
     pub platforms: ConfigValue<Vec<Platform>>,
@@ -122,13 +119,11 @@ pub struct ImageOptions {
 pub struct BuildOptions {
     /// buildx builder; none: its current one.
     pub builder: ConfigValue<Option<String>>,
-    /// Build context.
     pub context: ConfigValue<String>,
     /// Dockerfile; none: the one in the context.
     pub dockerfile: ConfigValue<Option<String>>,
     /// Stage; none: the last one.
     pub target: ConfigValue<Option<String>>,
-    /// Build arguments.
     pub args: BTreeMap<String, ConfigValue<String>>,
     /// Tag of the registry cache; none: no cache.
     pub cache: ConfigValue<Option<String>>,
@@ -141,9 +136,7 @@ pub struct BuildOptions {
 /// What is kept: as much as all three bounds allow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeepOptions {
-    /// How many.
     pub keep: ConfigValue<u32>,
-    /// How long.
     pub keep_for: ConfigValue<Duration>,
     /// How many bytes in all.
     pub keep_bytes: ConfigValue<u64>,
@@ -176,9 +169,7 @@ pub struct RegistryOptions {
 pub struct UiOptions {
     /// The kind of display.
     pub progress: ConfigValue<cli::ProgressMode>,
-    /// Colours.
     pub color: ConfigValue<cli::ColorChoice>,
-    /// ASCII only.
     pub ascii: ConfigValue<bool>,
 }
 
@@ -187,8 +178,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// A file that can't be read, or says what can't be, each problem with its place; an option or a variable whose
-    /// value can't be.
+    /// A file that can't be read, or says what can't be, each problem with its place; an option or a variable whose value can't be.
     pub fn load(
         global: &cli::GlobalArgs,
         overrides: Option<&cli::BuildOverrides>,
@@ -237,7 +227,7 @@ impl Config {
         })
     }
 
-    /// `registry/name:tag`.
+    /// `registry/name:tag`; none where the image has no name.
     pub fn image(&self) -> Option<String> {
         Some(format!("{}:{}", self.repository()?, *self.image.tag))
     }

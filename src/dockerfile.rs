@@ -40,16 +40,14 @@ pub struct DockerfileStage {
     pub base: String,
     /// The value of `--platform`, before substitution.
     pub platform: Option<String>,
-    /// The `FROM` itself.
+    /// The stage's own `FROM` instruction.
     pub from: DockerfileInstruction,
     /// The instructions after it.
     pub instructions: Vec<DockerfileInstruction>,
 }
 
-/// One instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DockerfileInstruction {
-    /// What it does.
     pub keyword: Keyword,
     /// The flags between the keyword and the arguments, in their order.
     pub flags: Vec<FlagWord>,
@@ -121,7 +119,7 @@ impl Heredoc {
 /// What `BuildKit` would refuse or ignore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Where, from 1.
+    /// Line number, counted from 1.
     pub line: u32,
     /// What, as a lower-case fragment.
     pub message: String,
@@ -130,41 +128,23 @@ pub struct Diagnostic {
 /// The kind of an instruction.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Keyword {
-    /// `ADD`
     Add,
-    /// `ARG`
     Arg,
-    /// `CMD`
     Cmd,
-    /// `COPY`
     Copy,
-    /// `ENTRYPOINT`
     Entrypoint,
-    /// `ENV`
     Env,
-    /// `EXPOSE`
     Expose,
-    /// `FROM`
     From,
-    /// `HEALTHCHECK`
     Healthcheck,
-    /// `LABEL`
     Label,
-    /// `MAINTAINER`
     Maintainer,
-    /// `ONBUILD`
     Onbuild,
-    /// `RUN`
     Run,
-    /// `SHELL`
     Shell,
-    /// `STOPSIGNAL`
     Stopsignal,
-    /// `USER`
     User,
-    /// `VOLUME`
     Volume,
-    /// `WORKDIR`
     Workdir,
     /// A word that is no instruction, in upper case.
     Unknown(String),

@@ -20,9 +20,7 @@ pub enum Error {
     /// The command line asks for something that can't be.
     #[error("{message}{}", HintLine(hint.as_deref()))]
     Usage {
-        /// Cause and value.
         message: String,
-        /// What to do.
         hint: Option<String>,
     },
     /// A configuration file can't be used: all that is wrong with it.
@@ -31,17 +29,13 @@ pub enum Error {
     /// No engine, builder, registry or build is to be found.
     #[error("{message}{}", HintLine(hint.as_deref()))]
     Unavailable {
-        /// Cause and value.
         message: String,
-        /// What to do.
         hint: Option<String>,
     },
     /// Something can't be read or written, and more is known of it than what the system says.
     #[error("{message}{}", HintLine(hint.as_deref()))]
     Broken {
-        /// Cause and value.
         message: String,
-        /// What to do.
         hint: Option<String>,
     },
     /// The system refused something.
@@ -51,17 +45,13 @@ pub enum Error {
         action: &'static str,
         /// What to do; none where what the system says is all that is known.
         hint: Option<String>,
-        /// On what.
         path: PathBuf,
-        /// Why not.
         source: io::Error,
     },
     /// A build that could not begin.
     #[error("{message}\n  {hint}")]
     Diagnosed {
-        /// Cause and value.
         message: String,
-        /// What to do.
         hint: String,
         /// What the process ends with.
         exit_code: u8,
@@ -75,7 +65,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// A usage error.
     pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Usage { message: message.into(), hint: Some(hint.into()) }
     }
@@ -181,16 +170,14 @@ pub struct Problem {
     pub file: PathBuf,
     /// Where in it; none where the value stands in no file.
     pub place: Option<SourceLocation>,
-    /// Cause and value.
     pub message: String,
-    /// What to do.
     pub hint: Option<String>,
 }
 
 /// A stretch of one line of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceLocation {
-    /// Line, from 1.
+    /// Line number, counted from 1.
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,

@@ -109,8 +109,7 @@ impl Resolver<'_> {
         })
     }
 
-    /// What stands on the command line, else in the environment. An empty variable is one that is not set, as in
-    /// `${REGISTRY:-…}`.
+    /// What stands on the command line, else in the environment. An empty variable is one that is not set, as in `${REGISTRY:-…}`.
     fn typed<T>(
         &self,
         option: (&'static str, Option<&String>),

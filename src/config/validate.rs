@@ -67,7 +67,6 @@ pub(super) fn repository(text: &str) -> Validity {
     complain(format!("`{text}` is not a repository name"), hint)
 }
 
-/// A tag.
 pub(super) fn tag(text: &str) -> Validity {
     let fit = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if text.contains(['/', ':']) {
@@ -90,7 +89,6 @@ pub(super) fn cache(text: &str) -> Validity {
     if text.is_empty() { Ok(()) } else { tag(text) }
 }
 
-/// One platform.
 pub(super) fn platform(text: &str) -> Validity<Platform> {
     let hint = if platform::is_architecture(text) {
         format!("write it with its system: linux/{text}")

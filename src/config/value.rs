@@ -8,13 +8,11 @@ use std::sync::Arc;
 /// Where a value comes from, from the weakest to the strongest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ValueOrigin {
-    /// Nobody set it.
+    /// The default: no file, variable or option set it.
     Default,
-    /// A bundled profile.
     Profile(&'static str),
     /// A configuration file, at a line from 1.
     File(Arc<Path>, usize),
-    /// An environment variable.
     Environment(&'static str),
     /// An option of the command line.
     Option(&'static str),
@@ -35,9 +33,7 @@ impl fmt::Display for ValueOrigin {
 /// A value with its origin. It stands for the value wherever that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigValue<T> {
-    /// What was resolved.
     pub value: T,
-    /// Who set it.
     pub origin: ValueOrigin,
 }
 

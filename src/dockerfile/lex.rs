@@ -49,8 +49,7 @@ impl Default for LexOptions {
     }
 }
 
-/// How much longer a text may become by substitution, in bytes: doubling a variable over and over must not fill the
-/// memory.
+/// How much longer a text may become by substitution, in bytes: doubling a variable over and over must not fill the memory.
 const GROWTH: usize = 4096;
 
 /// What stands there can't be read: `BuildKit` leaves the whole of it as it is.
@@ -58,7 +57,6 @@ struct LexError;
 
 type LexResult<T> = Result<T, LexError>;
 
-/// Words under construction.
 #[derive(Default)]
 struct WordSplitter {
     done: Vec<String>,
@@ -293,7 +291,7 @@ impl<'a> Lexer<'a> {
         self.nested('}', matches!(modifier, '#' | '%'))
     }
 
-    /// `${name/pattern/replacement}` and `${name//pattern/replacement}`.
+    /// Substitutes `${name/pattern/replacement}` and `${name//pattern/replacement}`.
     fn replaced(&mut self, name: &str, value: Option<String>, keep: bool) -> LexResult<String> {
         let all = self.chars.next_if_eq(&'/').is_some();
         let pattern = self.nested('/', true)?;

@@ -33,7 +33,7 @@ const UNKNOWN: char = '\0';
 /// A stage as it is built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolvedStage {
-    /// Index into [`Dockerfile::stages`].
+    /// Index of the stage in [`Dockerfile::stages`].
     pub stage: usize,
     /// Its name as it is printed: `tools`, `stage-1`; none where the builder knows of one stage only.
     pub name: Option<String>,
@@ -95,7 +95,6 @@ impl ResolvedStep {
 /// A variable that is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolvedVariable {
-    /// Its name.
     pub name: String,
     /// Its value, which may be a secret.
     pub value: String,
@@ -108,7 +107,7 @@ pub struct ResolvedVariable {
 /// What a stage is built on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StageBase {
-    /// Nothing.
+    /// `FROM scratch`: an empty file system.
     Scratch,
     /// An image, by its reference.
     Image(String),
@@ -150,8 +149,7 @@ impl Dockerfile {
         (0..self.stages.len()).filter(|&index| needed[index]).collect()
     }
 
-    /// The stages that `target` needs, with their steps as `BuildKit` numbers and prints them; `args` as for
-    /// [`Self::needed_stages`].
+    /// The stages that `target` needs, with their steps as `BuildKit` numbers and prints them; `args` as for [`Self::needed_stages`].
     pub fn resolve(&self, target: Option<&str>, args: &BTreeMap<String, String>) -> Vec<ResolvedStage> {
         let globals = self.global_args(target, args);
         let bases = self.bases(&globals);

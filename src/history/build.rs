@@ -18,7 +18,6 @@ pub struct StoredBuild {
     pub recording: Option<PathBuf>,
     /// The reference of the image, with its tag.
     pub image: Option<Text>,
-    /// The builder.
     pub builder: Option<Text>,
     /// The platforms asked for, else those that the builder spoke of.
     pub platforms: Vec<Platform>,
@@ -32,11 +31,9 @@ pub struct StoredBuild {
     pub command: Vec<Text>,
     /// The stage that was built, where one was named.
     pub target: Option<Text>,
-    /// How it ended.
     pub result: Outcome,
     /// Its exit code, where that is known.
     pub exit_code: Option<i32>,
-    /// When it began.
     pub started: Time,
     /// How long it took.
     pub wall: Duration,
@@ -65,7 +62,6 @@ pub struct StoredBuild {
 pub struct StoredStep {
     /// What a later build's step is compared with: place, platform, instruction, state.
     pub past: PastStep,
-    /// Its layer.
     pub layer: Option<Text>,
     /// Why it was not cached; none where it was, or where that was not judged.
     pub reason: Option<Reason>,

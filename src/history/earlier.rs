@@ -25,9 +25,7 @@ const MOST_OPENED: usize = 40;
 pub struct PastQuery {
     /// The image; its tag does not matter.
     pub image: Option<Text>,
-    /// The builder.
     pub builder: Option<Text>,
-    /// The platforms.
     pub platforms: Vec<Platform>,
     /// Whether more is wanted than what covers each step once: what an older build has made may be made again.
     pub many: bool,

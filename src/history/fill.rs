@@ -215,7 +215,7 @@ pub(super) fn forget_prints(change: &Transaction<'_>) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// As compressed JSON.
+/// A value as JSON, compressed with zstd.
 fn pack<T: Serialize>(value: &T) -> Option<Vec<u8>> {
     zstd::encode_all(serde_json::to_vec(value).ok()?.as_slice(), LEVEL).ok()
 }

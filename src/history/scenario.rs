@@ -22,7 +22,7 @@ pub const FIRST: &str = "first build";
 pub const CODE: &str = "code change only";
 /// What begins with a list of packages was built.
 pub const REQUIREMENTS: &str = "requirements change";
-/// Nothing was built.
+/// No step was rebuilt.
 pub const UNCHANGED: &str = "no changes";
 /// Every layer was built, for that was asked for.
 pub const NO_CACHE: &str = "no cache";

@@ -110,7 +110,7 @@ pub(super) enum StoreFileKind {
     Ours,
     /// One of ours, of a later version.
     Newer(i64),
-    /// Somebody else's.
+    /// A database that layertop did not write.
     Foreign,
 }
 

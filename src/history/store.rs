@@ -31,7 +31,6 @@ pub fn default_path() -> Option<PathBuf> {
     Some(base.data_dir().join("layertop/history.db"))
 }
 
-/// An open store.
 #[derive(Debug)]
 pub struct Store {
     pub(super) connection: Connection,
@@ -45,7 +44,6 @@ type FileIdentity = (u64, u64);
 /// What became of an attempt to open one.
 #[derive(Debug)]
 pub struct OpenedStore {
-    /// The store.
     pub store: Store,
     /// What is to be told: that another file was set aside.
     pub notes: Vec<String>,
@@ -254,12 +252,10 @@ fn immutable(path: &Path) -> Option<String> {
 }
 
 impl StoreError {
-    /// Cause and value.
     pub fn message(&self) -> String {
         format!("can't use the history at {}: {}", self.path.display(), self.cause)
     }
 
-    /// What to do.
     pub fn remedy(&self) -> &str {
         &self.remedy
     }

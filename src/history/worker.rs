@@ -33,7 +33,6 @@ pub enum StoreLocation {
     /// Where it usually is.
     #[default]
     Usual,
-    /// In this file.
     At(PathBuf),
     /// There is none: nothing is kept, and nothing known.
     Nowhere,

@@ -15,7 +15,7 @@ use nix::fcntl::{Flock, FlockArg};
 use crate::event::{Time, shell};
 
 const SUFFIX: &str = ".jsonl.zst";
-/// `20261122T094512Z-`.
+/// Length of the time in a file name: `20261122T094512Z-`.
 const STAMP: usize = 17;
 const LONGEST_SLUG: usize = 60;
 /// How many names are tried where the first ones are taken.
@@ -141,7 +141,6 @@ fn digits<const N: usize>(text: &str) -> Option<&str> {
 pub(super) struct NewRecording {
     /// The new, empty file.
     pub(super) file: File,
-    /// Where it lies.
     pub(super) path: PathBuf,
     _lock: Option<Flock<File>>,
 }
@@ -180,9 +179,7 @@ pub fn is_written(path: &Path) -> bool {
 pub struct RecordingFile {
     /// When it was begun, by its name.
     pub begun: Time,
-    /// Where it lies.
     pub path: PathBuf,
-    /// Its bytes.
     pub bytes: u64,
 }
 

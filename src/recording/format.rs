@@ -39,7 +39,6 @@ const EVENT_TYPES: [&str; 22] = [
 /// What a recording says about itself in its first line.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct RecordingHeader {
-    /// The format's version.
     pub version: u64,
     /// When the recording was begun.
     #[serde(default)]
@@ -88,7 +87,6 @@ pub fn event_line(event: &Stamped, out: &mut Vec<u8>) {
 pub enum RecordingLine {
     /// What follows is a recording of this version.
     Header(RecordingHeader),
-    /// An event.
     Event(Box<Stamped>),
     /// The last line of `--progress json`. It follows from the events, so there is nothing in it to read.
     Summary,

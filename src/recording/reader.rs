@@ -25,7 +25,6 @@ pub enum OpenError {
     /// It can't be opened or read.
     #[error("can't read {}: {source}; {}", .path.display(), hint(.source))]
     Read {
-        /// The file.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -37,7 +36,6 @@ pub enum OpenError {
         .path.display(), .header.version, .header.program, env!("CARGO_PKG_VERSION")
     )]
     Newer {
-        /// The file.
         path: PathBuf,
         /// What it says about itself.
         header: RecordingHeader,
@@ -49,13 +47,11 @@ pub enum OpenError {
         .path.display()
     )]
     Foreign {
-        /// The file.
         path: PathBuf,
     },
     /// There is nothing in it, or nothing that can be unpacked.
     #[error("{} is empty: no build was recorded in it", .path.display())]
     Empty {
-        /// The file.
         path: PathBuf,
     },
     /// It was read to its end and has to be read again, but is a pipe.
@@ -92,7 +88,6 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Another damaged line.
     fn bad(&mut self, number: u64) {
         self.bad += 1;
         self.first_bad.get_or_insert(number);
@@ -208,7 +203,7 @@ impl Reader {
         &self.diagnostics
     }
 
-    /// Whether [`Self::again`] works.
+    /// Whether the input can be read again from its start.
     pub fn can_restart(&self) -> bool {
         self.input.can_restart()
     }
@@ -320,8 +315,7 @@ impl Reader {
     }
 }
 
-/// The next line with its line feed, or the next `longest` bytes of it; whether that is the line's end. Empty: the file
-/// has ended.
+/// The next line with its line feed, or the next `longest` bytes of it; whether that is the line's end. Empty: the file has ended.
 fn read_piece(from: &mut impl BufRead, longest: u64, line: &mut Vec<u8>) -> io::Result<bool> {
     line.clear();
     from.by_ref().take(longest).read_until(b'\n', line)?;

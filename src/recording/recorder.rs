@@ -122,8 +122,7 @@ impl Recorder {
         self.shared.path.get().map(PathBuf::as_path)
     }
 
-    /// Why the recording stopped or could not be begun, once: ask now and then and show it. One sentence that says what
-    /// to do.
+    /// Why the recording stopped or could not be begun, once: ask now and then and show it. One sentence that says what to do.
     pub fn new_problem(&mut self) -> Option<String> {
         let problem = self.shared.problem.get().filter(|_| !self.reported)?;
         self.reported = true;

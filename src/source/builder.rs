@@ -155,7 +155,6 @@ pub fn in_cluster(settings: &BuilderSettings) -> Option<BuilderPods> {
 
 /// The way to the `BuildKit` of a node.
 pub(super) struct NodeRoute {
-    /// The node's name.
     pub(super) name: String,
     /// The platforms that it was given.
     pub(super) platforms: Vec<Platform>,

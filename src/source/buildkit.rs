@@ -62,16 +62,13 @@ pub(in crate::source) enum DialTarget {
         /// What the child's environment has beside ours.
         env: BTreeMap<String, String>,
     },
-    /// By a connection.
     Direct(BuildkitAddress),
     /// Through an engine, into one of its containers.
     Container {
-        /// The engine.
         host: EngineAddress,
-        /// The container's name.
         name: String,
     },
-    /// The engine's own.
+    /// The `BuildKit` inside the Docker engine.
     Own(EngineAddress),
 }
 
@@ -115,7 +112,6 @@ pub(in crate::source) struct BuildkitReading {
 /// Whom a `BuildKit` is followed for.
 #[derive(Debug, Clone)]
 pub(in crate::source) struct FollowOptions {
-    /// The node's name.
     pub(in crate::source) node: String,
     /// What must not be told.
     pub(in crate::source) mask: Mask,
@@ -123,7 +119,6 @@ pub(in crate::source) struct FollowOptions {
     pub(in crate::source) own: OwnBuild,
     /// Where listings of records are shared.
     pub(in crate::source) listings: Listings,
-    /// The clock.
     pub(in crate::source) clock: Clock,
 }
 

@@ -48,11 +48,9 @@ pub const CANCELLED: u8 = 130;
 pub struct Process {
     /// The program, looked for in `PATH`.
     pub program: PathBuf,
-    /// Its words.
     pub argv: Vec<String>,
     /// What its environment has beside ours. Values may be secret.
     pub env: Vec<(String, String)>,
-    /// Where it runs.
     pub cwd: PathBuf,
     /// Whether it reads our standard input. A terminal is not handed over: its keys are ours.
     pub stdin: bool,
@@ -97,7 +95,6 @@ pub struct Cancel;
 pub enum Exit {
     /// By itself, with this code.
     Code(u8),
-    /// By this signal.
     Signal(u8),
 }
 

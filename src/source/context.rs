@@ -259,7 +259,6 @@ pub async fn start(request: FingerprintRequest, clock: Clock, tx: mpsc::Sender<V
 
 /// A fingerprint of what is watched.
 pub struct WatchedFingerprint {
-    /// The fingerprint.
     pub print: Fingerprint,
     /// Whether a folder was not watched before: what happened in it meanwhile is known by another look only.
     pub again: bool,

@@ -22,9 +22,7 @@ const DEFAULT_SOCKET: &str = "unix:///var/run/docker.sock";
 /// A message for the user, and what layertop ends with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// Cause and value.
     pub message: Text,
-    /// What to do.
     pub hint: Text,
     /// 4 where there is no Docker, engine or builder; else buildx's own.
     pub exit_code: u8,

@@ -31,7 +31,6 @@ const CHEAP: Duration = Duration::from_millis(150);
 /// hundredth of it then.
 const SHARE_OF_BUILD: u32 = 100;
 
-/// What is asked.
 #[derive(Debug, Clone, Default)]
 pub struct EvidenceSettings {
     /// The builder's name; none: the one that buildx would take.
@@ -63,7 +62,6 @@ pub struct EarlierListings(Option<Arc<ListingLookup>>);
 type ListingLookup = dyn Fn(&Text) -> oneshot::Receiver<Option<Known>> + Send + Sync;
 
 impl EarlierListings {
-    /// Asks this.
     pub fn asking(ask: impl Fn(&Text) -> oneshot::Receiver<Option<Known>> + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(ask)))
     }
@@ -175,7 +173,6 @@ fn stamped(clock: Clock, event: Event) -> Stamped {
     Stamped { at: clock.now(), event }
 }
 
-/// Reads one cache.
 async fn manifest(settings: &EvidenceSettings, cache: &str, clock: Clock) -> CacheManifest {
     let Some(reference) = CacheReference::parse(cache) else {
         let error = Some("that is no reference of a cache".into());

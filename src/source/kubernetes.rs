@@ -244,7 +244,6 @@ fn ask(settings: &ClusterSettings, clock: Clock) -> (mpsc::Receiver<ClusterUpdat
     (news, tasks)
 }
 
-/// Starts the watches.
 fn follow_all(
     tasks: &mut JoinSet<()>,
     settings: &ClusterSettings,

@@ -51,7 +51,7 @@ const LEAST_RATE: f64 = 64.0 * 1024.0;
 pub struct RegistrySettings {
     /// Host and port: `10.0.0.5:5000`, `docker.io`.
     pub registry: String,
-    /// The repository: `montage-ai`.
+    /// Name of the repository, such as `montage-ai`.
     pub repository: String,
     /// The tag being built.
     pub tag: Option<String>,

@@ -37,11 +37,8 @@ pub enum Control {
     ToStart,
     /// Go to the end.
     ToEnd,
-    /// Twice as fast.
     Faster,
-    /// Half as fast.
     Slower,
-    /// Just so fast.
     Speed(Speed),
 }
 

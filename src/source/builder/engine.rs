@@ -232,7 +232,7 @@ fn machine(facts: &mut EngineFacts, data_root: Option<&str>) {
     facts.pressure = (pressure != Pressure::default()).then_some(pressure);
 }
 
-/// `1.25` is 125.
+/// Parses a decimal number as hundredths: `1.25` is 125.
 fn hundredths(text: &str) -> Option<u32> {
     let number: f64 = text.parse().ok()?;
     (number >= 0.0 && number.is_finite()).then(|| (number * 100.0).round() as u32)

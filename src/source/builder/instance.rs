@@ -94,11 +94,9 @@ pub(in crate::source) struct BuilderDefinition {
 pub(in crate::source) enum BuildkitAddress {
     /// A socket of this machine.
     Unix(PathBuf),
-    /// A port.
     Tcp {
         /// Name or address, without brackets.
         host: String,
-        /// Its number.
         port: u16,
         /// How it is made sure who is spoken with; none: in the clear.
         tls: Option<TlsFiles>,
@@ -110,9 +108,9 @@ pub(in crate::source) enum BuildkitAddress {
 pub(in crate::source) struct TlsFiles {
     /// `cacert`; none: the system's authorities.
     pub(in crate::source) authority: Option<PathBuf>,
-    /// `cert`.
+    /// Option `cert`: the client certificate.
     pub(in crate::source) certificate: Option<PathBuf>,
-    /// `key`.
+    /// Option `key`: the key of the client certificate.
     pub(in crate::source) key: Option<PathBuf>,
     /// `servername`, else the host's name.
     pub(in crate::source) server_name: String,

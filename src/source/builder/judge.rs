@@ -348,7 +348,7 @@ fn places(
     wanted.iter().chain(&natural).map(place).collect()
 }
 
-/// `linux/arm64` is `linux/arm64/v8`.
+/// Whether two platforms are equal: `linux/arm64` is `linux/arm64/v8`.
 fn same(one: &Platform, other: &Platform) -> bool {
     let plain = |platform: &Platform| {
         let text = platform.as_str();

@@ -69,7 +69,6 @@ struct BuildProgress {
 }
 
 impl ActiveBuilds {
-    /// Begins to listen.
     pub(super) async fn listen(
         client: &mut ControlClient<Channel>,
         mask: &Mask,

@@ -13,7 +13,6 @@ use super::cut;
 /// Records that are told one by one.
 const LARGEST: usize = 20;
 
-/// Sums records up.
 pub(super) fn sum_up(records: &[Record], mask: &Mask) -> Usage {
     let mut usage = Usage::default();
     let mut kinds: BTreeMap<UsageKind, Amount> = BTreeMap::new();

@@ -29,7 +29,6 @@ use super::secrets::{self, ReadFile};
 /// What is run, and what is known of the build before it runs.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BuildCommand {
-    /// The program.
     pub program: Program,
     /// The words behind it.
     pub argv: Vec<String>,
@@ -39,7 +38,6 @@ pub struct BuildCommand {
     pub secrets: Vec<String>,
     /// Program and words as they may be shown.
     pub display: Vec<Text>,
-    /// Where it runs.
     pub cwd: PathBuf,
     /// Whether the context or the Dockerfile comes from standard input.
     pub stdin: bool,

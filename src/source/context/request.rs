@@ -35,7 +35,6 @@ const HOST_NAME: &str = "BUILDKIT_SANDBOX_HOSTNAME";
 /// Of which build a fingerprint is to be made. Values of arguments may be secret.
 #[derive(Clone, Default)]
 pub struct FingerprintRequest {
-    /// The Dockerfile.
     pub dockerfile: PathBuf,
     /// The build's context: a folder, an address, `-` for standard input.
     pub context: String,
@@ -43,7 +42,6 @@ pub struct FingerprintRequest {
     pub contexts: BTreeMap<String, String>,
     /// What paths are relative to.
     pub cwd: PathBuf,
-    /// The build arguments.
     pub args: BTreeMap<String, String>,
     /// The stage that is built; none: the last one.
     pub target: Option<String>,
@@ -68,10 +66,9 @@ impl fmt::Debug for FingerprintRequest {
     }
 }
 
-/// `--no-cache` and `--no-cache-filter`.
+/// The stages of `--no-cache` and `--no-cache-filter`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NoCache {
-    /// For all stages.
     pub all: bool,
     /// For stages of these names.
     pub stages: Vec<String>,

@@ -15,7 +15,7 @@ use super::tree::{EntryId, FileTree, PathFault, ROOT};
 pub(super) struct SourceQuery {
     /// The path or pattern, after substitution.
     pub(super) path: String,
-    /// Patterns of `--exclude`.
+    /// Patterns of the option `--exclude`.
     pub(super) exclude: Vec<String>,
     /// `--parents`: the path is a pattern for what is in the whole context, and folders are kept.
     pub(super) parents: bool,
@@ -120,8 +120,7 @@ fn excluded(patterns: &IgnorePatterns, path: &Path, above: Option<&[bool]>) -> (
     (!out, marks)
 }
 
-/// Which entries are taken: those that `wanted` wants, and the folders above them. `wanted` is given what it said of an
-/// entry's folder.
+/// Which entries are taken: those that `wanted` wants, and the folders above them. `wanted` is given what it said of an entry's folder.
 fn kept(
     tree: &FileTree<'_>,
     below: &[(EntryId, PathBuf)],

@@ -8,7 +8,6 @@ use crate::event::{Mask, Text};
 pub(super) struct FieldHasher(blake3::Hasher);
 
 impl FieldHasher {
-    /// Takes a part.
     pub(super) fn field(&mut self, name: &str, value: &[u8]) -> &mut Self {
         for part in [name.as_bytes(), value] {
             self.0.update(&(part.len() as u64).to_le_bytes());
@@ -56,7 +55,7 @@ impl SecretHasher {
         FieldHasher::short(&blake3::keyed_hash(&self.key, raw.as_bytes()))
     }
 
-    /// The key's name.
+    /// A name of the key that reveals nothing of it.
     pub(super) fn name(&self) -> Text {
         let name = blake3::derive_key("layertop fingerprint key name", &self.key);
         let mut half = Hash::default();

@@ -29,7 +29,6 @@ const MOST_LINKS: u32 = 255;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct EntryId(pub(super) u32);
 
-/// The root.
 pub(super) const ROOT: EntryId = EntryId(0);
 
 /// What tells that a file has not been written to since.
@@ -57,7 +56,6 @@ impl FileStamp {
     }
 }
 
-/// An entry.
 #[derive(Debug)]
 pub(super) struct TreeEntry {
     pub(super) parent: EntryId,
@@ -87,7 +85,6 @@ enum CachedHash {
     Is(Option<Hash>),
 }
 
-/// A context's folder.
 pub(super) struct FileTree<'a> {
     root: PathBuf,
     patterns: IgnorePatterns,

@@ -29,7 +29,6 @@ const IN_CLUSTER: &str = "in-cluster";
 #[derive(Clone)]
 pub(super) struct ClusterAccess {
     client: Client,
-    /// The kubeconfig's context.
     pub(super) context: String,
     /// Its address, for people.
     pub(super) server: String,

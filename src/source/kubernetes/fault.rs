@@ -12,7 +12,6 @@ pub(in crate::source) struct ApiFault {
     pub(in crate::source) state: ApiState,
     /// The status of the answer; none where there was no answer.
     pub(in crate::source) code: Option<u16>,
-    /// In words.
     pub(in crate::source) words: String,
 }
 

@@ -30,11 +30,10 @@ pub(super) const NAMESPACE: &str = "{namespace}";
 /// The way to a cluster while it answers; none while it does not.
 pub(super) type AccessReceiver = watch::Receiver<Option<ClusterAccess>>;
 
-/// What is watched.
 #[derive(Debug, Clone)]
 pub(super) struct WatchQuery {
     pub(super) part: Part,
-    /// `/api/v1/nodes`.
+    /// Path of the API, such as `/api/v1/nodes`.
     pub(super) path: String,
     /// Selectors, as a query: `labelSelector=app%3Da`; may be empty.
     pub(super) selectors: String,

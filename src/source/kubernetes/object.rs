@@ -126,7 +126,7 @@ impl Quantities {
         self.cpu.as_deref().and_then(quantity).map(|cpus| (cpus * 1000.0).ceil() as u64)
     }
 
-    /// In bytes.
+    /// The amount of memory in bytes.
     pub(super) fn bytes(&self) -> Option<u64> {
         self.memory.as_deref().and_then(quantity).map(|bytes| bytes.ceil() as u64)
     }

@@ -50,7 +50,6 @@ pub(super) fn service(raw: &ServiceObject, port: Option<u16>) -> ServiceFacts {
     }
 }
 
-/// Reads endpoints.
 pub(super) fn endpoints(raw: &EndpointsObject) -> EndpointFacts {
     let mut facts = EndpointFacts::default();
     for subset in &raw.subsets {
@@ -84,7 +83,6 @@ impl RegistryObjects<'_> {
     }
 }
 
-/// Puts it together.
 pub(super) fn registry(
     wanted: &RegistryWorkload,
     namespace: &str,

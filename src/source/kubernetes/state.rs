@@ -58,7 +58,6 @@ pub(super) struct ApiAnswer {
 pub(super) struct ObjectWarning {
     /// Name of what it is about.
     about: Text,
-    /// The warning.
     what: Happening,
 }
 
@@ -70,7 +69,6 @@ pub(super) struct RequestedResources {
     pub(super) pods: u64,
 }
 
-/// Reads an event.
 pub(super) fn warned(raw: &object::EventObject) -> ObjectWarning {
     let series = raw.series.as_ref();
     let last = series.and_then(|series| time(series.last_observed_time.as_ref()));

@@ -170,7 +170,6 @@ pub(super) enum ValueRead<'a> {
     Value(SolveStatus<'a>, usize),
     /// The beginning of one.
     Incomplete,
-    /// Something else.
     Not,
 }
 

@@ -22,7 +22,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What says who we are. Not `Debug`, so that it can't be printed by accident.
 #[derive(Clone)]
 pub(super) enum Credential {
-    /// User and password.
     Basic(String, String),
     /// What is traded for tokens at the realm.
     Identity(String),

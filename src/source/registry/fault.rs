@@ -15,7 +15,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 pub(in crate::source) enum RegistryFault {
     /// The name of a host has no address.
     NotResolved(String),
-    /// Nothing listens.
+    /// No process listens on the port.
     Refused(String),
     /// No route, or nobody takes the call.
     Unreachable(String, String),
