@@ -19,25 +19,16 @@ use std::path::{Path, PathBuf};
 pub enum Error {
     /// The command line asks for something that can't be.
     #[error("{message}{}", HintLine(hint.as_deref()))]
-    Usage {
-        message: String,
-        hint: Option<String>,
-    },
+    Usage { message: String, hint: Option<String> },
     /// A configuration file can't be used: all that is wrong with it.
     #[error("{}", ProblemList(.0))]
     Config(Vec<Problem>),
     /// No engine, builder, registry or build is to be found.
     #[error("{message}{}", HintLine(hint.as_deref()))]
-    Unavailable {
-        message: String,
-        hint: Option<String>,
-    },
+    Unavailable { message: String, hint: Option<String> },
     /// Something can't be read or written, and more is known of it than what the system says.
     #[error("{message}{}", HintLine(hint.as_deref()))]
-    Broken {
-        message: String,
-        hint: Option<String>,
-    },
+    Broken { message: String, hint: Option<String> },
     /// The system refused something.
     #[error("can't {action} {}: {source}{}", path.display(), HintLine(hint.as_deref()))]
     Io {

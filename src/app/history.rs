@@ -45,7 +45,7 @@ impl Historian {
     pub(super) fn start(command: &BuildCommand, config: &Config, clock: Clock) -> Self {
         let limits = limits(&config.history);
         let clerk = StoreWorker::start(
-            if limits.keep > 0 { StoreLocation::Usual } else { StoreLocation::Nowhere },
+            if limits.keep > 0 { StoreLocation::Default } else { StoreLocation::Disabled },
             clock,
         );
         let started = command.started();
@@ -62,7 +62,7 @@ impl Historian {
 
     /// Looks up what is known of earlier listings of the builder.
     pub(super) fn earlier(&self) -> EarlierListings {
-        earlier(self.clerk.asker())
+        earlier(self.clerk.client())
     }
 
     /// How long what this build does takes, once, when that is known; at the end of a build it is waited for.
@@ -89,7 +89,7 @@ impl Historian {
 
     /// What there is to tell since this was asked last.
     pub(super) fn news(&self) -> Vec<String> {
-        self.clerk.news()
+        self.clerk.take_messages()
     }
 
     /// Waits until the build is written down, and gives what there is to tell.

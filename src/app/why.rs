@@ -61,7 +61,7 @@ impl Explainer {
     /// Nothing is asked yet. Where nobody looks nothing is known of earlier builds, and the judgement says so.
     pub(super) fn start(command: &BuildCommand, clerk: &StoreWorker, clock: Clock) -> Self {
         let wanted = PastQuery::of(&command.started(), true);
-        let (asker, told) = (clerk.asker(), std::collections::HashMap::new());
+        let (asker, told) = (clerk.client(), std::collections::HashMap::new());
         Self { wanted, clock, asker, pasts: None, again: None, known: None, seen: Seen::default(), told }
     }
 

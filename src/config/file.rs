@@ -28,7 +28,7 @@ pub(super) struct LayertopToml {
     pub(super) build: BuildTable,
     /// Names for the layers of the stack; the first rule that matches an instruction names it.
     #[serde(default)]
-    pub(super) layer: Vec<LayerTable>,
+    pub(super) layer: Vec<LayerRuleTable>,
     /// Which recordings of builds are kept.
     #[serde(default)]
     pub(super) recordings: RecordingsTable,
@@ -136,7 +136,7 @@ impl<'de> Deserialize<'de> for ArgValue {
 /// `[[layer]]`
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
-pub(super) struct LayerTable {
+pub(super) struct LayerRuleTable {
     /// The layer's name.
     #[schemars(with = "String")]
     pub(super) name: Spanned<String>,

@@ -89,14 +89,14 @@ impl Store {
         let Some(mut model) = read(path, &|_| true).ok().flatten() else { return Ok(None) };
         let Some(listing) = of_after(&model, records) else { return Ok(None) };
         let at = model.ended().unwrap_or_default();
-        let mut news = vec![Stamped { at, event: Event::Records(Arc::new(listing)) }];
-        model.apply_all(&news);
-        if let Some(reasons) = self.judged_anew(&model, path, dir) {
+        let mut added = vec![Stamped { at, event: Event::Records(Arc::new(listing)) }];
+        model.apply_all(&added);
+        if let Some(reasons) = self.judged_again(&model, path, dir) {
             let told = Stamped { at, event: Event::Reasons(Box::new(reasons)) };
             model.apply(&told);
-            news.push(told);
+            added.push(told);
         }
-        if recording::append(path, &news).is_err() {
+        if recording::append(path, &added).is_err() {
             return Ok(None);
         }
         self.renew(open.id, &StoredBuild::of(&model, name(path), Some(path.to_owned())))?;
@@ -117,7 +117,7 @@ impl Store {
         Ok(newest.flatten())
     }
 
-    fn judged_anew(&self, model: &Model, path: &Path, dir: Option<&Path>) -> Option<Reasons> {
+    fn judged_again(&self, model: &Model, path: &Path, dir: Option<&Path>) -> Option<Reasons> {
         if !model.stack().steps().any(|(id, _)| model.missed(id)) {
             return None;
         }

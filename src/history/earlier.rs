@@ -64,7 +64,7 @@ struct PastCandidate {
 enum PastOrigin {
     Store(i64),
     /// The recording of a build that the store knows, but has not kept what later ones are compared with.
-    Known(RecordingFile),
+    StoredRecording(RecordingFile),
     Recording(RecordingFile),
 }
 
@@ -119,7 +119,7 @@ pub fn earlier(
                 continue;
             }
             // Its file may be called as others are; the store has told them apart.
-            PastOrigin::Known(listed) => recorded::past(listed, wanted.image.as_ref())
+            PastOrigin::StoredRecording(listed) => recorded::past(listed, wanted.image.as_ref())
                 .map(|past| Past { name: candidate.name.clone(), ..past }),
             PastOrigin::Recording(listed) => recorded::past(listed, wanted.image.as_ref()),
         };
@@ -165,7 +165,7 @@ impl Store {
             let from = if row.get(3)? {
                 Some(PastOrigin::Store(row.get(0)?))
             } else {
-                listed()?.map(PastOrigin::Known)
+                listed()?.map(PastOrigin::StoredRecording)
             };
             let name = text(row, 1)?.unwrap_or_default();
             Ok(from.map(|from| PastCandidate { begun, name, from }))

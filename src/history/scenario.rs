@@ -49,14 +49,14 @@ pub(super) fn of(steps: &[StoredStep], top: Option<&StoredStep>) -> Option<Text>
     if !changed && !known.iter().any(|step| step.past.state == State::Hit) {
         return Some(FIRST.into());
     }
-    let layer = called(first);
-    let lost = first.reason.as_ref().is_some_and(|reason| !is_changed(reason) && is_told(reason));
+    let layer = scenario_name(first);
+    let lost = first.reason.as_ref().is_some_and(|reason| !is_changed(reason) && is_recorded_reason(reason));
     if lost {
         return Some(Text::clean(&format!("{layer} lost")));
     }
     // Where the base image has moved all of it follows from that.
     if let Some(base) = moved_base(steps, first).filter(|step| step.layer.is_some()) {
-        return Some(Text::clean(&format!("{} change", called(base))));
+        return Some(Text::clean(&format!("{} change", scenario_name(base))));
     }
     let editable = first.layer.as_ref().is_some_and(|layer| layer.as_str().contains("editable"));
     Some(match layers::taken(first.past.instruction.as_str()) {
@@ -80,7 +80,7 @@ fn moved_base<'a>(steps: &'a [StoredStep], first: &StoredStep) -> Option<&'a Sto
 }
 
 /// What a step is called in a name: its layer, else as much of its instruction as there is room for.
-fn called(step: &StoredStep) -> String {
+fn scenario_name(step: &StoredStep) -> String {
     let text = step.layer.as_ref().unwrap_or(&step.past.instruction).as_str();
     let words: Vec<&str> = text.split_whitespace().collect();
     let text = words.join(" ");
@@ -111,7 +111,7 @@ fn is_changed(reason: &Reason) -> bool {
 }
 
 /// Whether anything is known: what nobody can tell is taken for a change, which is what mostly makes a step run.
-fn is_told(reason: &Reason) -> bool {
+fn is_recorded_reason(reason: &Reason) -> bool {
     reason.kind != ReasonKind::Unknown
 }
 

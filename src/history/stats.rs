@@ -38,7 +38,7 @@ impl Store {
             "SELECT scenario, wall_ms, no_cache_ms, builder, platforms, target FROM builds \
              WHERE image IS ?1 AND result = ?2 AND scenario IS NOT NULL ORDER BY started_us DESC, id DESC",
         )?;
-        let mut grounds: Vec<(ComparisonKey, Vec<WallSample>)> = Vec::new();
+        let mut groups: Vec<(ComparisonKey, Vec<WallSample>)> = Vec::new();
         let mut places: HashMap<ComparisonKey, usize> = HashMap::new();
         let mut rows = query.query(params![image, Outcome::Success.key()])?;
         while let Some(row) = rows.next()? {
@@ -47,11 +47,11 @@ impl Store {
                 wall: millis(row, 1)?,
                 no_cache: row.get::<_, Option<i64>>(2)?.map(duration),
             };
-            let ground = ground(row)?;
-            let at = *places.entry(ground.clone()).or_insert(grounds.len());
-            match grounds.get_mut(at) {
+            let comparison_key = comparison_key(row)?;
+            let at = *places.entry(comparison_key.clone()).or_insert(groups.len());
+            match groups.get_mut(at) {
                 Some((_, samples)) => samples.push(sample),
-                None => grounds.push((ground, vec![sample])),
+                None => groups.push((comparison_key, vec![sample])),
             }
         }
         let alike = |((builder, platforms, target), samples)| ComparableRow {
@@ -60,11 +60,11 @@ impl Store {
             target,
             scenarios: scenarios(samples),
         };
-        Ok(grounds.into_iter().map(alike).collect())
+        Ok(groups.into_iter().map(alike).collect())
     }
 }
 
-fn ground(row: &Row<'_>) -> rusqlite::Result<ComparisonKey> {
+fn comparison_key(row: &Row<'_>) -> rusqlite::Result<ComparisonKey> {
     let mut platforms = Platform::parse_list(row.get_ref(4)?.as_str()?);
     // In which order they were asked for makes no difference.
     platforms.sort_by(|a, b| a.as_str().cmp(b.as_str()));

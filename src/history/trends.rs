@@ -63,20 +63,20 @@ pub fn layer_runs<'a>(builds: impl IntoIterator<Item = &'a Model>) -> Vec<LayerR
 type LayerKey = (Text, Option<Platform>, Option<Text>);
 
 /// When a build began, how long a layer ran in it, and how many of its steps did.
-type LayerRun = (Time, Duration, u32);
+type RunSample = (Time, Duration, u32);
 
 /// The runs of layers, as they are found.
 #[derive(Default)]
-struct LayerRunsByKey(BTreeMap<LayerKey, Vec<LayerRun>>);
+struct LayerRunsByKey(BTreeMap<LayerKey, Vec<RunSample>>);
 
 impl LayerRunsByKey {
-    fn add(&mut self, layer: LayerKey, run: LayerRun) {
+    fn add(&mut self, layer: LayerKey, run: RunSample) {
         self.0.entry(layer).or_default().push(run);
     }
 
     /// Of each layer the builds in which as many of its steps ran as in the newest: what ran in parts takes another time.
     fn layers(self) -> Vec<LayerRuns> {
-        let layer = |((layer, platform, builder), runs): (LayerKey, Vec<LayerRun>)| {
+        let layer = |((layer, platform, builder), runs): (LayerKey, Vec<RunSample>)| {
             let steps = runs.last().map_or(0, |(_, _, steps)| *steps);
             let alike = runs.into_iter().filter(|(_, _, of)| *of == steps);
             LayerRuns { layer, platform, builder, runs: alike.map(|(at, took, _)| (at, took)).collect() }

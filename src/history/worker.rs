@@ -24,7 +24,7 @@ type StoreJob = Box<dyn FnOnce(&mut WorkerState) + Send>;
 pub struct StoreWorker {
     jobs: Option<Arc<SyncSender<StoreJob>>>,
     done: Receiver<()>,
-    told: Arc<Mutex<Vec<String>>>,
+    messages: Arc<Mutex<Vec<String>>>,
 }
 
 /// Where the store is.
@@ -32,21 +32,21 @@ pub struct StoreWorker {
 pub enum StoreLocation {
     /// Where it usually is.
     #[default]
-    Usual,
-    At(PathBuf),
+    Default,
+    File(PathBuf),
     /// There is none: nothing is kept, and nothing known.
-    Nowhere,
+    Disabled,
 }
 
 /// How it went to keep a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeepResult {
     /// It is kept under this number.
-    Yes(i64),
+    Stored(i64),
     /// One of its name was there.
-    Known,
+    AlreadyStored,
     /// It could not be kept; the messages say why.
-    No,
+    NotStored,
 }
 
 /// What the thread has.
@@ -54,26 +54,26 @@ struct WorkerState {
     path: Option<PathBuf>,
     clock: Clock,
     store: Option<Store>,
-    told: Arc<Mutex<Vec<String>>>,
+    messages: Arc<Mutex<Vec<String>>>,
 }
 
 impl StoreWorker {
-    /// Opens the store. This does not wait for the disk and can't fail: see [`StoreWorker::news`].
+    /// Opens the store. This does not wait for the disk and can't fail: see [`StoreWorker::take_messages`].
     pub fn start(place: StoreLocation, clock: Clock) -> Self {
-        let place_is_wanted = place != StoreLocation::Nowhere;
+        let place_is_wanted = place != StoreLocation::Disabled;
         let (jobs, inbox) = mpsc::sync_channel::<StoreJob>(JOBS);
         let (finished, done) = mpsc::sync_channel(1);
-        let told = Arc::new(Mutex::new(Vec::new()));
+        let messages = Arc::new(Mutex::new(Vec::new()));
         let path = match place {
-            StoreLocation::Usual => default_path(),
-            StoreLocation::At(path) => Some(path),
-            StoreLocation::Nowhere => None,
+            StoreLocation::Default => default_path(),
+            StoreLocation::File(path) => Some(path),
+            StoreLocation::Disabled => None,
         };
         if path.is_none() && place_is_wanted {
             let text = format!("the history is not kept: there is no home directory; {ANOTHER_PLACE}");
-            tell(&told, text);
+            add_message(&messages, text);
         }
-        let mut state = WorkerState { path, clock, store: None, told: Arc::clone(&told) };
+        let mut state = WorkerState { path, clock, store: None, messages: Arc::clone(&messages) };
         let thread = thread::Builder::new().name("history".to_owned()).spawn(move || {
             state.open();
             for job in inbox {
@@ -84,9 +84,9 @@ impl StoreWorker {
             let _ = finished.send(());
         });
         if let Err(error) = thread {
-            tell(&told, format!("the history is not kept: {error}; the build goes on"));
+            add_message(&messages, format!("the history is not kept: {error}; the build goes on"));
         }
-        Self { jobs: Some(Arc::new(jobs)), done, told }
+        Self { jobs: Some(Arc::new(jobs)), done, messages }
     }
 
     /// Asks something of the store, which there may not be. The answer comes when what was asked before is done; where it can't come
@@ -95,11 +95,11 @@ impl StoreWorker {
         &self,
         question: impl FnOnce(Option<&mut Store>) -> T + Send + 'static,
     ) -> Receiver<T> {
-        self.asker().ask(question)
+        self.client().ask(question)
     }
 
     /// Asks on behalf of who may outlive it.
-    pub fn asker(&self) -> StoreClient {
+    pub fn client(&self) -> StoreClient {
         StoreClient(self.jobs.as_ref().map(Arc::downgrade).unwrap_or_default())
     }
 
@@ -115,14 +115,14 @@ impl StoreWorker {
     }
 
     /// What there is to tell since this was asked last, each in one sentence: that a file was set aside, that a build is not kept.
-    pub fn news(&self) -> Vec<String> {
-        std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner))
+    pub fn take_messages(&self) -> Vec<String> {
+        std::mem::take(&mut *self.messages.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Waits until all is done, ten seconds at most, and gives what there is to tell.
     pub fn close(mut self) -> Vec<String> {
         self.end();
-        self.news()
+        self.take_messages()
     }
 
     fn end(&mut self) {
@@ -131,7 +131,7 @@ impl StoreWorker {
                 "this build may not be in the history: the disk did not answer for {} s",
                 PATIENCE.as_secs()
             );
-            tell(&self.told, text);
+            add_message(&self.messages, text);
         }
     }
 }
@@ -169,30 +169,35 @@ impl WorkerState {
         match Store::open(path, self.clock.now()) {
             Ok(opened) => {
                 for note in opened.notes {
-                    tell(&self.told, note);
+                    add_message(&self.messages, note);
                 }
                 self.store = Some(opened.store);
             }
             Err(trouble) => {
-                tell(&self.told, format!("the history is not kept: {}", trouble.beside_a_build()));
+                add_message(&self.messages, format!("the history is not kept: {}", trouble.beside_a_build()));
             }
         }
     }
 
     fn keep(&mut self, build: &StoredBuild) -> KeepResult {
-        let Some(path) = self.path.clone() else { return KeepResult::No };
+        let Some(path) = self.path.clone() else { return KeepResult::NotStored };
         let written = match self.store.as_mut().map(|store| store.keep(build)) {
-            None => return KeepResult::No,
-            Some(Err(error)) if store::is_damage(&error) => self.anew(&path, &error.to_string(), build),
+            None => return KeepResult::NotStored,
+            Some(Err(error)) if store::is_damage(&error) => {
+                self.replace_store(&path, &error.to_string(), build)
+            }
             Some(written) => written,
         };
         match written {
-            Ok(Some(id)) => KeepResult::Yes(id),
-            Ok(None) => KeepResult::Known,
+            Ok(Some(id)) => KeepResult::Stored(id),
+            Ok(None) => KeepResult::AlreadyStored,
             Err(error) => {
                 let trouble = StoreError::sql(&path, &error);
-                tell(&self.told, format!("this build is not in the history: {}", trouble.beside_a_build()));
-                KeepResult::No
+                add_message(
+                    &self.messages,
+                    format!("this build is not in the history: {}", trouble.beside_a_build()),
+                );
+                KeepResult::NotStored
             }
         }
     }
@@ -206,12 +211,17 @@ impl WorkerState {
     }
 
     /// Damage that is found by writing: the file is set aside, and the build goes into a new one.
-    fn anew(&mut self, path: &Path, why: &str, build: &StoredBuild) -> rusqlite::Result<Option<i64>> {
+    fn replace_store(
+        &mut self,
+        path: &Path,
+        why: &str,
+        build: &StoredBuild,
+    ) -> rusqlite::Result<Option<i64>> {
         if let Some(store) = self.store.take()
             && let Ok(note) = store.give_up(path, why, self.clock.now())
         {
             if let Some(note) = note {
-                tell(&self.told, note);
+                add_message(&self.messages, note);
             }
             self.open();
         }
@@ -219,6 +229,6 @@ impl WorkerState {
     }
 }
 
-fn tell(told: &Mutex<Vec<String>>, text: String) {
-    told.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+fn add_message(messages: &Mutex<Vec<String>>, text: String) {
+    messages.lock().unwrap_or_else(PoisonError::into_inner).push(text);
 }

@@ -49,7 +49,7 @@ pub struct RecordingHeader {
 }
 
 #[derive(Serialize)]
-struct HeaderLine {
+struct WrittenHeader {
     r#type: &'static str,
     format: &'static str,
     version: u64,
@@ -59,7 +59,7 @@ struct HeaderLine {
 
 /// The header of what begins at `created`, ended by a line feed.
 pub fn header_line(created: Time) -> String {
-    let header = HeaderLine {
+    let header = WrittenHeader {
         r#type: "header",
         format: "layertop",
         version: VERSION,

@@ -46,14 +46,10 @@ pub enum OpenError {
          `docker buildx build --progress=rawjson` wrote to standard error",
         .path.display()
     )]
-    Foreign {
-        path: PathBuf,
-    },
+    Foreign { path: PathBuf },
     /// There is nothing in it, or nothing that can be unpacked.
     #[error("{} is empty: no build was recorded in it", .path.display())]
-    Empty {
-        path: PathBuf,
-    },
+    Empty { path: PathBuf },
     /// It was read to its end and has to be read again, but is a pipe.
     #[error("can't go back in a pipe: save it to a file and replay that")]
     Pipe,

@@ -222,7 +222,7 @@ fn write(
 ) -> io::Result<()> {
     let dropped = &shared.dropped;
     let mut writer = FrameWriter::begin(&created.file, clock.now())?;
-    let (mut told, mut due, mut begun) = (0, None::<Time>, false);
+    let (mut noted, mut due, mut begun) = (0, None::<Time>, false);
     loop {
         let wait = due.map_or(Duration::MAX, |due| due.since(clock.now()));
         match inbox.recv_timeout(wait) {
@@ -235,7 +235,7 @@ fn write(
                 if !std::mem::replace(&mut begun, true) {
                     writer.flush()?;
                 }
-                tell_dropped(&mut writer, dropped, &mut told, clock.now())?;
+                note_dropped(&mut writer, dropped, &mut noted, clock.now())?;
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
@@ -245,7 +245,7 @@ fn write(
         }
         due = if writer.pending == 0 { None } else { due.or_else(|| Some(clock.now().plus(FLUSH_EVERY))) };
     }
-    tell_dropped(&mut writer, dropped, &mut told, clock.now())?;
+    note_dropped(&mut writer, dropped, &mut noted, clock.now())?;
     for event in shared.end.lock().map(|mut end| std::mem::take(&mut *end)).unwrap_or_default() {
         writer.event(&event)?;
     }
@@ -260,18 +260,18 @@ fn weight(events: &[Stamped]) -> usize {
 }
 
 /// A hole in a recording is marked where it is.
-fn tell_dropped<W: Write>(
+fn note_dropped<W: Write>(
     writer: &mut FrameWriter<W>,
     dropped: &AtomicU64,
-    told: &mut u64,
+    noted: &mut u64,
     at: Time,
 ) -> io::Result<()> {
     let now = dropped.load(Ordering::Relaxed);
-    if now == *told {
+    if now == *noted {
         return Ok(());
     }
-    let text = format!("{} events were not recorded: the disk did not keep up", now - *told).into();
-    *told = now;
+    let text = format!("{} events were not recorded: the disk did not keep up", now - *noted).into();
+    *noted = now;
     writer.event(&Stamped { at, event: Event::Notice(Notice { level: Level::Warn, text }) })
 }
 

@@ -98,7 +98,7 @@ pub async fn once(settings: BuilderSettings, clock: Clock) -> BuilderSnapshot {
     let found = find(&settings);
     let mut watched = WatchedNodes::new(&found, &settings, &OwnBuild::default(), clock);
     let all = async {
-        while !watched.is_whole(&found) {
+        while !watched.is_complete(&found) {
             let Some((node, part)) = watched.parts.recv().await else { break };
             watched.take(node, part);
         }
@@ -115,7 +115,7 @@ pub async fn again(settings: BuilderSettings, clock: Clock) -> Option<BuilderSna
     let own = OwnBuild { images: settings.images.clone(), since: clock.now() };
     let mut watched = WatchedNodes::new(&found, &settings, &own, clock);
     let all = async {
-        while !watched.is_heard(&found) {
+        while !watched.has_answered(&found) {
             let Some((node, part)) = watched.parts.recv().await else { break };
             watched.take(node, part);
         }
@@ -170,7 +170,7 @@ impl NodeRoute {
             let found = pods::NodePods::new(place, env).look().await;
             if !found.may_dial(&Driver::Kubernetes) {
                 let none = || format!("{} has no pod that is ready", self.name);
-                return Err(found.error.map_or_else(none, |trouble| trouble.words));
+                return Err(found.error.map_or_else(none, |trouble| trouble.detail));
             }
         }
         RecordLister::dial(&self.dial).await
@@ -178,20 +178,20 @@ impl NodeRoute {
 }
 
 /// The ways to the nodes of a builder; in words, why there is none.
-pub(super) fn ways(settings: &BuilderSettings) -> Result<Vec<NodeRoute>, Text> {
+pub(super) fn routes(settings: &BuilderSettings) -> Result<Vec<NodeRoute>, Text> {
     let found = find(settings).map_err(|missing| missing.reason)?;
     if let Driver::Other(driver) = &found.driver {
         return Err(Text::clean(&format!(
             "builders of the {driver} driver are not asked: it would start them"
         )));
     }
-    let way = |node: &instance::NodeDefinition| NodeRoute {
+    let route = |node: &instance::NodeDefinition| NodeRoute {
         name: node.name.clone(),
         platforms: node.platforms.clone(),
         dial: dial(&found, node, settings),
         place: node.cluster.clone().map(|place| (place, settings.env.clone())),
     };
-    Ok(found.nodes.iter().map(way).collect())
+    Ok(found.nodes.iter().map(route).collect())
 }
 
 type FoundBuilder = Result<BuilderDefinition, MissingBuilder>;
@@ -251,16 +251,16 @@ impl WatchedNodes {
     }
 
     /// Whether each node has said whether it is there.
-    fn is_heard(&self, found: &FoundBuilder) -> bool {
+    fn has_answered(&self, found: &FoundBuilder) -> bool {
         found
             .as_ref()
-            .map_or(true, |definition| self.known.iter().all(|known| known.is_heard(&definition.driver)))
+            .map_or(true, |definition| self.known.iter().all(|known| known.has_answered(&definition.driver)))
     }
 
-    fn is_whole(&self, found: &FoundBuilder) -> bool {
+    fn is_complete(&self, found: &FoundBuilder) -> bool {
         found
             .as_ref()
-            .map_or(true, |definition| self.known.iter().all(|known| known.is_whole(&definition.driver)))
+            .map_or(true, |definition| self.known.iter().all(|known| known.is_complete(&definition.driver)))
     }
 }
 
@@ -341,7 +341,7 @@ fn dial(
         (Driver::Container, Some(host)) => {
             return DialTarget::Container { host: host.clone(), name: node.container() };
         }
-        (Driver::Docker, Some(host)) => return DialTarget::Own(host.clone()),
+        (Driver::Docker, Some(host)) => return DialTarget::EngineBuildkit(host.clone()),
         _ => {}
     }
     let mut argv: Vec<String> = Vec::new();

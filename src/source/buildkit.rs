@@ -69,7 +69,7 @@ pub(in crate::source) enum DialTarget {
         name: String,
     },
     /// The `BuildKit` inside the Docker engine.
-    Own(EngineAddress),
+    EngineBuildkit(EngineAddress),
 }
 
 /// What carries a connection. Dropped, a child is ended.
@@ -82,9 +82,9 @@ enum Transport {
 
 impl Transport {
     /// Why a connection was lost, where what carried it says so.
-    async fn last_words(&mut self) -> Option<String> {
+    async fn failure_line(&mut self) -> Option<String> {
         match self {
-            Self::Child(child) => child.last_words().await,
+            Self::Child(child) => child.failure_line().await,
             Self::Exec(words) => words.last_line(),
             Self::Nothing => None,
         }
@@ -126,14 +126,14 @@ pub(in crate::source) struct FollowOptions {
 pub(in crate::source) async fn follow(
     dial: DialTarget,
     mut may: watch::Receiver<bool>,
-    whom: FollowOptions,
+    options: FollowOptions,
     out: mpsc::Sender<BuildkitReading>,
 ) {
     let mut known = BuildkitReading::default();
     let mut failures = 0;
     while may.wait_for(|may| *may).await.is_ok() {
         let error = tokio::select! {
-            Err(error) = session(&dial, &mut known, &whom, &out) => Some(error),
+            Err(error) = session(&dial, &mut known, &options, &out) => Some(error),
             gone = may.wait_for(|may| !*may) => match gone {
                 Ok(_) => None,
                 Err(_) => return,
@@ -155,7 +155,7 @@ pub(in crate::source) async fn follow(
             return;
         }
         // When it may not be dialled any more there is no use in waiting for the next attempt.
-        let _ = tokio::time::timeout(super::retry::pause(failures, &whom.clock), may.changed()).await;
+        let _ = tokio::time::timeout(super::retry::pause(failures, &options.clock), may.changed()).await;
     }
 }
 
@@ -171,16 +171,16 @@ async fn connect(dial: &DialTarget) -> Result<(Transport, Channel), String> {
             Ok((Transport::Exec(words), channel))
         }
         DialTarget::Direct(listener) => Ok((Transport::Nothing, direct::dial(listener).await?)),
-        DialTarget::Own(host) => Ok((Transport::Nothing, engine::own(host).await?)),
+        DialTarget::EngineBuildkit(host) => Ok((Transport::Nothing, engine::own(host).await?)),
     }
 }
 
 /// Speaks HTTP/2 over a stream. When it is lost the channel fails for good, and whoever holds it connects anew.
-async fn speak(stream: impl Connection + 'static) -> Result<Channel, String> {
-    speak_over(Box::new(stream)).await
+async fn connect_http2(stream: impl Connection + 'static) -> Result<Channel, String> {
+    connect_boxed(Box::new(stream)).await
 }
 
-async fn speak_over(stream: Box<dyn Connection>) -> Result<Channel, String> {
+async fn connect_boxed(stream: Box<dyn Connection>) -> Result<Channel, String> {
     let mut stream = Some(TokioIo::new(stream));
     let connect = tower::service_fn(move |_| {
         let stream = stream.take().ok_or_else(|| std::io::Error::other("the connection is lost"));
@@ -194,25 +194,25 @@ async fn speak_over(stream: Box<dyn Connection>) -> Result<Channel, String> {
 async fn session(
     dial: &DialTarget,
     known: &mut BuildkitReading,
-    whom: &FollowOptions,
+    options: &FollowOptions,
     out: &mpsc::Sender<BuildkitReading>,
 ) -> Result<Infallible, String> {
-    let (mut carrier, channel) = connect(dial).await?;
-    let status = match talk(channel, known, whom, out).await {
+    let (mut transport, channel) = connect(dial).await?;
+    let status = match poll_daemon(channel, known, options, out).await {
         Ok(never) => match never {},
         Err(status) => status,
     };
     // The words of what carried it say more than that the stream has ended.
-    Err(carrier.last_words().await.unwrap_or(status))
+    Err(transport.failure_line().await.unwrap_or(status))
 }
 
-async fn talk(
+async fn poll_daemon(
     channel: Channel,
     known: &mut BuildkitReading,
-    whom: &FollowOptions,
+    options: &FollowOptions,
     out: &mpsc::Sender<BuildkitReading>,
 ) -> Result<Infallible, String> {
-    let FollowOptions { node, mask, own, listings, clock } = whom;
+    let FollowOptions { node, mask, own, listings, clock } = options;
     let mut client = ControlClient::new(channel).max_decoding_message_size(LARGEST);
     let mut active = ActiveBuilds::default();
     let mut ticks = tokio::time::interval(POLL);
@@ -315,13 +315,13 @@ async fn within<T>(
 ) -> Result<T, String> {
     match tokio::time::timeout(patience, request).await {
         Ok(Ok(answer)) => Ok(answer.into_inner()),
-        Ok(Err(status)) => Err(words(&status)),
+        Ok(Err(status)) => Err(status_text(&status)),
         Err(_) => Err(format!("no answer in {} s", patience.as_secs())),
     }
 }
 
 /// A status in words. tonic says of a broken transport no more than that it is one.
-fn words(status: &tonic::Status) -> String {
+fn status_text(status: &tonic::Status) -> String {
     let message = status.message();
     match std::error::Error::source(status).map(innermost) {
         Some(last) if !message.contains(&last) => format!("{message}: {last}"),

@@ -248,7 +248,7 @@ impl Drop for CancelOnDrop {
 pub async fn start(request: FingerprintRequest, clock: Clock, tx: mpsc::Sender<Vec<Stamped>>) {
     tokio::select! {
         () = tx.closed() => {}
-        made = apart(move |cancel| fingerprint(&request, cancel, clock)) => {
+        made = on_own_thread(move |cancel| fingerprint(&request, cancel, clock)) => {
             if let Some(made) = made {
                 let event = Event::Fingerprint(Box::new(made));
                 let _ = tx.send(vec![Stamped { at: clock.now(), event }]).await;
@@ -273,7 +273,7 @@ pub async fn survey(
     mut watch: watch::FolderWatch,
     clock: Clock,
 ) -> Option<(watch::FolderWatch, WatchedFingerprint)> {
-    apart(move |cancel| {
+    on_own_thread(move |cancel| {
         let (print, folders) = look(&request, cancel, clock);
         let (again, blind) = match watch.set(folders) {
             Ok(new) => (new, None),
@@ -285,9 +285,9 @@ pub async fn survey(
 }
 
 /// Does work on a thread of its own at the lowest priority; where this is dropped the work is told to end.
-async fn apart<T: Send + 'static>(work: impl FnOnce(&AtomicBool) -> T + Send + 'static) -> Option<T> {
-    let waiting = CancelOnDrop(Arc::default());
-    let cancel = Arc::clone(&waiting.0);
+async fn on_own_thread<T: Send + 'static>(work: impl FnOnce(&AtomicBool) -> T + Send + 'static) -> Option<T> {
+    let cancel_on_drop = CancelOnDrop(Arc::default());
+    let cancel = Arc::clone(&cancel_on_drop.0);
     let (done, made) = oneshot::channel();
     let thread = std::thread::Builder::new().name("fingerprint".to_owned()).spawn(move || {
         // On Linux it is the thread's own, and the disk's queue goes by it.

@@ -102,12 +102,12 @@ pub async fn run(
 
 /// The records of all nodes of the builder as they stand now, after a build. They are waited for.
 pub async fn after(settings: &EvidenceSettings, clock: Clock) -> Vec<Arc<Records>> {
-    let (tx, mut told) = mpsc::channel(LISTINGS);
+    let (tx, mut done) = mpsc::channel(LISTINGS);
     let mut tasks = JoinSet::new();
     list(settings, clock, When::After, &tx, &mut tasks).await;
     drop(tx);
     let mut found = Vec::new();
-    while let Some(events) = told.recv().await {
+    while let Some(events) = done.recv().await {
         found.extend(events.into_iter().filter_map(|one| match one.event {
             Event::Records(records) => Some(records),
             _ => None,
@@ -124,18 +124,18 @@ async fn list(
     tx: &mpsc::Sender<Vec<Stamped>>,
     tasks: &mut JoinSet<()>,
 ) {
-    let found = builder::ways(&builder::BuilderSettings {
+    let found = builder::routes(&builder::BuilderSettings {
         builder: settings.builder.clone(),
         env: settings.env.clone(),
         mask: settings.mask.clone(),
         ..builder::BuilderSettings::default()
     });
     match found {
-        Ok(ways) => {
-            let nodes = u32::try_from(ways.len()).unwrap_or(u32::MAX);
-            for way in ways {
-                let node = ListingNode { way, nodes, settings: settings.clone(), when, clock };
-                tasks.spawn(node.tell(tx.clone()));
+        Ok(routes) => {
+            let nodes = u32::try_from(routes.len()).unwrap_or(u32::MAX);
+            for route in routes {
+                let node = ListingNode { route, nodes, settings: settings.clone(), when, clock };
+                tasks.spawn(node.list_and_send(tx.clone()));
             }
         }
         Err(why) => {
@@ -157,12 +157,12 @@ pub async fn bases(settings: &EvidenceSettings, images: &[Text], clock: Clock) -
             continue;
         }
         let Some(reference) = CacheReference::parse(image.as_str()) else { continue };
-        let (image, asked) = (image.clone(), asked(settings, &reference));
+        let (image, asked) = (image.clone(), registry_settings(settings, &reference));
         tasks.spawn(async move { (image, registry::evidence::digest(&asked, &reference.tag, clock).await) });
     }
     let mut found = BTreeMap::new();
-    while let Some(told) = tasks.join_next().await {
-        if let Ok((image, Some(digest))) = told {
+    while let Some(done) = tasks.join_next().await {
+        if let Ok((image, Some(digest))) = done {
             found.insert(image, digest);
         }
     }
@@ -185,7 +185,7 @@ async fn manifest(settings: &EvidenceSettings, cache: &str, clock: Clock) -> Cac
     let asked = registry::RegistrySettings {
         tag: image.filter(beside).map(|image| image.tag),
         cache: Some(reference.tag.clone()),
-        ..asked(settings, &reference)
+        ..registry_settings(settings, &reference)
     };
     let found = registry::evidence::read(&asked, &settings.mask, clock).await;
     CacheManifest { reference: settings.mask.text(cache), ..found }
@@ -193,7 +193,7 @@ async fn manifest(settings: &EvidenceSettings, cache: &str, clock: Clock) -> Cac
 
 /// How a reference's registry is asked. What is said of the image's own registry says nothing of others; where there is no image, it is
 /// said of the one that the cache lies in.
-fn asked(settings: &EvidenceSettings, reference: &CacheReference) -> registry::RegistrySettings {
+fn registry_settings(settings: &EvidenceSettings, reference: &CacheReference) -> registry::RegistrySettings {
     let own = settings.image.as_ref().or(settings.caches.first()).and_then(|own| CacheReference::parse(own));
     let is_own = own.is_some_and(|own| own.registry == reference.registry);
     registry::RegistrySettings {
@@ -228,7 +228,7 @@ impl CacheReference {
 
 /// One node of the builder, to be listed.
 struct ListingNode {
-    way: NodeRoute,
+    route: NodeRoute,
     nodes: u32,
     settings: EvidenceSettings,
     when: When,
@@ -237,12 +237,12 @@ struct ListingNode {
 
 impl ListingNode {
     /// Lists the records and tells them.
-    async fn tell(self, tx: mpsc::Sender<Vec<Stamped>>) {
+    async fn list_and_send(self, tx: mpsc::Sender<Vec<Stamped>>) {
         let mut records = Records {
             when: self.when,
-            node: Text::clean(&self.way.name),
+            node: Text::clean(&self.route.name),
             nodes: self.nodes,
-            platforms: self.way.platforms.clone(),
+            platforms: self.route.platforms.clone(),
             asked: self.clock.now(),
             ..Records::default()
         };
@@ -255,12 +255,12 @@ impl ListingNode {
 
     async fn list(&self, records: &mut Records) -> Result<(), String> {
         let EvidenceSettings { mask, earlier, listings, beside_build, .. } = &self.settings;
-        let mut lister = self.way.dial().await?;
+        let mut lister = self.route.dial().await?;
         // Without it nothing is known of earlier listings, which is no harm to this one.
         records.worker = lister.worker().await.unwrap_or_default();
         let known = earlier.of(&records.worker).await;
         if let Some(took) = known.as_ref().and_then(|known| known.took) {
-            listings.took_earlier(&self.way.name, took);
+            listings.took_earlier(&self.route.name, took);
             if *beside_build && took > CHEAP {
                 tokio::time::sleep(took.saturating_mul(SHARE_OF_BUILD)).await;
             }
@@ -268,11 +268,11 @@ impl ListingNode {
         // Whoever else has it listed is not to be overtaken.
         let mut listed = listings.subscribe();
         let is_idle = |all: &BTreeMap<String, NodeListing>| {
-            all.get(&self.way.name).is_none_or(|one| one.asked.is_none())
+            all.get(&self.route.name).is_none_or(|one| one.asked.is_none())
         };
         let _ = listed.wait_for(is_idle).await;
         records.asked = self.clock.now();
-        let pending = listings.begin(&self.way.name, records.asked);
+        let pending = listings.begin(&self.route.name, records.asked);
         let (mut listed, usage) = lister.records(mask).await?;
         pending.end(Some(usage), self.clock.now());
         if let Some(known) = known {

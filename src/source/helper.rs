@@ -22,7 +22,7 @@ pub(super) struct HelperOutput {
 
 impl HelperOutput {
     /// The last line of its complaints; empty where it has none.
-    pub(super) fn complaint(&self) -> String {
+    pub(super) fn last_error_line(&self) -> String {
         let said = String::from_utf8_lossy(&self.stderr);
         said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
     }

@@ -119,7 +119,7 @@ impl ClusterSettings {
 
 /// Follows the cluster. Ends when nobody listens any more.
 pub async fn run(settings: ClusterSettings, clock: Clock, tx: mpsc::Sender<Vec<Stamped>>) {
-    let (mut news, _tasks) = ask(&settings, clock);
+    let (mut updates, _tasks) = ask(&settings, clock);
     let mut state = ClusterWatchState::new(settings);
     let mut ticks = tokio::time::interval(AT_LEAST);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -137,8 +137,8 @@ pub async fn run(settings: ClusterSettings, clock: Clock, tx: mpsc::Sender<Vec<S
                 due = false;
                 quiet.set(sleep(APART));
             }
-            heard = news.recv() => match heard {
-                Some(heard) => due |= state.take(heard),
+            update = updates.recv() => match update {
+                Some(update) => due |= state.take(update),
                 // The tasks live as long as we do.
                 None => return,
             },
@@ -149,12 +149,12 @@ pub async fn run(settings: ClusterSettings, clock: Clock, tx: mpsc::Sender<Vec<S
 
 /// Looks once, at what answers within 8 s.
 pub async fn once(settings: ClusterSettings, clock: Clock) -> ClusterSnapshot {
-    let (mut news, _tasks) = ask(&settings, clock);
+    let (mut updates, _tasks) = ask(&settings, clock);
     let mut state = ClusterWatchState::new(settings);
     let all = async {
-        while !state.is_whole() {
-            let Some(heard) = news.recv().await else { break };
-            state.take(heard);
+        while !state.is_complete() {
+            let Some(update) = updates.recv().await else { break };
+            state.take(update);
         }
     };
     // What has not answered by then is told as it is known.
@@ -168,7 +168,7 @@ pub async fn once(settings: ClusterSettings, clock: Clock) -> ClusterSnapshot {
 ///
 /// In words: the cluster can't be asked, the pod is not there, or its log may not be read.
 pub async fn logs(settings: &ClusterSettings, pod: &str, lines: u32) -> Result<Vec<Line>, Text> {
-    let words = |fault: ApiFault| Text::clean(&fault.words);
+    let words = |fault: ApiFault| Text::clean(&fault.detail);
     let access = ClusterAccess::open(settings).await.map_err(words)?;
     let pod: String = url::form_urlencoded::byte_serialize(pod.as_bytes()).collect();
     let mut namespaces = vec![access.namespace.clone()];
@@ -235,13 +235,13 @@ impl Deployment {
 
 /// Starts the tasks that ask. Dropped, they end.
 fn ask(settings: &ClusterSettings, clock: Clock) -> (mpsc::Receiver<ClusterUpdate>, JoinSet<()>) {
-    let (tx, news) = mpsc::channel(QUEUE);
+    let (tx, updates) = mpsc::channel(QUEUE);
     let (open, gate) = watch::channel(None);
     let mut tasks = JoinSet::new();
     tasks.spawn(hold(settings.clone(), clock, open, tx.clone()));
     tasks.spawn(load::ask_on(gate.clone(), clock, tx.clone()));
     follow_all(&mut tasks, settings, &gate, clock, &tx);
-    (news, tasks)
+    (updates, tasks)
 }
 
 fn follow_all(
@@ -252,9 +252,10 @@ fn follow_all(
     tx: &mpsc::Sender<ClusterUpdate>,
 ) {
     macro_rules! watch {
-        ($news:ident, $keep:expr, $port:expr, $path:expr, $selectors:expr) => {
-            let query = WatchQuery::new(Part::$news, $path, $selectors);
-            let sink = ObjectSink { keep: $keep, port: $port, news: ClusterUpdate::$news, tx: tx.clone() };
+        ($part:ident, $keep:expr, $port:expr, $path:expr, $selectors:expr) => {
+            let query = WatchQuery::new(Part::$part, $path, $selectors);
+            let sink =
+                ObjectSink { keep: $keep, port: $port, to_update: ClusterUpdate::$part, tx: tx.clone() };
             tasks.spawn(follow(query, gate.clone(), clock, sink));
         };
     }
@@ -262,7 +263,7 @@ fn follow_all(
     watch!(Nodes, |raw, _| node::node(raw), None, "/api/v1/nodes".to_owned(), &[]);
     watch!(
         NodeEvents,
-        |raw, _| state::warned(raw),
+        |raw, _| state::object_warning(raw),
         None,
         "/api/v1/events".to_owned(),
         &[("fieldSelector", &about("Node"))]
@@ -272,7 +273,7 @@ fn follow_all(
         watch!(RegistryPods, |raw, _| pod::pod(raw), None, within(None, "pods"), &labels);
         watch!(
             PodEvents,
-            |raw, _| state::warned(raw),
+            |raw, _| state::object_warning(raw),
             None,
             within(None, "events"),
             &[("fieldSelector", &about("Pod"))]

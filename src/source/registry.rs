@@ -91,13 +91,13 @@ impl RegistrySettings {
 
 /// Watches the registry and tells each change of it as a whole [`Registry`], until nobody receives.
 pub async fn run(settings: RegistrySettings, clock: Clock, tx: mpsc::Sender<Vec<Stamped>>) {
-    let (say, heard) = mpsc::channel(8);
+    let (update_tx, update_rx) = mpsc::channel(8);
     let (up, is_up) = watch::channel(false);
     let state = RegistryWatchState::new(&settings);
     tokio::select! {
-        () = ping_on(&settings, clock, say.clone(), up) => {}
-        () = look_on(&settings, clock, say, is_up) => {}
-        () = tell_on(state, clock, heard, tx) => {}
+        () = ping_loop(&settings, clock, update_tx.clone(), up) => {}
+        () = read_loop(&settings, clock, update_tx, is_up) => {}
+        () = publish_loop(state, clock, update_rx, tx) => {}
     }
 }
 
@@ -107,16 +107,16 @@ pub async fn once(settings: RegistrySettings, clock: Clock) -> Registry {
     let asking = async {
         let mut session = RegistrySession::new(&settings, clock);
         for _ in 0..3 {
-            let news = ping(&mut session, clock, Duration::ZERO).await;
-            let failed = matches!(&news, RegistryUpdate::Ping { outcome: Err(_), .. });
-            state.take(news);
+            let update = ping(&mut session, clock, Duration::ZERO).await;
+            let failed = matches!(&update, RegistryUpdate::Ping { outcome: Err(_), .. });
+            state.take(update);
             if failed {
                 return;
             }
         }
         let mut looker = RepositoryReader::new(&settings, clock);
-        let news = look(&mut looker).await;
-        state.take(news);
+        let update = look(&mut looker).await;
+        state.take(update);
     };
     if timeout(ONCE, asking).await.is_err() {
         state.look_fault =
@@ -135,7 +135,7 @@ enum RegistryUpdate {
         outcome: Result<PingAnswer, RegistryFault>,
         next: Duration,
     },
-    Look(Box<RepositoryReading>),
+    Repository(Box<RepositoryReading>),
 }
 
 /// An answer of `/v2/`.
@@ -158,10 +158,10 @@ struct RepositoryReading {
     fault: Option<RegistryFault>,
 }
 
-async fn ping_on(
+async fn ping_loop(
     settings: &RegistrySettings,
     clock: Clock,
-    say: mpsc::Sender<RegistryUpdate>,
+    update_tx: mpsc::Sender<RegistryUpdate>,
     up: watch::Sender<bool>,
 ) {
     let mut session = RegistrySession::new(settings, clock);
@@ -174,35 +174,35 @@ async fn ping_on(
         let asked = clock.now();
         let mut asking = Box::pin(ping(&mut session, clock, settings.every));
         let in_time = tokio::select! {
-            news = &mut asking => Some(news),
+            update = &mut asking => Some(update),
             () = sleep(LATE) => None,
         };
         // Whether one that is slow or one that hangs is not known before it answers, or does not for longer.
-        let mut news = match in_time {
-            Some(news) => news,
-            None if say.send(RegistryUpdate::Late(asked)).await.is_err() => return,
+        let mut update = match in_time {
+            Some(update) => update,
+            None if update_tx.send(RegistryUpdate::Late(asked)).await.is_err() => return,
             None => asking.as_mut().await,
         };
         drop(asking);
         let mut pause = settings.every;
         let mut answers = true;
-        if let RegistryUpdate::Ping { outcome: Err(fault), next, .. } = &mut news {
+        if let RegistryUpdate::Ping { outcome: Err(fault), next, .. } = &mut update {
             pause = about(wait, &clock).max(fault.wait());
             (*next, answers) = (pause, false);
         }
         wait = if answers { FIRST_WAIT } else { wait.mul_f64(LONGER).min(LONGEST_WAIT) };
         up.send_if_modified(|was| std::mem::replace(was, answers) != answers);
-        if say.send(news).await.is_err() {
+        if update_tx.send(update).await.is_err() {
             return;
         }
         sleep(pause).await;
     }
 }
 
-async fn look_on(
+async fn read_loop(
     settings: &RegistrySettings,
     clock: Clock,
-    say: mpsc::Sender<RegistryUpdate>,
+    update_tx: mpsc::Sender<RegistryUpdate>,
     mut is_up: watch::Receiver<bool>,
 ) {
     let mut looker = RepositoryReader::new(settings, clock);
@@ -214,9 +214,9 @@ async fn look_on(
         if looker.is_err() {
             looker = RepositoryReader::new(settings, clock);
         }
-        let news = look(&mut looker).await;
-        let failed = matches!(&news, RegistryUpdate::Look(look) if look.fault.as_ref().is_some_and(|f| !f.state().is_well()));
-        let asked_to = if let RegistryUpdate::Look(look) = &news {
+        let update = look(&mut looker).await;
+        let failed = matches!(&update, RegistryUpdate::Repository(look) if look.fault.as_ref().is_some_and(|f| !f.state().is_well()));
+        let asked_to = if let RegistryUpdate::Repository(look) = &update {
             look.fault.as_ref().map(RegistryFault::wait)
         } else {
             None
@@ -224,7 +224,7 @@ async fn look_on(
         let asked_to = asked_to.unwrap_or_default();
         let pause = if failed { about(wait, &clock).max(asked_to) } else { settings.look_every };
         wait = if failed { wait.mul_f64(LONGER).min(LONGEST_WAIT) } else { FIRST_WAIT };
-        if say.send(news).await.is_err() {
+        if update_tx.send(update).await.is_err() {
             return;
         }
         // What was down may come back as something else: then there is no reason to wait, but that it was asked for.
@@ -240,20 +240,20 @@ async fn look_on(
     }
 }
 
-async fn tell_on(
+async fn publish_loop(
     mut state: RegistryWatchState,
     clock: Clock,
-    mut heard: mpsc::Receiver<RegistryUpdate>,
+    mut update_rx: mpsc::Receiver<RegistryUpdate>,
     tx: mpsc::Sender<Vec<Stamped>>,
 ) {
     loop {
         // Both loops may be waiting for a registry that hangs when nobody wants to hear of it any more.
-        let news = tokio::select! {
+        let update = tokio::select! {
             () = tx.closed() => return,
-            news = heard.recv() => news,
+            update = update_rx.recv() => update,
         };
-        let Some(news) = news else { return };
-        state.take(news);
+        let Some(update) = update else { return };
+        state.take(update);
         state.settle();
         let event = Event::Registry(Box::new(state.snapshot.clone()));
         if tx.send(vec![Stamped { at: clock.now(), event }]).await.is_err() {
@@ -314,7 +314,7 @@ async fn look(looker: &mut Result<RepositoryReader, RegistryFault>) -> RegistryU
             found.rate = looker.rate();
         }
     }
-    RegistryUpdate::Look(Box::new(found))
+    RegistryUpdate::Repository(Box::new(found))
 }
 
 fn header(answer: &HttpResponse, name: &str) -> Option<Text> {
@@ -370,8 +370,8 @@ impl RegistryWatchState {
         }
     }
 
-    fn take(&mut self, news: RegistryUpdate) {
-        match news {
+    fn take(&mut self, update: RegistryUpdate) {
+        match update {
             RegistryUpdate::Late(asked) => {
                 self.snapshot.asked = asked;
                 self.late = true;
@@ -382,27 +382,27 @@ impl RegistryWatchState {
                 self.snapshot.next_us = next.as_micros() as u64;
                 match outcome {
                     Err(fault) => self.ping_fault = Some(fault),
-                    Ok(pong) => self.pong(pong),
+                    Ok(answer) => self.set_ping(answer),
                 }
             }
-            RegistryUpdate::Look(look) => self.look(*look),
+            RegistryUpdate::Repository(look) => self.look(*look),
         }
     }
 
-    fn pong(&mut self, pong: PingAnswer) {
+    fn set_ping(&mut self, answer: PingAnswer) {
         self.ping_fault = None;
         if self.took.len() >= MOST_SAMPLES {
             self.took.pop_front();
         }
-        self.took.push_back(pong.took.as_micros() as u64);
+        self.took.push_back(answer.took.as_micros() as u64);
         let signed_in = self.snapshot.auth.as_ref().is_some_and(|auth| auth.signed_in);
         let snapshot = &mut self.snapshot;
-        snapshot.answered = Some(pong.at);
-        snapshot.url = pong.url;
-        snapshot.tls = pong.tls;
+        snapshot.answered = Some(answer.at);
+        snapshot.url = answer.url;
+        snapshot.tls = answer.tls;
         snapshot.auth =
-            pong.auth.map(|auth| Auth { signed_in: signed_in && auth.mode != AuthMode::None, ..auth });
-        snapshot.api_version = pong.api_version;
+            answer.auth.map(|auth| Auth { signed_in: signed_in && auth.mode != AuthMode::None, ..auth });
+        snapshot.api_version = answer.api_version;
         snapshot.latency = Some(Latency {
             last_us: self.took.back().copied().unwrap_or_default(),
             p50_us: percentile(self.took.iter(), 50),
@@ -433,7 +433,7 @@ impl RegistryWatchState {
 
     fn state(&self) -> (RegistryState, Text) {
         if let Some(fault) = self.ping_fault.as_ref().or(self.look_fault.as_ref()) {
-            return (fault.state(), fault.words(&self.host, self.snapshot.repository.as_str()));
+            return (fault.state(), fault.message(&self.host, self.snapshot.repository.as_str()));
         }
         if self.late {
             let words =
@@ -445,8 +445,8 @@ impl RegistryWatchState {
             let words = format!(
                 "it takes {} to answer (95 of 100 of the last answers are faster), more than {}: look at its disk and \
                  the network",
-                told(recent),
-                told(self.slow.as_micros() as u64)
+                latency_text(recent),
+                latency_text(self.slow.as_micros() as u64)
             );
             return (RegistryState::Slow, Text::clean(&words));
         }
@@ -462,7 +462,7 @@ impl RegistryWatchState {
 }
 
 /// `40 ms`, `5.2 s`.
-fn told(micros: u64) -> String {
+fn latency_text(micros: u64) -> String {
     if micros < 1_000_000 { format!("{} ms", micros / 1000) } else { format!("{:.1} s", micros as f64 / 1e6) }
 }
 

@@ -121,14 +121,14 @@ fn as_a_child() {
                 RecorderSettings { dir: Some(path.with_extension("rec")), ..RecorderSettings::default() },
                 Clock::live(),
             ));
-            let worker = StoreWorker::start(StoreLocation::At(path), Clock::live());
+            let worker = StoreWorker::start(StoreLocation::File(path), Clock::live());
             let full = model("first");
             let limits = RetentionLimits { keep: u64::MAX, keep_for: Duration::MAX, keep_bytes: u64::MAX };
             let fails = |at: &i32| {
-                worker.keep(build(&full, &at.to_string()), limits).recv().unwrap() == KeepResult::No
+                worker.keep(build(&full, &at.to_string()), limits).recv().unwrap() == KeepResult::NotStored
             };
             let at = (0..100_000).find(fails).unwrap();
-            println!("after {at} builds told: {}", worker.news().join("; "));
+            println!("after {at} builds told: {}", worker.take_messages().join("; "));
         }
         "read" => {
             let opened = Store::open_to_read(&path, Time::default()).unwrap().unwrap();

@@ -45,7 +45,7 @@ pub(super) struct EngineReading {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct EngineFault {
     pub(super) kind: EngineFaultKind,
-    pub(super) words: String,
+    pub(super) detail: String,
 }
 
 /// What has to be done about it depends on this.
@@ -65,8 +65,8 @@ pub(super) enum EngineFaultKind {
 
 impl EngineFault {
     /// One that says why by itself.
-    pub(super) fn failing(words: impl Into<String>) -> Self {
-        Self { kind: EngineFaultKind::Failing, words: words.into() }
+    pub(super) fn failing(detail: impl Into<String>) -> Self {
+        Self { kind: EngineFaultKind::Failing, detail: detail.into() }
     }
 
     fn of(error: &bollard::errors::Error) -> Self {
@@ -78,21 +78,21 @@ impl EngineFault {
             }
             cause = error.source();
         }
-        Self { kind, words: error.to_string() }
+        Self { kind, detail: error.to_string() }
     }
 
     /// There was no answer in time: is there nobody, or somebody who says nothing?
     async fn late(host: &EngineAddress) -> Self {
         let silent =
-            Self { kind: EngineFaultKind::Silent, words: format!("no answer in {} s", PATIENCE.as_secs()) };
+            Self { kind: EngineFaultKind::Silent, detail: format!("no answer in {} s", PATIENCE.as_secs()) };
         let EngineAddress::Http(address) = host else { return silent };
         let at = address.split_once("://").map_or(address.as_str(), |(_, at)| at).trim_end_matches('/');
-        let words = match timeout(CALL, TcpStream::connect(at)).await {
+        let detail = match timeout(CALL, TcpStream::connect(at)).await {
             Ok(Ok(_)) => return silent,
-            Ok(Err(error)) => return Self { kind: of_io(&error), words: error.to_string() },
+            Ok(Err(error)) => return Self { kind: of_io(&error), detail: error.to_string() },
             Err(_) => "nobody takes the call".to_owned(),
         };
-        Self { kind: EngineFaultKind::NoRoute, words }
+        Self { kind: EngineFaultKind::NoRoute, detail }
     }
 }
 
@@ -129,12 +129,12 @@ pub(super) async fn look(
     let docker = match docker {
         Ok(Some(docker)) => docker,
         Ok(None) => return EngineReading::default(),
-        Err(words) => {
+        Err(detail) => {
             let no_socket =
                 matches!(&node.host, Some(EngineAddress::Unix(path)) if !Path::new(path).exists());
             let kind = if no_socket { EngineFaultKind::NotThere } else { EngineFaultKind::Failing };
             return EngineReading {
-                error: Some(EngineFault { kind, words }),
+                error: Some(EngineFault { kind, detail }),
                 asked: true,
                 ..EngineReading::default()
             };
@@ -165,7 +165,7 @@ pub(in crate::source) fn connect(host: &EngineAddress) -> Result<Option<Docker>,
 }
 
 /// An engine's refusal in its own words.
-pub(in crate::source) fn words(error: bollard::errors::Error) -> String {
+pub(in crate::source) fn error_text(error: bollard::errors::Error) -> String {
     match error {
         bollard::errors::Error::DockerResponseServerError { message, .. } => message,
         other => other.to_string(),

@@ -23,13 +23,13 @@ pub(super) struct NodeReadings {
 
 impl NodeReadings {
     /// Whether there is nothing more to wait for: `BuildKit` has answered or failed, or can't be asked.
-    pub(super) fn is_whole(&self, driver: &Driver) -> bool {
+    pub(super) fn is_complete(&self, driver: &Driver) -> bool {
         let sized = self.kit.as_ref().is_none_or(|kit| kit.latency_us.is_none() || kit.usage.is_some());
-        sized && self.is_heard(driver)
+        sized && self.has_answered(driver)
     }
 
     /// Whether `BuildKit` has answered or failed, or can't be asked.
-    pub(super) fn is_heard(&self, driver: &Driver) -> bool {
+    pub(super) fn has_answered(&self, driver: &Driver) -> bool {
         let heard = self.kit.as_ref().is_some_and(|kit| kit.error.is_some() || kit.latency_us.is_some());
         let futile = self.engine.as_ref().is_some_and(|engine| !engine.may_dial(driver));
         matches!(driver, Driver::Other(_)) || self.engine.is_some() && (heard || futile)
@@ -77,7 +77,7 @@ fn verdict(definition: &BuilderDefinition, node: &NodeDefinition, known: &NodeRe
     let Some(engine) = &known.engine else { return (Health::Unknown, String::new(), String::new()) };
     if let Some(error) = &engine.error {
         return if let Some(place) = &node.cluster {
-            cluster_down(place, &error.words)
+            cluster_down(place, &error.detail)
         } else {
             engine_down(node, error)
         };
@@ -129,31 +129,32 @@ fn more_memory(definition: &BuilderDefinition) -> String {
 /// An engine that is not there, one that hangs, and one that there is no way to: each is mended by something else.
 fn engine_down(node: &NodeDefinition, error: &engine::EngineFault) -> HealthVerdict {
     let host = node.host.as_ref().map(EngineAddress::shown).unwrap_or_default();
-    let (here, words) = (matches!(node.host, Some(EngineAddress::Unix(_))), &error.words);
+    let (here, detail) = (matches!(node.host, Some(EngineAddress::Unix(_))), &error.detail);
     let machine = host.split_once("://").map_or(host.as_str(), |(_, at)| at);
     let machine = machine.rsplit_once(':').map_or(machine, |(machine, _)| machine);
     match error.kind {
         engine::EngineFaultKind::NotThere => {
             let start = if here { String::new() } else { format!(" on {machine}") };
-            let reason = format!("the Docker engine at {host} does not run: {words}");
+            let reason = format!("the Docker engine at {host} does not run: {detail}");
             (Health::EngineDown, reason, format!("sudo systemctl start docker{start}"))
         }
         engine::EngineFaultKind::Silent => {
             let restart = if here { String::new() } else { format!(" on {machine}") };
-            let reason =
-                format!("the Docker engine at {host} takes the connection and hangs, or is stopped: {words}");
+            let reason = format!(
+                "the Docker engine at {host} takes the connection and hangs, or is stopped: {detail}"
+            );
             (Health::EngineSilent, reason, format!("sudo systemctl restart docker{restart}"))
         }
         engine::EngineFaultKind::NoRoute => {
-            let reason = format!("there is no way to the Docker engine at {host}: {words}");
+            let reason = format!("there is no way to the Docker engine at {host}: {detail}");
             (Health::NoRoute, reason, format!("check the network: ping {machine}"))
         }
         engine::EngineFaultKind::Denied => {
-            let reason = format!("the Docker engine at {host} may not be used by this account: {words}");
+            let reason = format!("the Docker engine at {host} may not be used by this account: {detail}");
             (Health::EngineDown, reason, "sudo usermod -aG docker $USER, and log in again".to_owned())
         }
         engine::EngineFaultKind::Failing => {
-            let reason = format!("the Docker engine at {host} does not answer: {words}");
+            let reason = format!("the Docker engine at {host} does not answer: {detail}");
             (Health::EngineDown, reason, format!("{} info", node.docker()))
         }
     }
@@ -180,7 +181,7 @@ fn pod(definition: &BuilderDefinition, place: &PodLocation, pod: Option<&Pod>) -
             format!("the Deployment {} has no pod: never started, scaled down, or removed", place.deployment);
         return Some((Health::Gone, reason, bootstrap(definition)));
     };
-    let words = format!("{}: {}", pod.name, pod.reason);
+    let detail = format!("{}: {}", pod.name, pod.reason);
     let look = format!("{} describe pod {}", kubectl(place), pod.name);
     let killed = pod.last.as_ref().is_some_and(Ending::is_oom);
     match pod.state {
@@ -193,11 +194,11 @@ fn pod(definition: &BuilderDefinition, place: &PodLocation, pod: Option<&Pod>) -
             Some((Health::OomKilled, reason, more_memory(definition)))
         }
         PodState::CrashLooping => {
-            Some((Health::Restarting, words, format!("{} logs {} --previous", kubectl(place), pod.name)))
+            Some((Health::Restarting, detail, format!("{} logs {} --previous", kubectl(place), pod.name)))
         }
-        PodState::NotReady | PodState::Unknown => Some((Health::Unreachable, words, look)),
+        PodState::NotReady | PodState::Unknown => Some((Health::Unreachable, detail, look)),
         PodState::Pending | PodState::Terminating | PodState::Failed | PodState::Succeeded => {
-            Some((Health::Stopped, words, look))
+            Some((Health::Stopped, detail, look))
         }
     }
 }
@@ -247,7 +248,7 @@ fn unreachable(
     engine: &engine::EngineReading,
     error: &str,
 ) -> HealthVerdict {
-    let says = |words: &str| error.contains(words);
+    let says = |detail: &str| error.contains(detail);
     if !engine.asked && definition.driver != Driver::Remote {
         if says("No such container") {
             return gone(definition, node);

@@ -33,7 +33,7 @@ impl NodePods {
                 }
             }
             Err(fault) => EngineReading {
-                error: Some(EngineFault::failing(fault.words)),
+                error: Some(EngineFault::failing(fault.detail)),
                 asked: true,
                 ..EngineReading::default()
             },
@@ -81,7 +81,7 @@ pub(super) async fn logs(
 ) -> Result<Vec<Line>, Text> {
     let settings = settings(place, env);
     let pods = Deployment::new(settings.clone(), place.deployment.clone()).pods().await;
-    let pod = chosen(pods.map_err(|fault| Text::clean(&fault.words))?);
+    let pod = chosen(pods.map_err(|fault| Text::clean(&fault.detail))?);
     let pod = pod.ok_or_else(|| Text::clean(&format!("the Deployment {} has no pod", place.deployment)))?;
     kubernetes::logs(&settings, pod.name.as_str(), lines).await
 }

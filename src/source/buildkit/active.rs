@@ -17,7 +17,7 @@ use crate::event::builder::ActiveBuild;
 use crate::event::reference::is_same_image;
 use crate::event::{Mask, Text, Time};
 
-use super::{PATIENCE, cut, usage, words};
+use super::{PATIENCE, cut, status_text, usage};
 
 /// Builds whose progress is followed; of more only name and reference are told.
 const FOLLOWED: usize = 8;
@@ -93,7 +93,7 @@ impl ActiveBuilds {
         let history = match asked.map_err(|_| format!("no answer in {} s", PATIENCE.as_secs()))? {
             Ok(history) => history.into_inner(),
             Err(status) if status.code() == Code::Unimplemented => return Ok(Self::default()),
-            Err(status) => return Err(words(&status)),
+            Err(status) => return Err(status_text(&status)),
         };
         let (report, news) = mpsc::channel(16);
         let listening =
@@ -126,7 +126,7 @@ impl ActiveBuilds {
                     self.listening = None;
                     Ok(false)
                 }
-                Err(status) => Err(words(&status)),
+                Err(status) => Err(status_text(&status)),
             },
             Some((reference, progress)) = listening.news.recv() => {
                 if let Some(build) = self.builds.get_mut(&reference) {
@@ -176,11 +176,11 @@ fn name(record: &BuildHistoryRecord) -> String {
     if let Some(image) = images(record).next() {
         return image.to_owned();
     }
-    let said = |key: &str| record.frontend_attrs.get(key).filter(|value| !value.is_empty());
-    let source = said("vcs:source").or_else(|| said("context"));
-    let place = source.or_else(|| said("vcs:localdir:context")).or_else(|| said("filename"));
+    let attribute = |key: &str| record.frontend_attrs.get(key).filter(|value| !value.is_empty());
+    let source = attribute("vcs:source").or_else(|| attribute("context"));
+    let place = source.or_else(|| attribute("vcs:localdir:context")).or_else(|| attribute("filename"));
     let place = place.map(|place| place.trim_end_matches('/').rsplit('/').next().unwrap_or(place));
-    [place, said("target").map(String::as_str)].into_iter().flatten().collect::<Vec<_>>().join(" ")
+    [place, attribute("target").map(String::as_str)].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 /// The images that a build makes.
@@ -199,7 +199,7 @@ async fn follow(
     let request = StatusRequest { r#ref: reference.clone() };
     let Ok(stream) = client.status(request).await else { return reference };
     let mut stream = stream.into_inner();
-    let mut count = VertexCounts::default();
+    let mut count = SolveProgress::default();
     while let Ok(Some(response)) = stream.message().await {
         if count.take(response) && report.send((reference.clone(), count.progress(&mask))).await.is_err() {
             break;
@@ -210,7 +210,7 @@ async fn follow(
 
 /// The vertices of a build.
 #[derive(Default)]
-struct VertexCounts {
+struct SolveProgress {
     vertices: HashMap<String, VertexProgress>,
     order: u64,
 }
@@ -222,7 +222,7 @@ struct VertexProgress {
     begun: Option<u64>,
 }
 
-impl VertexCounts {
+impl SolveProgress {
     /// Takes a message; whether something has changed.
     fn take(&mut self, response: StatusResponse) -> bool {
         let any = !response.vertexes.is_empty();

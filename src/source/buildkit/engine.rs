@@ -21,7 +21,7 @@ use tonic::transport::Channel;
 
 use super::super::builder::engine;
 use super::super::builder::instance::EngineAddress;
-use super::{OutputTail, innermost, speak};
+use super::{OutputTail, connect_http2, innermost};
 
 /// How long setting up a connection may take.
 const DIAL: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ pub(super) async fn into_container(
     container: &str,
 ) -> Result<(OutputTail, Channel), String> {
     let words = OutputTail::default();
-    let said = words.clone();
+    let stderr = words.clone();
     let dialling = async {
         let config = ExecConfig {
             attach_stdin: Some(true),
@@ -44,23 +44,23 @@ pub(super) async fn into_container(
             ..ExecConfig::default()
         };
         let docker = engine::connect(host)?.ok_or_else(|| unreachable(host))?;
-        let exec = docker.create_exec(container, config).await.map_err(engine::words)?;
+        let exec = docker.create_exec(container, config).await.map_err(engine::error_text)?;
         let options = StartExecOptions { output_capacity: Some(PIECE), ..StartExecOptions::default() };
-        let started = docker.start_exec(&exec.id, Some(options)).await.map_err(engine::words)?;
+        let started = docker.start_exec(&exec.id, Some(options)).await.map_err(engine::error_text)?;
         let StartExecResults::Attached { output, input } = started else {
             return Err(format!("the engine gave no stream into {container}"));
         };
         let output = output.filter_map(move |piece| {
             future::ready(match piece {
                 Ok(LogOutput::StdErr { message }) => {
-                    said.hear(&message);
+                    stderr.append(&message);
                     None
                 }
                 Ok(piece) => Some(Ok(piece.into_bytes())),
                 Err(error) => Some(Err(std::io::Error::other(error))),
             })
         });
-        speak(tokio::io::join(StreamReader::new(output), input)).await
+        connect_http2(tokio::io::join(StreamReader::new(output), input)).await
     };
     let channel = timeout(DIAL, dialling).await.unwrap_or_else(|_| Err(late()));
     match channel {
@@ -103,7 +103,7 @@ where
         return Err(format!("the engine does not lead to its BuildKit: {}", answer.status()));
     }
     let upgraded = hyper::upgrade::on(answer).await.map_err(broken)?;
-    speak(TokioIo::new(upgraded)).await
+    connect_http2(TokioIo::new(upgraded)).await
 }
 
 fn unreachable(host: &EngineAddress) -> String {

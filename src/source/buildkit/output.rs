@@ -11,17 +11,17 @@ pub(super) struct OutputTail(Arc<Mutex<Vec<u8>>>);
 
 impl OutputTail {
     /// Takes what it says now.
-    pub(super) fn hear(&self, piece: &[u8]) {
-        let mut words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        words.extend_from_slice(piece);
-        let excess = words.len().saturating_sub(KEPT);
-        words.drain(..excess);
+    pub(super) fn append(&self, piece: &[u8]) {
+        let mut tail = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tail.extend_from_slice(piece);
+        let excess = tail.len().saturating_sub(KEPT);
+        tail.drain(..excess);
     }
 
     /// Its last line; none where it has said nothing.
     pub(super) fn last_line(&self) -> Option<String> {
-        let words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = String::from_utf8_lossy(&words);
+        let tail = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(&tail);
         let line = text.lines().rfind(|line| !line.trim().is_empty())?.trim();
         Some(line.strip_prefix("ERROR: ").unwrap_or(line).to_owned())
     }

@@ -40,8 +40,8 @@ impl FolderWatch {
         let (tear, torn) = sync_channel(MOST_TORN);
         let all_torn = Arc::new(AtomicBool::new(false));
         let all = Arc::clone(&all_torn);
-        let hear = move |event: notify::Result<Event>| hear(event, &tear, &all, &tx);
-        let watcher = notify::recommended_watcher(hear).map_err(|error| why(&error));
+        let on_event = move |event: notify::Result<Event>| on_event(event, &tear, &all, &tx);
+        let watcher = notify::recommended_watcher(on_event).map_err(|error| why(&error));
         Self { watcher, watched: HashSet::new(), torn, all_torn }
     }
 
@@ -97,7 +97,12 @@ impl FolderWatch {
 }
 
 /// Takes an event, on notify's thread: nothing is waited for.
-fn hear(event: notify::Result<Event>, tear: &SyncSender<PathBuf>, all: &AtomicBool, tx: &mpsc::Sender<()>) {
+fn on_event(
+    event: notify::Result<Event>,
+    tear: &SyncSender<PathBuf>,
+    all: &AtomicBool,
+    tx: &mpsc::Sender<()>,
+) {
     let Ok(event) = event else {
         // Something was missed.
         all.store(true, Ordering::Relaxed);

@@ -105,8 +105,8 @@ impl ClusterAccess {
             }
             let said = String::from_utf8_lossy(&bytes).into_owned();
             let status: kube::core::Status = serde_json::from_str(&said).unwrap_or_default();
-            let words = if status.message.is_empty() { said } else { status.message };
-            Err(ApiFault { code: Some(answer.status().as_u16()), ..ApiFault::new(ApiState::Failing, words) })
+            let detail = if status.message.is_empty() { said } else { status.message };
+            Err(ApiFault { code: Some(answer.status().as_u16()), ..ApiFault::new(ApiState::Failing, detail) })
         };
         match timeout(PATIENCE, asking).await {
             Ok(answer) => answer,
@@ -176,18 +176,18 @@ fn unusable(path: &Path, error: &KubeconfigError) -> ApiFault {
         KubeconfigError::ReadConfig(why, _) => why.to_string(),
         other => other.to_string(),
     };
-    let words = format!(
+    let detail = format!(
         "the kubeconfig {} can't be used: {why}: name another one as `kubeconfig` in [kubernetes]",
         path.display()
     );
-    ApiFault::new(ApiState::BadConfig, words)
+    ApiFault::new(ApiState::BadConfig, detail)
 }
 
 async fn from_file(
     mut file: Kubeconfig,
     settings: &ClusterSettings,
 ) -> Result<(Config, String, Option<Time>), ApiFault> {
-    let bad = |words: String| ApiFault::new(ApiState::BadConfig, words);
+    let bad = |detail: String| ApiFault::new(ApiState::BadConfig, detail);
     let context = settings.context.clone().or_else(|| file.current_context.clone()).unwrap_or_default();
     if context.is_empty() {
         return Err(bad("the kubeconfig has no current context: set kubernetes.context".to_owned()));
@@ -207,8 +207,8 @@ async fn from_file(
 fn in_cluster(settings: &ClusterSettings) -> Result<Config, ApiFault> {
     if !settings.env.contains_key("KUBERNETES_SERVICE_HOST") {
         let looked: Vec<String> = paths(settings).iter().map(|path| path.display().to_string()).collect();
-        let words = format!("there is no kubeconfig at {}", looked.join(", "));
-        return Err(ApiFault::new(ApiState::Unconfigured, words));
+        let detail = format!("there is no kubeconfig at {}", looked.join(", "));
+        return Err(ApiFault::new(ApiState::Unconfigured, detail));
     }
     Config::incluster().map_err(|error| {
         ApiFault::new(ApiState::BadConfig, format!("the pod's own account can't be used: {error}"))
@@ -247,16 +247,19 @@ mod tests {
         let home = folder.path().display().to_string();
         let none = fault(&settings(&[("HOME", &home)])).await;
         assert_eq!(none.state, ApiState::Unconfigured);
-        assert!(none.words.contains(".kube/config"), "{}", none.words);
+        assert!(none.detail.contains(".kube/config"), "{}", none.detail);
 
         let path = folder.path().join("config");
         let named = ClusterSettings { kubeconfig: Some(path.clone()), ..settings(&[]) };
-        assert!(fault(&named).await.words.contains("No such file"), "one that was asked for has to be there");
-        let folder = ClusterSettings { kubeconfig: Some(folder.path().to_owned()), ..settings(&[]) };
-        let words = fault(&folder).await.words;
         assert!(
-            words.contains("Is a directory") && words.ends_with("as `kubeconfig` in [kubernetes]"),
-            "{words}"
+            fault(&named).await.detail.contains("No such file"),
+            "one that was asked for has to be there"
+        );
+        let folder = ClusterSettings { kubeconfig: Some(folder.path().to_owned()), ..settings(&[]) };
+        let detail = fault(&folder).await.detail;
+        assert!(
+            detail.contains("Is a directory") && detail.ends_with("as `kubeconfig` in [kubernetes]"),
+            "{detail}"
         );
         std::fs::write(&path, "{").unwrap();
         assert_eq!(fault(&named).await.state, ApiState::BadConfig);
@@ -265,16 +268,16 @@ mod tests {
                     users: [{name: a, user: {exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: sh, \
                     args: [-c, 'echo secret; echo sign in first >&2; exit 3']}}}]\n";
         std::fs::write(&path, text).unwrap();
-        assert!(fault(&named).await.words.contains("no current context"));
+        assert!(fault(&named).await.detail.contains("no current context"));
         let other = ClusterSettings { context: Some("b".into()), ..named.clone() };
-        assert!(fault(&other).await.words.contains("no context b; it has a"));
+        assert!(fault(&other).await.detail.contains("no context b; it has a"));
         let helper = fault(&ClusterSettings { context: Some("a".into()), ..named }).await;
         assert!(
-            helper.words.contains("helper for credentials has ended with exit status: 3: sign in first"),
+            helper.detail.contains("helper for credentials has ended with exit status: 3: sign in first"),
             "{}",
-            helper.words
+            helper.detail
         );
-        assert!(!helper.words.contains("secret"));
+        assert!(!helper.detail.contains("secret"));
     }
 
     #[test]

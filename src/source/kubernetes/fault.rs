@@ -12,20 +12,20 @@ pub(in crate::source) struct ApiFault {
     pub(in crate::source) state: ApiState,
     /// The status of the answer; none where there was no answer.
     pub(in crate::source) code: Option<u16>,
-    pub(in crate::source) words: String,
+    pub(in crate::source) detail: String,
 }
 
 impl ApiFault {
-    pub(super) fn new(state: ApiState, words: impl Into<String>) -> Self {
-        Self { state, code: None, words: words.into() }
+    pub(super) fn new(state: ApiState, detail: impl Into<String>) -> Self {
+        Self { state, code: None, detail: detail.into() }
     }
 
     /// Nothing came back in time.
     pub(super) fn silent(server: &str, seconds: u64) -> Self {
-        let words = format!(
+        let detail = format!(
             "{server} takes the connection and does not answer in {seconds} s: the API server hangs or is stopped"
         );
-        Self::new(ApiState::Silent, words)
+        Self::new(ApiState::Silent, detail)
     }
 
     /// Why a question to `server` failed.
@@ -58,7 +58,7 @@ impl ApiFault {
 
     fn status(code: u16, message: &str, server: &str) -> Self {
         let message = message.trim();
-        let (state, words) = match code {
+        let (state, detail) = match code {
             401 => (
                 ApiState::Unauthorized,
                 format!("{server} does not take these credentials (401): sign in again"),
@@ -70,7 +70,7 @@ impl ApiFault {
                 (ApiState::Failing, format!("{server} answers with an error of its own ({code}): {message}"))
             }
         };
-        Self { state, code: Some(code), words }
+        Self { state, code: Some(code), detail }
     }
 
     /// The resource version that was to be continued from is too old.
@@ -81,18 +81,18 @@ impl ApiFault {
     /// What it means for a part of the snapshot; none where it is not about that part.
     pub(super) fn missing(&self, part: Part, name: &str) -> Option<Missing> {
         let (lack, reason) = match self.code {
-            Some(403) => (Lack::Forbidden, format!("{name}: {}", forbidden(&self.words))),
+            Some(403) => (Lack::Forbidden, format!("{name}: {}", forbidden(&self.detail))),
             Some(404) => (Lack::Absent, format!("{name}: the cluster does not have it")),
             Some(401) | None if self.state != ApiState::NotKubernetes => return None,
-            _ => (Lack::Failing, format!("{name}: {}", self.words)),
+            _ => (Lack::Failing, format!("{name}: {}", self.detail)),
         };
         Some(Missing { part, lack, reason: reason.into() })
     }
 }
 
 /// `nodes is forbidden: User "a" cannot list …`: the resource is said already.
-fn forbidden(words: &str) -> String {
-    let rest = words.split_once("is forbidden: ").map_or(words, |(_, rest)| rest);
+fn forbidden(detail: &str) -> String {
+    let rest = detail.split_once("is forbidden: ").map_or(detail, |(_, rest)| rest);
     format!("forbidden: {rest}")
 }
 
@@ -137,7 +137,7 @@ fn tls_within(io: &std::io::Error) -> Option<&rustls::Error> {
 }
 
 fn of_io(io: &std::io::Error, server: &str) -> Option<ApiFault> {
-    let (state, words) = match io.kind() {
+    let (state, detail) = match io.kind() {
         ErrorKind::ConnectionRefused => {
             (ApiState::Unreachable, format!("nothing listens at {server}: the API server is down"))
         }
@@ -152,7 +152,7 @@ fn of_io(io: &std::io::Error, server: &str) -> Option<ApiFault> {
         }
         _ => return None,
     };
-    Some(ApiFault::new(state, words))
+    Some(ApiFault::new(state, detail))
 }
 
 #[cfg(test)]

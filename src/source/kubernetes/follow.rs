@@ -70,7 +70,7 @@ pub(super) struct ObjectSink<R, T> {
     /// What `keep` is told beside it: the port that matters.
     pub(super) port: Option<u16>,
     /// How it is told.
-    pub(super) news: fn(ObjectChange<T>) -> ClusterUpdate,
+    pub(super) to_update: fn(ObjectChange<T>) -> ClusterUpdate,
     pub(super) tx: mpsc::Sender<ClusterUpdate>,
 }
 
@@ -81,8 +81,8 @@ impl<R: ApiObject, T> ObjectSink<R, T> {
     }
 
     /// Whether anybody listens still.
-    async fn tell(&self, change: ObjectChange<T>) -> bool {
-        self.tx.send((self.news)(change)).await.is_ok()
+    async fn send(&self, change: ObjectChange<T>) -> bool {
+        self.tx.send((self.to_update)(change)).await.is_ok()
     }
 }
 
@@ -139,7 +139,7 @@ async fn session<R: ApiObject, T>(
                 Err(fault) => return Some(fault),
                 Ok((items, version)) => {
                     let all = items.iter().map(|raw| sink.pair(raw)).collect();
-                    if !sink.tell(ObjectChange::All(all)).await {
+                    if !sink.send(ObjectChange::All(all)).await {
                         return None;
                     }
                     *from = Some(version.clone());
@@ -183,9 +183,9 @@ async fn follow_from<R: ApiObject, T>(
     sink: &ObjectSink<R, T>,
     failures: &mut u32,
 ) -> Result<bool, ApiFault> {
-    let words =
+    let parameters =
         format!("watch=1&allowWatchBookmarks=true&timeoutSeconds={LONGEST_WATCH}&resourceVersion={version}");
-    let request = http::Request::get(query.with(access, &words)).body(Vec::new());
+    let request = http::Request::get(query.with(access, &parameters)).body(Vec::new());
     let request = request.map_err(|error| ApiFault::of(&kube::Error::HttpError(error), &access.server))?;
     let opened = match timeout(PATIENCE, access.client().request_events::<R>(request)).await {
         Ok(opened) => opened.map_err(|error| ApiFault::of(&error, &access.server))?,
@@ -212,7 +212,7 @@ async fn follow_from<R: ApiObject, T>(
             }
             WatchEvent::Error(status) => return Err(ApiFault::of(&kube::Error::Api(status), &access.server)),
         };
-        if !sink.tell(change).await {
+        if !sink.send(change).await {
             return Ok(false);
         }
     }

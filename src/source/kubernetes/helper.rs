@@ -75,8 +75,8 @@ pub(super) async fn sign_in(file: &mut Kubeconfig, context: &str) -> Result<Opti
     }
 }
 
-fn bad(words: &str) -> ApiFault {
-    ApiFault::new(ApiState::BadConfig, format!("the kubeconfig {words}"))
+fn bad(detail: &str) -> ApiFault {
+    ApiFault::new(ApiState::BadConfig, format!("the kubeconfig {detail}"))
 }
 
 async fn ask(
@@ -126,7 +126,7 @@ async fn ask(
         )),
     })?;
     if !said.status.success() {
-        return Err(fails(format!("has ended with {}: {}", said.status, said.complaint())));
+        return Err(fails(format!("has ended with {}: {}", said.status, said.last_error_line())));
     }
     // Whatever it has printed may be a secret.
     let answer: ExecCredential = serde_json::from_slice(&said.stdout)

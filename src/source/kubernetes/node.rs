@@ -76,13 +76,13 @@ fn judge(
         _ => NodeState::Lost,
     };
     if !state.is_up() {
-        words.push(said(ready));
+        words.push(condition_text(ready));
     }
     words.extend(shortages.iter().map(|(shortage, condition)| match shortage {
-        Shortage::Memory => format!("short of memory ({})", said(condition)),
-        Shortage::Disk => format!("short of disk ({})", said(condition)),
-        Shortage::Pids => format!("short of process ids ({})", said(condition)),
-        Shortage::Network => format!("its network is not set up ({})", said(condition)),
+        Shortage::Memory => format!("short of memory ({})", condition_text(condition)),
+        Shortage::Disk => format!("short of disk ({})", condition_text(condition)),
+        Shortage::Pids => format!("short of process ids ({})", condition_text(condition)),
+        Shortage::Network => format!("its network is not set up ({})", condition_text(condition)),
     }));
     if cordoned {
         words.push("cordoned: it takes no new pods".to_owned());
@@ -91,7 +91,7 @@ fn judge(
 }
 
 /// A condition in its own words.
-pub(super) fn said(condition: &NodeCondition) -> String {
+pub(super) fn condition_text(condition: &NodeCondition) -> String {
     let words = if condition.message.is_empty() { &condition.reason } else { &condition.message };
     words.trim_end_matches('.').to_owned()
 }

@@ -240,7 +240,7 @@ mod tests {
         Pod { name: name.into(), state, reason: "why".into(), containers: 1, ..Pod::default() }
     }
 
-    fn told(seen: RegistryObjects<'_>) -> RegistryService {
+    fn checked(seen: RegistryObjects<'_>) -> RegistryService {
         registry(
             &wanted(),
             "n",
@@ -305,13 +305,16 @@ mod tests {
             ),
         ];
         for (seen, verdict, reason, hint) in cases {
-            let told = told(seen.clone());
-            assert_eq!(told.verdict, verdict, "{seen:?}");
+            let checked = checked(seen.clone());
+            assert_eq!(checked.verdict, verdict, "{seen:?}");
             assert!(
-                told.reason.as_str().contains(reason) && told.reason.is_empty() == reason.is_empty(),
-                "{told:?}"
+                checked.reason.as_str().contains(reason) && checked.reason.is_empty() == reason.is_empty(),
+                "{checked:?}"
             );
-            assert!(told.hint.as_str().contains(hint) && told.hint.is_empty() == hint.is_empty(), "{told:?}");
+            assert!(
+                checked.hint.as_str().contains(hint) && checked.hint.is_empty() == hint.is_empty(),
+                "{checked:?}"
+            );
         }
     }
 
@@ -320,12 +323,12 @@ mod tests {
         let raw = r#"{"spec":{"type":"LoadBalancer","clusterIP":"10.96.0.7","ports":[{"port":80},{"port":5000,"nodePort":30500}]},
             "status":{"loadBalancer":{"ingress":[{"ip":"203.0.113.9"},{"hostname":"reg.example.com"}]}}}"#;
         let facts = service(&serde_json::from_str(raw).unwrap(), Some(5000));
-        let told = told(RegistryObjects { service: Some(vec![&facts]), ..RegistryObjects::default() });
-        assert_eq!(told.address, Some("10.96.0.7:5000".into()));
-        let outside: Vec<&str> = told.outside.iter().map(Text::as_str).collect();
+        let checked = checked(RegistryObjects { service: Some(vec![&facts]), ..RegistryObjects::default() });
+        assert_eq!(checked.address, Some("10.96.0.7:5000".into()));
+        let outside: Vec<&str> = checked.outside.iter().map(Text::as_str).collect();
         assert_eq!(outside, ["30500 on every node", "203.0.113.9:5000", "reg.example.com:5000"]);
         assert_eq!(
-            told.port_forward.as_str(),
+            checked.port_forward.as_str(),
             "kubectl --context 'a b' -n n port-forward service/reg 5000:5000"
         );
         let headless = service(

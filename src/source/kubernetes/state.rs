@@ -69,7 +69,7 @@ pub(super) struct RequestedResources {
     pub(super) pods: u64,
 }
 
-pub(super) fn warned(raw: &object::EventObject) -> ObjectWarning {
+pub(super) fn object_warning(raw: &object::EventObject) -> ObjectWarning {
     let series = raw.series.as_ref();
     let last = series.and_then(|series| time(series.last_observed_time.as_ref()));
     let at = last.or_else(|| time(raw.last_timestamp.as_ref())).or_else(|| time(raw.time.as_ref()));
@@ -102,7 +102,7 @@ pub(super) struct ClusterWatchState {
     usage: BTreeMap<Text, (u64, u64)>,
     requests: BTreeMap<Text, RequestedResources>,
     missing: BTreeMap<Part, Missing>,
-    heard: BTreeSet<Part>,
+    answered: BTreeSet<Part>,
 }
 
 impl ClusterWatchState {
@@ -121,13 +121,13 @@ impl ClusterWatchState {
             usage: BTreeMap::new(),
             requests: BTreeMap::new(),
             missing: BTreeMap::new(),
-            heard: BTreeSet::new(),
+            answered: BTreeSet::new(),
         }
     }
 
     /// Takes news. Whether something is to be told at once: heartbeats and the like can wait for the next snapshot.
-    pub(super) fn take(&mut self, news: ClusterUpdate) -> bool {
-        match news {
+    pub(super) fn take(&mut self, update: ClusterUpdate) -> bool {
+        match update {
             ClusterUpdate::Up(answer) => {
                 let known = self.answer.as_ref();
                 let same = known
@@ -143,38 +143,40 @@ impl ClusterWatchState {
             }
             ClusterUpdate::Nodes(change) => {
                 let beside = |node: &ClusterNode| ClusterNode { heartbeat: None, ..node.clone() };
-                self.told(Part::Nodes, |state| put(&mut state.nodes, change, |a, b| beside(a) == beside(b)))
+                self.seen_part(Part::Nodes, |state| {
+                    put(&mut state.nodes, change, |a, b| beside(a) == beside(b))
+                })
             }
             ClusterUpdate::RegistryPods(change) => {
-                self.told(Part::RegistryPods, |state| put(&mut state.registry_pods, change, Pod::eq))
+                self.seen_part(Part::RegistryPods, |state| put(&mut state.registry_pods, change, Pod::eq))
             }
             ClusterUpdate::BuilderPods(change) => {
-                self.told(Part::BuilderPods, |state| put(&mut state.builder_pods, change, Pod::eq))
+                self.seen_part(Part::BuilderPods, |state| put(&mut state.builder_pods, change, Pod::eq))
             }
             ClusterUpdate::Service(change) => {
-                self.told(Part::Service, |state| put(&mut state.services, change, ServiceFacts::eq))
+                self.seen_part(Part::Service, |state| put(&mut state.services, change, ServiceFacts::eq))
             }
             ClusterUpdate::Endpoints(change) => {
-                self.told(Part::Endpoints, |state| put(&mut state.endpoints, change, EndpointFacts::eq))
+                self.seen_part(Part::Endpoints, |state| put(&mut state.endpoints, change, EndpointFacts::eq))
             }
             ClusterUpdate::NodeEvents(change) => {
-                self.told(Part::NodeEvents, |state| put_event(&mut state.node_events, change))
+                self.seen_part(Part::NodeEvents, |state| put_event(&mut state.node_events, change))
             }
             ClusterUpdate::PodEvents(change) => {
-                self.told(Part::PodEvents, |state| put_event(&mut state.pod_events, change))
+                self.seen_part(Part::PodEvents, |state| put_event(&mut state.pod_events, change))
             }
-            ClusterUpdate::Usage(usage) => self.told(Part::Usage, |state| {
-                state.heard.insert(Part::Requests);
+            ClusterUpdate::Usage(usage) => self.seen_part(Part::Usage, |state| {
+                state.answered.insert(Part::Requests);
                 state.missing.remove(&Part::Requests);
                 // They are counted only where usage is not known, and would stand still from now on.
                 state.requests.clear();
                 std::mem::replace(&mut state.usage, usage).is_empty()
             }),
-            ClusterUpdate::Requests(requests) => {
-                self.told(Part::Requests, |state| std::mem::replace(&mut state.requests, requests).is_empty())
-            }
+            ClusterUpdate::Requests(requests) => self.seen_part(Part::Requests, |state| {
+                std::mem::replace(&mut state.requests, requests).is_empty()
+            }),
             ClusterUpdate::Missing(missing) => {
-                self.heard.insert(missing.part);
+                self.answered.insert(missing.part);
                 self.forget(missing.part);
                 let before = self.missing.insert(missing.part, missing.clone());
                 before != Some(missing)
@@ -183,8 +185,8 @@ impl ClusterWatchState {
     }
 
     /// A part was seen.
-    fn told(&mut self, part: Part, take: impl FnOnce(&mut Self) -> bool) -> bool {
-        let first = self.heard.insert(part);
+    fn seen_part(&mut self, part: Part, take: impl FnOnce(&mut Self) -> bool) -> bool {
+        let first = self.answered.insert(part);
         let found = self.missing.remove(&part).is_some();
         take(self) || first || found
     }
@@ -205,8 +207,8 @@ impl ClusterWatchState {
     }
 
     /// Whether there is nothing more to wait for.
-    pub(super) fn is_whole(&self) -> bool {
-        self.fault.is_some() || self.settings.parts().iter().all(|part| self.heard.contains(part))
+    pub(super) fn is_complete(&self) -> bool {
+        self.fault.is_some() || self.settings.parts().iter().all(|part| self.answered.contains(part))
     }
 
     /// The cluster as it stands.
@@ -236,7 +238,7 @@ impl ClusterWatchState {
 
     fn state(&self) -> (ApiState, String, String) {
         if let Some(fault) = &self.fault {
-            return (fault.state, fault.words.clone(), self.settings.remedy(fault.state));
+            return (fault.state, fault.detail.clone(), self.settings.remedy(fault.state));
         }
         if self.answer.is_none() {
             return (ApiState::Unknown, String::new(), String::new());
@@ -290,7 +292,7 @@ impl ClusterWatchState {
             .namespace
             .as_deref()
             .or(self.answer.as_ref().map(|answer| answer.namespace.as_str()));
-        let seen = |part: Part| self.heard.contains(&part) && !self.missing.contains_key(&part);
+        let seen = |part: Part| self.answered.contains(&part) && !self.missing.contains_key(&part);
         let parts = [Part::RegistryPods, Part::Service, Part::Endpoints];
         let seen = RegistryObjects {
             service: seen(Part::Service).then(|| self.services.values().collect()),
@@ -324,16 +326,16 @@ fn put<T>(kept: &mut ByKey<T>, change: ObjectChange<T>, same: impl Fn(&T, &T) ->
 /// The same for warnings, of which there may be any number. That one has run out is no news.
 fn put_event(kept: &mut ByKey<ObjectWarning>, change: ObjectChange<ObjectWarning>) -> bool {
     let gone = matches!(change, ObjectChange::Gone(_));
-    let news = put(kept, change, ObjectWarning::eq);
+    let update = put(kept, change, ObjectWarning::eq);
     let excess = kept.len().saturating_sub(MOST_WARNINGS);
     if excess > 0 {
-        let mut by_age: Vec<_> = kept.iter().map(|(key, warned)| (warned.what.at, key.clone())).collect();
+        let mut by_age: Vec<_> = kept.iter().map(|(key, warning)| (warning.what.at, key.clone())).collect();
         by_age.sort_unstable();
         for (_, key) in by_age.into_iter().take(excess) {
             kept.remove(&key);
         }
     }
-    news && !gone
+    update && !gone
 }
 
 fn pods(kept: &ByKey<Pod>, events: &ByKey<ObjectWarning>, since: Time) -> Vec<Pod> {
@@ -348,8 +350,8 @@ fn pods(kept: &ByKey<Pod>, events: &ByKey<ObjectWarning>, since: Time) -> Vec<Po
 /// Warnings since then by what they are about, newest first.
 fn by_subject(events: &ByKey<ObjectWarning>, since: Time) -> BTreeMap<Text, Vec<Happening>> {
     let mut found: BTreeMap<Text, Vec<Happening>> = BTreeMap::new();
-    for warned in events.values().filter(|warned| warned.what.at.is_none_or(|at| at >= since)) {
-        found.entry(warned.about.clone()).or_default().push(warned.what.clone());
+    for warning in events.values().filter(|warning| warning.what.at.is_none_or(|at| at >= since)) {
+        found.entry(warning.about.clone()).or_default().push(warning.what.clone());
     }
     for happenings in found.values_mut() {
         happenings.sort_by_key(|happening| std::cmp::Reverse(happening.at));

@@ -85,7 +85,7 @@ struct ImageHistoryEntry {
 pub(in crate::source) async fn read(settings: &RegistrySettings, mask: &Mask, clock: Clock) -> CacheManifest {
     let name = settings.cache.clone().unwrap_or_default();
     let reading = timeout(PATIENCE, ManifestReader::read(settings, &name, mask, clock));
-    let fault = |fault: RegistryFault| fault.words(&settings.registry, &settings.repository);
+    let fault = |fault: RegistryFault| fault.message(&settings.registry, &settings.repository);
     let found = match reading.await {
         Ok(Ok(found)) => found,
         Ok(Err(RegistryFault::Status(404, _))) => failed("there is no such tag".into()),

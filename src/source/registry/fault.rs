@@ -70,8 +70,8 @@ impl RegistryFault {
     }
 
     /// One sentence: cause, value, and what to do. `host` is the registry's, as docker knows it.
-    pub(super) fn words(&self, host: &str, repository: &str) -> Text {
-        let words = match self {
+    pub(super) fn message(&self, host: &str, repository: &str) -> Text {
+        let message = match self {
             Self::NotResolved(name) => {
                 format!("the name {name} has no address here: check `registry` and the DNS")
             }
@@ -102,10 +102,13 @@ impl RegistryFault {
             }
             Self::Busy(429, None) => format!("{host} has had too many requests from here (429): wait"),
             Self::Busy(429, Some(wait)) => {
-                format!("{host} has had too many requests from here (429) and asks to wait {}", said(*wait))
+                format!(
+                    "{host} has had too many requests from here (429) and asks to wait {}",
+                    wait_text(*wait)
+                )
             }
             Self::Busy(code, Some(wait)) => {
-                format!("{host} is not ready ({code}) and asks to come back in {}", said(*wait))
+                format!("{host} is not ready ({code}) and asks to come back in {}", wait_text(*wait))
             }
             Self::Busy(code, None) => {
                 format!("{host} answers with an error of its own ({code}): see its log")
@@ -119,12 +122,12 @@ impl RegistryFault {
             Self::Nonsense(why) => format!("{host} answers what can't be used: {why}"),
             Self::Settings(why) => why.clone(),
         };
-        Text::clean(&words)
+        Text::clean(&message)
     }
 }
 
 /// `1m 30s`, in whole seconds.
-fn said(wait: Duration) -> String {
+fn wait_text(wait: Duration) -> String {
     humantime::format_duration(Duration::from_secs(wait.as_secs())).to_string()
 }
 

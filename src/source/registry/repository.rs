@@ -211,7 +211,7 @@ impl RepositoryReader {
                 .map(|(name, what)| change(at, name, what))
                 .collect();
             for change in changed {
-                self.tell(change);
+                self.add_change(change);
             }
         }
         if complete {
@@ -223,7 +223,7 @@ impl RepositoryReader {
         self.complete = complete;
     }
 
-    fn tell(&mut self, change: Change) {
+    fn add_change(&mut self, change: Change) {
         if self.changes.len() >= MOST_CHANGES {
             self.changes.pop_front();
         }
@@ -252,7 +252,7 @@ impl RepositoryReader {
                 match read {
                     Ok((answer, manifest)) => self.note_cache(Some((&answer, &manifest)), at),
                     Err(fault) => {
-                        let reason = fault.words("the registry", &name);
+                        let reason = fault.message("the registry", &name);
                         let name = Text::clean(&name);
                         let state = CacheState::Unreadable;
                         self.cache =
@@ -310,7 +310,7 @@ impl RepositoryReader {
         let bytes = i64::try_from(cache.bytes).unwrap_or(i64::MAX);
         let bytes = bytes.saturating_sub(i64::try_from(before.bytes).unwrap_or(i64::MAX));
         let (added, removed) = (count(&self.blobs, &old), count(&old, &self.blobs));
-        self.tell(Change { bytes: Some(bytes), added, removed, ..change(at, &name, what) });
+        self.add_change(Change { bytes: Some(bytes), added, removed, ..change(at, &name, what) });
     }
 
     /// How much of an image the cache holds, platform by platform. A cache does not say what it was exported for, so it is
@@ -385,7 +385,7 @@ impl RepositoryReader {
         let before = seen.digest.replace(digest);
         let moved = before.is_some() && before != seen.digest;
         if moved && !is_cache {
-            self.tell(change(at, name, ChangeKind::Moved));
+            self.add_change(change(at, name, ChangeKind::Moved));
         }
         Ok(())
     }

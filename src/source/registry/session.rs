@@ -118,7 +118,7 @@ impl RegistrySession {
     /// Asks `/v2/` without saying who we are, so that the time is that of one answer and no password travels for it.
     pub(super) async fn ping(&mut self) -> Result<HttpResponse, RegistryFault> {
         let url = self.at("")?;
-        let answer = self.speak(HttpRequest::get(url, MOST_TOKEN)).await;
+        let answer = self.send(HttpRequest::get(url, MOST_TOKEN)).await;
         if matches!(
             answer,
             Err(RegistryFault::Refused(_) | RegistryFault::NotRegistry(_) | RegistryFault::HungUp(..))
@@ -168,7 +168,7 @@ impl RegistrySession {
                 self.pass = None;
             }
             let pass = self.pass.as_ref().map(|pass| pass.value.clone());
-            let answer = self.speak(question.clone().authorized(pass.as_ref())).await?;
+            let answer = self.send(question.clone().authorized(pass.as_ref())).await?;
             // Another origin's refusal is no question to us.
             if answer.status.as_u16() != 401 || answer.strayed {
                 self.signed_in(self.has_credentials && pass.is_some());
@@ -204,7 +204,7 @@ impl RegistrySession {
     }
 
     /// Asks in the scheme that the registry speaks. https comes first, as docker does it.
-    async fn speak(&mut self, mut question: HttpRequest) -> Result<HttpResponse, RegistryFault> {
+    async fn send(&mut self, mut question: HttpRequest) -> Result<HttpResponse, RegistryFault> {
         let mut here = question.url.clone();
         // Between http and https this can't fail: both have a host.
         let _ = here.set_scheme(self.base.scheme());
@@ -244,7 +244,7 @@ impl RegistrySession {
         let at = format!("{}://{}", url.scheme(), authority(&url));
         let question = self.token_question(url, service.as_deref(), credential.as_ref());
         let answer = self.client.ask(question).await.map_err(|fault| {
-            RegistryFault::Token(at.clone(), fault.words(&at, "the token").as_str().to_owned())
+            RegistryFault::Token(at.clone(), fault.message(&at, "the token").as_str().to_owned())
         })?;
         if let Some(busy) = answer.busy() {
             return Err(busy);

@@ -45,7 +45,7 @@ pub(super) struct Schedule {
     /// The latest time that was handed out.
     last: Time,
     ahead: EarlyRelease,
-    tell: UpdateFlags,
+    flags: UpdateFlags,
 }
 
 /// What is handed out before it is due.
@@ -79,7 +79,7 @@ impl Schedule {
             start: None,
             last: Time::default(),
             ahead: EarlyRelease::Steps(0),
-            tell: UpdateFlags::default(),
+            flags: UpdateFlags::default(),
         }
     }
 
@@ -99,7 +99,7 @@ impl Schedule {
             self.start = Some(first.at);
             self.last = first.at;
             self.clock.seek(real, first.at);
-            self.tell.changed = true;
+            self.flags.changed = true;
         }
         self.weight += weight(&events);
         self.queue.extend(events);
@@ -111,8 +111,8 @@ impl Schedule {
     pub(super) fn rewound(&mut self) {
         self.rewind = false;
         self.drained = false;
-        self.tell.reset = true;
-        self.tell.changed = true;
+        self.flags.reset = true;
+        self.flags.changed = true;
         self.last = self.start.unwrap_or_default();
         self.queue.clear();
         self.weight = 0;
@@ -129,11 +129,11 @@ impl Schedule {
     /// The recording ends at `end`.
     pub(super) fn set_end(&mut self, end: Time) {
         self.clock.set_end(end);
-        self.tell.changed = true;
+        self.flags.changed = true;
     }
 
     pub(super) fn control(&mut self, real: Time, control: Control) {
-        self.tell.changed = true;
+        self.flags.changed = true;
         let now = self.clock.now(real);
         let speed = self.clock.speed();
         match control {
@@ -215,10 +215,10 @@ impl Schedule {
 
     pub(super) fn next(&self, real: Time) -> ScheduleAction {
         // The first update, and the first one behind a reset, wait for events: the screen does not go blank in between.
-        let blank = self.start.is_none() || self.tell.reset;
+        let blank = self.start.is_none() || self.flags.reset;
         let waits = self.rewind || (blank && self.queue.is_empty() && !self.drained);
-        let told = self.tell.changed || (self.tell.catching_up && !self.catching_up(real));
-        if !waits && (told || self.due(real) > 0) {
+        let has_flags = self.flags.changed || (self.flags.catching_up && !self.catching_up(real));
+        if !waits && (has_flags || self.due(real) > 0) {
             return ScheduleAction::Send;
         }
         match self.queue.front().and_then(|event| self.clock.until(real, event.at)) {
@@ -242,8 +242,8 @@ impl Schedule {
         }
         self.settle(real);
         let catching_up = self.catching_up(real);
-        let reset = std::mem::take(&mut self.tell).reset;
-        self.tell.catching_up = catching_up;
+        let reset = std::mem::take(&mut self.flags).reset;
+        self.flags.catching_up = catching_up;
         let start = self.start.unwrap_or_default();
         ReplayUpdate {
             reset,

@@ -59,8 +59,8 @@ fn a_folder_that_can_not_be_made_is_told_and_nothing_else_happens() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("file"), "").unwrap();
     let worker =
-        StoreWorker::start(StoreLocation::At(dir.path().join("file/layertop/history.db")), Clock::live());
-    assert_eq!(worker.keep(small("a", 1), ALL).recv().unwrap(), KeepResult::No);
+        StoreWorker::start(StoreLocation::File(dir.path().join("file/layertop/history.db")), Clock::live());
+    assert_eq!(worker.keep(small("a", 1), ALL).recv().unwrap(), KeepResult::NotStored);
     assert_eq!(worker.ask(|store| store.is_some()).recv(), Ok(false));
     let told = worker.close();
     let [told] = told.as_slice() else { panic!("{told:?}") };
@@ -73,8 +73,8 @@ fn a_folder_that_can_not_be_made_is_told_and_nothing_else_happens() {
 
 #[test]
 fn without_a_place_nothing_is_kept_or_told() {
-    let worker = StoreWorker::start(StoreLocation::Nowhere, Clock::live());
-    assert_eq!(worker.keep(small("a", 1), ALL).recv().unwrap(), KeepResult::No);
+    let worker = StoreWorker::start(StoreLocation::Disabled, Clock::live());
+    assert_eq!(worker.keep(small("a", 1), ALL).recv().unwrap(), KeepResult::NotStored);
     assert_eq!(worker.close(), [""; 0]);
 }
 
@@ -93,8 +93,8 @@ fn damage_that_is_found_by_writing_is_set_aside_too() {
     let length = bytes.len();
     bytes[3 * 4096..].fill(0x5a);
     fs::write(&path, &bytes).unwrap();
-    let worker = StoreWorker::start(StoreLocation::At(path.clone()), Clock::live());
-    assert!(matches!(worker.keep(build(&full, "new"), ALL).recv().unwrap(), KeepResult::Yes(_)));
+    let worker = StoreWorker::start(StoreLocation::File(path.clone()), Clock::live());
+    assert!(matches!(worker.keep(build(&full, "new"), ALL).recv().unwrap(), KeepResult::Stored(_)));
     let told = worker.close();
     let [told] = told.as_slice() else { panic!("{told:?}") };
     assert!(
@@ -183,7 +183,7 @@ fn the_oldest_go_by_size_and_the_file_shrinks() {
 #[test]
 fn each_build_lets_those_go_that_are_too_many() {
     let dir = tempfile::tempdir().unwrap();
-    let worker = StoreWorker::start(StoreLocation::At(dir.path().join("history.db")), Clock::live());
+    let worker = StoreWorker::start(StoreLocation::File(dir.path().join("history.db")), Clock::live());
     let now = Clock::live().now().micros() / 1_000_000;
     for at in 0..5 {
         worker.keep(small(&format!("b{at}"), now + at), RetentionLimits { keep: 2, ..ALL }).recv().unwrap();

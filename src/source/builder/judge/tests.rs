@@ -54,8 +54,9 @@ fn each_state_has_its_words_and_its_remedy() {
         known
     };
     let bootstrap = "docker buildx inspect b --bootstrap";
-    let trouble =
-        |kind, words: &str| with_engine(&|e| e.error = Some(EngineFault { kind, words: words.to_owned() }));
+    let trouble = |kind, detail: &str| {
+        with_engine(&|e| e.error = Some(EngineFault { kind, detail: detail.to_owned() }))
+    };
     let cases = [
         (well("linux/amd64", &["linux/amd64"]), Health::Ok, "", ""),
         (NodeReadings::default(), Health::Unknown, "", ""),
