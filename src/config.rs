@@ -36,7 +36,7 @@ pub use value::{ConfigValue, ValueOrigin};
 /// The name that is looked for.
 pub const FILE_NAME: &str = "layertop.toml";
 
-/// What is around a process: all that the configuration looks at beside the command line.
+/// The working directory, user file and environment of a process: what the configuration reads beside the command line.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
     pub cwd: PathBuf,

@@ -24,7 +24,7 @@ const DAY: u64 = 24 * 60 * 60;
 /// As `1y` is read.
 const YEAR: u64 = 31_557_600;
 
-/// Everything that has a say, the strongest of the files first.
+/// The inputs of the configuration; of the files the strongest first.
 pub(super) struct Resolver<'a> {
     pub(super) docs: Vec<ConfigFile>,
     pub(super) around: &'a Surroundings,

@@ -11,7 +11,7 @@ use crate::event::Platform;
 use super::file::{LayertopToml, nearest};
 use super::{ConfigFile, platform, profile};
 
-/// Why a value won't do, and what would.
+/// Why a value is invalid, and how to write it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct InvalidValue {
     pub(super) message: String,

@@ -1,4 +1,4 @@
-//! A resolved value, and who had the last word on it.
+//! A resolved value with its origin.
 
 use std::fmt;
 use std::ops::Deref;

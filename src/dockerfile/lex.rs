@@ -52,7 +52,7 @@ impl Default for LexOptions {
 /// How much longer a text may become by substitution, in bytes: doubling a variable over and over must not fill the memory.
 const GROWTH: usize = 4096;
 
-/// What stands there can't be read: `BuildKit` leaves the whole of it as it is.
+/// The text is not a valid expansion: `BuildKit` leaves it unchanged.
 struct LexError;
 
 type LexResult<T> = Result<T, LexError>;

@@ -115,7 +115,7 @@ pub enum StageBase {
     Stages(Vec<usize>),
 }
 
-/// What is known at the end of a stage.
+/// Variables and settings at the end of a stage.
 #[derive(Clone, Default)]
 struct StageState {
     env: Arc<Variables>,

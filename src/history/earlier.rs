@@ -20,7 +20,7 @@ const MOST_PASTS: usize = 8;
 /// Builds and recordings that are looked into to find them.
 const MOST_OPENED: usize = 40;
 
-/// What is looked for.
+/// The query for earlier builds.
 #[derive(Debug, Clone, Default)]
 pub struct PastQuery {
     /// The image; its tag does not matter.
@@ -39,7 +39,7 @@ impl PastQuery {
     }
 }
 
-/// The build that the others are earlier than: its beginning, by the second, and of several of that second its name.
+/// Orders builds: by the second in which they began, and within a second by name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BuildKey {
     begun: Time,
@@ -53,7 +53,7 @@ impl BuildKey {
     }
 }
 
-/// A build that may be compared with.
+/// An earlier build that may be used for the comparison.
 struct PastCandidate {
     /// When it was begun, by the second: all that the name of a recording tells.
     begun: Time,

@@ -22,7 +22,7 @@ const LARGEST_PRINT: usize = 32 << 20;
 /// Level of zstd; what is packed is mostly hashes and names.
 const LEVEL: i32 = 3;
 
-/// What is kept of a [`Past`] beside its steps and its fingerprint.
+/// The fields of a [`Past`] beside its steps and its fingerprint.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct PastExtras {

@@ -20,7 +20,7 @@ pub struct RetentionLimits {
     pub keep_bytes: u64,
 }
 
-/// What was let go, or would be.
+/// What was deleted, or would be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PruneResult {
     /// Builds that are gone.

@@ -86,7 +86,7 @@ pub struct StepRow {
     pub bytes: u64,
 }
 
-/// Successful builds that can be held against each other: they were made on one builder, of one stage, for the same platforms.
+/// Successful builds that can be compared: on the same builder, of the same stage, for the same platforms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComparableRow {
     pub builder: Option<Text>,

@@ -103,7 +103,7 @@ ALTER TABLE listings ADD COLUMN took_us INTEGER;
 /// The newest version: how many [`MIGRATIONS`] there are.
 pub(super) const VERSION: i64 = 3;
 
-/// What a file turns out to be.
+/// Whether a file is a store that this version can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StoreFileKind {
     /// One of ours, of this version or an earlier one.

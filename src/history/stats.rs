@@ -16,14 +16,14 @@ use crate::model::Outcome;
 /// The order of Montage AI's table; others follow, the most frequent first.
 const ORDER: [&str; 4] = [scenario::FIRST, scenario::CODE, scenario::REQUIREMENTS, scenario::UNCHANGED];
 
-/// A build, as much of it as counts here.
+/// The durations of a build, with and without the cache.
 pub(super) struct WallSample {
     scenario: Text,
     wall: Duration,
     no_cache: Option<Duration>,
 }
 
-/// What builds have in common that can be held against each other.
+/// Builds are compared if they have the same builder, platforms and target.
 type ComparisonKey = (Option<Text>, Vec<Platform>, Option<Text>);
 
 impl Store {

@@ -41,7 +41,7 @@ pub struct Store {
 /// The device of a file and its number there.
 type FileIdentity = (u64, u64);
 
-/// What became of an attempt to open one.
+/// An opened store, with messages for the user.
 #[derive(Debug)]
 pub struct OpenedStore {
     pub store: Store,

@@ -1,4 +1,4 @@
-//! Works on the store, on a thread of its own: whoever asks goes on, and hears the answer when it is there.
+//! A thread that works on the store. Callers do not wait for the disk: they receive the answer from a channel.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
@@ -38,7 +38,7 @@ pub enum StoreLocation {
     Disabled,
 }
 
-/// How it went to keep a build.
+/// The result of storing a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeepResult {
     /// It is kept under this number.
@@ -49,7 +49,7 @@ pub enum KeepResult {
     NotStored,
 }
 
-/// What the thread has.
+/// What the thread owns.
 struct WorkerState {
     path: Option<PathBuf>,
     clock: Clock,
@@ -98,7 +98,7 @@ impl StoreWorker {
         self.client().ask(question)
     }
 
-    /// Asks on behalf of who may outlive it.
+    /// A client that may outlive the worker.
     pub fn client(&self) -> StoreClient {
         StoreClient(self.jobs.as_ref().map(Arc::downgrade).unwrap_or_default())
     }
@@ -114,12 +114,12 @@ impl StoreWorker {
         answer
     }
 
-    /// What there is to tell since this was asked last, each in one sentence: that a file was set aside, that a build is not kept.
+    /// The messages since the last call, one sentence each: that a file was set aside, that a build is not kept.
     pub fn take_messages(&self) -> Vec<String> {
         std::mem::take(&mut *self.messages.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits until all is done, ten seconds at most, and gives what there is to tell.
+    /// Waits until all jobs are done, ten seconds at most, and returns the messages.
     pub fn close(mut self) -> Vec<String> {
         self.end();
         self.take_messages()
@@ -210,7 +210,7 @@ impl WorkerState {
         }
     }
 
-    /// Damage that is found by writing: the file is set aside, and the build goes into a new one.
+    /// Sets a file aside whose damage was found by a write, and stores the build in a new one.
     fn replace_store(
         &mut self,
         path: &Path,

@@ -82,7 +82,7 @@ pub fn event_line(event: &Stamped, out: &mut Vec<u8>) {
     }
 }
 
-/// What a line holds.
+/// A parsed line of a recording.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RecordingLine {
     /// What follows is a recording of this version.
@@ -104,7 +104,7 @@ struct TypeProbe<'a> {
     format: Option<std::borrow::Cow<'a, str>>,
 }
 
-/// What tells what an event is.
+/// Time and type of an event.
 #[derive(Deserialize)]
 struct EventHead<'a> {
     at: Time,

@@ -259,7 +259,7 @@ fn weight(events: &[Stamped]) -> usize {
     events.iter().map(|event| event.event.weight()).sum()
 }
 
-/// A hole in a recording is marked where it is.
+/// Writes a notice where events were dropped.
 fn note_dropped<W: Write>(
     writer: &mut FrameWriter<W>,
     dropped: &AtomicU64,

@@ -153,7 +153,7 @@ pub fn in_cluster(settings: &BuilderSettings) -> Option<BuilderPods> {
     })
 }
 
-/// The way to the `BuildKit` of a node.
+/// How the `BuildKit` of a node is reached.
 pub(super) struct NodeRoute {
     pub(super) name: String,
     /// The platforms that it was given.
@@ -213,7 +213,7 @@ fn snapshot(found: &FoundBuilder, watched: &WatchedNodes, settings: &BuilderSett
     }
 }
 
-/// What a task has read.
+/// A reading of a node.
 enum NodeReading {
     Engine(Box<engine::EngineReading>),
     Kit(Box<buildkit::BuildkitReading>),
@@ -250,7 +250,7 @@ impl WatchedNodes {
         }
     }
 
-    /// Whether each node has said whether it is there.
+    /// Whether each node has answered or failed.
     fn has_answered(&self, found: &FoundBuilder) -> bool {
         found
             .as_ref()

@@ -75,7 +75,7 @@ pub(in crate::source) enum DialTarget {
 /// What carries a connection. Dropped, a child is ended.
 enum Transport {
     Child(TransportChild),
-    /// A process in a container, of which what it said is known.
+    /// A process in a container, with its error output.
     Exec(OutputTail),
     Nothing,
 }
@@ -91,7 +91,7 @@ impl Transport {
     }
 }
 
-/// What a `BuildKit` says of itself. Parts that were not heard yet are none.
+/// The newest answers of a `BuildKit`. A part without an answer is none.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(in crate::source) struct BuildkitReading {
     /// How long it took to answer.
@@ -109,7 +109,7 @@ pub(in crate::source) struct BuildkitReading {
     pub(in crate::source) error: Option<String>,
 }
 
-/// Whom a `BuildKit` is followed for.
+/// For which node and build a `BuildKit` is followed.
 #[derive(Debug, Clone)]
 pub(in crate::source) struct FollowOptions {
     pub(in crate::source) node: String,
@@ -320,7 +320,7 @@ async fn within<T>(
     }
 }
 
-/// A status in words. tonic says of a broken transport no more than that it is one.
+/// The text of a status. Of a broken transport tonic gives the cause only as a source.
 fn status_text(status: &tonic::Status) -> String {
     let message = status.message();
     match std::error::Error::source(status).map(innermost) {

@@ -234,7 +234,7 @@ fn kind(root: &str) -> ContextKind {
     }
 }
 
-/// Ends the work when nobody waits for it any more.
+/// Cancels the work when it is dropped.
 struct CancelOnDrop(Arc<AtomicBool>);
 
 impl Drop for CancelOnDrop {

@@ -28,7 +28,7 @@ pub struct Diagnosis {
     pub exit_code: u8,
 }
 
-/// What the text of a failed build says of why it could not begin.
+/// Why a build could not begin, recognised in its error output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StartFailure {
     /// The docker command has no buildx plugin.
@@ -69,7 +69,7 @@ pub enum EngineState {
     Unknown,
 }
 
-/// What there is around a build that failed.
+/// The state of engine, builders and Dockerfile after a failed build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostFacts {
     /// The address of the engine, and what stands behind it.

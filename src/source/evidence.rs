@@ -55,7 +55,7 @@ pub struct EvidenceSettings {
     pub beside_build: bool,
 }
 
-/// Looks up what is known of the worker of that identity.
+/// Looks up the newest listing of a worker, by its identity.
 #[derive(Clone, Default)]
 pub struct EarlierListings(Option<Arc<ListingLookup>>);
 
@@ -204,7 +204,7 @@ fn registry_settings(settings: &EvidenceSettings, reference: &CacheReference) ->
     }
 }
 
-/// What of a reference a registry is asked for.
+/// A reference of a cache, in the parts that a registry is asked for.
 #[derive(Debug, PartialEq, Eq)]
 struct CacheReference {
     registry: String,
@@ -236,7 +236,7 @@ struct ListingNode {
 }
 
 impl ListingNode {
-    /// Lists the records and tells them.
+    /// Lists the records and sends them as an event.
     async fn list_and_send(self, tx: mpsc::Sender<Vec<Stamped>>) {
         let mut records = Records {
             when: self.when,

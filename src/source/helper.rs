@@ -13,7 +13,7 @@ use super::group::ProcessGroup;
 /// No answer is longer.
 const MOST: u64 = 1 << 20;
 
-/// What a program has said when it had ended.
+/// Exit status and output of a program that ended.
 pub(super) struct HelperOutput {
     pub(super) status: ExitStatus,
     pub(super) stdout: Vec<u8>,
@@ -28,7 +28,7 @@ impl HelperOutput {
     }
 }
 
-/// Why a program has said nothing.
+/// Why there is no output of a program.
 pub(super) enum HelperError {
     /// It does not start.
     NoStart(io::Error),

@@ -126,7 +126,7 @@ pub async fn once(settings: RegistrySettings, clock: Clock) -> Registry {
     state.snapshot
 }
 
-/// What a loop has found out.
+/// A message of one of the two loops.
 enum RegistryUpdate {
     /// The question that was asked then has no answer after [`LATE`].
     Late(Time),
@@ -148,7 +148,7 @@ struct PingAnswer {
     api_version: Option<Text>,
 }
 
-/// What a look has found.
+/// The result of a look into the repository.
 struct RepositoryReading {
     tags: Option<Tags>,
     cache: Option<CacheTag>,
@@ -338,7 +338,7 @@ fn registry_of(answer: &HttpResponse) -> Result<(), RegistryFault> {
     }
 }
 
-/// Puts together what both loops have found out.
+/// The newest results of both loops.
 struct RegistryWatchState {
     snapshot: Registry,
     host: String,

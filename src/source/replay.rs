@@ -22,7 +22,7 @@ const READ: usize = 1024;
 /// How far the keys for back and forward go.
 pub const LEAP: Duration = Duration::from_secs(5);
 
-/// What whoever watches asks for.
+/// A request of the user to the replay.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Control {
     /// Stop, or go on.
@@ -53,7 +53,7 @@ pub struct ReplayUpdate {
     pub state: ReplayState,
 }
 
-/// How a replay stands.
+/// The state of a replay.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ReplayState {
     /// Maps [`Clock::now`] to the recording's time until the next update. It has speed, pause and, as soon as that is

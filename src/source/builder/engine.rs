@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How long one that has not answered may take to take another call.
 const CALL: Duration = Duration::from_secs(1);
 
-/// What an engine says of a node.
+/// The engine's answers about a node.
 #[derive(Debug, Clone, Default)]
 pub(super) struct EngineReading {
     /// The engine and its machine; none where it can't be asked from here (ssh, TLS).
@@ -48,7 +48,7 @@ pub(super) struct EngineFault {
     pub(super) detail: String,
 }
 
-/// What has to be done about it depends on this.
+/// The kind of a fault; the fix depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EngineFaultKind {
     /// Nothing listens where it should.

@@ -50,7 +50,7 @@ impl Driver {
     }
 }
 
-/// How an engine is spoken to.
+/// Address of an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::source) enum EngineAddress {
     /// A socket of this machine.
@@ -81,7 +81,7 @@ impl EngineAddress {
     }
 }
 
-/// A builder as it is written down.
+/// A builder as buildx's files define it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::source) struct BuilderDefinition {
     pub(in crate::source) name: String,
@@ -127,7 +127,7 @@ pub(in crate::source) struct PodLocation {
     pub(in crate::source) deployment: String,
 }
 
-/// A node as it is written down.
+/// A node as buildx's files define it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::source) struct NodeDefinition {
     pub(in crate::source) name: String,

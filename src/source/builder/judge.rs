@@ -14,7 +14,7 @@ use super::pods;
 /// What takes longer to answer is slow: an idle `BuildKit` takes a few milliseconds.
 const SLOW_US: u64 = 1_000_000;
 
-/// What is known of a node.
+/// The newest readings of a node.
 #[derive(Debug, Clone, Default)]
 pub(super) struct NodeReadings {
     pub(super) engine: Option<engine::EngineReading>,

@@ -25,7 +25,7 @@ const FOLLOWED: usize = 8;
 /// How much later than ours a daemon's clock may tell that our build began.
 const SKEW: Duration = Duration::from_secs(2);
 
-/// By what the build is known that is told of otherwise.
+/// Identifies the build that layertop runs itself, in the list of a daemon.
 #[derive(Debug, Clone, Default)]
 pub(in crate::source) struct OwnBuild {
     /// Images that it makes.
@@ -60,7 +60,7 @@ struct HistorySubscription {
     report: mpsc::Sender<(String, BuildProgress)>,
 }
 
-/// How far a build is.
+/// Progress of a build.
 struct BuildProgress {
     total: u64,
     completed: u64,

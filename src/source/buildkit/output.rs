@@ -1,16 +1,16 @@
-//! What a process that carries a connection says beside it.
+//! Error output of a process that carries a connection.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// As many bytes are kept.
 const KEPT: usize = 4096;
 
-/// The end of what it said so far; shared between who hears it and who tells it.
+/// The end of the error output; shared between its reader and whoever reports a failure.
 #[derive(Debug, Clone, Default)]
 pub(super) struct OutputTail(Arc<Mutex<Vec<u8>>>);
 
 impl OutputTail {
-    /// Takes what it says now.
+    /// Appends output and drops what is beyond the limit.
     pub(super) fn append(&self, piece: &[u8]) {
         let mut tail = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         tail.extend_from_slice(piece);
@@ -18,7 +18,7 @@ impl OutputTail {
         tail.drain(..excess);
     }
 
-    /// Its last line; none where it has said nothing.
+    /// The last line that is not blank; none where there is no output.
     pub(super) fn last_line(&self) -> Option<String> {
         let tail = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&tail);

@@ -68,7 +68,7 @@ const LETTERS: [(char, &str); 8] = [
     ('t', "tag"),
 ];
 
-/// One thing that the command line says.
+/// An option or a positional argument of a command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::source) enum BuildxArg {
     /// An option: its long name, its value, and the words that it was written with.

@@ -34,7 +34,7 @@ const SILENCE: Duration = Duration::from_millis(300);
 /// What may be read after the group is gone: more than a pipe holds.
 const TAIL: usize = 1 << 20;
 
-/// What the two ends of a child's pipes have to know of each other.
+/// The channels between the drain of a child's pipes and its supervisor.
 #[derive(Clone)]
 pub(super) struct DrainChannels {
     pub(super) chunks: mpsc::Sender<Chunk>,

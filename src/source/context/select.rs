@@ -10,7 +10,7 @@ use super::glob::{self, MalformedPattern, is_wild};
 use super::ignore::{IgnorePatterns, clean};
 use super::tree::{EntryId, FileTree, PathFault, ROOT};
 
-/// What a source says.
+/// The source of a `COPY` or `ADD`, or of a mount.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct SourceQuery {
     /// The path or pattern, after substitution.

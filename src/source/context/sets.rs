@@ -22,7 +22,7 @@ const LONGEST_IGNORE: u64 = 1 << 20;
 /// Patterns of an ignore file that are listed.
 const MOST_PATTERNS: usize = 200;
 
-/// What is known about a context before it is looked at.
+/// Name and place of a context, before its files are read.
 pub(super) struct ContextLocation {
     pub(super) name: String,
     pub(super) kind: ContextKind,
@@ -34,13 +34,13 @@ pub(super) struct ContextLocation {
     pub(super) own_ignore: Option<PathBuf>,
 }
 
-/// A context, and what is known of it.
+/// A context with its files, as far as they were read.
 struct OpenContext<'a> {
     context: Context,
     tree: Option<FileTree<'a>>,
 }
 
-/// A set, and what is in it.
+/// A set with the entries that are in it.
 struct SelectedSet {
     set: FileSet,
     ids: Vec<EntryId>,

@@ -21,7 +21,7 @@ const MOST_LINES: usize = 500;
 /// Arguments that never come into an environment.
 const NO_VARIABLES: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
 
-/// What is made, and what it is made with.
+/// Makes a fingerprint: the request, and the parts that are done.
 pub(super) struct FingerprintMaker<'a, 'c> {
     pub(super) request: &'a FingerprintRequest,
     pub(super) file: &'a Dockerfile,
@@ -37,7 +37,7 @@ pub(super) struct FingerprintMaker<'a, 'c> {
 /// Where the stages of a platform are in the fingerprint, by their number in the file.
 type StageIndexes = BTreeMap<usize, u32>;
 
-/// A step under way.
+/// A step that is being made.
 struct StepDraft<'a> {
     resolved: &'a ResolvedStep,
     step: Step,

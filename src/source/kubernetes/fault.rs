@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 
 use crate::event::cluster::{ApiState, Lack, Missing, Part};
 
-/// Why a question had no good answer.
+/// Why a request to the API server failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::source) struct ApiFault {
     /// The state that it stands for.

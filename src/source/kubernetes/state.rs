@@ -20,7 +20,7 @@ const RECENT: Duration = Duration::from_secs(3600);
 const MOST_WARNINGS: usize = 2_000;
 const MOST_SHOWN: usize = 10;
 
-/// What is told by the tasks that ask.
+/// A message of a task that asks the cluster.
 #[derive(Debug)]
 pub(super) enum ClusterUpdate {
     /// The API server has answered.
@@ -86,7 +86,7 @@ pub(super) fn object_warning(raw: &object::EventObject) -> ObjectWarning {
 
 type ByKey<T> = BTreeMap<String, T>;
 
-/// All that is known of the cluster.
+/// The newest state of the cluster.
 #[derive(Debug)]
 pub(super) struct ClusterWatchState {
     settings: ClusterSettings,

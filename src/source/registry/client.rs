@@ -39,7 +39,7 @@ const WHOLE: Duration = Duration::from_secs(30);
 pub(in crate::source) const MOST_BYTES: u64 = 32 << 20;
 const MOST_REDIRECTS: usize = 5;
 
-/// An answer, read to its end.
+/// A response with its whole body.
 pub(in crate::source) struct HttpResponse {
     pub(in crate::source) status: StatusCode,
     pub(in crate::source) headers: HeaderMap,
@@ -71,7 +71,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     u64::try_from(time(asked)? - time(text(DATE)?)?).ok().map(Duration::from_secs)
 }
 
-/// What to ask, where.
+/// A request. Not `Debug`, since its headers may hold credentials.
 #[derive(Clone)]
 pub(in crate::source) struct HttpRequest {
     pub(in crate::source) method: Method,
@@ -130,7 +130,7 @@ impl Drop for HttpConnection {
     }
 }
 
-/// Asks questions, one after the other.
+/// Sends requests, one after the other.
 pub(in crate::source) struct HttpClient {
     tls: Arc<ClientConfig>,
     links: HashMap<ServerOrigin, HttpConnection>,

@@ -10,7 +10,7 @@ use super::client::ANSWER;
 /// A registry that wants to be left alone is, but for no longer than this.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
-/// Why a question had no good answer.
+/// Why a request to a registry failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::source) enum RegistryFault {
     /// The name of a host has no address.

@@ -28,20 +28,20 @@ const TERM: Duration = Duration::from_secs(60);
 /// A token is given up this long before its end.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// What a registry that does not know us asks for.
+/// How a registry asks for credentials (`WWW-Authenticate`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Challenge {
     Basic,
     Bearer { realm: String, service: Option<String> },
 }
 
-/// What is sent along, and until when it is good.
+/// The header `Authorization`, and until when it is valid.
 struct Authorization {
     value: HeaderValue,
     until: Option<Time>,
 }
 
-/// A conversation with a registry.
+/// A session with a registry: its connection, credentials and token.
 pub(super) struct RegistrySession {
     client: HttpClient,
     base: Url,

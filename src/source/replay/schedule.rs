@@ -18,7 +18,7 @@ const TOGETHER: Duration = Duration::from_millis(10);
 /// However far away the next event is, the wait is thought over again.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
-/// What is to be done next.
+/// The next action of the replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ScheduleAction {
     /// Hand out an update.
@@ -57,7 +57,7 @@ enum EarlyRelease {
     All,
 }
 
-/// What the next update has to say besides events.
+/// Flags of the next update.
 #[derive(Debug, Default)]
 struct UpdateFlags {
     /// To forget what came before.
