@@ -11,6 +11,8 @@ mod parse;
 mod resolve;
 mod words;
 
+use strum::{AsRefStr, EnumString};
+
 pub use lex::{expand, expand_run};
 pub use parse::parse;
 pub use resolve::{ResolvedStage, ResolvedStep, ResolvedVariable, StageBase};
@@ -126,7 +128,8 @@ pub struct Diagnostic {
 }
 
 /// The kind of an instruction.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, AsRefStr, EnumString)]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum Keyword {
     Add,
     Arg,
@@ -147,45 +150,19 @@ pub enum Keyword {
     Volume,
     Workdir,
     /// A word that is no instruction, in upper case.
+    #[strum(default, transparent)]
     Unknown(String),
 }
-
-/// Every known keyword, as it is printed.
-const KEYWORDS: [(&str, Keyword); 18] = [
-    ("ADD", Keyword::Add),
-    ("ARG", Keyword::Arg),
-    ("CMD", Keyword::Cmd),
-    ("COPY", Keyword::Copy),
-    ("ENTRYPOINT", Keyword::Entrypoint),
-    ("ENV", Keyword::Env),
-    ("EXPOSE", Keyword::Expose),
-    ("FROM", Keyword::From),
-    ("HEALTHCHECK", Keyword::Healthcheck),
-    ("LABEL", Keyword::Label),
-    ("MAINTAINER", Keyword::Maintainer),
-    ("ONBUILD", Keyword::Onbuild),
-    ("RUN", Keyword::Run),
-    ("SHELL", Keyword::Shell),
-    ("STOPSIGNAL", Keyword::Stopsignal),
-    ("USER", Keyword::User),
-    ("VOLUME", Keyword::Volume),
-    ("WORKDIR", Keyword::Workdir),
-];
 
 impl Keyword {
     /// Reads a keyword in any case.
     pub fn parse(word: &str) -> Self {
-        let word = word.to_ascii_uppercase();
-        let known = KEYWORDS.iter().find(|(name, _)| *name == word).map(|(_, keyword)| keyword.clone());
-        known.unwrap_or(Self::Unknown(word))
+        Self::from(word.to_ascii_uppercase().as_str())
     }
 
     /// The keyword in upper case.
     pub fn as_str(&self) -> &str {
-        match self {
-            Self::Unknown(word) => word,
-            known => KEYWORDS.iter().find(|(_, keyword)| keyword == known).map_or("", |(name, _)| *name),
-        }
+        self.as_ref()
     }
 
     /// Whether `BuildKit` gives it a number: it makes a layer.
