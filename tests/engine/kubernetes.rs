@@ -21,7 +21,7 @@ use layertop::event::cluster::{
 use layertop::event::{Event, Platform, Stamped, Text, Time};
 use layertop::model::Model;
 use layertop::model::nodes::nodes;
-use layertop::source::builder;
+use layertop::source::builder::{self, BuilderSettings};
 use layertop::source::kubernetes::{self, BuilderPods, ClusterSettings};
 use nix::sys::signal::Signal;
 use proxy::Proxy;
@@ -320,12 +320,8 @@ async fn a_builder_in_pods_is_seen_through_its_life() {
     let ended = Command::new("docker").arg("buildx").args(words).envs(&env).output().unwrap();
     assert!(ended.status.success(), "{ended:?}");
     let platforms = Platform::parse_list("linux/amd64,linux/arm64");
-    let wanted = builder::BuilderSettings {
-        builder: Some("kube".into()),
-        platforms,
-        env,
-        ..builder::BuilderSettings::default()
-    };
+    let kube = Some("kube".into());
+    let wanted = BuilderSettings { builder: kube, platforms, env, ..BuilderSettings::default() };
     let pods = builder::in_cluster(&wanted).unwrap();
     assert_eq!(pods, BuilderPods { namespace: Some(namespace.clone()), deployments: vec!["kube0".into()] });
 
