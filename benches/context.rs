@@ -18,7 +18,7 @@ use layertop::clock::Clock;
 use layertop::event::fingerprint::{Completeness, Fingerprint};
 use layertop::event::{Event, Platform, Stamped};
 use layertop::recording::format::event_line;
-use layertop::source::context::{Request, fingerprint};
+use layertop::source::context::{FingerprintRequest, fingerprint};
 
 const FILES: usize = 10_000;
 const FOLDERS: usize = 500;
@@ -41,13 +41,13 @@ fn main() {
     for _ in 0..TURNS {
         let cache = root.join("cache");
         let _ = fs::remove_dir_all(&cache);
-        let request = Request {
+        let request = FingerprintRequest {
             dockerfile: "Dockerfile".into(),
             context: "context".to_owned(),
             cwd: root.clone(),
             platforms: Platform::parse_list("linux/amd64,linux/arm64"),
             cache: Some(cache),
-            ..Request::default()
+            ..FingerprintRequest::default()
         };
         sums.push(took(clock, || sha256sum(&root)));
         first.push(took(clock, || made = print(&request, clock)));
@@ -100,7 +100,7 @@ fn context(root: &Path) {
     std::thread::sleep(SETTLED);
 }
 
-fn print(request: &Request, clock: Clock) -> Fingerprint {
+fn print(request: &FingerprintRequest, clock: Clock) -> Fingerprint {
     fingerprint(request, &AtomicBool::new(false), clock)
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use layertop::event::{Text, Time};
-use layertop::history::{Build, Store, read};
+use layertop::history::{Store, StoredBuild, read};
 
 /// The bundled builds: one of each row of Montage AI's table.
 const SCENARIOS: [&str; 4] = ["first", "code", "requirements", "unchanged"];
@@ -25,7 +25,7 @@ fn main() {
     let [fill, path, count, image] = words.as_slice() else { return };
     assert_eq!(fill, "fill");
     let count: u32 = count.parse().expect("COUNT is a number");
-    let builds: Vec<Build> = SCENARIOS.iter().map(|name| recorded(name, image)).collect();
+    let builds: Vec<StoredBuild> = SCENARIOS.iter().map(|name| recorded(name, image)).collect();
     let end = jiff::Timestamp::now().as_microsecond();
     let now = Time::from_micros(end);
     let mut store = Store::open(Path::new(path), now).expect("the store can be made").store;
@@ -49,11 +49,14 @@ fn main() {
     );
 }
 
-fn recorded(name: &str, image: &str) -> Build {
+fn recorded(name: &str, image: &str) -> StoredBuild {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("assets/demo/{name}.jsonl.zst"));
     let model = read(&path, &|_| true).expect("it can be read").expect("it is wanted");
-    let mut build =
-        Build::of(&model, Text::clean(name), Some(PathBuf::from(format!("/recordings/{name}.jsonl.zst"))));
+    let mut build = StoredBuild::of(
+        &model,
+        Text::clean(name),
+        Some(PathBuf::from(format!("/recordings/{name}.jsonl.zst"))),
+    );
     build.image = Some(Text::clean(image));
     build
 }

@@ -26,12 +26,12 @@ mod why;
 
 use clap::CommandFactory;
 
-use crate::cli::{self, Cli, Command, Progress};
+use crate::cli::{self, Cli, Command, ProgressMode};
 use crate::clock::Clock;
 use crate::config::{Config, Surroundings};
 use crate::error::Error;
 use crate::event::Mask;
-use crate::recording::{Reader, Recorder, Retention, Settings};
+use crate::recording::{Reader, Recorder, RecorderSettings, Retention};
 use crate::source::buildx::{BuildCommand, Program};
 use crate::terminal::Display;
 use crate::ui::keys::Action;
@@ -101,7 +101,7 @@ fn check_files(cli: &Cli, around: &Surroundings) -> Result<(), Error> {
     Config::of_files(&cli.global, around).map(drop)
 }
 
-async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<(), Error> {
+async fn build(cli: &Cli, args: &cli::BuildArgs, around: &Surroundings) -> Result<(), Error> {
     let clock = Clock::live();
     let config = Config::load(&cli.global, Some(&args.overrides), around)?;
     let found = Program::find(std::env::var_os("PATH").as_deref());
@@ -129,7 +129,7 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     let asking = Asking::of(&targets);
     let running = build::start(command, &config, around, targets, earlier, clock);
     let ended_by = match look.progress {
-        Progress::Tui => {
+        ProgressMode::Tui => {
             let mut stage = Stage::take(look)?;
             let watch = stage.watch(&mut session, running.feed, &mut signals);
             let left = Watch { stay: args.stay, asking, ..watch }.run().await?;
@@ -156,7 +156,7 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     let End { exit_code, diagnosis, .. } = end?;
     match diagnosis {
         // The lines have said it; everybody else hears it now.
-        Some(diagnosis) if look.progress != Progress::Plain => Err(Error::Diagnosed {
+        Some(diagnosis) if look.progress != ProgressMode::Plain => Err(Error::Diagnosed {
             message: diagnosis.message.to_string(),
             hint: diagnosis.hint.to_string(),
             exit_code: diagnosis.exit_code,
@@ -172,11 +172,11 @@ async fn build(cli: &Cli, args: &cli::Build, around: &Surroundings) -> Result<()
     }
 }
 
-async fn status(cli: &Cli, args: &cli::Status, around: &Surroundings) -> Result<(), Error> {
-    let typed = cli::Overrides {
+async fn status(cli: &Cli, args: &cli::StatusArgs, around: &Surroundings) -> Result<(), Error> {
+    let typed = cli::BuildOverrides {
         registry: args.registry.clone(),
         builder: args.builder.clone(),
-        ..cli::Overrides::default()
+        ..cli::BuildOverrides::default()
     };
     let config = Config::load(&cli.global, Some(&typed), around)?;
     let look = Look::of(&config, around);
@@ -200,7 +200,7 @@ async fn dashboard(cli: &Cli, around: &Surroundings) -> Result<(), Error> {
         ));
     }
     let targets = Targets::of(&config, &command, around);
-    if look.progress != Progress::Tui {
+    if look.progress != ProgressMode::Tui {
         return status::run(targets, look, false).await;
     }
     let clock = Clock::live();
@@ -218,16 +218,16 @@ async fn dashboard(cli: &Cli, around: &Surroundings) -> Result<(), Error> {
     }
 }
 
-fn recording(config: &Config, command: &BuildCommand) -> Settings {
+fn recording(config: &Config, command: &BuildCommand) -> RecorderSettings {
     let retention = Retention {
         keep: *config.recordings.keep as usize,
         keep_for: *config.recordings.keep_for,
         keep_bytes: *config.recordings.keep_bytes,
     };
-    Settings { dir: None, image: command.images.first().cloned().unwrap_or_default(), retention }
+    RecorderSettings { dir: None, image: command.images.first().cloned().unwrap_or_default(), retention }
 }
 
-async fn replay(cli: &Cli, args: &cli::Replay, around: &Surroundings) -> Result<(), Error> {
+async fn replay(cli: &Cli, args: &cli::ReplayArgs, around: &Surroundings) -> Result<(), Error> {
     let clock = Clock::live();
     let look = Look::without_build(&cli.global, around)?;
     let file = replay::file(&args.file)?;
@@ -236,8 +236,8 @@ async fn replay(cli: &Cli, args: &cli::Replay, around: &Surroundings) -> Result<
     let mut session = Session::new(clock, None);
     session.untold = Some(Box::new(move |model| builds::untold(model, &name, None)));
     let mut signals = Signals::listen()?;
-    let feed = replay::play(reader, clock, args.speed, look.progress == Progress::Tui);
-    let ended_by = if look.progress == Progress::Tui {
+    let feed = replay::play(reader, clock, args.speed, look.progress == ProgressMode::Tui);
+    let ended_by = if look.progress == ProgressMode::Tui {
         let mut stage = Stage::take(look)?;
         match stage.watch(&mut session, feed, &mut signals).run().await? {
             Left::Signal(number) => Some(number),
@@ -262,18 +262,18 @@ async fn replay(cli: &Cli, args: &cli::Replay, around: &Surroundings) -> Result<
     }
 }
 
-async fn demo(cli: &Cli, args: &cli::Demo, around: &Surroundings) -> Result<(), Error> {
+async fn demo(cli: &Cli, args: &cli::DemoArgs, around: &Surroundings) -> Result<(), Error> {
     let clock = Clock::live();
     let look = Look::without_build(&cli.global, around)?;
     let mut signals = Signals::listen()?;
     let scenes = replay::BUNDLED;
     let chosen = |wanted| scenes.iter().position(|scene| scene.scenario == wanted);
     let mut at = args.scenario.and_then(chosen).unwrap_or(0);
-    if look.progress != Progress::Tui {
+    if look.progress != ProgressMode::Tui {
         let last = if args.scenario.is_some() { at } else { scenes.len() - 1 };
         for scene in &scenes[at..=last] {
             let mut session = Session::new(clock, None);
-            if look.progress == Progress::Plain {
+            if look.progress == ProgressMode::Plain {
                 configuration::print(&format!("== {} ==\n", scene.title))?;
             }
             let feed = replay::play(scene.open()?, clock, args.speed, false);

@@ -89,7 +89,7 @@ fn without_dashes(error: &mut clap::Error) {
 pub struct Cli {
     /// What is asked of every command.
     #[command(flatten)]
-    pub global: Global,
+    pub global: GlobalArgs,
     /// What to do; none: the dashboard
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -98,7 +98,7 @@ pub struct Cli {
 /// Options that every command takes.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Global options")]
-pub struct Global {
+pub struct GlobalArgs {
     /// Read this configuration instead of the layertop.toml found upward from here
     #[arg(long, global = true, value_name = "FILE", env = "LAYERTOP_CONFIG", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
@@ -109,10 +109,10 @@ pub struct Global {
         value_name = "WHEN",
         help = "Colours: auto looks at the terminal, NO_COLOR, CLICOLOR and CLICOLOR_FORCE [default: auto]"
     )]
-    pub color: Option<Color>,
+    pub color: Option<ColorChoice>,
     /// How the build is shown: auto is tui on a terminal and plain elsewhere [default: auto]
     #[arg(long, global = true, value_name = "MODE")]
-    pub progress: Option<Progress>,
+    pub progress: Option<ProgressMode>,
     /// Draw with ASCII characters only
     #[arg(long, global = true)]
     pub ascii: bool,
@@ -120,7 +120,7 @@ pub struct Global {
 
 /// When to use colours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Color {
+pub enum ColorChoice {
     /// On a terminal that has them and where no environment variable says otherwise
     #[default]
     Auto,
@@ -132,7 +132,7 @@ pub enum Color {
 
 /// How a build is shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Progress {
+pub enum ProgressMode {
     /// tui on a terminal, plain elsewhere
     #[default]
     Auto,
@@ -151,28 +151,28 @@ pub enum Progress {
 pub enum Command {
     /// Build the image and show every layer: hit, running, rebuilt
     #[command(long_about = BUILD_HELP)]
-    Build(Build),
+    Build(BuildArgs),
     /// Watch a recording, or a file of buildx's rawjson progress, again
-    Replay(Replay),
+    Replay(ReplayArgs),
     /// Watch a bundled build: needs neither Docker nor a network
-    Demo(Demo),
+    Demo(DemoArgs),
     /// Say how registry, nodes and builder are: 3 where something is wrong
     #[command(long_about = STATUS_HELP)]
-    Status(Status),
+    Status(StatusArgs),
     /// Say why a build's steps were not cached, and what would have avoided it
-    Why(Why),
+    Why(WhyArgs),
     /// What a build would rebuild now, and why; builds nothing
-    Plan(Plan),
+    Plan(PlanArgs),
     /// Two builds side by side: what each step did, how long it took and why
-    Compare(Compare),
+    Compare(CompareArgs),
     /// Give a build to other programs: JSON, Markdown, HTML, a trace, metrics
-    Export(Export),
+    Export(ExportArgs),
     /// The builds that there were: what each rebuilt, how long it took, what the cache saved
     #[command(long_about = HISTORY_HELP)]
-    History(History),
+    History(HistoryArgs),
     /// What the cache is worth: how long builds take, by what they rebuild
     #[command(long_about = STATS_HELP)]
-    Stats(Stats),
+    Stats(StatsArgs),
     /// Show, check or describe the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -208,7 +208,7 @@ line; their values are masked in everything that is shown and recorded.";
 /// `layertop build`.
 #[derive(Debug, Clone, Default, Args)]
 #[command(after_help = BUILD_EXAMPLES)]
-pub struct Build {
+pub struct BuildArgs {
     /// Print the exact docker command, quoted for a shell, and run nothing
     #[arg(long, short = 'n')]
     pub dry_run: bool,
@@ -227,7 +227,7 @@ pub struct Build {
     pub metrics_file: Option<PathBuf>,
     /// What overrides the file and the environment.
     #[command(flatten)]
-    pub overrides: Overrides,
+    pub overrides: BuildOverrides,
     /// Options and context for docker buildx build
     #[arg(last = true, value_name = "BUILDX ARGS")]
     pub buildx: Vec<String>,
@@ -235,7 +235,7 @@ pub struct Build {
 
 /// What a build's options say of it, over `layertop.toml` and the environment.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Overrides {
+pub struct BuildOverrides {
     /// Tag of the image: what stands after its colon
     #[arg(long, short, value_name = "TAG")]
     pub tag: Option<String>,
@@ -266,7 +266,7 @@ Examples:
 /// `layertop replay`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = REPLAY_EXAMPLES)]
-pub struct Replay {
+pub struct ReplayArgs {
     /// The recording, or what docker buildx build --progress=rawjson wrote
     #[arg(value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
@@ -294,7 +294,7 @@ Examples:
 /// `layertop status`.
 #[derive(Debug, Clone, Default, Args)]
 #[command(after_help = STATUS_EXAMPLES)]
-pub struct Status {
+pub struct StatusArgs {
     /// Go on, and say it again whenever something changes
     #[arg(long, short)]
     pub watch: bool,
@@ -315,10 +315,10 @@ Examples:
 /// `layertop demo`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = DEMO_EXAMPLES)]
-pub struct Demo {
+pub struct DemoArgs {
     /// The build to show
     #[arg(value_enum)]
-    pub scenario: Option<Scenario>,
+    pub scenario: Option<DemoScenario>,
     /// How fast: 8x, 0.5x, or max for no waiting at all
     #[arg(long, value_name = "SPEED", default_value = "1x", allow_hyphen_values = true)]
     pub speed: Speed,
@@ -340,13 +340,13 @@ Examples:
 /// `layertop plan`.
 #[derive(Debug, Clone, Default, Args)]
 #[command(long_about = PLAN_HELP, after_help = PLAN_EXAMPLES)]
-pub struct Plan {
+pub struct PlanArgs {
     /// End with 3 where one of these layers would be rebuilt, or where that can't be told
     #[arg(long, value_name = "LAYER,…", value_delimiter = ',')]
     pub fail_on_rebuild: Vec<String>,
     /// What overrides the file and the environment.
     #[command(flatten)]
-    pub overrides: Overrides,
+    pub overrides: BuildOverrides,
     /// Options and context that docker buildx build would be given
     #[arg(last = true, value_name = "BUILDX ARGS")]
     pub buildx: Vec<String>,
@@ -366,7 +366,7 @@ build.";
 /// `layertop why`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = WHY_EXAMPLES)]
-pub struct Why {
+pub struct WhyArgs {
     /// The build: a recording's path or name, or how it begins [default: the newest of the project, else of this machine]
     pub build: Option<String>,
     /// The step: its layer's name, its number, or a part of its instruction
@@ -381,7 +381,7 @@ Examples:
 /// `layertop compare`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = COMPARE_EXAMPLES)]
-pub struct Compare {
+pub struct CompareArgs {
     /// The first build: a recording's path or name, or how it begins
     pub a: String,
     /// The second
@@ -404,12 +404,12 @@ respected. With --output it is written to a file, and nothing is sent.";
 /// `layertop export`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXPORT_EXAMPLES)]
-pub struct Export {
+pub struct ExportArgs {
     /// The build: a recording's path or name, or how it begins [default: the newest of the project, else of this machine]
     pub build: Option<String>,
     /// What to make of it
     #[arg(long, short, value_enum, value_name = "FORMAT", required_unless_present = "metrics_file")]
-    pub format: Option<Format>,
+    pub format: Option<ExportFormat>,
     /// Write it to this file, whole or not at all [default: standard output; otlp: the collector]
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "format")]
     pub output: Option<PathBuf>,
@@ -420,7 +420,7 @@ pub struct Export {
 
 /// What a build is exported as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum ExportFormat {
     /// The summary with all steps, as the last line of --progress json
     Json,
     /// For the job summaries of GitHub, and for merge requests
@@ -450,7 +450,7 @@ Examples:
 /// `layertop history`.
 #[derive(Debug, Clone, Default, Args)]
 #[command(after_help = HISTORY_EXAMPLES, args_conflicts_with_subcommands = true)]
-pub struct History {
+pub struct HistoryArgs {
     /// So many builds at most; 0: all of them
     #[arg(long, short = 'n', value_name = "N", default_value_t = 20, value_parser = values::count::<usize>, allow_hyphen_values = true)]
     pub limit: usize,
@@ -466,7 +466,7 @@ pub struct History {
 #[derive(Debug, Clone, Subcommand)]
 pub enum HistoryCommand {
     /// Delete old builds from the history: those beyond the given limits, else beyond those of layertop.toml
-    Prune(HistoryPrune),
+    Prune(HistoryPruneArgs),
     /// Take up recordings that the history does not know: those made before there was one, or on other machines
     Import {
         /// Recordings [default: all of this machine's]
@@ -477,7 +477,7 @@ pub enum HistoryCommand {
 
 /// `layertop history prune`.
 #[derive(Debug, Clone, Default, Args)]
-pub struct HistoryPrune {
+pub struct HistoryPruneArgs {
     /// Keep so many builds, the newest
     #[arg(long, value_name = "N", value_parser = values::count::<u64>, allow_hyphen_values = true)]
     pub keep: Option<u64>,
@@ -513,7 +513,7 @@ Examples:
 /// `layertop stats`.
 #[derive(Debug, Clone, Default, Args)]
 #[command(after_help = STATS_EXAMPLES)]
-pub struct Stats {
+pub struct StatsArgs {
     /// The image: its whole reference, or its name's last part [default: the project's, else that of the newest build]
     #[arg(long, value_name = "IMAGE")]
     pub image: Option<String>,
@@ -527,7 +527,7 @@ pub struct Stats {
 
 /// The bundled builds: the four rows of Montage AI's table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Scenario {
+pub enum DemoScenario {
     /// No cache anywhere: every layer runs
     First,
     /// A file under src/ changed: the last layer runs
@@ -567,7 +567,7 @@ mod tests {
     #[test]
     fn what_follows_the_dashes_is_left_alone() {
         let cli = parse("layertop build -t x --progress plain -- -t a/b:c --progress=plain -- .").unwrap();
-        assert_eq!(cli.global.progress, Some(Progress::Plain));
+        assert_eq!(cli.global.progress, Some(ProgressMode::Plain));
         let Some(Command::Build(build)) = cli.command else { panic!("{cli:?}") };
         assert_eq!(build.overrides.tag.as_deref(), Some("x"));
         assert_eq!(build.buildx, ["-t", "a/b:c", "--progress=plain", "--", "."]);
@@ -622,7 +622,7 @@ mod tests {
         for line in ["layertop --ascii --color never demo", "layertop demo --ascii --color never"] {
             let cli = parse(line).unwrap();
             assert!(cli.global.ascii);
-            assert_eq!(cli.global.color, Some(Color::Never));
+            assert_eq!(cli.global.color, Some(ColorChoice::Never));
         }
     }
 }

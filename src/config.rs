@@ -25,21 +25,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli;
-use crate::error::{Error, Place, Problem};
+use crate::error::{Error, Problem, SourceLocation};
 use crate::event::{LayerRule, Platform};
 
-pub use file::{ClusterRegistry, Kubernetes};
+pub use file::{ClusterRegistryTable, KubernetesTable};
 pub use resolve::is_remote;
 pub use rules::compile;
-pub use value::{Origin, Value};
+pub use value::{ConfigValue, ValueOrigin};
 
 /// The name that is looked for.
 pub const FILE_NAME: &str = "layertop.toml";
 
-/// What is around a process: all that the configuration looks at beside the command line.
+/// The working directory, user file and environment of a process: what the configuration reads beside the command line.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
-    /// The working directory.
     pub cwd: PathBuf,
     /// Where the user's own defaults stand, whether they exist or not.
     pub user_file: Option<PathBuf>,
@@ -79,26 +78,25 @@ pub struct Config {
     pub has_project: bool,
     /// The files that were read, the project's before the user's.
     pub files: Vec<PathBuf>,
-    /// The bundled profile.
-    pub profile: Value<Option<String>>,
+    pub profile: ConfigValue<Option<String>>,
     /// What the build makes.
-    pub image: Image,
+    pub image: ImageOptions,
     /// How it is built.
-    pub build: Build,
+    pub build: BuildOptions,
     /// The rules that name layers, all of them readable.
-    pub layers: Vec<Value<LayerRule>>,
+    pub layers: Vec<ConfigValue<LayerRule>>,
     /// Which recordings are kept.
-    pub recordings: Bounds,
+    pub recordings: KeepOptions,
     /// Which builds are kept in the history.
-    pub history: Bounds,
+    pub history: KeepOptions,
     /// How builds are shown.
-    pub ui: Ui,
+    pub ui: UiOptions,
     /// What is looked at beside the build.
-    pub health: Health,
+    pub health: HealthOptions,
     /// How the image's registry is asked.
-    pub registry: Registry,
+    pub registry: RegistryOptions,
     /// The cluster, where one is configured.
-    pub kubernetes: Option<Kubernetes>,
+    pub kubernetes: Option<KubernetesTable>,
     /// What is wrong without being in the way of a build: layer rules that can't be read, a cache that
     /// no image names, platforms that do not exist.
     pub warnings: Vec<Problem>,
@@ -106,80 +104,73 @@ pub struct Config {
 
 /// What the build makes.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Image {
+pub struct ImageOptions {
     /// Registry; none: Docker Hub.
-    pub registry: Value<Option<String>>,
+    pub registry: ConfigValue<Option<String>>,
     /// Repository; none: nothing is tagged, and there is no registry cache.
-    pub name: Value<Option<String>>,
-    /// Tag.
-    pub tag: Value<String>,
+    pub name: ConfigValue<Option<String>>,
+    pub tag: ConfigValue<String>,
     /// Platforms; none: the builder's own.
-    pub platforms: Value<Vec<Platform>>,
+    pub platforms: ConfigValue<Vec<Platform>>,
 }
 
 /// How it is built. Paths are as they stand in a command that runs in the working directory.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Build {
+pub struct BuildOptions {
     /// buildx builder; none: its current one.
-    pub builder: Value<Option<String>>,
-    /// Build context.
-    pub context: Value<String>,
+    pub builder: ConfigValue<Option<String>>,
+    pub context: ConfigValue<String>,
     /// Dockerfile; none: the one in the context.
-    pub dockerfile: Value<Option<String>>,
+    pub dockerfile: ConfigValue<Option<String>>,
     /// Stage; none: the last one.
-    pub target: Value<Option<String>>,
-    /// Build arguments.
-    pub args: BTreeMap<String, Value<String>>,
+    pub target: ConfigValue<Option<String>>,
+    pub args: BTreeMap<String, ConfigValue<String>>,
     /// Tag of the registry cache; none: no cache.
-    pub cache: Value<Option<String>>,
+    pub cache: ConfigValue<Option<String>>,
     /// Whether the image is pushed.
-    pub push: Value<bool>,
+    pub push: ConfigValue<bool>,
     /// More words for buildx.
-    pub extra: Value<Vec<String>>,
+    pub extra: ConfigValue<Vec<String>>,
 }
 
 /// What is kept: as much as all three bounds allow.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bounds {
-    /// How many.
-    pub keep: Value<u32>,
-    /// How long.
-    pub keep_for: Value<Duration>,
+pub struct KeepOptions {
+    pub keep: ConfigValue<u32>,
+    pub keep_for: ConfigValue<Duration>,
     /// How many bytes in all.
-    pub keep_bytes: Value<u64>,
+    pub keep_bytes: ConfigValue<u64>,
 }
 
 /// What is looked at beside the build.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Health {
+pub struct HealthOptions {
     /// Whether registry, nodes and builder are watched during a build and on the dashboard.
-    pub watch: Value<bool>,
+    pub watch: ConfigValue<bool>,
 }
 
 /// How the image's registry is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Registry {
+pub struct RegistryOptions {
     /// Whether plain http is allowed with another machine.
-    pub insecure: Value<bool>,
+    pub insecure: ConfigValue<bool>,
     /// File with the certificate of its authority.
-    pub ca: Value<Option<String>>,
+    pub ca: ConfigValue<Option<String>>,
     /// How often it is asked whether it answers.
-    pub every: Value<Duration>,
+    pub every: ConfigValue<Duration>,
     /// How often tags and cache are looked at.
-    pub look_every: Value<Duration>,
+    pub look_every: ConfigValue<Duration>,
     /// What a slow answer takes at least.
-    pub slow: Value<Duration>,
+    pub slow: ConfigValue<Duration>,
 }
 
 /// How builds are shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ui {
+pub struct UiOptions {
     /// The kind of display.
-    pub progress: Value<cli::Progress>,
-    /// Colours.
-    pub color: Value<cli::Color>,
-    /// ASCII only.
-    pub ascii: Value<bool>,
+    pub progress: ConfigValue<cli::ProgressMode>,
+    pub color: ConfigValue<cli::ColorChoice>,
+    pub ascii: ConfigValue<bool>,
 }
 
 impl Config {
@@ -187,11 +178,10 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// A file that can't be read, or says what can't be, each problem with its place; an option or a variable whose
-    /// value can't be.
+    /// A file that can't be read, or says what can't be, each problem with its place; an option or a variable whose value can't be.
     pub fn load(
-        global: &cli::Global,
-        overrides: Option<&cli::Overrides>,
+        global: &cli::GlobalArgs,
+        overrides: Option<&cli::BuildOverrides>,
         around: &Surroundings,
     ) -> Result<Self, Error> {
         let project = match &global.config {
@@ -199,14 +189,14 @@ impl Config {
             None => find_upward(&around.cwd),
         };
         let user = around.user_file.clone().filter(|file| file.is_file() && Some(file) != project.as_ref());
-        let docs = project.iter().chain(&user).map(|path| Doc::read(path, &around.cwd));
+        let docs = project.iter().chain(&user).map(|path| ConfigFile::read(path, &around.cwd));
         let docs = docs.collect::<Result<Vec<_>, _>>()?;
         let problems: Vec<Problem> = docs.iter().flat_map(validate::file).collect();
         if !problems.is_empty() {
             return Err(Error::Config(problems));
         }
         let folder = project.as_deref().and_then(Path::parent).unwrap_or(&around.cwd);
-        let none = cli::Overrides::default();
+        let none = cli::BuildOverrides::default();
         let typed = overrides.unwrap_or(&none);
         resolve::Resolver { docs, around, global, typed, has_project: project.is_some(), folder }.resolve()
     }
@@ -216,7 +206,7 @@ impl Config {
     /// # Errors
     ///
     /// As [`Self::load`].
-    pub fn of_files(global: &cli::Global, around: &Surroundings) -> Result<Self, Error> {
+    pub fn of_files(global: &cli::GlobalArgs, around: &Surroundings) -> Result<Self, Error> {
         let mut around = around.clone();
         around.env.retain(|name, _| !["REGISTRY", "TAG", "PLATFORMS"].contains(&name.as_str()));
         Self::load(global, None, &around)
@@ -237,7 +227,7 @@ impl Config {
         })
     }
 
-    /// `registry/name:tag`.
+    /// `registry/name:tag`; none where the image has no name.
     pub fn image(&self) -> Option<String> {
         Some(format!("{}:{}", self.repository()?, *self.image.tag))
     }
@@ -260,7 +250,7 @@ impl Config {
     /// One sentence for each layer rule of a file that names nothing in a Dockerfile with these instructions. Rules
     /// of a profile may be idle: a profile is made for more than one Dockerfile.
     pub fn idle_rules(&self, instructions: &[&str]) -> Vec<String> {
-        let own = |rule: &&Value<LayerRule>| matches!(rule.origin, Origin::File(..));
+        let own = |rule: &&ConfigValue<LayerRule>| matches!(rule.origin, ValueOrigin::File(..));
         let idle = rules::idle(&self.layers, instructions).into_iter().filter(|(rule, _)| own(rule));
         idle.map(|(rule, shadowed)| {
             let why =
@@ -277,13 +267,13 @@ pub fn schema() -> serde_json::Value {
 }
 
 /// A file with its text, so that every place in it can be shown.
-struct Doc {
+struct ConfigFile {
     path: Arc<Path>,
     text: String,
-    file: file::File,
+    file: file::LayertopToml,
 }
 
-impl Doc {
+impl ConfigFile {
     /// Reads a file. It is shown relative to `cwd` where it lies below it.
     fn read(path: &Path, cwd: &Path) -> Result<Self, Error> {
         // The working directory itself would be shown as nothing.
@@ -296,21 +286,22 @@ impl Doc {
             let text = String::from_utf8_lossy(error.as_bytes());
             Error::Config(vec![Problem {
                 file: shown.to_owned(),
-                place: Some(Place::of(&text, valid..valid)),
+                place: Some(SourceLocation::of(&text, valid..valid)),
                 message: "this is not UTF-8".to_owned(),
                 hint: Some("save the file as UTF-8".to_owned()),
             }])
         })?;
-        let file = file::File::parse(shown, &text).map_err(|problem| Error::Config(vec![*problem]))?;
+        let file =
+            file::LayertopToml::parse(shown, &text).map_err(|problem| Error::Config(vec![*problem]))?;
         Ok(Self { path: shown.into(), text, file })
     }
 
-    fn origin(&self, span: &Range<usize>) -> Origin {
-        Origin::File(self.path.clone(), Place::of(&self.text, span.clone()).line)
+    fn origin(&self, span: &Range<usize>) -> ValueOrigin {
+        ValueOrigin::File(self.path.clone(), SourceLocation::of(&self.text, span.clone()).line)
     }
 
     fn problem(&self, span: Range<usize>, message: String, hint: String) -> Problem {
-        let place = Some(Place::of(&self.text, span));
+        let place = Some(SourceLocation::of(&self.text, span));
         Problem { file: self.path.to_path_buf(), place, message, hint: Some(hint) }
     }
 }

@@ -11,9 +11,11 @@ mod parse;
 mod resolve;
 mod words;
 
+use strum::{AsRefStr, EnumString};
+
 pub use lex::{expand, expand_run};
 pub use parse::parse;
-pub use resolve::{Base, ResolvedStage, ResolvedStep, Variable};
+pub use resolve::{ResolvedStage, ResolvedStep, ResolvedVariable, StageBase};
 pub use words::FlagWord;
 
 /// A Dockerfile as it was read.
@@ -24,32 +26,30 @@ pub struct Dockerfile {
     /// The frontend image that the `syntax` directive asks for.
     pub syntax: Option<String>,
     /// What stands before the first `FROM`; only `ARG` is meaningful there.
-    pub globals: Vec<Instruction>,
+    pub globals: Vec<DockerfileInstruction>,
     /// The stages in the file's order.
-    pub stages: Vec<Stage>,
+    pub stages: Vec<DockerfileStage>,
     /// What `BuildKit` would refuse or ignore, by line.
     pub diagnostics: Vec<Diagnostic>,
 }
 
 /// A build stage: a `FROM` and what follows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stage {
+pub struct DockerfileStage {
     /// The name after `AS`, in lower case, as `BuildKit` compares and prints it.
     pub name: Option<String>,
     /// The base as it stands in the file, before substitution: an image, `scratch` or an earlier stage.
     pub base: String,
     /// The value of `--platform`, before substitution.
     pub platform: Option<String>,
-    /// The `FROM` itself.
-    pub from: Instruction,
+    /// The stage's own `FROM` instruction.
+    pub from: DockerfileInstruction,
     /// The instructions after it.
-    pub instructions: Vec<Instruction>,
+    pub instructions: Vec<DockerfileInstruction>,
 }
 
-/// One instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Instruction {
-    /// What it does.
+pub struct DockerfileInstruction {
     pub keyword: Keyword,
     /// The flags between the keyword and the arguments, in their order.
     pub flags: Vec<FlagWord>,
@@ -67,7 +67,7 @@ pub struct Instruction {
     pub last_line: u32,
 }
 
-impl Instruction {
+impl DockerfileInstruction {
     /// The value of the first flag of that name: `builder` for `from` in `COPY --from=builder`.
     pub fn flag(&self, name: &str) -> Option<&str> {
         self.flags.iter().find(|flag| flag.name == name).and_then(|flag| flag.value.as_deref())
@@ -121,91 +121,48 @@ impl Heredoc {
 /// What `BuildKit` would refuse or ignore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Where, from 1.
+    /// Line number, counted from 1.
     pub line: u32,
     /// What, as a lower-case fragment.
     pub message: String,
 }
 
 /// The kind of an instruction.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, AsRefStr, EnumString)]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum Keyword {
-    /// `ADD`
     Add,
-    /// `ARG`
     Arg,
-    /// `CMD`
     Cmd,
-    /// `COPY`
     Copy,
-    /// `ENTRYPOINT`
     Entrypoint,
-    /// `ENV`
     Env,
-    /// `EXPOSE`
     Expose,
-    /// `FROM`
     From,
-    /// `HEALTHCHECK`
     Healthcheck,
-    /// `LABEL`
     Label,
-    /// `MAINTAINER`
     Maintainer,
-    /// `ONBUILD`
     Onbuild,
-    /// `RUN`
     Run,
-    /// `SHELL`
     Shell,
-    /// `STOPSIGNAL`
     Stopsignal,
-    /// `USER`
     User,
-    /// `VOLUME`
     Volume,
-    /// `WORKDIR`
     Workdir,
     /// A word that is no instruction, in upper case.
+    #[strum(default, transparent)]
     Unknown(String),
 }
-
-/// Every known keyword, as it is printed.
-const KEYWORDS: [(&str, Keyword); 18] = [
-    ("ADD", Keyword::Add),
-    ("ARG", Keyword::Arg),
-    ("CMD", Keyword::Cmd),
-    ("COPY", Keyword::Copy),
-    ("ENTRYPOINT", Keyword::Entrypoint),
-    ("ENV", Keyword::Env),
-    ("EXPOSE", Keyword::Expose),
-    ("FROM", Keyword::From),
-    ("HEALTHCHECK", Keyword::Healthcheck),
-    ("LABEL", Keyword::Label),
-    ("MAINTAINER", Keyword::Maintainer),
-    ("ONBUILD", Keyword::Onbuild),
-    ("RUN", Keyword::Run),
-    ("SHELL", Keyword::Shell),
-    ("STOPSIGNAL", Keyword::Stopsignal),
-    ("USER", Keyword::User),
-    ("VOLUME", Keyword::Volume),
-    ("WORKDIR", Keyword::Workdir),
-];
 
 impl Keyword {
     /// Reads a keyword in any case.
     pub fn parse(word: &str) -> Self {
-        let word = word.to_ascii_uppercase();
-        let known = KEYWORDS.iter().find(|(name, _)| *name == word).map(|(_, keyword)| keyword.clone());
-        known.unwrap_or(Self::Unknown(word))
+        Self::from(word.to_ascii_uppercase().as_str())
     }
 
     /// The keyword in upper case.
     pub fn as_str(&self) -> &str {
-        match self {
-            Self::Unknown(word) => word,
-            known => KEYWORDS.iter().find(|(_, keyword)| keyword == known).map_or("", |(name, _)| *name),
-        }
+        self.as_ref()
     }
 
     /// Whether `BuildKit` gives it a number: it makes a layer.

@@ -18,50 +18,31 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The command line asks for something that can't be.
-    #[error("{message}{}", Hint(hint.as_deref()))]
-    Usage {
-        /// Cause and value.
-        message: String,
-        /// What to do.
-        hint: Option<String>,
-    },
+    #[error("{message}{}", HintLine(hint.as_deref()))]
+    Usage { message: String, hint: Option<String> },
     /// A configuration file can't be used: all that is wrong with it.
-    #[error("{}", Problems(.0))]
+    #[error("{}", ProblemList(.0))]
     Config(Vec<Problem>),
     /// No engine, builder, registry or build is to be found.
-    #[error("{message}{}", Hint(hint.as_deref()))]
-    Unavailable {
-        /// Cause and value.
-        message: String,
-        /// What to do.
-        hint: Option<String>,
-    },
+    #[error("{message}{}", HintLine(hint.as_deref()))]
+    Unavailable { message: String, hint: Option<String> },
     /// Something can't be read or written, and more is known of it than what the system says.
-    #[error("{message}{}", Hint(hint.as_deref()))]
-    Broken {
-        /// Cause and value.
-        message: String,
-        /// What to do.
-        hint: Option<String>,
-    },
+    #[error("{message}{}", HintLine(hint.as_deref()))]
+    Broken { message: String, hint: Option<String> },
     /// The system refused something.
-    #[error("can't {action} {}: {source}{}", path.display(), Hint(hint.as_deref()))]
+    #[error("can't {action} {}: {source}{}", path.display(), HintLine(hint.as_deref()))]
     Io {
         /// What was tried: `read`, `write the recording`.
         action: &'static str,
         /// What to do; none where what the system says is all that is known.
         hint: Option<String>,
-        /// On what.
         path: PathBuf,
-        /// Why not.
         source: io::Error,
     },
     /// A build that could not begin.
     #[error("{message}\n  {hint}")]
     Diagnosed {
-        /// Cause and value.
         message: String,
-        /// What to do.
         hint: String,
         /// What the process ends with.
         exit_code: u8,
@@ -75,7 +56,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// A usage error.
     pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Usage { message: message.into(), hint: Some(hint.into()) }
     }
@@ -125,9 +105,9 @@ impl From<Problem> for Error {
 }
 
 /// The next command, on a line of its own.
-struct Hint<'a>(Option<&'a str>);
+struct HintLine<'a>(Option<&'a str>);
 
-impl fmt::Display for Hint<'_> {
+impl fmt::Display for HintLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.map_or(Ok(()), |hint| write!(f, "\n  {hint}"))
     }
@@ -157,9 +137,9 @@ fn remedy(path: &Path, source: &io::Error) -> Option<String> {
 }
 
 /// One below the other.
-struct Problems<'a>(&'a [Problem]);
+struct ProblemList<'a>(&'a [Problem]);
 
-impl fmt::Display for Problems<'_> {
+impl fmt::Display for ProblemList<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let texts: Vec<String> = self.0.iter().map(ToString::to_string).collect();
         f.write_str(&texts.join("\n\n"))
@@ -180,17 +160,15 @@ pub struct Problem {
     /// The file, or what else the value came from: `environment`.
     pub file: PathBuf,
     /// Where in it; none where the value stands in no file.
-    pub place: Option<Place>,
-    /// Cause and value.
+    pub place: Option<SourceLocation>,
     pub message: String,
-    /// What to do.
     pub hint: Option<String>,
 }
 
 /// A stretch of one line of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// Line, from 1.
+pub struct SourceLocation {
+    /// Line number, counted from 1.
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
@@ -200,7 +178,7 @@ pub struct Place {
     pub width: usize,
 }
 
-impl Place {
+impl SourceLocation {
     /// The place of a byte range in a text. A range over several lines is cut at the end of its first.
     pub fn of(text: &str, span: std::ops::Range<usize>) -> Self {
         let start = boundary(text, span.start);
@@ -224,7 +202,7 @@ fn boundary(text: &str, at: usize) -> usize {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = self.file.display();
-        if let Some(Place { line, column, text, width }) = &self.place {
+        if let Some(SourceLocation { line, column, text, width }) = &self.place {
             let gutter = line.to_string().len();
             // A tab takes one column here and in the line of the caret, so that the caret stays below what it means.
             let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -235,7 +213,7 @@ impl fmt::Display for Problem {
         } else {
             write!(f, "{file}: {}", self.message)?;
         }
-        Hint(self.hint.as_deref()).fmt(f)
+        HintLine(self.hint.as_deref()).fmt(f)
     }
 }
 
@@ -281,7 +259,7 @@ mod tests {
         let at = text.find("\"linux\"").unwrap();
         let problem = Problem {
             file: "layertop.toml".into(),
-            place: Some(Place::of(text, at..at + 7)),
+            place: Some(SourceLocation::of(text, at..at + 7)),
             message: "`linux` is not a platform".into(),
             hint: Some("write it as linux/amd64".into()),
         };
@@ -292,9 +270,18 @@ mod tests {
 
     #[test]
     fn a_place_is_found_in_any_text() {
-        assert_eq!(Place::of("", 0..0), Place { line: 1, column: 1, text: String::new(), width: 1 });
-        assert_eq!(Place::of("a\n", 2..2), Place { line: 2, column: 1, text: String::new(), width: 1 });
-        assert_eq!(Place::of("ab\ncd", 1..5).width, 1);
-        assert_eq!(Place::of("ü", 1..9), Place { line: 1, column: 1, text: "ü".into(), width: 1 });
+        assert_eq!(
+            SourceLocation::of("", 0..0),
+            SourceLocation { line: 1, column: 1, text: String::new(), width: 1 }
+        );
+        assert_eq!(
+            SourceLocation::of("a\n", 2..2),
+            SourceLocation { line: 2, column: 1, text: String::new(), width: 1 }
+        );
+        assert_eq!(SourceLocation::of("ab\ncd", 1..5).width, 1);
+        assert_eq!(
+            SourceLocation::of("ü", 1..9),
+            SourceLocation { line: 1, column: 1, text: "ü".into(), width: 1 }
+        );
     }
 }

@@ -6,6 +6,8 @@
 //!
 //! Serialised, an event is one flat JSON object: `{"at": …, "type": "vertex", …}`; `docs/json.md` has the fields.
 
+#![warn(missing_docs)]
+
 pub mod amount;
 pub mod builder;
 pub mod cluster;

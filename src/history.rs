@@ -1,10 +1,9 @@
 //! The builds that there were: written down at their end, asked for ever after.
 //!
-//! A [`Build`] is what is kept of one, a pure function of its model. The [`Store`] is an `SQLite` file that any number of processes
-//! use at once, and the [`Clerk`] a thread that works on it, so that nobody waits for a disk.
+//! A [`StoredBuild`] is what is kept of one, a pure function of its model. The [`Store`] is an `SQLite` file that any number of processes
+//! use at once, and the [`StoreWorker`] a thread that works on it, so that nobody waits for a disk.
 
 mod build;
-mod clerk;
 mod complete;
 mod earlier;
 mod expected;
@@ -18,12 +17,13 @@ mod schema;
 mod stats;
 mod store;
 mod trends;
+mod worker;
 
-pub use build::{Build, Step};
-pub use clerk::{Asker, Clerk, Kept, Place};
-pub use earlier::{Before, Wanted, earlier};
+pub use build::{StoredBuild, StoredStep};
+pub use earlier::{BuildKey, PastQuery, earlier};
 pub use recorded::{name, read};
-pub use retain::{Limits, Pruned};
+pub use retain::{PruneResult, RetentionLimits};
 pub use scenario::{CODE, FIRST, NO_CACHE, REQUIREMENTS, UNCHANGED};
-pub use store::{Opened, Store, Trouble, default_path};
+pub use store::{OpenedStore, Store, StoreError, default_path};
 pub use trends::layer_runs;
+pub use worker::{KeepResult, StoreClient, StoreLocation, StoreWorker};

@@ -12,10 +12,10 @@ mod reader;
 mod recorder;
 
 pub use files::{
-    ANOTHER_PLACE, Listed, Retention, begun, default_dir, in_the_way, is_written, list, name_of, newest_of,
-    path_of, prune, unusable,
+    ANOTHER_PLACE, RecordingFile, Retention, begun, default_dir, in_the_way, is_written, list, name_of,
+    newest_of, path_of, prune, unusable,
 };
-pub use format::{Header, Record, VERSION, event_line, header_line, parse_line};
-pub use input::Kind;
+pub use format::{RecordingHeader, RecordingLine, VERSION, event_line, header_line, parse_line};
+pub use input::InputKind;
 pub use reader::{Diagnostics, OpenError, Reader};
-pub use recorder::{Closed, Recorder, Settings, append};
+pub use recorder::{Recorder, RecorderSettings, RecordingResult, append};

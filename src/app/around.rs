@@ -18,21 +18,21 @@ const AHEAD: usize = 16;
 /// What is to be looked at.
 #[derive(Debug, Clone)]
 pub(super) struct Targets {
-    pub(super) registry: Option<registry::Settings>,
-    pub(super) cluster: Option<kubernetes::Settings>,
-    pub(super) builder: builder::Settings,
+    pub(super) registry: Option<registry::RegistrySettings>,
+    pub(super) cluster: Option<kubernetes::ClusterSettings>,
+    pub(super) builder: builder::BuilderSettings,
 }
 
 impl Targets {
     /// The registry of the image, and the builder, of a build.
     pub(super) fn of(config: &Config, command: &BuildCommand, around: &Surroundings) -> Self {
-        let builder = builder::Settings {
+        let builder = builder::BuilderSettings {
             builder: command.builder.clone(),
             platforms: command.platforms.clone(),
             images: command.images.clone(),
             env: around.env.clone(),
             mask: Mask::new(command.secrets.iter().cloned()),
-            ..builder::Settings::default()
+            ..builder::BuilderSettings::default()
         };
         let registry = image_of(command).map(|image| settings(config, image, around));
         Self { registry, cluster: cluster(config, &builder, around), builder }
@@ -80,9 +80,9 @@ fn parse(reference: &str) -> Option<(String, String, Option<String>)> {
     Some((reference.host?.to_owned(), reference.path.to_owned(), reference.tag.map(str::to_owned)))
 }
 
-fn settings(config: &Config, image: Image, around: &Surroundings) -> registry::Settings {
+fn settings(config: &Config, image: Image, around: &Surroundings) -> registry::RegistrySettings {
     let asked = &config.registry;
-    registry::Settings {
+    registry::RegistrySettings {
         tag: Some(image.tag.unwrap_or_else(|| "latest".to_owned())),
         cache: image.cache,
         insecure: *asked.insecure,
@@ -91,22 +91,22 @@ fn settings(config: &Config, image: Image, around: &Surroundings) -> registry::S
         every: *asked.every,
         look_every: *asked.look_every,
         slow: *asked.slow,
-        ..registry::Settings::new(image.host, image.repository)
+        ..registry::RegistrySettings::new(image.host, image.repository)
     }
 }
 
 /// The cluster that is configured. A registry in it is found by the labels of its pods; without these it is not looked for.
 fn cluster(
     config: &Config,
-    builder: &builder::Settings,
+    builder: &builder::BuilderSettings,
     around: &Surroundings,
-) -> Option<kubernetes::Settings> {
+) -> Option<kubernetes::ClusterSettings> {
     let kubernetes = config.kubernetes.as_ref().filter(|kubernetes| kubernetes.enabled != Some(false))?;
     let registry = kubernetes.registry.as_ref().and_then(|registry| {
         let (service, port) = (registry.service.clone(), registry.port);
-        Some(kubernetes::RegistryIn { service, selector: registry.selector.clone()?, port })
+        Some(kubernetes::RegistryWorkload { service, selector: registry.selector.clone()?, port })
     });
-    Some(kubernetes::Settings {
+    Some(kubernetes::ClusterSettings {
         kubeconfig: kubernetes.kubeconfig.as_deref().map(PathBuf::from),
         context: kubernetes.context.clone(),
         namespace: kubernetes.namespace.clone(),

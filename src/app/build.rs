@@ -21,7 +21,7 @@ use crate::model::name::{self, Kind};
 use crate::model::outcome::lost_stream;
 use crate::source::buildx::{self, BuildCommand, Cancel, Chunk, Exit, Program, secrets};
 use crate::source::docker::{self, Diagnosis};
-use crate::source::evidence::Earlier;
+use crate::source::evidence::EarlierListings;
 use crate::source::rawjson::Decoder;
 use crate::source::{builder, context, evidence, git};
 
@@ -62,7 +62,7 @@ pub(super) fn start(
     config: &Config,
     around: &Surroundings,
     targets: Targets,
-    earlier: Earlier,
+    earlier: EarlierListings,
     clock: Clock,
 ) -> Running {
     let (tx, updates) = mpsc::channel(AHEAD);
@@ -73,7 +73,7 @@ pub(super) fn start(
     known.push(Stamped { at: clock.now(), event: Event::Watching(watching) });
     // The channel is empty: this comes first, whatever else is heard of by then.
     let _ = tx.try_send(Update::news(known));
-    let evidence = evidence::Settings {
+    let evidence = evidence::EvidenceSettings {
         listings: targets.builder.listings.clone(),
         earlier,
         beside_build: true,
@@ -94,7 +94,7 @@ pub(super) fn command(
     around: &Surroundings,
 ) -> Result<BuildCommand, Error> {
     let mut command = BuildCommand::new(config, typed, program, around, &secrets::read_file)?;
-    let request = context::Request::of(&command, around);
+    let request = context::FingerprintRequest::of(&command, around);
     command.secrets.extend(request.map(|request| context::hidden(&request)).unwrap_or_default());
     Ok(command)
 }
@@ -179,7 +179,7 @@ async fn drive(
     clock: Clock,
     tx: mpsc::Sender<Update>,
     mut asked: mpsc::Receiver<Cancel>,
-    (mut witness, watched): (Witness, Option<builder::Settings>),
+    (mut witness, watched): (Witness, Option<builder::BuilderSettings>),
 ) -> Result<End, Error> {
     let mut voice = Voice::new(&command, clock, tx);
     let plugin = buildx::plugin::behind_docker(&around.env);
@@ -255,7 +255,7 @@ async fn drive(
 /// Where a build has failed since its builder is gone or hangs, what was seen of it before is not how it is: it is looked at once more.
 /// Who asks the build to stop meanwhile does not wait for that.
 async fn lost_builder(
-    settings: Option<builder::Settings>,
+    settings: Option<builder::BuilderSettings>,
     clock: Clock,
     asked: &mut mpsc::Receiver<Cancel>,
 ) -> Option<Stamped> {
@@ -271,8 +271,8 @@ pub(super) fn evidence_of(
     command: &BuildCommand,
     config: &Config,
     around: &Surroundings,
-) -> evidence::Settings {
-    evidence::Settings {
+) -> evidence::EvidenceSettings {
+    evidence::EvidenceSettings {
         builder: command.builder.clone(),
         caches: command.imports(),
         image: command.images.first().cloned(),
@@ -280,7 +280,7 @@ pub(super) fn evidence_of(
         mask: Mask::new(command.secrets.iter().cloned()),
         insecure: *config.registry.insecure,
         ca: config.registry.ca.as_deref().map(PathBuf::from),
-        ..evidence::Settings::default()
+        ..evidence::EvidenceSettings::default()
     }
 }
 
@@ -300,13 +300,13 @@ struct Witness {
 impl Witness {
     fn call(
         command: &BuildCommand,
-        settings: evidence::Settings,
+        settings: evidence::EvidenceSettings,
         around: &Surroundings,
         clock: Clock,
     ) -> Self {
         let (tx, news) = mpsc::channel(AHEAD);
         let (over, is_over) = watch::channel(false);
-        let request = context::Request::of(command, around);
+        let request = context::FingerprintRequest::of(command, around);
         let folder = command.context.clone();
         let evidence = tokio::spawn(evidence::run(settings, clock, is_over.clone(), tx.clone()));
         let made_from = tokio::spawn(async move {

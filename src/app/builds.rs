@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 
 use super::configuration::complain;
 use super::history as kept;
-use crate::cli::Global;
+use crate::cli::GlobalArgs;
 use crate::clock::Clock;
 use crate::config::{Config, Surroundings};
 use crate::error::Error;
 use crate::event::{Event, Mask, Reasons, Stamped, Started, Text, Time};
 use crate::explain;
 use crate::history::rows::BuildRow;
-use crate::history::{self, Before, Store, Wanted};
+use crate::history::{self, BuildKey, PastQuery, Store};
 use crate::model::{Model, expected};
-use crate::recording::{self, Listed, Reader};
+use crate::recording::{self, Reader, RecordingFile};
 use crate::report::words;
 use crate::source::buildx::Program;
 
@@ -187,7 +187,7 @@ fn ambiguous(word: &str, several: &[&Found]) -> Error {
 }
 
 /// The build that is meant: by a word, else the newest of the project in the working directory, else of this machine.
-pub(super) fn meant(word: Option<&str>, global: &Global, around: &Surroundings) -> Result<Found, Error> {
+pub(super) fn meant(word: Option<&str>, global: &GlobalArgs, around: &Surroundings) -> Result<Found, Error> {
     match word {
         Some(word) => Ok(named(word)?),
         None => newest(Project::of(global, around)?.as_ref()),
@@ -226,7 +226,7 @@ fn all() -> Result<Vec<Found>, Error> {
     let rows = store.and_then(|store| store.builds(None, usize::MAX).ok()).unwrap_or_default();
     let mut found: Vec<Found> = rows.into_iter().map(of_row).collect();
     let known: std::collections::HashSet<Text> = found.iter().map(|build| build.name.clone()).collect();
-    for Listed { begun, path, .. } in recordings()? {
+    for RecordingFile { begun, path, .. } in recordings()? {
         let name = history::name(&path);
         if !known.contains(&name) {
             let begun = Some(begun);
@@ -241,7 +241,7 @@ fn all() -> Result<Vec<Found>, Error> {
 ///
 /// # Errors
 /// Where it can't be told which there are.
-pub(super) fn recordings() -> Result<Vec<Listed>, Error> {
+pub(super) fn recordings() -> Result<Vec<RecordingFile>, Error> {
     let Some(dir) = recording::default_dir() else { return Ok(Vec::new()) };
     let unreadable = |error: &std::io::Error| {
         let (cause, remedy) = recording::unusable(&dir, error);
@@ -277,7 +277,7 @@ pub(super) fn store() -> Option<Store> {
 ///
 /// # Errors
 /// Where there is none that could be used.
-pub(super) fn opened() -> Result<Option<Store>, history::Trouble> {
+pub(super) fn opened() -> Result<Option<Store>, history::StoreError> {
     let Some(path) = history::default_path() else { return Ok(None) };
     Ok(Store::open_to_read(&path, Clock::live().now())?.map(|opened| opened.store))
 }
@@ -293,7 +293,7 @@ pub(super) struct Project {
 
 impl Project {
     /// None where there is no configuration and no Dockerfile.
-    fn of(global: &Global, around: &Surroundings) -> Result<Option<Self>, Error> {
+    fn of(global: &GlobalArgs, around: &Surroundings) -> Result<Option<Self>, Error> {
         let config = Config::load(global, None, around)?;
         let command = super::build::command(&config, &[], Program::default(), around)?;
         Ok(super::dashboard::is_project(&config, &command)
@@ -407,7 +407,7 @@ pub(super) fn untold(model: &Model, name: &Text, store: Option<&Store>) -> Vec<E
     }
     if !model.has_reasons() {
         // As for the estimate, the history and the screen: builds of the same image, or of none on both sides.
-        let (before, wanted) = (Before::new(begun, name.clone()), Wanted::of(model.started(), false));
+        let (before, wanted) = (BuildKey::new(begun, name.clone()), PastQuery::of(model.started(), false));
         let dir = recording::default_dir();
         let pasts = history::earlier(store, dir.as_deref(), &wanted, Some(&before), &|| false);
         let reasons = explain::judge(model, &pasts);

@@ -6,7 +6,7 @@ use super::builds::{self, store};
 use super::configuration::print;
 use super::look::Look;
 use super::replay::BUNDLED;
-use crate::cli::{self, Cli, Progress};
+use crate::cli::{self, Cli, ProgressMode};
 use crate::clock::Clock;
 use crate::config::Surroundings;
 use crate::error::Error;
@@ -23,11 +23,11 @@ use crate::ui::sheet::{Before, Wanted};
 const MOST: usize = 200;
 
 /// Compares the two builds that are meant.
-pub(super) fn run(cli: &Cli, args: &cli::Compare, around: &Surroundings) -> Result<(), Error> {
+pub(super) fn run(cli: &Cli, args: &cli::CompareArgs, around: &Surroundings) -> Result<(), Error> {
     let look = Look::without_build(&cli.global, around)?;
     let (a, b) = (side(&args.a)?, side(&args.b)?);
     let found = compare::compare(&a, &b);
-    if look.progress == Progress::Json {
+    if look.progress == ProgressMode::Json {
         return print(&compare::json(&found));
     }
     let mut text = String::new();

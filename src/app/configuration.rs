@@ -3,14 +3,14 @@
 use std::io::Write;
 use std::path::Path;
 
-use crate::cli::{ConfigCommand, Global};
+use crate::cli::{ConfigCommand, GlobalArgs};
 use crate::config::{self, Config, Surroundings};
 use crate::dockerfile;
 use crate::error::Error;
 use crate::event::{Mask, shell};
 use crate::source::buildx::Program;
 
-pub(super) fn run(what: ConfigCommand, global: &Global, around: &Surroundings) -> Result<(), Error> {
+pub(super) fn run(what: ConfigCommand, global: &GlobalArgs, around: &Surroundings) -> Result<(), Error> {
     if what == ConfigCommand::Schema {
         let schema = serde_json::to_string_pretty(&config::schema()).unwrap_or_default();
         return print(&format!("{schema}\n"));

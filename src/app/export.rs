@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::configuration::{complain, print};
 use super::{builds, whole};
-use crate::cli::{self, Cli, Format};
+use crate::cli::{self, Cli, ExportFormat};
 use crate::config::Surroundings;
 use crate::error::Error;
 use crate::event::Time;
@@ -13,7 +13,7 @@ use crate::report::{html, json, markdown, metrics, otlp, trace};
 use crate::source::collector::{self, Collector};
 
 /// Exports the build that is meant.
-pub(super) async fn run(cli: &Cli, args: &cli::Export, around: &Surroundings) -> Result<(), Error> {
+pub(super) async fn run(cli: &Cli, args: &cli::ExportArgs, around: &Surroundings) -> Result<(), Error> {
     let found = builds::meant(args.build.as_deref(), &cli.global, around)?;
     let model = builds::read(found.recording()?, builds::Extent::All, builds::Damage::Told)?;
     if found.choice.note().is_some() {
@@ -28,11 +28,11 @@ pub(super) async fn run(cli: &Cli, args: &cli::Export, around: &Surroundings) ->
     }
     let Some(format) = args.format else { return Ok(()) };
     let bytes = match format {
-        Format::Json => json::line(&model, now).into_bytes(),
-        Format::Markdown => markdown::render(&model, now).into_bytes(),
-        Format::Html => html::render(&model, now).into_bytes(),
-        Format::ChromeTrace => trace::render(&model, now).into_bytes(),
-        Format::Otlp => return send(&model, now, args.output.as_deref(), around).await,
+        ExportFormat::Json => json::line(&model, now).into_bytes(),
+        ExportFormat::Markdown => markdown::render(&model, now).into_bytes(),
+        ExportFormat::Html => html::render(&model, now).into_bytes(),
+        ExportFormat::ChromeTrace => trace::render(&model, now).into_bytes(),
+        ExportFormat::Otlp => return send(&model, now, args.output.as_deref(), around).await,
     };
     match &args.output {
         Some(path) => whole::write(path, &bytes),

@@ -13,35 +13,41 @@ use tokio::task::spawn_blocking;
 use super::builds;
 use super::configuration::{complain, print};
 use super::look::Look;
-use crate::cli::{self, Cli, HistoryCommand, Progress};
+use crate::cli::{self, Cli, HistoryCommand, ProgressMode};
 use crate::clock::Clock;
-use crate::config::{Bounds, Config, Surroundings};
+use crate::config::{Config, KeepOptions, Surroundings};
 use crate::error::Error;
 use crate::event::expected::Expected;
 use crate::event::{Mask, Records, Stamped, Started, Text, Time};
-use crate::history::{self, Asker, Build, Clerk, Kept, Limits, Place, Pruned, Store};
+use crate::history::{
+    self, KeepResult, PruneResult, RetentionLimits, Store, StoreClient, StoreLocation, StoreWorker,
+    StoredBuild,
+};
 use crate::model::Model;
 use crate::recording::{self, Reader};
 use crate::report::{history as report, words};
 use crate::source::buildx::BuildCommand;
-use crate::source::evidence::Earlier;
+use crate::source::evidence::EarlierListings;
 
 /// How long the end of a build waits for what they tell: what it would have taken without its cache follows from that.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Looks up what a build's history says, and writes the build down.
 pub(super) struct Historian {
-    clerk: Clerk,
-    limits: Limits,
+    clerk: StoreWorker,
+    limits: RetentionLimits,
     expected: Option<Receiver<Expected>>,
-    kept: Option<Receiver<Kept>>,
+    kept: Option<Receiver<KeepResult>>,
 }
 
 impl Historian {
     /// Opens the store and looks up how long earlier builds took.
     pub(super) fn start(command: &BuildCommand, config: &Config, clock: Clock) -> Self {
         let limits = limits(&config.history);
-        let clerk = Clerk::start(if limits.keep > 0 { Place::Usual } else { Place::Nowhere }, clock);
+        let clerk = StoreWorker::start(
+            if limits.keep > 0 { StoreLocation::Default } else { StoreLocation::Disabled },
+            clock,
+        );
         let started = command.started();
         // Where it can't be read nothing is known of it, and the clerk has said or will say so.
         let told = move |store: &Store| self::expected(store, &started);
@@ -50,13 +56,13 @@ impl Historian {
     }
 
     /// Whom to ask for more.
-    pub(super) fn clerk(&self) -> &Clerk {
+    pub(super) fn clerk(&self) -> &StoreWorker {
         &self.clerk
     }
 
     /// Looks up what is known of earlier listings of the builder.
-    pub(super) fn earlier(&self) -> Earlier {
-        earlier(self.clerk.asker())
+    pub(super) fn earlier(&self) -> EarlierListings {
+        earlier(self.clerk.client())
     }
 
     /// How long what this build does takes, once, when that is known; at the end of a build it is waited for.
@@ -78,12 +84,12 @@ impl Historian {
         let image = model.started().image.as_ref().map_or("", Text::as_str);
         let unrecorded = || Text::clean(&recording::name_of(model.begun().unwrap_or_default(), image));
         let name = recording.as_deref().map_or_else(unrecorded, history::name);
-        self.kept = Some(self.clerk.keep(Build::of(model, name, recording), self.limits));
+        self.kept = Some(self.clerk.keep(StoredBuild::of(model, name, recording), self.limits));
     }
 
     /// What there is to tell since this was asked last.
     pub(super) fn news(&self) -> Vec<String> {
-        self.clerk.news()
+        self.clerk.take_messages()
     }
 
     /// Waits until the build is written down, and gives what there is to tell.
@@ -93,8 +99,8 @@ impl Historian {
 }
 
 /// Looks up what is known of earlier listings, by the clerk that keeps them.
-fn earlier(asker: Asker) -> Earlier {
-    Earlier::asking(move |worker| {
+fn earlier(asker: StoreClient) -> EarlierListings {
+    EarlierListings::asking(move |worker| {
         let (tx, answer) = oneshot::channel();
         let worker = worker.clone();
         asker.ask(move |store| {
@@ -106,8 +112,8 @@ fn earlier(asker: Asker) -> Earlier {
 }
 
 /// The same for who has no clerk: the store is opened for each question.
-pub(super) fn earlier_in_store() -> Earlier {
-    Earlier::asking(|worker| {
+pub(super) fn earlier_in_store() -> EarlierListings {
+    EarlierListings::asking(|worker| {
         let (tx, answer) = oneshot::channel();
         let worker = worker.clone();
         spawn_blocking(move || {
@@ -149,12 +155,16 @@ pub(super) fn expected(store: &Store, started: &Started) -> Expected {
 }
 
 /// What the configuration keeps.
-fn limits(bounds: &Bounds) -> Limits {
-    Limits { keep: u64::from(*bounds.keep), keep_for: *bounds.keep_for, keep_bytes: *bounds.keep_bytes }
+fn limits(bounds: &KeepOptions) -> RetentionLimits {
+    RetentionLimits {
+        keep: u64::from(*bounds.keep),
+        keep_for: *bounds.keep_for,
+        keep_bytes: *bounds.keep_bytes,
+    }
 }
 
 /// `layertop history`.
-pub(super) fn run(cli: &Cli, args: &cli::History, around: &Surroundings) -> Result<(), Error> {
+pub(super) fn run(cli: &Cli, args: &cli::HistoryArgs, around: &Surroundings) -> Result<(), Error> {
     match &args.command {
         None => list(cli, args, around),
         Some(HistoryCommand::Prune(args)) => prune(cli, args, around),
@@ -162,7 +172,7 @@ pub(super) fn run(cli: &Cli, args: &cli::History, around: &Surroundings) -> Resu
     }
 }
 
-fn list(cli: &Cli, args: &cli::History, around: &Surroundings) -> Result<(), Error> {
+fn list(cli: &Cli, args: &cli::HistoryArgs, around: &Surroundings) -> Result<(), Error> {
     let look = Look::without_build(&cli.global, around)?;
     let most = if args.limit == 0 { usize::MAX } else { args.limit };
     let builds = match open()? {
@@ -172,7 +182,7 @@ fn list(cli: &Cli, args: &cli::History, around: &Surroundings) -> Result<(), Err
             store.builds(image.as_deref(), most).map_err(|error| unreadable(&error))?
         }
     };
-    if look.progress == Progress::Json {
+    if look.progress == ProgressMode::Json {
         return print(&report::json(&builds));
     }
     let text = text(look, report::lines(&builds, &when, wide(), look.theme.ascii));
@@ -183,16 +193,16 @@ fn list(cli: &Cli, args: &cli::History, around: &Surroundings) -> Result<(), Err
     Ok(())
 }
 
-fn prune(cli: &Cli, args: &cli::HistoryPrune, around: &Surroundings) -> Result<(), Error> {
+fn prune(cli: &Cli, args: &cli::HistoryPruneArgs, around: &Surroundings) -> Result<(), Error> {
     let config = Config::of_files(&cli.global, around)?;
     let otherwise = limits(&config.history);
-    let limits = Limits {
+    let limits = RetentionLimits {
         keep: args.keep.unwrap_or(otherwise.keep),
         keep_for: args.older_than.unwrap_or(otherwise.keep_for),
         keep_bytes: args.max_size.unwrap_or(otherwise.keep_bytes),
     };
     let now = Clock::live().now();
-    let Some(mut store) = open()? else { return print(&pruned(&Pruned::default(), "", true)) };
+    let Some(mut store) = open()? else { return print(&pruned(&PruneResult::default(), "", true)) };
     let mut prune = |dry_run| store.prune(&limits, now, dry_run).map_err(|error| unreadable(&error));
     let asks = !args.yes && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     if !args.dry_run && !asks {
@@ -216,7 +226,7 @@ fn prune(cli: &Cli, args: &cli::HistoryPrune, around: &Surroundings) -> Result<(
 }
 
 /// What was deleted and what was kept, or would be.
-fn pruned(pruned: &Pruned, begun: &str, done: bool) -> String {
+fn pruned(pruned: &PruneResult, begun: &str, done: bool) -> String {
     let would = if done { "" } else { "would be " };
     let (builds, kept) =
         (words::count(pruned.builds as usize, "build"), words::count(pruned.left as usize, "build"));
@@ -226,7 +236,7 @@ fn pruned(pruned: &Pruned, begun: &str, done: bool) -> String {
 }
 
 /// When the builds were begun that would be deleted, which are the oldest.
-fn begun(store: &Store, planned: &Pruned) -> Result<String, Error> {
+fn begun(store: &Store, planned: &PruneResult) -> Result<String, Error> {
     let builds = store.builds(None, usize::MAX).map_err(|error| unreadable(&error))?;
     let gone = builds.get(planned.left as usize..).unwrap_or_default();
     let (Some(newest), Some(oldest)) = (gone.first(), gone.last()) else { return Ok(String::new()) };
@@ -311,7 +321,7 @@ fn read(store: &mut Store, file: &Path) -> Result<Option<Time>, Error> {
     tell(&mut model, &name, store);
     let path = file.canonicalize().unwrap_or_else(|_| file.to_owned());
     store
-        .keep(&Build::of(&model, name, Some(path)))
+        .keep(&StoredBuild::of(&model, name, Some(path)))
         .map(|_| model.begun())
         .map_err(|error| unreadable(&error))
 }
@@ -343,7 +353,7 @@ fn rejudge(store: &mut Store, oldest: Time) {
         if !(model.has_expected() && model.has_reasons()) {
             tell(&mut model, &row.name, store);
             // What can't be written stays as it is.
-            let _ = store.renew(row.id, &Build::of(&model, row.name.clone(), Some(file)));
+            let _ = store.renew(row.id, &StoredBuild::of(&model, row.name.clone(), Some(file)));
         }
     }
 }
@@ -427,7 +437,7 @@ pub(super) fn unreadable(error: &dyn std::fmt::Display) -> Error {
     Error::broken(format!("can't read the history: {error}"), "look whether its disk is sound and has space")
 }
 
-fn unavailable(trouble: &history::Trouble) -> Error {
+fn unavailable(trouble: &history::StoreError) -> Error {
     Error::broken(trouble.message(), trouble.remedy())
 }
 

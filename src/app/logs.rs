@@ -13,8 +13,8 @@ use crate::ui::sheet::{Before, Wanted};
 /// Whom the last words can be had of; nobody in a replay.
 #[derive(Debug, Clone, Default)]
 struct Sources {
-    builder: Option<builder::Settings>,
-    cluster: Option<kubernetes::Settings>,
+    builder: Option<builder::BuilderSettings>,
+    cluster: Option<kubernetes::ClusterSettings>,
 }
 
 /// What came back.

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::configuration;
 use super::lines::Writer;
 use super::session::Session;
-use crate::cli::{Color, Global, Progress};
+use crate::cli::{ColorChoice, GlobalArgs, ProgressMode};
 use crate::config::{Config, Surroundings};
 use crate::error::Error;
 use crate::model::Outcome;
@@ -18,7 +18,7 @@ use crate::ui::theme::Theme;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Look {
     /// Never `Auto`.
-    pub(super) progress: Progress,
+    pub(super) progress: ProgressMode,
     pub(super) theme: Theme,
 }
 
@@ -29,14 +29,14 @@ impl Look {
     }
 
     /// That of a command that builds nothing.
-    pub(super) fn without_build(global: &Global, around: &Surroundings) -> Result<Self, Error> {
+    pub(super) fn without_build(global: &GlobalArgs, around: &Surroundings) -> Result<Self, Error> {
         Ok(Self::of(&Config::of_files(global, around)?, around))
     }
 
-    fn resolve(progress: Progress, color: Color, ascii: bool, around: &Surroundings) -> Self {
+    fn resolve(progress: ProgressMode, color: ColorChoice, ascii: bool, around: &Surroundings) -> Self {
         let progress = match progress {
-            Progress::Auto if terminal::is_usable() => Progress::Tui,
-            Progress::Auto => Progress::Plain,
+            ProgressMode::Auto if terminal::is_usable() => ProgressMode::Tui,
+            ProgressMode::Auto => ProgressMode::Plain,
             chosen => chosen,
         };
         let tty = std::io::stdout().is_terminal();
@@ -50,8 +50,8 @@ impl Look {
     /// The writer of a front end without a screen.
     pub(super) fn writer(self) -> Writer {
         match self.progress {
-            Progress::Json => Writer::Json(super::lines::Json::default()),
-            Progress::Quiet => Writer::Quiet,
+            ProgressMode::Json => Writer::Json(super::lines::Json::default()),
+            ProgressMode::Quiet => Writer::Quiet,
             _ => Writer::plain(plain::Options { color: self.theme.color, ascii: self.theme.ascii }),
         }
     }
@@ -66,7 +66,7 @@ impl Look {
     /// What stays behind when everything else is gone.
     pub(super) fn farewell(self, session: &Session, recording: Option<&Path>) -> Result<(), Error> {
         match self.progress {
-            Progress::Tui => {
+            ProgressMode::Tui => {
                 let mut text = String::new();
                 let columns = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
                 let (model, ascii) = (&session.model, self.theme.ascii);
@@ -75,7 +75,7 @@ impl Look {
                 }
                 configuration::print(&text)
             }
-            Progress::Plain => match recording {
+            ProgressMode::Plain => match recording {
                 Some(path) => configuration::print(&format!("recording: {}\n", path.display())),
                 None => Ok(()),
             },
@@ -86,7 +86,7 @@ impl Look {
     /// The errors that `--progress quiet` leaves to be said: why a build failed, and that one is lost.
     pub(super) fn errors(self, session: &Session) {
         let (model, ascii) = (&session.model, self.theme.ascii);
-        if self.progress != Progress::Quiet {
+        if self.progress != ProgressMode::Quiet {
             return;
         }
         let mut lines = Vec::new();
@@ -110,14 +110,14 @@ impl Look {
 const FAILURE: failure::Limits = failure::Limits { logs: 20, excerpt: usize::MAX, columns: usize::MAX };
 
 /// `--color`, then `NO_COLOR`, `CLICOLOR_FORCE`, `CLICOLOR` (no-color.org, bixense.com/clicolors), then the terminal.
-fn colored<'a>(color: Color, tty: bool, var: &impl Fn(&str) -> Option<&'a str>) -> bool {
+fn colored<'a>(color: ColorChoice, tty: bool, var: &impl Fn(&str) -> Option<&'a str>) -> bool {
     match color {
-        Color::Always => true,
-        Color::Never => false,
-        Color::Auto if var("NO_COLOR").is_some() => false,
-        Color::Auto if var("CLICOLOR_FORCE").is_some_and(|value| value != "0") => true,
-        Color::Auto if var("CLICOLOR") == Some("0") || var("TERM") == Some("dumb") => false,
-        Color::Auto => tty,
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto if var("NO_COLOR").is_some() => false,
+        ColorChoice::Auto if var("CLICOLOR_FORCE").is_some_and(|value| value != "0") => true,
+        ColorChoice::Auto if var("CLICOLOR") == Some("0") || var("TERM") == Some("dumb") => false,
+        ColorChoice::Auto => tty,
     }
 }
 
@@ -136,14 +136,14 @@ mod tests {
         let with =
             |name: &'static str, value: &'static str| move |asked: &str| (asked == name).then_some(value);
         let none = |_: &str| None;
-        assert!(colored(Color::Auto, true, &none));
-        assert!(!colored(Color::Auto, false, &none));
-        assert!(!colored(Color::Auto, true, &with("NO_COLOR", "1")));
-        assert!(colored(Color::Always, false, &with("NO_COLOR", "1")));
-        assert!(colored(Color::Auto, false, &with("CLICOLOR_FORCE", "1")));
-        assert!(!colored(Color::Auto, true, &with("CLICOLOR", "0")));
-        assert!(!colored(Color::Auto, true, &with("TERM", "dumb")));
-        assert!(!colored(Color::Never, true, &none));
+        assert!(colored(ColorChoice::Auto, true, &none));
+        assert!(!colored(ColorChoice::Auto, false, &none));
+        assert!(!colored(ColorChoice::Auto, true, &with("NO_COLOR", "1")));
+        assert!(colored(ColorChoice::Always, false, &with("NO_COLOR", "1")));
+        assert!(colored(ColorChoice::Auto, false, &with("CLICOLOR_FORCE", "1")));
+        assert!(!colored(ColorChoice::Auto, true, &with("CLICOLOR", "0")));
+        assert!(!colored(ColorChoice::Auto, true, &with("TERM", "dumb")));
+        assert!(!colored(ColorChoice::Never, true, &none));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::history;
 use super::look::Look;
 use super::signals::Signals;
 use super::why;
-use crate::cli::{self, Cli, Progress};
+use crate::cli::{self, Cli, ProgressMode};
 use crate::clock::Clock;
 use crate::config::{Config, Surroundings};
 use crate::error::Error;
@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const REBUILT: u8 = 3;
 
 /// Says what a build would do.
-pub(super) async fn run(cli: &Cli, args: &cli::Plan, around: &Surroundings) -> Result<(), Error> {
+pub(super) async fn run(cli: &Cli, args: &cli::PlanArgs, around: &Surroundings) -> Result<(), Error> {
     let config = Config::load(&cli.global, Some(&args.overrides), around)?;
     let look = Look::of(&config, around);
     let command = build::command(&config, &args.buildx, Program::default(), around)?;
@@ -61,8 +61,8 @@ pub(super) async fn run(cli: &Cli, args: &cli::Plan, around: &Surroundings) -> R
     }
     let broken = plan::broken(&model, &wanted);
     match look.progress {
-        Progress::Json => print(&json::PlanSummary::of(&model).line())?,
-        Progress::Quiet => {}
+        ProgressMode::Json => print(&json::PlanSummary::of(&model).line())?,
+        ProgressMode::Quiet => {}
         _ => {
             let mut text = String::new();
             for line in plan::lines(&model, look.theme.ascii) {
@@ -119,17 +119,18 @@ async fn make(ground: &Ground) -> Model {
 pub(super) struct Ground {
     command: BuildCommand,
     config: Config,
-    settings: evidence::Settings,
+    settings: evidence::EvidenceSettings,
     /// None where the Dockerfile is not a file of this machine.
-    pub(super) request: Option<context::Request>,
+    pub(super) request: Option<context::FingerprintRequest>,
     pub(super) clock: Clock,
 }
 
 impl Ground {
     pub(super) fn of(command: BuildCommand, config: Config, around: &Surroundings, clock: Clock) -> Self {
         let earlier = history::earlier_in_store();
-        let settings = evidence::Settings { earlier, ..build::evidence_of(&command, &config, around) };
-        let request = context::Request::of(&command, around);
+        let settings =
+            evidence::EvidenceSettings { earlier, ..build::evidence_of(&command, &config, around) };
+        let request = context::FingerprintRequest::of(&command, around);
         Self { command, config, settings, request, clock }
     }
 
@@ -176,7 +177,7 @@ impl Ground {
     pub(super) async fn pasts(&self) -> (Vec<Past>, Option<Stamped>) {
         let (started, clock) = (self.command.started(), self.clock);
         let look = move || {
-            let pasts = why::earlier(&crate::history::Wanted::of(&started, true));
+            let pasts = why::earlier(&crate::history::PastQuery::of(&started, true));
             let expected = builds::store().map(|store| history::expected(&store, &started));
             let expected = expected.filter(|expected| expected.builds > 0);
             let event = expected.map(|expected| Event::Expected(Box::new(expected)));

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::around::Around;
 use super::builds;
 use super::session::{Feed, Reset, Steer, Update};
-use crate::cli::Scenario;
+use crate::cli::DemoScenario;
 use crate::clock::{Clock, Speed};
 use crate::error::Error;
 use crate::event::Mask;
@@ -21,7 +21,7 @@ const AHEAD: usize = 2;
 /// A recording that is part of the program.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bundled {
-    pub(super) scenario: Scenario,
+    pub(super) scenario: DemoScenario,
     pub(super) title: &'static str,
     bytes: &'static [u8],
 }
@@ -29,22 +29,22 @@ pub(super) struct Bundled {
 /// The four rows of the strategy's table, in its order; made on the test engine by `tests/testbed/demo.sh`.
 pub(super) const BUNDLED: [Bundled; 4] = [
     Bundled {
-        scenario: Scenario::First,
+        scenario: DemoScenario::First,
         title: "first build",
         bytes: include_bytes!("../../assets/demo/first.jsonl.zst"),
     },
     Bundled {
-        scenario: Scenario::Code,
+        scenario: DemoScenario::Code,
         title: "a file in src/ changed",
         bytes: include_bytes!("../../assets/demo/code.jsonl.zst"),
     },
     Bundled {
-        scenario: Scenario::Requirements,
+        scenario: DemoScenario::Requirements,
         title: "requirements.txt changed",
         bytes: include_bytes!("../../assets/demo/requirements.jsonl.zst"),
     },
     Bundled {
-        scenario: Scenario::Unchanged,
+        scenario: DemoScenario::Unchanged,
         title: "nothing changed",
         bytes: include_bytes!("../../assets/demo/unchanged.jsonl.zst"),
     },
@@ -73,11 +73,11 @@ pub(super) fn file(typed: &Path) -> Result<PathBuf, Error> {
 /// Plays a recording. Without `controls` it ends by itself.
 pub(super) fn play(reader: Reader, clock: Clock, speed: Speed, controlled: bool) -> Feed {
     let (controls, asked) = mpsc::channel(AHEAD);
-    let (due, mut updates) = mpsc::channel::<replay::Update>(AHEAD);
+    let (due, mut updates) = mpsc::channel::<replay::ReplayUpdate>(AHEAD);
     let (tx, rx) = mpsc::channel(AHEAD);
     tokio::spawn(replay::run(reader, clock, speed, asked, due));
     tokio::spawn(async move {
-        while let Some(replay::Update { reset, events, state }) = updates.recv().await {
+        while let Some(replay::ReplayUpdate { reset, events, state }) = updates.recv().await {
             let reset = if reset { Reset::All } else { Reset::No };
             if tx.send(Update { reset, events, replay: Some(state) }).await.is_err() {
                 return;

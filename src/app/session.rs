@@ -13,7 +13,7 @@ use crate::clock::{Clock, Speed};
 use crate::event::gate::Gate;
 use crate::event::{Cancelling, Event, Level, Notice, Stamped, Text, Time};
 use crate::model::Model;
-use crate::recording::{Closed, Recorder};
+use crate::recording::{Recorder, RecordingResult};
 use crate::report::gates;
 use crate::source::buildx::Cancel;
 use crate::source::replay;
@@ -31,7 +31,7 @@ pub(super) struct Update {
     /// What happened.
     pub(super) events: Vec<Stamped>,
     /// How the replay stands, in a replay.
-    pub(super) replay: Option<replay::State>,
+    pub(super) replay: Option<replay::ReplayState>,
 }
 
 /// What an update makes forgotten.
@@ -98,7 +98,7 @@ pub(super) type Untold = Box<dyn Fn(&Model) -> Vec<Event>>;
 /// One build, live or replayed.
 pub(super) struct Session {
     pub(super) model: Model,
-    pub(super) replay: Option<replay::State>,
+    pub(super) replay: Option<replay::ReplayState>,
     clock: Clock,
     recorder: Option<Recorder>,
     /// Says why steps miss, in a live build.
@@ -246,12 +246,16 @@ impl Session {
 
     /// Ends the recording. Its problem is one that nobody has heard of: that a disk is full may be found by the last write
     /// only, when no front end listens any more.
-    pub(super) fn close(&mut self) -> Option<Closed> {
+    pub(super) fn close(&mut self) -> Option<RecordingResult> {
         self.keep();
         let closed = self.recorder.take().map(Recorder::close)?;
         // What is not complete is named by the warning, and by nothing that looks as if all were well.
         let path = closed.path.filter(|_| closed.problem.is_none());
-        Some(Closed { path, problem: closed.problem.filter(|_| !self.warned), dropped: closed.dropped })
+        Some(RecordingResult {
+            path,
+            problem: closed.problem.filter(|_| !self.warned),
+            dropped: closed.dropped,
+        })
     }
 }
 

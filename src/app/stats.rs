@@ -3,7 +3,7 @@
 use super::configuration::print;
 use super::history::{hint, named, open, text, unreadable, wide};
 use super::look::Look;
-use crate::cli::{self, Cli, Progress};
+use crate::cli::{self, Cli, ProgressMode};
 use crate::clock::Clock;
 use crate::config::{Config, Surroundings};
 use crate::error::Error;
@@ -14,7 +14,7 @@ use crate::report::stats;
 use crate::report::trends::{self, Trends};
 
 /// Prints the table.
-pub(super) fn run(cli: &Cli, args: &cli::Stats, around: &Surroundings) -> Result<(), Error> {
+pub(super) fn run(cli: &Cli, args: &cli::StatsArgs, around: &Surroundings) -> Result<(), Error> {
     let config = Config::load(&cli.global, None, around)?;
     let look = Look::of(&config, around);
     let store = open()?;
@@ -38,7 +38,7 @@ pub(super) fn run(cli: &Cli, args: &cli::Stats, around: &Surroundings) -> Result
     };
     let shown =
         stats::Shown { image: image.as_deref(), builds: &builds, all: args.all, promised: config.promised() };
-    if look.progress == Progress::Json {
+    if look.progress == ProgressMode::Json {
         return print(&stats::json(&shown));
     }
     print(&text(look, stats::lines(&shown, wide(), look.theme.ascii)))?;
@@ -58,7 +58,7 @@ fn trended(look: Look, store: &Store, image: Option<&str>, all: bool) -> Result<
         layers.retain(|layer| layer.builder == builder);
     }
     let told = Trends { image: image.map(Text::clean), layers, asked: Clock::live().now() };
-    if look.progress == Progress::Json {
+    if look.progress == ProgressMode::Json {
         return print(&trends::json(&told));
     }
     print(&text(look, trends::lines(&told, wide(), look.theme.ascii)))

@@ -10,7 +10,7 @@ use super::session::{Session, Update};
 use super::signals::{Number, Signals};
 use super::thin::{self, Thin};
 use super::{configuration, die_by};
-use crate::cli::Progress;
+use crate::cli::ProgressMode;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::{Event, Stamped};
@@ -33,7 +33,7 @@ pub(super) async fn run(targets: Targets, look: Look, watch: bool) -> Result<(),
     let watching = Event::Watching(targets.watching());
     session.take(Update::news(vec![Stamped { at: clock.now(), event: watching }]));
     let mut around = Around::watch(targets, clock);
-    let json = look.progress == Progress::Json;
+    let json = look.progress == ProgressMode::Json;
     // It hears all from the start, so that what was said is not said again.
     let mut thin = Thin::every(if json { thin::APART } else { Duration::MAX });
     let mut late = std::pin::pin!(sleep(PATIENCE));
@@ -74,7 +74,7 @@ async fn go_on(
             events = around.next() => {
                 let events = session.take(Update::news(events));
                 if !thin.of(&events).is_empty() {
-                    if look.progress != Progress::Json {
+                    if look.progress != ProgressMode::Json {
                         configuration::print("\n")?;
                     }
                     say(&session, look)?;
@@ -106,8 +106,8 @@ fn stop(signal: Number) -> Result<(), Error> {
 fn say(session: &Session, look: Look) -> Result<(), Error> {
     let (model, now) = (&session.model, session.now());
     match look.progress {
-        Progress::Json => configuration::print(&json::Status::of(model, now).line()),
-        Progress::Quiet => Ok(()),
+        ProgressMode::Json => configuration::print(&json::Status::of(model, now).line()),
+        ProgressMode::Quiet => Ok(()),
         _ => {
             let mut text = String::new();
             for line in status::lines(model, now, Look::columns(), look.theme.ascii) {

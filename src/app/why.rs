@@ -10,14 +10,14 @@ use super::builds::{self, Damage, Extent, Found, Unclear};
 use super::configuration::{complain, print};
 use super::history::{self as app_history, Historian, take_listing};
 use super::look::Look;
-use crate::cli::{self, Cli, Progress};
+use crate::cli::{self, Cli, ProgressMode};
 use crate::clock::Clock;
 use crate::config::{Config, Surroundings};
 use crate::error::Error;
 use crate::event::reason::{Reasons, StepReason};
 use crate::event::{Digest, Mask, Reason, Records, Text};
 use crate::explain::{self, Past};
-use crate::history::{self, Asker, Clerk, Store, Wanted};
+use crate::history::{self, PastQuery, Store, StoreClient, StoreWorker};
 use crate::model::Model;
 use crate::recording;
 use crate::report::why;
@@ -32,9 +32,9 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Judges the misses of a live build.
 pub(super) struct Explainer {
-    wanted: Wanted,
+    wanted: PastQuery,
     clock: Clock,
-    asker: Asker,
+    asker: StoreClient,
     /// Earlier builds, asked for when the first step has missed: nothing else is to be compared with them.
     pasts: Option<Receiver<Vec<Past>>>,
     /// Earlier builds once more, where the builder's records have told more of one.
@@ -59,9 +59,9 @@ struct Seen {
 
 impl Explainer {
     /// Nothing is asked yet. Where nobody looks nothing is known of earlier builds, and the judgement says so.
-    pub(super) fn start(command: &BuildCommand, clerk: &Clerk, clock: Clock) -> Self {
-        let wanted = Wanted::of(&command.started(), true);
-        let (asker, told) = (clerk.asker(), std::collections::HashMap::new());
+    pub(super) fn start(command: &BuildCommand, clerk: &StoreWorker, clock: Clock) -> Self {
+        let wanted = PastQuery::of(&command.started(), true);
+        let (asker, told) = (clerk.client(), std::collections::HashMap::new());
         Self { wanted, clock, asker, pasts: None, again: None, known: None, seen: Seen::default(), told }
     }
 
@@ -122,14 +122,14 @@ impl Explainer {
     }
 }
 
-fn look_up(store: Option<&Store>, wanted: &Wanted, clock: Clock) -> Vec<Past> {
+fn look_up(store: Option<&Store>, wanted: &PastQuery, clock: Clock) -> Vec<Past> {
     let begun = clock.now();
     let is_enough = || clock.now().since(begun) > LONGEST_LOOK;
     history::earlier(store, recording::default_dir().as_deref(), wanted, None, &is_enough)
 }
 
-/// Earlier builds, for who has no [`Clerk`] and waits for them. Where the store can't be opened the recordings tell as much.
-pub(super) fn earlier(wanted: &Wanted) -> Vec<Past> {
+/// Earlier builds, for who has no [`StoreWorker`] and waits for them. Where the store can't be opened the recordings tell as much.
+pub(super) fn earlier(wanted: &PastQuery) -> Vec<Past> {
     history::earlier(builds::store().as_ref(), recording::default_dir().as_deref(), wanted, None, &|| false)
 }
 
@@ -162,12 +162,12 @@ async fn completed(path: &Path, model: &Model, cli: &Cli, around: &Surroundings)
     // What is secret in the project's command is not told here either.
     let command = Config::load(&cli.global, None, around)
         .and_then(|config| build::command(&config, &[], Program::default(), around));
-    let settings = evidence::Settings {
+    let settings = evidence::EvidenceSettings {
         builder: model.started().builder.as_ref().map(ToString::to_string),
         env: around.env.clone(),
         mask: Mask::new(command.map(|command| command.secrets).unwrap_or_default()),
         earlier: app_history::earlier_in_store(),
-        ..evidence::Settings::default()
+        ..evidence::EvidenceSettings::default()
     };
     let clock = Clock::live();
     let mut listing = std::pin::pin!(evidence::after(&settings, clock));
@@ -183,12 +183,12 @@ async fn completed(path: &Path, model: &Model, cli: &Cli, around: &Surroundings)
 }
 
 /// `layertop why`.
-pub(super) async fn run(cli: &Cli, args: &cli::Why, around: &Surroundings) -> Result<(), Error> {
+pub(super) async fn run(cli: &Cli, args: &cli::WhyArgs, around: &Surroundings) -> Result<(), Error> {
     let look = Look::without_build(&cli.global, around)?;
     let Meant { found, step, no_build } = meant(args, &cli.global, around)?;
     let path = found.recording()?;
     // What steps said is counted in JSON.
-    let extent = if look.progress == Progress::Json { Extent::All } else { Extent::Steps };
+    let extent = if look.progress == ProgressMode::Json { Extent::All } else { Extent::Steps };
     let mut model = builds::read(path, extent, Damage::Told)?;
     if completed(path, &model, cli, around).await {
         model = builds::read(path, extent, Damage::Silent)?;
@@ -203,7 +203,7 @@ pub(super) async fn run(cli: &Cli, args: &cli::Why, around: &Surroundings) -> Re
             Some(steps)
         }
     };
-    if look.progress == Progress::Json {
+    if look.progress == ProgressMode::Json {
         return print(&why::json(&model, &found.name, chosen.as_deref()));
     }
     let mut lines = vec![builds::heading(&found, &model, look.theme.ascii)];
@@ -241,7 +241,7 @@ fn no_step(found: &Found, model: &Model, text: &str, no_build: Option<Error>) ->
 
 /// What is meant by the words. A word that is alone is a build where it is a file, a build's name, or how the name of just one begins, as
 /// for every command; else it is a step of the newest.
-fn meant(args: &cli::Why, global: &cli::Global, around: &Surroundings) -> Result<Meant, Error> {
+fn meant(args: &cli::WhyArgs, global: &cli::GlobalArgs, around: &Surroundings) -> Result<Meant, Error> {
     let meant = |found, step, no_build| Meant { found, step, no_build };
     let (Some(word), None) = (&args.build, &args.step) else {
         let found = builds::meant(args.build.as_deref(), global, around)?;
@@ -267,14 +267,14 @@ fn meant(args: &cli::Why, global: &cli::Global, around: &Surroundings) -> Result
 }
 
 /// The newest build, where it has a step of this name.
-fn newest_with(word: &str, global: &cli::Global, around: &Surroundings) -> Option<Found> {
+fn newest_with(word: &str, global: &cli::GlobalArgs, around: &Surroundings) -> Option<Found> {
     let newest = builds::meant(None, global, around).ok()?;
     let model = builds::read(newest.recording().ok()?, Extent::Steps, Damage::Silent).ok()?;
     (!why::find(&model, word).is_empty()).then_some(newest)
 }
 
 /// Says how to ask for the step, where a word is one and is how a build's name begins as well.
-fn note(word: &str, found: &Found, global: &cli::Global, around: &Surroundings) {
+fn note(word: &str, found: &Found, global: &cli::GlobalArgs, around: &Surroundings) {
     if let Some(newest) = newest_with(word, global, around) {
         let text = format!(
             "note: `{word}` is how {} begins; for the step of {1}: layertop why {1} {word}\n",

@@ -10,48 +10,48 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 use toml::Spanned;
 
-use crate::error::{Place, Problem};
+use crate::error::{Problem, SourceLocation};
 
 /// The whole file. Every key may be left out.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 #[schemars(title = "layertop.toml")]
-pub(super) struct File {
+pub(super) struct LayertopToml {
     /// A bundled set of layer names: montage-ai. Rules of this file come before it.
     #[schemars(with = "Option<String>")]
     pub(super) profile: Option<Spanned<String>>,
     /// What the build makes.
     #[serde(default)]
-    pub(super) image: Image,
+    pub(super) image: ImageTable,
     /// How it is built.
     #[serde(default)]
-    pub(super) build: Build,
+    pub(super) build: BuildTable,
     /// Names for the layers of the stack; the first rule that matches an instruction names it.
     #[serde(default)]
-    pub(super) layer: Vec<Layer>,
+    pub(super) layer: Vec<LayerRuleTable>,
     /// Which recordings of builds are kept.
     #[serde(default)]
-    pub(super) recordings: Recordings,
+    pub(super) recordings: RecordingsTable,
     /// Which builds are kept in the history.
     #[serde(default)]
-    pub(super) history: History,
+    pub(super) history: HistoryTable,
     /// How builds are shown.
     #[serde(default)]
-    pub(super) ui: Ui,
+    pub(super) ui: UiTable,
     /// What is looked at beside the build.
     #[serde(default)]
-    pub(super) health: Health,
+    pub(super) health: HealthTable,
     /// How the image's registry is asked.
     #[serde(default)]
-    pub(super) registry: Registry,
+    pub(super) registry: RegistryTable,
     /// The cluster whose nodes and pods are looked at; none where it is left out.
-    pub(super) kubernetes: Option<Kubernetes>,
+    pub(super) kubernetes: Option<KubernetesTable>,
 }
 
 /// `[image]`
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Image {
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct ImageTable {
     /// Registry: host, host:port or host/path. REGISTRY in the environment overrides it.
     #[schemars(with = "Option<String>")]
     pub(super) registry: Option<Spanned<String>>,
@@ -68,8 +68,8 @@ pub(super) struct Image {
 
 /// `[build]`
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Build {
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct BuildTable {
     /// buildx builder; buildx's current one where it is left out.
     #[schemars(with = "Option<String>")]
     pub(super) builder: Option<Spanned<String>>,
@@ -83,9 +83,9 @@ pub(super) struct Build {
     #[schemars(with = "Option<String>")]
     pub(super) target: Option<Spanned<String>>,
     /// Build arguments. Those whose names look secret are handed over by environment.
-    #[schemars(with = "BTreeMap<String, ArgSchema>")]
+    #[schemars(with = "BTreeMap<String, ArgValueSchema>")]
     #[serde(default)]
-    pub(super) args: BTreeMap<Spanned<String>, Spanned<Arg>>,
+    pub(super) args: BTreeMap<Spanned<String>, Spanned<ArgValue>>,
     /// Tag of the registry cache: registry/name:cache is imported, and exported with mode=max. Empty: no cache.
     #[schemars(with = "Option<String>")]
     pub(super) cache: Option<Spanned<String>>,
@@ -99,34 +99,34 @@ pub(super) struct Build {
 
 /// A build argument's value: text, or a number or a truth value that means its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Arg(pub(super) String);
+pub(super) struct ArgValue(pub(super) String);
 
-/// What an [`Arg`] may be written as.
+/// What an [`ArgValue`] may be written as.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[expect(dead_code, reason = "its shape is what the schema is made from")]
-enum ArgSchema {
+enum ArgValueSchema {
     Text(String),
     Number(i64),
     Truth(bool),
 }
 
-impl<'de> Deserialize<'de> for Arg {
+impl<'de> Deserialize<'de> for ArgValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct AnyScalar;
         impl Visitor<'_> for AnyScalar {
-            type Value = Arg;
+            type Value = ArgValue;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a string")
             }
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Arg, E> {
-                Ok(Arg(text.to_owned()))
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ArgValue, E> {
+                Ok(ArgValue(text.to_owned()))
             }
-            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Arg, E> {
-                Ok(Arg(number.to_string()))
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<ArgValue, E> {
+                Ok(ArgValue(number.to_string()))
             }
-            fn visit_bool<E: serde::de::Error>(self, truth: bool) -> Result<Arg, E> {
-                Ok(Arg(truth.to_string()))
+            fn visit_bool<E: serde::de::Error>(self, truth: bool) -> Result<ArgValue, E> {
+                Ok(ArgValue(truth.to_string()))
             }
         }
         deserializer.deserialize_any(AnyScalar)
@@ -135,8 +135,8 @@ impl<'de> Deserialize<'de> for Arg {
 
 /// `[[layer]]`
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Layer {
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct LayerRuleTable {
     /// The layer's name.
     #[schemars(with = "String")]
     pub(super) name: Spanned<String>,
@@ -148,8 +148,8 @@ pub(super) struct Layer {
 
 /// `[recordings]`
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Recordings {
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct RecordingsTable {
     /// How many; 50 where it is left out, 0 writes none.
     #[schemars(with = "Option<u32>")]
     pub(super) keep: Option<Spanned<u32>>,
@@ -157,14 +157,14 @@ pub(super) struct Recordings {
     #[schemars(with = "Option<String>")]
     pub(super) keep_for: Option<Spanned<String>>,
     /// How much disk in all: bytes, or a text such as 2GB or 512MiB; 1GiB where it is left out.
-    #[schemars(with = "Option<SizeSchema>")]
-    pub(super) keep_bytes: Option<Spanned<Size>>,
+    #[schemars(with = "Option<ByteSizeSchema>")]
+    pub(super) keep_bytes: Option<Spanned<ByteSize>>,
 }
 
 /// `[history]`
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct History {
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct HistoryTable {
     /// How many builds; 10000 where it is left out, 0 keeps none.
     #[schemars(with = "Option<u32>")]
     pub(super) keep: Option<Spanned<u32>>,
@@ -172,39 +172,39 @@ pub(super) struct History {
     #[schemars(with = "Option<String>")]
     pub(super) keep_for: Option<Spanned<String>>,
     /// How much disk: bytes, or a text such as 2GB or 512MiB; 512MiB where it is left out.
-    #[schemars(with = "Option<SizeSchema>")]
-    pub(super) keep_bytes: Option<Spanned<Size>>,
+    #[schemars(with = "Option<ByteSizeSchema>")]
+    pub(super) keep_bytes: Option<Spanned<ByteSize>>,
 }
 
 /// A number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Size(pub(super) u64);
+pub(super) struct ByteSize(pub(super) u64);
 
-/// What a [`Size`] may be written as.
+/// What a [`ByteSize`] may be written as.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[expect(dead_code, reason = "its shape is what the schema is made from")]
-enum SizeSchema {
+enum ByteSizeSchema {
     Bytes(u64),
     Text(String),
 }
 
-impl<'de> Deserialize<'de> for Size {
+impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Bytes;
         impl Visitor<'_> for Bytes {
-            type Value = Size;
+            type Value = ByteSize;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a size such as \"2GB\", \"512MiB\" or a number of bytes")
             }
-            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Size, E> {
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<ByteSize, E> {
                 u64::try_from(number)
-                    .map(Size)
+                    .map(ByteSize)
                     .map_err(|_| E::invalid_value(serde::de::Unexpected::Signed(number), &self))
             }
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Size, E> {
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ByteSize, E> {
                 text.parse::<bytesize::ByteSize>()
-                    .map(|size| Size(size.as_u64()))
+                    .map(|size| ByteSize(size.as_u64()))
                     .map_err(|_| E::invalid_value(serde::de::Unexpected::Str(text), &self))
             }
         }
@@ -214,8 +214,8 @@ impl<'de> Deserialize<'de> for Size {
 
 /// `[ui]`: what the command line's global options say otherwise.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Ui {
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct UiTable {
     /// auto, tui, plain, json or quiet.
     #[schemars(with = "Option<String>")]
     pub(super) progress: Option<Spanned<String>>,
@@ -229,8 +229,8 @@ pub(super) struct Ui {
 
 /// `[health]`
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Health {
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct HealthTable {
     /// Watch registry, nodes and builder during a build and on the dashboard; true where it is left out.
     #[schemars(with = "Option<bool>")]
     pub(super) watch: Option<Spanned<bool>>,
@@ -238,8 +238,8 @@ pub(super) struct Health {
 
 /// `[registry]`: how the image's registry is asked.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Registry {
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct RegistryTable {
     /// Allow plain http with another machine; loopback is asked so anyway.
     #[schemars(with = "Option<bool>")]
     pub(super) insecure: Option<Spanned<bool>>,
@@ -259,8 +259,8 @@ pub(super) struct Registry {
 
 /// `[kubernetes]`: the cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Kubernetes {
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct KubernetesTable {
     /// Whether it is asked at all; true where it is left out.
     pub enabled: Option<bool>,
     /// The kubeconfig, relative to this file; KUBECONFIG, ~/.kube/config or the pod's account where it is left out.
@@ -270,13 +270,13 @@ pub struct Kubernetes {
     /// Namespace.
     pub namespace: Option<String>,
     /// The registry in the cluster.
-    pub registry: Option<ClusterRegistry>,
+    pub registry: Option<ClusterRegistryTable>,
 }
 
 /// The registry that runs in the cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ClusterRegistry {
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct ClusterRegistryTable {
     /// Its service.
     pub service: Option<String>,
     /// Label selector of its pods.
@@ -287,15 +287,15 @@ pub struct ClusterRegistry {
 
 /// The JSON schema of the file.
 pub(super) fn schema() -> serde_json::Value {
-    schemars::schema_for!(File).to_value()
+    schemars::schema_for!(LayertopToml).to_value()
 }
 
-impl File {
+impl LayertopToml {
     /// Reads a file's text.
     pub(super) fn parse(path: &Path, text: &str) -> Result<Self, Box<Problem>> {
         toml::from_str(text).map_err(|error| {
             let (message, hint) = explain(error.message());
-            let place = error.span().map(|span| Place::of(text, span));
+            let place = error.span().map(|span| SourceLocation::of(text, span));
             Box::new(Problem { file: path.to_owned(), place, message, hint: Some(hint) })
         })
     }

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use super::value::{Origin, Value};
-use super::{Bounds, Config};
+use super::value::{ConfigValue, ValueOrigin};
+use super::{Config, KeepOptions};
 use crate::event::Mask;
 use crate::event::sanitize::deceives;
 
 /// Text of one key and its value, and of its origin.
-type Row = (String, String);
+type PrintedRow = (String, String);
 
 /// The whole configuration. Values of build arguments that look secret are not in it.
 pub(super) fn print(config: &Config) -> String {
@@ -43,7 +43,7 @@ pub(super) fn print(config: &Config) -> String {
     out
 }
 
-fn bounds(bounds: &Bounds) -> [Row; 3] {
+fn bounds(bounds: &KeepOptions) -> [PrintedRow; 3] {
     let keep_for = humantime::format_duration(*bounds.keep_for).to_string();
     [
         row("keep", &bounds.keep.to_string(), &bounds.keep.origin),
@@ -52,7 +52,7 @@ fn bounds(bounds: &Bounds) -> [Row; 3] {
     ]
 }
 
-fn image(config: &Config) -> [Row; 4] {
+fn image(config: &Config) -> [PrintedRow; 4] {
     let image = &config.image;
     let platforms: Vec<String> = image.platforms.iter().map(|platform| quoted(platform.as_str())).collect();
     [
@@ -63,7 +63,7 @@ fn image(config: &Config) -> [Row; 4] {
     ]
 }
 
-fn build(config: &Config) -> [Row; 7] {
+fn build(config: &Config) -> [PrintedRow; 7] {
     let build = &config.build;
     let extra: Vec<String> = build.extra.iter().map(|word| quoted(word)).collect();
     [
@@ -77,7 +77,7 @@ fn build(config: &Config) -> [Row; 7] {
     ]
 }
 
-fn ui(config: &Config) -> [Row; 3] {
+fn ui(config: &Config) -> [PrintedRow; 3] {
     let ui = &config.ui;
     [
         row("progress", &quoted(&word(&*ui.progress)), &ui.progress.origin),
@@ -86,9 +86,9 @@ fn ui(config: &Config) -> [Row; 3] {
     ]
 }
 
-fn registry(config: &Config) -> [Row; 5] {
+fn registry(config: &Config) -> [PrintedRow; 5] {
     let registry = &config.registry;
-    let duration = |name: &str, value: &Value<std::time::Duration>| {
+    let duration = |name: &str, value: &ConfigValue<std::time::Duration>| {
         row(name, &quoted(&humantime::format_duration(**value).to_string()), &value.origin)
     };
     [
@@ -126,12 +126,12 @@ fn word<T: clap::ValueEnum>(value: &T) -> String {
     value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
-fn row(name: &str, value: &str, origin: &Origin) -> Row {
+fn row(name: &str, value: &str, origin: &ValueOrigin) -> PrintedRow {
     (format!("{name} = {value}"), origin.to_string())
 }
 
 /// A key without a value stands as a comment, so that what is printed stays valid TOML.
-fn optional(name: &str, value: &Value<Option<String>>) -> Row {
+fn optional(name: &str, value: &ConfigValue<Option<String>>) -> PrintedRow {
     match &value.value {
         Some(text) => row(name, &quoted(text), &value.origin),
         None => (format!("# {name}"), "not set".to_owned()),
@@ -157,8 +157,8 @@ fn key(name: &str) -> String {
 }
 
 /// A table with its rows, the origins below each other.
-fn section(out: &mut String, header: &str, rows: impl IntoIterator<Item = Row>) {
-    let rows: Vec<Row> = rows.into_iter().collect();
+fn section(out: &mut String, header: &str, rows: impl IntoIterator<Item = PrintedRow>) {
+    let rows: Vec<PrintedRow> = rows.into_iter().collect();
     if rows.is_empty() {
         return;
     }

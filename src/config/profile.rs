@@ -2,7 +2,7 @@
 
 use crate::event::LayerRule;
 
-use super::file::File;
+use super::file::LayertopToml;
 
 const PROFILES: [(&str, &str); 1] = [("montage-ai", include_str!("../../assets/profiles/montage-ai.toml"))];
 
@@ -25,7 +25,7 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 /// A profile's own name and its rules; none where there is no such profile.
 pub(super) fn find(name: &str) -> Option<(&'static str, Vec<LayerRule>)> {
     let (name, text) = PROFILES.iter().find(|(known, _)| *known == name)?;
-    let file: File = toml::from_str(text).ok()?;
+    let file: LayertopToml = toml::from_str(text).ok()?;
     let rules = file
         .layer
         .into_iter()

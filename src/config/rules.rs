@@ -5,8 +5,8 @@ use regex::{Regex, RegexBuilder};
 use crate::error::Problem;
 use crate::event::LayerRule;
 
-use super::value::{Origin, Value};
-use super::{Doc, profile};
+use super::value::{ConfigValue, ValueOrigin};
+use super::{ConfigFile, profile};
 
 /// A rule as every part of layertop reads it: searched anywhere in the instruction's text, in any case; `.` matches all.
 ///
@@ -18,7 +18,10 @@ pub fn compile(pattern: &str) -> Result<Regex, regex::Error> {
 }
 
 /// The rules of all files in their order, the profile's last, and what is wrong with those that are left out.
-pub(super) fn collect(docs: &[Doc], profile: Option<&str>) -> (Vec<Value<LayerRule>>, Vec<Problem>) {
+pub(super) fn collect(
+    docs: &[ConfigFile],
+    profile: Option<&str>,
+) -> (Vec<ConfigValue<LayerRule>>, Vec<Problem>) {
     let mut rules = Vec::new();
     let mut problems = Vec::new();
     for doc in docs {
@@ -33,7 +36,7 @@ pub(super) fn collect(docs: &[Doc], profile: Option<&str>) -> (Vec<Value<LayerRu
                     format!("`{}` is not a regular expression: {}", layer.pattern.get_ref(), cause(&error));
                 problems.push(doc.problem(span, message, hint));
             } else {
-                rules.push(Value {
+                rules.push(ConfigValue {
                     value: LayerRule {
                         name: layer.name.get_ref().as_str().into(),
                         pattern: layer.pattern.get_ref().clone(),
@@ -44,7 +47,9 @@ pub(super) fn collect(docs: &[Doc], profile: Option<&str>) -> (Vec<Value<LayerRu
         }
     }
     if let Some((name, bundled)) = profile.and_then(profile::find) {
-        rules.extend(bundled.into_iter().map(|value| Value { value, origin: Origin::Profile(name) }));
+        rules.extend(
+            bundled.into_iter().map(|value| ConfigValue { value, origin: ValueOrigin::Profile(name) }),
+        );
     }
     (rules, problems)
 }
@@ -59,9 +64,9 @@ fn cause(error: &regex::Error) -> String {
 /// The rules that never name anything in a Dockerfile with these instructions, because they match nothing, or because
 /// an earlier rule always comes first.
 pub(super) fn idle<'a>(
-    rules: &'a [Value<LayerRule>],
+    rules: &'a [ConfigValue<LayerRule>],
     instructions: &[&str],
-) -> Vec<(&'a Value<LayerRule>, bool)> {
+) -> Vec<(&'a ConfigValue<LayerRule>, bool)> {
     let compiled: Vec<_> =
         rules.iter().filter_map(|rule| Some((rule, compile(&rule.pattern).ok()?))).collect();
     let mut used = vec![false; compiled.len()];

@@ -4,28 +4,28 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use crate::cli::{Color, Progress};
+use crate::cli::{ColorChoice, ProgressMode};
 use crate::error::Problem;
 use crate::event::Platform;
 
-use super::file::{File, nearest};
-use super::{Doc, platform, profile};
+use super::file::{LayertopToml, nearest};
+use super::{ConfigFile, platform, profile};
 
-/// Why a value won't do, and what would.
+/// Why a value is invalid, and how to write it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Complaint {
+pub(super) struct InvalidValue {
     pub(super) message: String,
     pub(super) hint: String,
 }
 
-pub(super) type Verdict<T = ()> = Result<T, Complaint>;
+pub(super) type Validity<T = ()> = Result<T, InvalidValue>;
 
-fn complain<T>(message: String, hint: impl Into<String>) -> Verdict<T> {
-    Err(Complaint { message, hint: hint.into() })
+fn complain<T>(message: String, hint: impl Into<String>) -> Validity<T> {
+    Err(InvalidValue { message, hint: hint.into() })
 }
 
 /// Host, `host:port`, `[::1]:port`, each with a path behind it or not.
-pub(super) fn registry(text: &str) -> Verdict {
+pub(super) fn registry(text: &str) -> Validity {
     if let Some((scheme, rest)) = text.split_once("://") {
         return complain(
             format!("registry `{text}` is a URL"),
@@ -47,7 +47,7 @@ pub(super) fn registry(text: &str) -> Verdict {
 }
 
 /// A repository: lower case, `/` between its parts.
-pub(super) fn repository(text: &str) -> Verdict {
+pub(super) fn repository(text: &str) -> Validity {
     let fit = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
     let part = |part: &str| {
         part.chars().all(fit)
@@ -67,8 +67,7 @@ pub(super) fn repository(text: &str) -> Verdict {
     complain(format!("`{text}` is not a repository name"), hint)
 }
 
-/// A tag.
-pub(super) fn tag(text: &str) -> Verdict {
+pub(super) fn tag(text: &str) -> Validity {
     let fit = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if text.contains(['/', ':']) {
         return complain(
@@ -86,12 +85,11 @@ pub(super) fn tag(text: &str) -> Verdict {
 }
 
 /// The cache's tag; empty: no cache.
-pub(super) fn cache(text: &str) -> Verdict {
+pub(super) fn cache(text: &str) -> Validity {
     if text.is_empty() { Ok(()) } else { tag(text) }
 }
 
-/// One platform.
-pub(super) fn platform(text: &str) -> Verdict<Platform> {
+pub(super) fn platform(text: &str) -> Validity<Platform> {
     let hint = if platform::is_architecture(text) {
         format!("write it with its system: linux/{text}")
     } else {
@@ -106,12 +104,12 @@ pub(super) fn platform(text: &str) -> Verdict<Platform> {
 }
 
 /// A list of platforms as `--platform` and `PLATFORMS` have it.
-pub(super) fn platforms(text: &str) -> Verdict<Vec<Platform>> {
+pub(super) fn platforms(text: &str) -> Validity<Vec<Platform>> {
     text.split([',', ' ']).filter(|word| !word.is_empty()).map(platform).collect()
 }
 
 /// A word that stands for itself in a command line: no option, no control character.
-pub(super) fn word(text: &str) -> Verdict {
+pub(super) fn word(text: &str) -> Validity {
     if text.starts_with('-') && text != "-" {
         return complain(
             format!("`{text}` looks like an option"),
@@ -127,7 +125,7 @@ pub(super) fn word(text: &str) -> Verdict {
     Ok(())
 }
 
-fn argument(name: &str, value: &str) -> Verdict {
+fn argument(name: &str, value: &str) -> Validity {
     if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
         let name = name.escape_debug();
         return complain(
@@ -139,15 +137,15 @@ fn argument(name: &str, value: &str) -> Verdict {
 }
 
 /// A duration as people write it.
-pub(super) fn duration(text: &str) -> Verdict<Duration> {
-    humantime::parse_duration(text).map_err(|error| Complaint {
+pub(super) fn duration(text: &str) -> Validity<Duration> {
+    humantime::parse_duration(text).map_err(|error| InvalidValue {
         message: format!("`{text}` is not a duration: {error}"),
         hint: "write it as 30d, 12h or 1h 30m".to_owned(),
     })
 }
 
 /// How often something is asked over a network, or how long it may take: nobody means to ask without a pause.
-pub(super) fn interval(text: &str) -> Verdict<Duration> {
+pub(super) fn interval(text: &str) -> Validity<Duration> {
     const LEAST: Duration = Duration::from_millis(100);
     let interval = duration(text)?;
     if interval < LEAST {
@@ -157,7 +155,7 @@ pub(super) fn interval(text: &str) -> Verdict<Duration> {
 }
 
 /// One of a few words.
-pub(super) fn choice<T: clap::ValueEnum>(text: &str) -> Verdict<T> {
+pub(super) fn choice<T: clap::ValueEnum>(text: &str) -> Validity<T> {
     T::from_str(text, true).or_else(|_| {
         let names: Vec<String> = T::value_variants()
             .iter()
@@ -168,16 +166,16 @@ pub(super) fn choice<T: clap::ValueEnum>(text: &str) -> Verdict<T> {
 }
 
 /// All that is wrong with the values of a file, in the file's order.
-pub(super) fn file(doc: &Doc) -> Vec<Problem> {
-    let File { profile, image, build, recordings, history, ui, registry: watch, .. } = &doc.file;
+pub(super) fn file(doc: &ConfigFile) -> Vec<Problem> {
+    let LayertopToml { profile, image, build, recordings, history, ui, registry: watch, .. } = &doc.file;
     let mut found: Vec<(usize, Problem)> = Vec::new();
-    let mut check = |span: std::ops::Range<usize>, verdict: Verdict| {
-        if let Err(Complaint { message, hint }) = verdict {
+    let mut check = |span: std::ops::Range<usize>, verdict: Validity| {
+        if let Err(InvalidValue { message, hint }) = verdict {
             found.push((span.start, doc.problem(span, message, hint)));
         }
     };
     let texts = [
-        (&image.registry, registry as fn(&str) -> Verdict),
+        (&image.registry, registry as fn(&str) -> Validity),
         (&image.name, repository),
         (&image.tag, tag),
         (&build.cache, cache),
@@ -192,8 +190,8 @@ pub(super) fn file(doc: &Doc) -> Vec<Problem> {
         (&watch.every, |text| interval(text).map(drop)),
         (&watch.look_every, |text| interval(text).map(drop)),
         (&watch.slow, |text| interval(text).map(drop)),
-        (&ui.progress, |text| choice::<Progress>(text).map(drop)),
-        (&ui.color, |text| choice::<Color>(text).map(drop)),
+        (&ui.progress, |text| choice::<ProgressMode>(text).map(drop)),
+        (&ui.color, |text| choice::<ColorChoice>(text).map(drop)),
     ];
     for (value, verdict) in texts {
         if let Some(text) = value {
@@ -215,7 +213,7 @@ pub(super) fn file(doc: &Doc) -> Vec<Problem> {
     found.into_iter().map(|(_, problem)| problem).collect()
 }
 
-fn known_profile(name: &str) -> Verdict {
+fn known_profile(name: &str) -> Validity {
     let names: Vec<&str> = profile::names().collect();
     if names.contains(&name) {
         return Ok(());
@@ -260,7 +258,7 @@ mod tests {
 
     #[test]
     fn choices_name_what_there_is() {
-        assert_eq!(choice::<Color>("Never"), Ok(Color::Never));
-        assert_eq!(choice::<Color>("red").unwrap_err().hint, "write one of auto, always, never");
+        assert_eq!(choice::<ColorChoice>("Never"), Ok(ColorChoice::Never));
+        assert_eq!(choice::<ColorChoice>("red").unwrap_err().hint, "write one of auto, always, never");
     }
 }

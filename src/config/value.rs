@@ -1,4 +1,4 @@
-//! A resolved value, and who had the last word on it.
+//! A resolved value with its origin.
 
 use std::fmt;
 use std::ops::Deref;
@@ -7,20 +7,18 @@ use std::sync::Arc;
 
 /// Where a value comes from, from the weakest to the strongest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// Nobody set it.
+pub enum ValueOrigin {
+    /// The default: no file, variable or option set it.
     Default,
-    /// A bundled profile.
     Profile(&'static str),
     /// A configuration file, at a line from 1.
     File(Arc<Path>, usize),
-    /// An environment variable.
     Environment(&'static str),
     /// An option of the command line.
     Option(&'static str),
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for ValueOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
@@ -34,26 +32,24 @@ impl fmt::Display for Origin {
 
 /// A value with its origin. It stands for the value wherever that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Value<T> {
-    /// What was resolved.
+pub struct ConfigValue<T> {
     pub value: T,
-    /// Who set it.
-    pub origin: Origin,
+    pub origin: ValueOrigin,
 }
 
-impl<T> Value<T> {
+impl<T> ConfigValue<T> {
     /// A value that nobody set.
     pub fn default(value: T) -> Self {
-        Self { value, origin: Origin::Default }
+        Self { value, origin: ValueOrigin::Default }
     }
 
     /// The same origin for what becomes of the value.
-    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Value<U> {
-        Value { value: change(self.value), origin: self.origin }
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> ConfigValue<U> {
+        ConfigValue { value: change(self.value), origin: self.origin }
     }
 }
 
-impl<T> Deref for Value<T> {
+impl<T> Deref for ConfigValue<T> {
     type Target = T;
 
     fn deref(&self) -> &T {

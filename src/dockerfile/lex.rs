@@ -11,60 +11,59 @@ const DEEPEST: usize = 32;
 /// Substitutes as `BuildKit` does in `FROM`, `COPY`, `ADD`, `WORKDIR`, `ENV` and `ARG`: quotes and escapes go, an unset
 /// variable is empty. A word that it could not read (an open quote, `${`) comes back as it is.
 pub fn expand(word: &str, escape: char, lookup: Lookup<'_>) -> String {
-    let lex = Lex::new(word, Options { escape, ..Options::default() }, lookup);
-    lex.run().map_or_else(|Unreadable| word.to_owned(), |(text, _)| text)
+    let lex = Lexer::new(word, LexOptions { escape, ..LexOptions::default() }, lookup);
+    lex.run().map_or_else(|LexError| word.to_owned(), |(text, _)| text)
 }
 
 /// Substitutes as `BuildKit` does for the name of a `RUN`: quotes stay, and so does an unset variable.
 pub fn expand_run(text: &str, escape: char, lookup: Lookup<'_>) -> String {
-    let options = Options { escape, keep_quotes: true, keep_unset: true, ..Options::default() };
-    Lex::new(text, options, lookup).run().map_or_else(|Unreadable| text.to_owned(), |(text, _)| text)
+    let options = LexOptions { escape, keep_quotes: true, keep_unset: true, ..LexOptions::default() };
+    Lexer::new(text, options, lookup).run().map_or_else(|LexError| text.to_owned(), |(text, _)| text)
 }
 
 /// Splits a line into words as a heredoc is looked for: quotes and escapes stay, nothing is substituted, and white
 /// space after `<<` does not split. No words where the line can't be read.
 pub(super) fn raw_words(line: &str) -> Vec<String> {
-    let options = Options { keep_quotes: true, keep_escapes: true, keep_unset: true, ..Options::default() };
-    Lex::new(line, options, &|_| None).run().map(|(_, words)| words).unwrap_or_default()
+    let options =
+        LexOptions { keep_quotes: true, keep_escapes: true, keep_unset: true, ..LexOptions::default() };
+    Lexer::new(line, options, &|_| None).run().map(|(_, words)| words).unwrap_or_default()
 }
 
 /// The words of a heredoc's name, with quotes or without; none where it can't be read.
 pub(super) fn name_words(text: &str, keep_quotes: bool) -> Option<Vec<String>> {
-    let options = Options { keep_quotes, keep_unset: true, ..Options::default() };
-    Lex::new(text, options, &|_| None).run().map(|(_, words)| words).ok()
+    let options = LexOptions { keep_quotes, keep_unset: true, ..LexOptions::default() };
+    Lexer::new(text, options, &|_| None).run().map(|(_, words)| words).ok()
 }
 
 #[derive(Clone, Copy)]
-struct Options {
+struct LexOptions {
     escape: char,
     keep_quotes: bool,
     keep_escapes: bool,
     keep_unset: bool,
 }
 
-impl Default for Options {
+impl Default for LexOptions {
     fn default() -> Self {
         Self { escape: '\\', keep_quotes: false, keep_escapes: false, keep_unset: false }
     }
 }
 
-/// How much longer a text may become by substitution, in bytes: doubling a variable over and over must not fill the
-/// memory.
+/// How much longer a text may become by substitution, in bytes: doubling a variable over and over must not fill the memory.
 const GROWTH: usize = 4096;
 
-/// What stands there can't be read: `BuildKit` leaves the whole of it as it is.
-struct Unreadable;
+/// The text is not a valid expansion: `BuildKit` leaves it unchanged.
+struct LexError;
 
-type Read<T> = Result<T, Unreadable>;
+type LexResult<T> = Result<T, LexError>;
 
-/// Words under construction.
 #[derive(Default)]
-struct Words {
+struct WordSplitter {
     done: Vec<String>,
     open: String,
 }
 
-impl Words {
+impl WordSplitter {
     fn push(&mut self, c: char) {
         if !c.is_whitespace() {
             self.open.push(c);
@@ -81,20 +80,20 @@ impl Words {
     }
 }
 
-struct Lex<'a> {
+struct Lexer<'a> {
     chars: std::iter::Peekable<std::str::Chars<'a>>,
-    options: Options,
+    options: LexOptions,
     lookup: Lookup<'a>,
     depth: usize,
     longest: usize,
 }
 
-impl<'a> Lex<'a> {
-    fn new(source: &'a str, options: Options, lookup: Lookup<'a>) -> Self {
+impl<'a> Lexer<'a> {
+    fn new(source: &'a str, options: LexOptions, lookup: Lookup<'a>) -> Self {
         Self { chars: source.chars().peekable(), options, lookup, depth: 0, longest: source.len() + GROWTH }
     }
 
-    fn run(mut self) -> Read<(String, Vec<String>)> {
+    fn run(mut self) -> LexResult<(String, Vec<String>)> {
         self.until(None)
     }
 
@@ -103,9 +102,9 @@ impl<'a> Lex<'a> {
     }
 
     /// Reads up to `stop`, or to the end where there is none.
-    fn until(&mut self, stop: Option<char>) -> Read<(String, Vec<String>)> {
+    fn until(&mut self, stop: Option<char>) -> LexResult<(String, Vec<String>)> {
         let mut text = String::new();
-        let mut words = Words::default();
+        let mut words = WordSplitter::default();
         while let Some(c) = self.peek() {
             if Some(c) == stop {
                 self.chars.next();
@@ -129,13 +128,13 @@ impl<'a> Lex<'a> {
                 _ => self.plain(&mut text, &mut words),
             }
             if text.len() > self.longest {
-                return Err(Unreadable);
+                return Err(LexError);
             }
         }
-        if stop.is_some() { Err(Unreadable) } else { Ok((text, words.finish())) }
+        if stop.is_some() { Err(LexError) } else { Ok((text, words.finish())) }
     }
 
-    fn plain(&mut self, text: &mut String, words: &mut Words) {
+    fn plain(&mut self, text: &mut String, words: &mut WordSplitter) {
         let Some(c) = self.chars.next() else { return };
         if c != self.options.escape {
             words.push(c);
@@ -166,12 +165,12 @@ impl<'a> Lex<'a> {
         text
     }
 
-    fn single_quoted(&mut self) -> Read<String> {
+    fn single_quoted(&mut self) -> LexResult<String> {
         let mut text = String::new();
         self.quote(&mut text);
         loop {
             match self.peek() {
-                None => return Err(Unreadable),
+                None => return Err(LexError),
                 Some('\'') => {
                     self.quote(&mut text);
                     return Ok(text);
@@ -184,12 +183,12 @@ impl<'a> Lex<'a> {
         }
     }
 
-    fn double_quoted(&mut self) -> Read<String> {
+    fn double_quoted(&mut self) -> LexResult<String> {
         let mut text = String::new();
         self.quote(&mut text);
         loop {
             match self.peek() {
-                None => return Err(Unreadable),
+                None => return Err(LexError),
                 Some('"') => {
                     self.quote(&mut text);
                     return Ok(text);
@@ -226,13 +225,13 @@ impl<'a> Lex<'a> {
         }
     }
 
-    fn dollar(&mut self) -> Read<String> {
+    fn dollar(&mut self) -> LexResult<String> {
         self.chars.next();
         if self.peek() == Some('{') {
             self.chars.next();
             self.depth += 1;
             if self.depth > DEEPEST {
-                return Err(Unreadable);
+                return Err(LexError);
             }
             let value = self.braced()?;
             self.depth -= 1;
@@ -250,18 +249,18 @@ impl<'a> Lex<'a> {
     }
 
     /// What stands after `${`.
-    fn braced(&mut self) -> Read<String> {
+    fn braced(&mut self) -> LexResult<String> {
         if matches!(self.peek(), None | Some('{' | '}' | ':')) {
-            return Err(Unreadable);
+            return Err(LexError);
         }
         let name = self.name();
         let value = (self.lookup)(&name);
         let keep = self.options.keep_unset && value.is_none();
-        match self.chars.next().ok_or(Unreadable)? {
+        match self.chars.next().ok_or(LexError)? {
             '}' if keep => Ok(format!("${{{name}}}")),
             '}' => Ok(value.unwrap_or_default()),
             ':' => {
-                let modifier = self.chars.next().ok_or(Unreadable)?;
+                let modifier = self.chars.next().ok_or(LexError)?;
                 let word = self.modified(&['+', '-', '?'], modifier)?;
                 if keep {
                     return Ok(format!("${{{name}:{modifier}{word}}}"));
@@ -280,20 +279,20 @@ impl<'a> Lex<'a> {
                 }
             }
             '/' => self.replaced(&name, value, keep),
-            _ => Err(Unreadable),
+            _ => Err(LexError),
         }
     }
 
     /// The word after a modifier. A pattern keeps its escapes.
-    fn modified(&mut self, allowed: &[char], modifier: char) -> Read<String> {
+    fn modified(&mut self, allowed: &[char], modifier: char) -> LexResult<String> {
         if !allowed.contains(&modifier) {
-            return Err(Unreadable);
+            return Err(LexError);
         }
         self.nested('}', matches!(modifier, '#' | '%'))
     }
 
-    /// `${name/pattern/replacement}` and `${name//pattern/replacement}`.
-    fn replaced(&mut self, name: &str, value: Option<String>, keep: bool) -> Read<String> {
+    /// Substitutes `${name/pattern/replacement}` and `${name//pattern/replacement}`.
+    fn replaced(&mut self, name: &str, value: Option<String>, keep: bool) -> LexResult<String> {
         let all = self.chars.next_if_eq(&'/').is_some();
         let pattern = self.nested('/', true)?;
         let replacement = self.nested('}', true)?;
@@ -308,7 +307,7 @@ impl<'a> Lex<'a> {
         Ok(replaced.into_owned())
     }
 
-    fn nested(&mut self, stop: char, keep_escapes: bool) -> Read<String> {
+    fn nested(&mut self, stop: char, keep_escapes: bool) -> LexResult<String> {
         let before = std::mem::replace(&mut self.options.keep_escapes, keep_escapes);
         let read = self.until(Some(stop));
         self.options.keep_escapes = before;
@@ -339,17 +338,17 @@ impl<'a> Lex<'a> {
 }
 
 /// `-`, `+` and `?` on a value that is none where it counts as unset.
-fn conditional(modifier: char, word: String, value: Option<String>) -> Read<String> {
+fn conditional(modifier: char, word: String, value: Option<String>) -> LexResult<String> {
     match (modifier, value) {
         ('-', value) => Ok(value.unwrap_or(word)),
         ('+', value) => Ok(value.map_or_else(String::new, |_| word)),
         (_, Some(value)) => Ok(value),
-        (_, None) => Err(Unreadable),
+        (_, None) => Err(LexError),
     }
 }
 
 /// A shell pattern (`*`, `?`, no brackets) as a regular expression.
-fn shell_pattern(pattern: &str, greedy: bool, anchored: bool) -> Read<Regex> {
+fn shell_pattern(pattern: &str, greedy: bool, anchored: bool) -> LexResult<Regex> {
     let mut out = String::from(if anchored { "^" } else { "" });
     let mut chars = pattern.chars().peekable();
     while let Some(c) = chars.next() {
@@ -359,16 +358,16 @@ fn shell_pattern(pattern: &str, greedy: bool, anchored: bool) -> Read<Regex> {
             '\\' if matches!(chars.peek(), Some('}' | '/')) => {}
             '\\' => match chars.next() {
                 Some(escaped @ ('*' | '?' | '\\')) => out.push_str(&regex::escape(&escaped.to_string())),
-                _ => return Err(Unreadable),
+                _ => return Err(LexError),
             },
             _ => out.push_str(&regex::escape(&c.to_string())),
         }
     }
-    Regex::new(&out).map_err(|_| Unreadable)
+    Regex::new(&out).map_err(|_| LexError)
 }
 
 /// `#` takes the shortest match off the front, `##` the longest.
-fn trim_prefix(pattern: &str, value: &str) -> Read<String> {
+fn trim_prefix(pattern: &str, value: &str) -> LexResult<String> {
     let (pattern, greedy) = pattern.strip_prefix('#').map_or((pattern, false), |rest| (rest, true));
     let regex = shell_pattern(pattern, greedy, true)?;
     Ok(regex.find(value).map_or(value, |found| &value[found.end()..]).to_owned())
@@ -376,9 +375,9 @@ fn trim_prefix(pattern: &str, value: &str) -> Read<String> {
 
 /// `%` takes the shortest match off the end, `%%` the longest. A regular expression finds the leftmost match, so the
 /// longest suffix that matches is asked for from the left, the shortest from the right.
-fn trim_suffix(pattern: &str, value: &str) -> Read<String> {
+fn trim_suffix(pattern: &str, value: &str) -> LexResult<String> {
     let (pattern, greedy) = pattern.strip_prefix('%').map_or((pattern, false), |rest| (rest, true));
-    let regex = Regex::new(&format!("{}$", shell_pattern(pattern, true, true)?)).map_err(|_| Unreadable)?;
+    let regex = Regex::new(&format!("{}$", shell_pattern(pattern, true, true)?)).map_err(|_| LexError)?;
     let matches = |(at, _): &(usize, char)| regex.is_match(&value[*at..]);
     let mut starts = value.char_indices();
     let start = if greedy { starts.find(matches) } else { starts.rfind(matches) };

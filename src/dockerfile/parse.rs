@@ -5,7 +5,7 @@ use std::iter::Peekable;
 use std::str::SplitInclusive;
 
 use super::words;
-use super::{Diagnostic, Dockerfile, Heredoc, Instruction, Keyword, Stage, lex};
+use super::{Diagnostic, Dockerfile, DockerfileInstruction, DockerfileStage, Heredoc, Keyword, lex};
 
 /// Reads a Dockerfile, whatever it holds.
 pub fn parse(text: &str) -> Dockerfile {
@@ -16,7 +16,7 @@ pub fn parse(text: &str) -> Dockerfile {
         stages: Vec::new(),
         diagnostics: Vec::new(),
     };
-    let mut lines = Lines::new(text);
+    let mut lines = SourceLines::new(text);
     directives(&mut lines, &mut file);
     while let Some(instruction) = next(&mut lines, &mut file) {
         add(&mut file, instruction);
@@ -28,13 +28,13 @@ pub fn parse(text: &str) -> Dockerfile {
 }
 
 /// The lines of a file, with their ends, counted.
-struct Lines<'a> {
+struct SourceLines<'a> {
     rest: Peekable<SplitInclusive<'a, char>>,
     /// Number of the line that was read last, from 1; 0 before the first.
     number: u32,
 }
 
-impl<'a> Lines<'a> {
+impl<'a> SourceLines<'a> {
     fn new(text: &'a str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         Self { rest: text.split_inclusive('\n').peekable(), number: 0 }
@@ -56,7 +56,7 @@ fn is_comment(line: &str) -> bool {
 }
 
 /// Directives stand in the first lines, before any other comment, blank line or instruction, each once at most.
-fn directives(lines: &mut Lines<'_>, file: &mut Dockerfile) {
+fn directives(lines: &mut SourceLines<'_>, file: &mut Dockerfile) {
     let mut seen = Vec::new();
     while let Some((name, value)) = lines.rest.peek().and_then(|line| directive(line)) {
         lines.next();
@@ -87,7 +87,7 @@ fn directive(line: &str) -> Option<(String, &str)> {
 }
 
 /// The next instruction; comments and blank lines before it are skipped.
-fn next(lines: &mut Lines<'_>, file: &mut Dockerfile) -> Option<Instruction> {
+fn next(lines: &mut SourceLines<'_>, file: &mut Dockerfile) -> Option<DockerfileInstruction> {
     loop {
         let raw = lines.next()?;
         if is_comment(raw) {
@@ -121,7 +121,7 @@ fn uncontinued(line: &str, escape: char) -> (&str, bool) {
 }
 
 /// Joins what continues a line: blank lines and comments in between are left out, white space stays.
-fn continued(text: &mut String, lines: &mut Lines<'_>, file: &mut Dockerfile) {
+fn continued(text: &mut String, lines: &mut SourceLines<'_>, file: &mut Dockerfile) {
     let mut blank = None;
     while let Some(raw) = lines.next() {
         if is_comment(raw) {
@@ -146,11 +146,11 @@ fn continued(text: &mut String, lines: &mut Lines<'_>, file: &mut Dockerfile) {
 }
 
 /// Splits a joined line. Its line numbers and heredocs are not known here.
-fn instruction(line: &str, escape: char) -> Instruction {
+fn instruction(line: &str, escape: char) -> DockerfileInstruction {
     let (word, rest) = words::keyword(line);
     let keyword = Keyword::parse(word);
     let (flags, arguments) = words::flags(rest, escape);
-    Instruction {
+    DockerfileInstruction {
         text: upper_case(line),
         arguments: arguments.to_owned(),
         keyword,
@@ -169,7 +169,7 @@ pub(super) fn upper_case(line: &str) -> String {
     }
 }
 
-impl Instruction {
+impl DockerfileInstruction {
     /// The instruction that an `ONBUILD` holds for the stages that are built on this one.
     pub fn trigger(&self, escape: char) -> Option<Self> {
         if self.keyword != Keyword::Onbuild {
@@ -189,7 +189,7 @@ impl Instruction {
 }
 
 /// Reads the bodies of the heredocs that the line announces.
-fn heredocs(instruction: &mut Instruction, lines: &mut Lines<'_>, file: &mut Dockerfile) {
+fn heredocs(instruction: &mut DockerfileInstruction, lines: &mut SourceLines<'_>, file: &mut Dockerfile) {
     let takes = match instruction.keyword {
         Keyword::Onbuild => instruction.trigger(file.escape).is_some_and(|trigger| trigger.takes_heredocs()),
         _ => instruction.takes_heredocs(),
@@ -233,7 +233,7 @@ fn announced(word: &str) -> Option<Heredoc> {
 }
 
 /// A `RUN` that is one heredoc and nothing else is printed with the first line of it.
-fn summarise(instruction: &mut Instruction) {
+fn summarise(instruction: &mut DockerfileInstruction) {
     if instruction.keyword != Keyword::Run || announced(&instruction.arguments).is_none() {
         return;
     }
@@ -246,7 +246,7 @@ fn summarise(instruction: &mut Instruction) {
 }
 
 /// Puts an instruction where it belongs.
-fn add(file: &mut Dockerfile, instruction: Instruction) {
+fn add(file: &mut Dockerfile, instruction: DockerfileInstruction) {
     let line = instruction.first_line;
     if let Keyword::Unknown(word) = &instruction.keyword {
         file.diagnostics.push(Diagnostic { line, message: format!("unknown instruction `{word}`") });
@@ -267,7 +267,7 @@ fn add(file: &mut Dockerfile, instruction: Instruction) {
     file.globals.push(instruction);
 }
 
-fn stage(from: Instruction, diagnostics: &mut Vec<Diagnostic>) -> Stage {
+fn stage(from: DockerfileInstruction, diagnostics: &mut Vec<Diagnostic>) -> DockerfileStage {
     let mut refuse = |message: String| diagnostics.push(Diagnostic { line: from.first_line, message });
     let mut words = words::spaced(&from.arguments);
     let base = words.next().unwrap_or_default().to_owned();
@@ -286,7 +286,7 @@ fn stage(from: Instruction, diagnostics: &mut Vec<Diagnostic>) -> Stage {
         refuse(format!("stage name `{name}` does not start with a letter, or holds symbols"));
     }
     let platform = from.flag("platform").map(str::to_owned);
-    Stage { name, base, platform, from, instructions: Vec::new() }
+    DockerfileStage { name, base, platform, from, instructions: Vec::new() }
 }
 
 fn is_stage_name(name: &str) -> bool {

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use crate::event::fingerprint::Origin;
 use crate::model::layers::fits;
 
-use super::{Dockerfile, Instruction, Keyword, Stage, expand, expand_run, words};
+use super::{Dockerfile, DockerfileInstruction, DockerfileStage, Keyword, expand, expand_run, words};
 
 /// Variables and their values.
-type Env = BTreeMap<String, String>;
+type Variables = BTreeMap<String, String>;
 
 /// Arguments that `BuildKit` sets itself. They differ by platform, so they are only known where the caller says so.
 const AUTOMATIC: [&str; 10] = [
@@ -33,7 +33,7 @@ const UNKNOWN: char = '\0';
 /// A stage as it is built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolvedStage {
-    /// Index into [`Dockerfile::stages`].
+    /// Index of the stage in [`Dockerfile::stages`].
     pub stage: usize,
     /// Its name as it is printed: `tools`, `stage-1`; none where the builder knows of one stage only.
     pub name: Option<String>,
@@ -41,7 +41,7 @@ pub struct ResolvedStage {
     /// and never shown, and so is every `ONBUILD` trigger that makes no layer.
     pub of: u32,
     /// What it is built on.
-    pub base: Base,
+    pub base: StageBase,
     /// The value of `--platform`, substituted.
     pub platform: Option<String>,
     /// Its steps, in order. The index of each is its place here, from 1.
@@ -63,10 +63,10 @@ pub struct ResolvedStep {
     /// Its first line in the file, from 1.
     pub line: u32,
     /// Its instruction; of an `ONBUILD` the one that it holds.
-    pub instruction: Instruction,
+    pub instruction: DockerfileInstruction,
     /// The variables that stages in the file have set before it, in the order in which they were set last: that is their
     /// order in the environment of a `RUN`, and it counts for the cache.
-    pub variables: Arc<Vec<Variable>>,
+    pub variables: Arc<Vec<ResolvedVariable>>,
     /// The user that `USER` has set before it.
     pub user: Option<String>,
     /// The shell that `SHELL` has set before it.
@@ -94,8 +94,7 @@ impl ResolvedStep {
 
 /// A variable that is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Variable {
-    /// Its name.
+pub struct ResolvedVariable {
     pub name: String,
     /// Its value, which may be a secret.
     pub value: String,
@@ -107,8 +106,8 @@ pub struct Variable {
 
 /// What a stage is built on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Base {
-    /// Nothing.
+pub enum StageBase {
+    /// `FROM scratch`: an empty file system.
     Scratch,
     /// An image, by its reference.
     Image(String),
@@ -116,11 +115,11 @@ pub enum Base {
     Stages(Vec<usize>),
 }
 
-/// What is known at the end of a stage.
+/// Variables and settings at the end of a stage.
 #[derive(Clone, Default)]
-struct State {
-    env: Arc<Env>,
-    variables: Arc<Vec<Variable>>,
+struct StageState {
+    env: Arc<Variables>,
+    variables: Arc<Vec<ResolvedVariable>>,
     user: Option<String>,
     shell: Option<Vec<String>>,
     /// None where the base image decides.
@@ -140,7 +139,7 @@ impl Dockerfile {
             if std::mem::replace(&mut needed[index], true) {
                 continue;
             }
-            if let Base::Stages(on) = &bases[index] {
+            if let StageBase::Stages(on) = &bases[index] {
                 open.extend(on);
             }
             let triggers = self.triggers(&bases[index]);
@@ -150,22 +149,27 @@ impl Dockerfile {
         (0..self.stages.len()).filter(|&index| needed[index]).collect()
     }
 
-    /// The stages that `target` needs, with their steps as `BuildKit` numbers and prints them; `args` as for
-    /// [`Self::needed_stages`].
+    /// The stages that `target` needs, with their steps as `BuildKit` numbers and prints them; `args` as for [`Self::needed_stages`].
     pub fn resolve(&self, target: Option<&str>, args: &BTreeMap<String, String>) -> Vec<ResolvedStage> {
         let globals = self.global_args(target, args);
         let bases = self.bases(&globals);
         let alone = self.stages.len() == 1 && !self.names_another();
-        let mut states: Vec<State> = vec![State::default(); self.stages.len()];
+        let mut states: Vec<StageState> = vec![StageState::default(); self.stages.len()];
         let mut resolved = Vec::new();
         for index in self.needed_stages(target, args) {
             let state = match &bases[index] {
-                Base::Stages(on) => on.first().map(|&on| states[on].clone()).unwrap_or_default(),
-                Base::Scratch => State { workdir: Some("/".to_owned()), ..State::default() },
-                Base::Image(_) => State::default(),
+                StageBase::Stages(on) => on.first().map(|&on| states[on].clone()).unwrap_or_default(),
+                StageBase::Scratch => StageState { workdir: Some("/".to_owned()), ..StageState::default() },
+                StageBase::Image(_) => StageState::default(),
             };
-            let mut walk =
-                Walk { escape: self.escape, globals: &globals, args, state, of: 0, steps: Vec::new() };
+            let mut walk = StageResolver {
+                escape: self.escape,
+                globals: &globals,
+                args,
+                state,
+                of: 0,
+                steps: Vec::new(),
+            };
             walk.stage(&self.stages[index], &bases[index], &self.triggers(&bases[index]));
             states[index] = walk.state;
             let name = self.stages[index].name.clone().unwrap_or_else(|| format!("stage-{index}"));
@@ -212,7 +216,7 @@ impl Dockerfile {
     }
 
     /// The stages that an instruction takes files from, by name, or in a `COPY` also by index.
-    fn sources(&self, instruction: &Instruction) -> Vec<usize> {
+    fn sources(&self, instruction: &DockerfileInstruction) -> Vec<usize> {
         let copied =
             instruction.flag("from").filter(|_| instruction.keyword == Keyword::Copy).and_then(|from| {
                 from.parse()
@@ -223,24 +227,24 @@ impl Dockerfile {
     }
 
     /// What the stage below leaves for the one that is built on it to run.
-    fn triggers(&self, base: &Base) -> Vec<Instruction> {
+    fn triggers(&self, base: &StageBase) -> Vec<DockerfileInstruction> {
         let below = match base {
-            Base::Stages(on) => on.first(),
+            StageBase::Stages(on) => on.first(),
             _ => None,
         };
         let instructions = below.map(|&index| self.stages[index].instructions.as_slice()).unwrap_or_default();
         instructions.iter().filter_map(|instruction| instruction.trigger(self.escape)).collect()
     }
 
-    fn bases(&self, globals: &Env) -> Vec<Base> {
+    fn bases(&self, globals: &Variables) -> Vec<StageBase> {
         self.stages.iter().enumerate().map(|(index, stage)| self.base(index, stage, globals)).collect()
     }
 
-    fn base(&self, index: usize, stage: &Stage, globals: &Env) -> Base {
+    fn base(&self, index: usize, stage: &DockerfileStage, globals: &Variables) -> StageBase {
         let base = expand(&stage.base, self.escape, &|name| globals.get(name).cloned());
         let earlier = &self.stages[..index];
         if let Some(on) = earlier.iter().rposition(|earlier| earlier.name.as_deref() == Some(&base)) {
-            return Base::Stages(vec![on]);
+            return StageBase::Stages(vec![on]);
         }
         // The platform is part of the name: each stage that fits can be meant.
         let pattern = expand(&stage.base, self.escape, &|name| {
@@ -248,17 +252,18 @@ impl Dockerfile {
             globals.get(name).cloned().or_else(unknown)
         });
         if !pattern.contains(UNKNOWN) {
-            return if base == "scratch" { Base::Scratch } else { Base::Image(base) };
+            return if base == "scratch" { StageBase::Scratch } else { StageBase::Image(base) };
         }
-        let fits = |stage: &Stage| stage.name.as_ref().is_some_and(|name| fits(&pattern, name, UNKNOWN));
+        let fits =
+            |stage: &DockerfileStage| stage.name.as_ref().is_some_and(|name| fits(&pattern, name, UNKNOWN));
         let on: Vec<usize> = (0..index).filter(|&index| fits(&earlier[index])).collect();
-        if on.is_empty() { Base::Image(stage.base.clone()) } else { Base::Stages(on) }
+        if on.is_empty() { StageBase::Image(stage.base.clone()) } else { StageBase::Stages(on) }
     }
 
     /// The arguments that stand before the first `FROM`, and those that are set without.
-    fn global_args(&self, target: Option<&str>, args: &BTreeMap<String, String>) -> Env {
+    fn global_args(&self, target: Option<&str>, args: &BTreeMap<String, String>) -> Variables {
         let automatic = |name: &&str| args.get(*name).map(|value| ((*name).to_owned(), value.clone()));
-        let mut globals: Env = AUTOMATIC.iter().filter_map(automatic).collect();
+        let mut globals: Variables = AUTOMATIC.iter().filter_map(automatic).collect();
         let last = || self.stages.last().and_then(|stage| stage.name.clone());
         let stage = target.map(str::to_owned).or_else(last).unwrap_or_else(|| "default".to_owned());
         globals.insert("TARGETSTAGE".to_owned(), args.get("TARGETSTAGE").cloned().unwrap_or(stage));
@@ -278,18 +283,18 @@ impl Dockerfile {
 }
 
 /// The walk through one stage.
-struct Walk<'a> {
+struct StageResolver<'a> {
     escape: char,
-    globals: &'a Env,
-    args: &'a Env,
-    state: State,
+    globals: &'a Variables,
+    args: &'a Variables,
+    state: StageState,
     of: u32,
     steps: Vec<ResolvedStep>,
 }
 
-impl Walk<'_> {
-    fn stage(&mut self, stage: &Stage, base: &Base, triggers: &[Instruction]) {
-        if let Base::Image(image) = base {
+impl StageResolver<'_> {
+    fn stage(&mut self, stage: &DockerfileStage, base: &StageBase, triggers: &[DockerfileInstruction]) {
+        if let StageBase::Image(image) = base {
             self.of += 1;
             let text = format!("FROM {image}");
             self.push(&stage.from, text.clone(), text);
@@ -311,7 +316,7 @@ impl Walk<'_> {
         }
     }
 
-    fn instruction(&mut self, instruction: &Instruction) {
+    fn instruction(&mut self, instruction: &DockerfileInstruction) {
         match instruction.keyword {
             Keyword::Arg => self.arg(instruction),
             Keyword::Env => self.env(instruction),
@@ -334,7 +339,7 @@ impl Walk<'_> {
         }
     }
 
-    fn push(&mut self, instruction: &Instruction, source: String, text: String) {
+    fn push(&mut self, instruction: &DockerfileInstruction, source: String, text: String) {
         self.steps.push(ResolvedStep {
             keyword: instruction.keyword.clone(),
             source,
@@ -360,13 +365,13 @@ impl Walk<'_> {
     fn set(&mut self, name: String, value: String, origin: Origin, line: u32) {
         Arc::make_mut(&mut self.state.env).insert(name.clone(), value.clone());
         let variables = Arc::make_mut(&mut self.state.variables);
-        let variable = Variable { name, value, origin, line };
+        let variable = ResolvedVariable { name, value, origin, line };
         variables.retain(|known| known.name != variable.name);
         variables.push(variable);
     }
 
     /// A value from outside wins, then the default here, then the value before the first `FROM`.
-    fn arg(&mut self, instruction: &Instruction) {
+    fn arg(&mut self, instruction: &DockerfileInstruction) {
         for word in words::quoted(&instruction.arguments, self.escape) {
             let (name, default) = word.split_once('=').map_or((&*word, None), |(n, v)| (n, Some(v)));
             // A default wins over what the platform would be.
@@ -387,7 +392,7 @@ impl Walk<'_> {
     }
 
     /// All of one `ENV` is substituted with what was set before it.
-    fn env(&mut self, instruction: &Instruction) {
+    fn env(&mut self, instruction: &DockerfileInstruction) {
         let pairs = words::pairs(&instruction.arguments, self.escape);
         let pairs: Vec<_> =
             pairs.iter().map(|(name, value)| (self.expanded(name), self.expanded(value))).collect();

@@ -11,14 +11,13 @@ use crate::model::{self, Model, Outcome, Source, State, StepId};
 
 /// A build with its steps, to be kept.
 #[derive(Debug, Clone)]
-pub struct Build {
+pub struct StoredBuild {
     /// The name of its recording, or what that would be; no two builds have the same.
     pub name: Text,
     /// Where its recording lies; none where it has none.
     pub recording: Option<PathBuf>,
     /// The reference of the image, with its tag.
     pub image: Option<Text>,
-    /// The builder.
     pub builder: Option<Text>,
     /// The platforms asked for, else those that the builder spoke of.
     pub platforms: Vec<Platform>,
@@ -32,11 +31,9 @@ pub struct Build {
     pub command: Vec<Text>,
     /// The stage that was built, where one was named.
     pub target: Option<Text>,
-    /// How it ended.
     pub result: Outcome,
     /// Its exit code, where that is known.
     pub exit_code: Option<i32>,
-    /// When it began.
     pub started: Time,
     /// How long it took.
     pub wall: Duration,
@@ -55,17 +52,16 @@ pub struct Build {
     /// Bytes that were fetched.
     pub bytes_pulled: u64,
     /// Its steps: stage by stage, in the Dockerfile's order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<StoredStep>,
     /// What later builds are compared with, but for the steps.
     pub past: Past,
 }
 
 /// A step on a platform.
 #[derive(Debug, Clone)]
-pub struct Step {
+pub struct StoredStep {
     /// What a later build's step is compared with: place, platform, instruction, state.
     pub past: PastStep,
-    /// Its layer.
     pub layer: Option<Text>,
     /// Why it was not cached; none where it was, or where that was not judged.
     pub reason: Option<Reason>,
@@ -81,13 +77,13 @@ pub struct Step {
     pub bytes: u64,
 }
 
-impl Build {
+impl StoredBuild {
     /// Takes from a build that has ended what is kept of it.
     pub fn of(model: &Model, name: Text, recording: Option<PathBuf>) -> Self {
         let started = model.started();
         let begun = model.begun().unwrap_or_default();
         let now = model.newest();
-        let (ids, steps): (Vec<StepId>, Vec<Step>) = steps(model, begun, now).into_iter().unzip();
+        let (ids, steps): (Vec<StepId>, Vec<StoredStep>) = steps(model, begun, now).into_iter().unzip();
         let counts = model.counts();
         let succeeded = model.outcome() == Outcome::Success;
         Self {
@@ -119,13 +115,13 @@ impl Build {
 }
 
 /// The step that what was rebuilt begins at, as it is named everywhere: that of the cause that cost most.
-fn top<'a>(model: &Model, ids: &[StepId], steps: &'a [Step]) -> Option<&'a Step> {
+fn top<'a>(model: &Model, ids: &[StepId], steps: &'a [StoredStep]) -> Option<&'a StoredStep> {
     let roots = model::causes(model).into_iter().filter_map(|cause| cause.roots.first().copied());
     let of = |id: StepId| steps.get(ids.iter().position(|known| *known == id)?);
     roots.filter_map(of).find(|step| scenario::names(step))
 }
 
-fn steps(model: &Model, begun: Time, now: Time) -> Vec<(StepId, Step)> {
+fn steps(model: &Model, begun: Time, now: Time) -> Vec<(StepId, StoredStep)> {
     let rows = model.stack().groups().iter().flat_map(|group| &group.rows);
     let of_row = |row: &crate::model::Row| {
         let told =
@@ -135,9 +131,9 @@ fn steps(model: &Model, begun: Time, now: Time) -> Vec<(StepId, Step)> {
     rows.flat_map(of_row).collect()
 }
 
-fn step(model: &Model, id: StepId, layer: Option<Text>, begun: Time, now: Time) -> Option<Step> {
+fn step(model: &Model, id: StepId, layer: Option<Text>, begun: Time, now: Time) -> Option<StoredStep> {
     let started = model.vertices_of(id).filter_map(crate::model::Vertex::started).min();
-    Some(Step {
+    Some(StoredStep {
         past: PastStep::of(model, id)?,
         layer,
         reason: model.reason_of(id).cloned(),

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::build::Build;
+use super::build::StoredBuild;
 use super::store::Store;
-use super::{Before, Wanted, earlier, fill, name, read};
+use super::{BuildKey, PastQuery, earlier, fill, name, read};
 use crate::event::evidence::{CacheRecord, Known, When};
 use crate::event::{Event, Reasons, Records, Stamped, Text, Time};
 use crate::explain;
@@ -20,7 +20,7 @@ use crate::model::Model;
 use crate::recording;
 
 /// A build that a builder's records may complete.
-struct Open {
+struct OpenBuild {
     id: i64,
     recording: String,
     /// When it had ended, at most a thousandth of a second late.
@@ -89,40 +89,40 @@ impl Store {
         let Some(mut model) = read(path, &|_| true).ok().flatten() else { return Ok(None) };
         let Some(listing) = of_after(&model, records) else { return Ok(None) };
         let at = model.ended().unwrap_or_default();
-        let mut news = vec![Stamped { at, event: Event::Records(Arc::new(listing)) }];
-        model.apply_all(&news);
-        if let Some(reasons) = self.judged_anew(&model, path, dir) {
+        let mut added = vec![Stamped { at, event: Event::Records(Arc::new(listing)) }];
+        model.apply_all(&added);
+        if let Some(reasons) = self.judged_again(&model, path, dir) {
             let told = Stamped { at, event: Event::Reasons(Box::new(reasons)) };
             model.apply(&told);
-            news.push(told);
+            added.push(told);
         }
-        if recording::append(path, &news).is_err() {
+        if recording::append(path, &added).is_err() {
             return Ok(None);
         }
-        self.renew(open.id, &Build::of(&model, name(path), Some(path.to_owned())))?;
+        self.renew(open.id, &StoredBuild::of(&model, name(path), Some(path.to_owned())))?;
         Ok(Some(name(path)))
     }
 
     /// The newest build of a builder, where it has a recording.
-    fn newest(&self, builder: Option<&Text>) -> rusqlite::Result<Option<Open>> {
+    fn newest(&self, builder: Option<&Text>) -> rusqlite::Result<Option<OpenBuild>> {
         let query = "SELECT id, recording, started_us, wall_ms FROM builds WHERE builder IS ?1 ORDER BY started_us DESC, id DESC LIMIT 1";
         let row = |row: &rusqlite::Row<'_>| {
             let (id, recording) = (row.get(0)?, row.get::<_, Option<String>>(1)?);
             // It is kept in whole thousandths.
             let wall = Duration::from_millis(u64::try_from(row.get::<_, i64>(3)?).unwrap_or_default() + 1);
             let ended = Time::from_micros(row.get(2)?).plus(wall);
-            Ok(recording.map(|recording| Open { id, recording, ended }))
+            Ok(recording.map(|recording| OpenBuild { id, recording, ended }))
         };
         let newest = self.connection.query_row(query, [builder.map(Text::as_str)], row).optional()?;
         Ok(newest.flatten())
     }
 
-    fn judged_anew(&self, model: &Model, path: &Path, dir: Option<&Path>) -> Option<Reasons> {
+    fn judged_again(&self, model: &Model, path: &Path, dir: Option<&Path>) -> Option<Reasons> {
         if !model.stack().steps().any(|(id, _)| model.missed(id)) {
             return None;
         }
-        let wanted = Wanted::of(model.started(), true);
-        let before = Before::new(model.begun()?, name(path));
+        let wanted = PastQuery::of(model.started(), true);
+        let before = BuildKey::new(model.begun()?, name(path));
         let pasts = earlier(Some(self), dir, &wanted, Some(&before), &|| false);
         let reasons = explain::judge(model, &pasts);
         (!reasons.is_empty()).then_some(Reasons { reasons })
@@ -132,7 +132,7 @@ impl Store {
     ///
     /// # Errors
     /// Where the store can't be written.
-    pub fn renew(&mut self, id: i64, build: &Build) -> rusqlite::Result<()> {
+    pub fn renew(&mut self, id: i64, build: &StoredBuild) -> rusqlite::Result<()> {
         let change = Transaction::new(&mut self.connection, TransactionBehavior::Immediate)?;
         change.execute("DELETE FROM builds WHERE id = ?1", [id])?;
         fill::insert(&change, build)?;

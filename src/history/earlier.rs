@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::fill::Rest;
+use super::fill::PastExtras;
 use super::query::{platform, text};
 use super::recorded;
 use super::store::Store;
 use crate::event::{Fingerprint, Platform, Started, Text, Time};
 use crate::explain::{Past, PastStep, repository};
 use crate::model::State;
-use crate::recording::{self, Listed};
+use crate::recording::{self, RecordingFile};
 
 /// Builds that are given; a step is mostly found in the newest.
 const MOST_PASTS: usize = 8;
@@ -20,20 +20,18 @@ const MOST_PASTS: usize = 8;
 /// Builds and recordings that are looked into to find them.
 const MOST_OPENED: usize = 40;
 
-/// What is looked for.
+/// The query for earlier builds.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub struct PastQuery {
     /// The image; its tag does not matter.
     pub image: Option<Text>,
-    /// The builder.
     pub builder: Option<Text>,
-    /// The platforms.
     pub platforms: Vec<Platform>,
     /// Whether more is wanted than what covers each step once: what an older build has made may be made again.
     pub many: bool,
 }
 
-impl Wanted {
+impl PastQuery {
     /// What to compare a build with that began so.
     pub fn of(started: &Started, many: bool) -> Self {
         let Started { image, builder, platforms, .. } = started.clone();
@@ -41,33 +39,33 @@ impl Wanted {
     }
 }
 
-/// The build that the others are earlier than: its beginning, by the second, and of several of that second its name.
+/// Orders builds: by the second in which they began, and within a second by name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Before {
+pub struct BuildKey {
     begun: Time,
     name: Text,
 }
 
-impl Before {
+impl BuildKey {
     /// A build of this name that began then.
     pub fn new(begun: Time, name: Text) -> Self {
         Self { begun: begun.whole_second(), name }
     }
 }
 
-/// A build that may be compared with.
-struct Candidate {
+/// An earlier build that may be used for the comparison.
+struct PastCandidate {
     /// When it was begun, by the second: all that the name of a recording tells.
     begun: Time,
     name: Text,
-    from: From,
+    from: PastOrigin,
 }
 
-enum From {
+enum PastOrigin {
     Store(i64),
     /// The recording of a build that the store knows, but has not kept what later ones are compared with.
-    Known(Listed),
-    Recording(Listed),
+    StoredRecording(RecordingFile),
+    Recording(RecordingFile),
 }
 
 /// The earlier builds of an image, newest first: those that a build can be compared with. Where there is a store they come from
@@ -77,22 +75,22 @@ enum From {
 pub fn earlier(
     store: Option<&Store>,
     recordings: Option<&Path>,
-    wanted: &Wanted,
-    before: Option<&Before>,
+    wanted: &PastQuery,
+    before: Option<&BuildKey>,
     is_enough: &dyn Fn() -> bool,
 ) -> Vec<Past> {
     let stored = store.map(|store| store.candidates(wanted, before).unwrap_or_default());
     let mut candidates = stored.unwrap_or_default();
     let image = wanted.image.as_ref().map_or("", Text::as_str);
     let listed = recordings.and_then(|dir| recording::list(dir).ok()).unwrap_or_default();
-    candidates.extend(listed.into_iter().filter(|listed| listed.is_of(image)).map(|listed| Candidate {
+    candidates.extend(listed.into_iter().filter(|listed| listed.is_of(image)).map(|listed| PastCandidate {
         begun: listed.begun,
         name: recorded::name(&listed.path),
-        from: From::Recording(listed),
+        from: PastOrigin::Recording(listed),
     }));
-    if let Some(Before { begun, name }) = before {
+    if let Some(BuildKey { begun, name }) = before {
         // A recording's own name may tell a second that is before its first event's.
-        let is_before = |one: &Candidate| one.name != *name && (one.begun, &one.name) < (*begun, name);
+        let is_before = |one: &PastCandidate| one.name != *name && (one.begun, &one.name) < (*begun, name);
         candidates.retain(is_before);
     }
     candidates.sort_by(|a, b| (b.begun, &b.name).cmp(&(a.begun, &a.name)));
@@ -106,7 +104,7 @@ pub fn earlier(
             break;
         }
         let past = match &candidate.from {
-            From::Store(id) => {
+            PastOrigin::Store(id) => {
                 let past = store.and_then(|store| store.past(*id).ok().flatten());
                 if past.is_none() {
                     unreadable.push(candidate.name.clone());
@@ -114,16 +112,16 @@ pub fn earlier(
                 past
             }
             // What the store knows of it was among the candidates, or is too old to be compared with.
-            From::Recording(_)
+            PastOrigin::Recording(_)
                 if store.is_some_and(|store| store.began(candidate.name.as_str()).is_some())
                     && !unreadable.contains(&candidate.name) =>
             {
                 continue;
             }
             // Its file may be called as others are; the store has told them apart.
-            From::Known(listed) => recorded::past(listed, wanted.image.as_ref())
+            PastOrigin::StoredRecording(listed) => recorded::past(listed, wanted.image.as_ref())
                 .map(|past| Past { name: candidate.name.clone(), ..past }),
-            From::Recording(listed) => recorded::past(listed, wanted.image.as_ref()),
+            PastOrigin::Recording(listed) => recorded::past(listed, wanted.image.as_ref()),
         };
         opened += 1;
         found.extend(past);
@@ -132,7 +130,7 @@ pub fn earlier(
 }
 
 /// Whether each platform has a build on the builder in which every step has a result, and something else to compare with.
-fn is_covered(wanted: &Wanted, found: &[Past]) -> bool {
+fn is_covered(wanted: &PastQuery, found: &[Past]) -> bool {
     let whole = |past: &Past, platform: &Platform| {
         let mut steps = past.steps.iter().filter(|step| step.platform.as_ref() == Some(platform)).peekable();
         past.builder == wanted.builder && steps.peek().is_some() && steps.all(PastStep::has_result)
@@ -143,7 +141,11 @@ fn is_covered(wanted: &Wanted, found: &[Past]) -> bool {
 
 impl Store {
     /// The builds of an image, or of none, of which it is known what to compare with: it is kept, or their recordings are there.
-    fn candidates(&self, wanted: &Wanted, before: Option<&Before>) -> rusqlite::Result<Vec<Candidate>> {
+    fn candidates(
+        &self,
+        wanted: &PastQuery,
+        before: Option<&BuildKey>,
+    ) -> rusqlite::Result<Vec<PastCandidate>> {
         let image = wanted.image.as_ref().map(|image| repository(image.as_str()).0);
         // One of the same second may be earlier by its name.
         let end = before.map_or(i64::MAX, |before| before.begun.micros().saturating_add(1_000_000));
@@ -154,15 +156,19 @@ impl Store {
         )?;
         let candidate = |row: &Row<'_>| {
             let begun = Time::from_micros(row.get(2)?).whole_second();
-            let listed = || -> rusqlite::Result<Option<Listed>> {
+            let listed = || -> rusqlite::Result<Option<RecordingFile>> {
                 let Some(path) = text(row, 4)? else { return Ok(None) };
                 let path = PathBuf::from(path.as_str());
                 let bytes = path.metadata().ok().filter(Metadata::is_file).map(|file| file.len());
-                Ok(bytes.map(|bytes| Listed { begun, path, bytes }))
+                Ok(bytes.map(|bytes| RecordingFile { begun, path, bytes }))
             };
-            let from = if row.get(3)? { Some(From::Store(row.get(0)?)) } else { listed()?.map(From::Known) };
+            let from = if row.get(3)? {
+                Some(PastOrigin::Store(row.get(0)?))
+            } else {
+                listed()?.map(PastOrigin::StoredRecording)
+            };
             let name = text(row, 1)?.unwrap_or_default();
-            Ok(from.map(|from| Candidate { begun, name, from }))
+            Ok(from.map(|from| PastCandidate { begun, name, from }))
         };
         let rows = query.query_map(params![image, end, super::query::limit(MOST_OPENED)], candidate)?;
         rows.filter_map(Result::transpose).collect()
@@ -181,7 +187,7 @@ impl Store {
              JOIN pasts AS p ON p.build = b.id LEFT JOIN prints AS f ON f.id = p.print WHERE b.id = ?1",
         )?;
         let past = query.query_row([id], |row| {
-            let rest: Rest = unpacked(row, 5)?.unwrap_or_default();
+            let rest: PastExtras = unpacked(row, 5)?.unwrap_or_default();
             let fingerprint: Option<Fingerprint> = unpacked(row, 6)?;
             let (image, tag) = (text(row, 2)?, text(row, 3)?);
             Ok(Past {

@@ -31,16 +31,16 @@ impl Store {
     pub fn expected(&self, image: Option<&str>, builder: Option<&str>) -> rusqlite::Result<Expected> {
         let image = image.map(|image| repository(image).0);
         let most = limit(MOST_BUILDS);
-        let mut told = expected(&self.last_runs(image, builder)?);
-        told.builds = self.connection.query_row(
+        let mut expected_times = expected(&self.last_runs(image, builder)?);
+        expected_times.builds = self.connection.query_row(
             &format!("{RECENT} SELECT count(*) FROM recent"),
             params![image, builder, most],
             |row| row.get(0),
         )?;
-        told.transfers = self.samples(image, builder)?;
-        told.pulls = self.pulls(image, builder)?;
-        told.beside = self.beside(image, builder)?;
-        Ok(told)
+        expected_times.transfers = self.samples(image, builder)?;
+        expected_times.pulls = self.pulls(image, builder)?;
+        expected_times.beside = self.beside(image, builder)?;
+        Ok(expected_times)
     }
 
     /// The builds, newest first, with those runs of a step in them that are among its last.
@@ -94,11 +94,11 @@ impl Store {
             limit(MOST_SAMPLES)
         ];
         let mut rows = query.query(values)?;
-        let mut told = Vec::new();
+        let mut expected_times = Vec::new();
         while let Some(row) = rows.next()? {
             let steps = steps_time(&mut spans, row.get(0)?)?;
             let exports = exports(row.get_ref(4)?.as_str()?);
-            told.push(BesideSample {
+            expected_times.push(BesideSample {
                 ran: row.get(1)?,
                 of: row.get(2)?,
                 push: exports.push,
@@ -106,7 +106,7 @@ impl Store {
                 us: u64::try_from(millis(row, 3)?.saturating_sub(steps).as_micros()).unwrap_or(u64::MAX),
             });
         }
-        Ok(told)
+        Ok(expected_times)
     }
 
     /// Transfers: of builds in which equally many steps ran the newest, so that those of rare builds are among them.
@@ -120,18 +120,18 @@ impl Store {
         let mut query = self.connection.prepare(&sql)?;
         let values = params![image, builder, limit(MOST_BUILDS), Outcome::Success.key(), limit(MOST_ALIKE)];
         let mut rows = query.query(values)?;
-        let mut told: Vec<ExpectedTransfer> = Vec::new();
+        let mut expected_times: Vec<ExpectedTransfer> = Vec::new();
         while let Some(row) = rows.next()? {
             let kind = text(row, 0)?.unwrap_or_default();
             let Some(kind) = TransferKind::parse(kind.as_str()) else { continue };
             let us = u64::try_from(micros(row, 1)?.as_micros()).unwrap_or(u64::MAX);
             let sample = TransferSample { ran: row.get(2)?, of: row.get(3)?, us };
-            match told.iter_mut().find(|transfer| transfer.kind == kind) {
+            match expected_times.iter_mut().find(|transfer| transfer.kind == kind) {
                 Some(transfer) if transfer.samples.len() >= MOST_SAMPLES => {}
                 Some(transfer) => transfer.samples.push(sample),
-                None => told.push(ExpectedTransfer { kind, samples: vec![sample] }),
+                None => expected_times.push(ExpectedTransfer { kind, samples: vec![sample] }),
             }
         }
-        Ok(told)
+        Ok(expected_times)
     }
 }

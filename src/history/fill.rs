@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
-use super::build::{Build, Step};
+use super::build::{StoredBuild, StoredStep};
 use super::store::Store;
 use crate::event::evidence::CacheRecord;
 use crate::event::expected::TransferKind;
@@ -22,10 +22,10 @@ const LARGEST_PRINT: usize = 32 << 20;
 /// Level of zstd; what is packed is mostly hashes and names.
 const LEVEL: i32 = 3;
 
-/// What is kept of a [`Past`] beside its steps and its fingerprint.
+/// The fields of a [`Past`] beside its steps and its fingerprint.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Rest {
+pub(super) struct PastExtras {
     pub(super) records: Vec<CacheRecord>,
     pub(super) made: Option<u32>,
     pub(super) record_bytes: u64,
@@ -40,7 +40,7 @@ impl Store {
     ///
     /// # Errors
     /// Where it can't be written: nothing of it is then.
-    pub fn keep(&mut self, build: &Build) -> rusqlite::Result<Option<i64>> {
+    pub fn keep(&mut self, build: &StoredBuild) -> rusqlite::Result<Option<i64>> {
         let change = Transaction::new(&mut self.connection, TransactionBehavior::Immediate)?;
         let id = insert(&change, build)?;
         change.commit()?;
@@ -49,7 +49,7 @@ impl Store {
 }
 
 /// Writes a build down as a part of a change and gives its number; none where one of its name is there already.
-pub(super) fn insert(change: &Transaction<'_>, build: &Build) -> rusqlite::Result<Option<i64>> {
+pub(super) fn insert(change: &Transaction<'_>, build: &StoredBuild) -> rusqlite::Result<Option<i64>> {
     let Some(id) = insert_build(change, build)? else { return Ok(None) };
     insert_steps(change, id, &build.steps)?;
     insert_transfers(change, id, &build.transfers)?;
@@ -58,7 +58,7 @@ pub(super) fn insert(change: &Transaction<'_>, build: &Build) -> rusqlite::Resul
     Ok(Some(id))
 }
 
-fn insert_build(change: &Transaction<'_>, build: &Build) -> rusqlite::Result<Option<i64>> {
+fn insert_build(change: &Transaction<'_>, build: &StoredBuild) -> rusqlite::Result<Option<i64>> {
     let (image, tag) = match build.image.as_ref().map(|image| repository(image.as_str())) {
         Some((image, tag)) => (Some(image), tag),
         None => (None, None),
@@ -99,7 +99,7 @@ fn insert_build(change: &Transaction<'_>, build: &Build) -> rusqlite::Result<Opt
     Ok((inserted > 0).then(|| change.last_insert_rowid()))
 }
 
-fn insert_steps(change: &Transaction<'_>, id: i64, steps: &[Step]) -> rusqlite::Result<()> {
+fn insert_steps(change: &Transaction<'_>, id: i64, steps: &[StoredStep]) -> rusqlite::Result<()> {
     let mut add = change.prepare(
         "INSERT INTO steps (build, number, stage, idx, platform, instruction, written, layer, state, reason, grade, root, because, \
          source, started_us, ran_us, pulled_us, bytes) \
@@ -159,7 +159,7 @@ fn text_id(change: &Transaction<'_>, text: &str) -> rusqlite::Result<i64> {
 
 fn insert_past(change: &Transaction<'_>, id: i64, past: &Past) -> rusqlite::Result<()> {
     let print = past.fingerprint.as_ref().map(|print| print_id(change, print)).transpose()?.flatten();
-    let rest = Rest {
+    let rest = PastExtras {
         records: past.records.clone(),
         made: past.made,
         record_bytes: past.record_bytes,
@@ -196,7 +196,7 @@ fn print_id(change: &Transaction<'_>, print: &Fingerprint) -> rusqlite::Result<O
 }
 
 /// Lets go what no later build will be compared with.
-fn forget_pasts(change: &Transaction<'_>, build: &Build) -> rusqlite::Result<()> {
+fn forget_pasts(change: &Transaction<'_>, build: &StoredBuild) -> rusqlite::Result<()> {
     let image = build.image.as_ref().map(|image| repository(image.as_str()).0);
     change.execute(
         "DELETE FROM pasts WHERE build IN (SELECT id FROM builds WHERE image IS ?1 AND builder IS ?2 \
@@ -215,7 +215,7 @@ pub(super) fn forget_prints(change: &Transaction<'_>) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// As compressed JSON.
+/// A value as JSON, compressed with zstd.
 fn pack<T: Serialize>(value: &T) -> Option<Vec<u8>> {
     zstd::encode_all(serde_json::to_vec(value).ok()?.as_slice(), LEVEL).ok()
 }

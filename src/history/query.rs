@@ -216,7 +216,7 @@ fn keyed<T: serde::de::DeserializeOwned>(row: &Row<'_>, at: usize) -> rusqlite::
     Ok(key.and_then(|key| serde_json::from_value(serde_json::Value::from(key)).ok()))
 }
 
-/// Bytes and microseconds.
+/// Reads transfers: bytes, and a time in microseconds.
 pub(super) fn pulls(row: &Row<'_>) -> rusqlite::Result<Pulls> {
     Ok(Pulls { bytes: natural(row, 0)?, us: natural(row, 1)? })
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::event::{Event, Mask, Text};
 use crate::explain::{Past, same_image};
 use crate::model::Model;
-use crate::recording::{Listed, OpenError, Reader};
+use crate::recording::{OpenError, Reader, RecordingFile};
 
 /// Events that are read at once.
 const BATCH: usize = 1024;
@@ -14,7 +14,7 @@ const BATCH: usize = 1024;
 const LARGEST: u64 = 64 << 20;
 
 /// What a recording's build is compared by; none where it can't be read, is written on, or is of another image.
-pub(super) fn past(listed: &Listed, image: Option<&Text>) -> Option<Past> {
+pub(super) fn past(listed: &RecordingFile, image: Option<&Text>) -> Option<Past> {
     if listed.bytes > LARGEST || listed.is_written() {
         return None;
     }

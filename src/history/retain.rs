@@ -11,7 +11,7 @@ use crate::event::Time;
 
 /// How many builds are kept, and for how long: as many as all of it allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct RetentionLimits {
     /// So many at most.
     pub keep: u64,
     /// None that was begun longer ago.
@@ -20,9 +20,9 @@ pub struct Limits {
     pub keep_bytes: u64,
 }
 
-/// What was let go, or would be.
+/// What was deleted, or would be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Pruned {
+pub struct PruneResult {
     /// Builds that are gone.
     pub builds: u64,
     /// Builds that are left.
@@ -39,7 +39,12 @@ impl Store {
     ///
     /// # Errors
     /// Where the store can't be written: nothing is let go then.
-    pub fn prune(&mut self, limits: &Limits, now: Time, dry_run: bool) -> rusqlite::Result<Pruned> {
+    pub fn prune(
+        &mut self,
+        limits: &RetentionLimits,
+        now: Time,
+        dry_run: bool,
+    ) -> rusqlite::Result<PruneResult> {
         let bytes_before = used(&self.connection)?;
         let change = Transaction::new(&mut self.connection, TransactionBehavior::Immediate)?;
         let before = count(&change)?;
@@ -76,7 +81,7 @@ impl Store {
             let mut rows = vacuum.query([])?;
             while rows.next()?.is_some() {}
         }
-        Ok(Pruned { builds: before.saturating_sub(left), left, bytes_before, bytes })
+        Ok(PruneResult { builds: before.saturating_sub(left), left, bytes_before, bytes })
     }
 }
 

@@ -16,11 +16,8 @@ pub struct BuildRow {
     pub recording: Option<Text>,
     /// The image, without its tag.
     pub image: Option<Text>,
-    /// The image's tag.
     pub tag: Option<Text>,
-    /// The builder.
     pub builder: Option<Text>,
-    /// The platforms.
     pub platforms: Vec<Platform>,
     /// The commit that was checked out.
     pub commit: Option<Text>,
@@ -28,11 +25,9 @@ pub struct BuildRow {
     pub dirty: Option<bool>,
     /// The machine that it was started on.
     pub host: Option<Text>,
-    /// How it ended.
     pub result: Outcome,
     /// What kind of build it was; none of one that did not succeed.
     pub scenario: Option<Text>,
-    /// When it began.
     pub started: Time,
     /// How long it took.
     pub wall: Duration,
@@ -71,15 +66,11 @@ impl BuildRow {
 /// A step of a build, as it is kept.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepRow {
-    /// Its stage.
     pub stage: Option<Text>,
     /// Its number in the stage, from 1.
     pub index: u16,
-    /// Its platform.
     pub platform: Option<Platform>,
-    /// Its instruction.
     pub instruction: Text,
-    /// Its layer.
     pub layer: Option<Text>,
     /// What became of it.
     pub state: State,
@@ -95,10 +86,9 @@ pub struct StepRow {
     pub bytes: u64,
 }
 
-/// Successful builds that can be held against each other: they were made on one builder, of one stage, for the same platforms.
+/// Successful builds that can be compared: on the same builder, of the same stage, for the same platforms.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AlikeRow {
-    /// The builder.
+pub struct ComparableRow {
     pub builder: Option<Text>,
     /// The platforms, in the order of their names.
     pub platforms: Vec<Platform>,
@@ -108,7 +98,7 @@ pub struct AlikeRow {
     pub scenarios: Vec<ScenarioRow>,
 }
 
-impl AlikeRow {
+impl ComparableRow {
     /// How many builds they are.
     pub fn builds(&self) -> usize {
         self.scenarios.iter().map(|scenario| scenario.builds).sum()
@@ -143,9 +133,7 @@ impl ScenarioRow {
 pub struct LayerRuns {
     /// The layer; the instruction of a step that is of none.
     pub layer: Text,
-    /// The platform.
     pub platform: Option<Platform>,
-    /// The builder.
     pub builder: Option<Text>,
     /// When a build began and how long the layer ran in it, oldest first.
     pub runs: Vec<(Time, Duration)>,

@@ -10,7 +10,7 @@
 //! | conda change | what begins with another layer |
 //! | conda lost | the same, of which nothing has changed: a cache had lost it |
 
-use super::build::Step;
+use super::build::StoredStep;
 use crate::event::Text;
 use crate::event::reason::{Reason, ReasonKind};
 use crate::model::layers::{self, Taken};
@@ -22,7 +22,7 @@ pub const FIRST: &str = "first build";
 pub const CODE: &str = "code change only";
 /// What begins with a list of packages was built.
 pub const REQUIREMENTS: &str = "requirements change";
-/// Nothing was built.
+/// No step was rebuilt.
 pub const UNCHANGED: &str = "no changes";
 /// Every layer was built, for that was asked for.
 pub const NO_CACHE: &str = "no cache";
@@ -32,11 +32,12 @@ const LONGEST: usize = 32;
 
 /// The name for what steps became, which stand in the Dockerfile's order; none of a build without steps. `top` is the step that what was
 /// rebuilt is said to begin at, where that is known; otherwise it is the first that has a cause of its own.
-pub(super) fn of(steps: &[Step], top: Option<&Step>) -> Option<Text> {
+pub(super) fn of(steps: &[StoredStep], top: Option<&StoredStep>) -> Option<Text> {
     // A base image is fetched for what is built on it, and WORKDIR is called cached in any case: neither tells what was there before.
-    let telling = |step: &&Step| !is(step, "FROM") && !is(step, "WORKDIR");
-    let known: Vec<&Step> = steps.iter().filter(telling).collect();
-    let missed: Vec<&Step> = known.iter().filter(|step| step.past.state == State::Miss).copied().collect();
+    let telling = |step: &&StoredStep| !is(step, "FROM") && !is(step, "WORKDIR");
+    let known: Vec<&StoredStep> = steps.iter().filter(telling).collect();
+    let missed: Vec<&StoredStep> =
+        known.iter().filter(|step| step.past.state == State::Miss).copied().collect();
     let Some(first) = top.or_else(|| topmost(&missed)) else {
         return (!steps.is_empty()).then(|| UNCHANGED.into());
     };
@@ -48,14 +49,14 @@ pub(super) fn of(steps: &[Step], top: Option<&Step>) -> Option<Text> {
     if !changed && !known.iter().any(|step| step.past.state == State::Hit) {
         return Some(FIRST.into());
     }
-    let layer = called(first);
-    let lost = first.reason.as_ref().is_some_and(|reason| !is_changed(reason) && is_told(reason));
+    let layer = scenario_name(first);
+    let lost = first.reason.as_ref().is_some_and(|reason| !is_changed(reason) && is_recorded_reason(reason));
     if lost {
         return Some(Text::clean(&format!("{layer} lost")));
     }
     // Where the base image has moved all of it follows from that.
     if let Some(base) = moved_base(steps, first).filter(|step| step.layer.is_some()) {
-        return Some(Text::clean(&format!("{} change", called(base))));
+        return Some(Text::clean(&format!("{} change", scenario_name(base))));
     }
     let editable = first.layer.as_ref().is_some_and(|layer| layer.as_str().contains("editable"));
     Some(match layers::taken(first.past.instruction.as_str()) {
@@ -67,8 +68,8 @@ pub(super) fn of(steps: &[Step], top: Option<&Step>) -> Option<Text> {
 
 /// The `FROM` that has moved: one that was pulled anew, or the one below a step that was rebuilt because of it. It is there already where the
 /// builder holds the image that it names now.
-fn moved_base<'a>(steps: &'a [Step], first: &Step) -> Option<&'a Step> {
-    let pulled = |step: &&Step| step.reason.as_ref().is_some_and(is_changed);
+fn moved_base<'a>(steps: &'a [StoredStep], first: &StoredStep) -> Option<&'a StoredStep> {
+    let pulled = |step: &&StoredStep| step.reason.as_ref().is_some_and(is_changed);
     let mut bases = steps.iter().filter(|step| is(step, "FROM"));
     if let Some(pulled) = bases.clone().find(pulled) {
         return Some(pulled);
@@ -79,7 +80,7 @@ fn moved_base<'a>(steps: &'a [Step], first: &Step) -> Option<&'a Step> {
 }
 
 /// What a step is called in a name: its layer, else as much of its instruction as there is room for.
-fn called(step: &Step) -> String {
+fn scenario_name(step: &StoredStep) -> String {
     let text = step.layer.as_ref().unwrap_or(&step.past.instruction).as_str();
     let words: Vec<&str> = text.split_whitespace().collect();
     let text = words.join(" ");
@@ -91,17 +92,17 @@ fn called(step: &Step) -> String {
 }
 
 /// Whether a build may be named by a step: a base image is fetched for what is built on it, and a working directory tells nothing.
-pub(super) fn names(step: &Step) -> bool {
+pub(super) fn names(step: &StoredStep) -> bool {
     step.past.state == State::Miss && !is(step, "FROM") && !is(step, "WORKDIR")
 }
 
 /// The step that the others follow from: the first that has a cause of its own, else the first.
-fn topmost<'a>(missed: &[&'a Step]) -> Option<&'a Step> {
-    let root = |step: &&&Step| step.reason.as_ref().is_some_and(|reason| reason.root);
+fn topmost<'a>(missed: &[&'a StoredStep]) -> Option<&'a StoredStep> {
+    let root = |step: &&&StoredStep| step.reason.as_ref().is_some_and(|reason| reason.root);
     missed.iter().find(root).or(missed.first()).copied()
 }
 
-fn is(step: &Step, keyword: &str) -> bool {
+fn is(step: &StoredStep, keyword: &str) -> bool {
     name::keyword(step.past.instruction.as_str()).eq_ignore_ascii_case(keyword)
 }
 
@@ -110,7 +111,7 @@ fn is_changed(reason: &Reason) -> bool {
 }
 
 /// Whether anything is known: what nobody can tell is taken for a change, which is what mostly makes a step run.
-fn is_told(reason: &Reason) -> bool {
+fn is_recorded_reason(reason: &Reason) -> bool {
     reason.kind != ReasonKind::Unknown
 }
 
@@ -122,7 +123,7 @@ mod tests {
     use crate::event::reason::ReasonKind as Kind;
     use crate::explain::PastStep;
 
-    fn step(layer: &str, instruction: &str, why: Option<(Kind, bool)>) -> Step {
+    fn step(layer: &str, instruction: &str, why: Option<(Kind, bool)>) -> StoredStep {
         let past = PastStep {
             stage: None,
             index: 1,
@@ -134,7 +135,7 @@ mod tests {
         };
         let reason = why.map(|(kind, root)| Reason { kind, root, ..Reason::default() });
         let zero = std::time::Duration::ZERO;
-        Step {
+        StoredStep {
             past,
             layer: Some(layer.into()),
             reason,
@@ -147,7 +148,7 @@ mod tests {
     }
 
     /// A stack as Montage AI's; `why` says of each layer, by its first letter, why it was rebuilt: a small letter follows from another.
-    fn stack(why: &dyn Fn(&str) -> Option<(Kind, bool)>) -> Vec<Step> {
+    fn stack(why: &dyn Fn(&str) -> Option<(Kind, bool)>) -> Vec<StoredStep> {
         [
             ("base", "FROM base"),
             ("base", "WORKDIR /app"),
@@ -165,7 +166,7 @@ mod tests {
     }
 
     /// What begins with an instruction and all that follows.
-    fn from(begin: &'static str, kind: Kind) -> Vec<Step> {
+    fn from(begin: &'static str, kind: Kind) -> Vec<StoredStep> {
         let seen = std::cell::Cell::new(false);
         stack(&|text| {
             let first = text.starts_with(begin) && !seen.get();
@@ -190,7 +191,7 @@ mod tests {
     #[case(from("RUN conda", Kind::BaseMoved), "base change")]
     #[case(from("COPY requirements.txt", Kind::Evicted), "pip lost")]
     #[case(from("COPY src/", Kind::Unknown), "code change only")]
-    fn a_build_is_named_by_what_it_rebuilt(#[case] steps: Vec<Step>, #[case] expected: &str) {
+    fn a_build_is_named_by_what_it_rebuilt(#[case] steps: Vec<StoredStep>, #[case] expected: &str) {
         assert_eq!(of(&steps, None).unwrap().as_str(), expected);
     }
 

@@ -103,27 +103,27 @@ ALTER TABLE listings ADD COLUMN took_us INTEGER;
 /// The newest version: how many [`MIGRATIONS`] there are.
 pub(super) const VERSION: i64 = 3;
 
-/// What a file turns out to be.
+/// Whether a file is a store that this version can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum StoreFileKind {
     /// One of ours, of this version or an earlier one.
     Ours,
     /// One of ours, of a later version.
     Newer(i64),
-    /// Somebody else's.
+    /// A database that layertop did not write.
     Foreign,
 }
 
 /// Looks what a file is.
-pub(super) fn kind(connection: &Connection) -> rusqlite::Result<Kind> {
+pub(super) fn kind(connection: &Connection) -> rusqlite::Result<StoreFileKind> {
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let (version, application) = (number("user_version")?, number("application_id")?);
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     Ok(match (version, tables) {
-        (0, 0) => Kind::Ours,
-        _ if application != i64::from(APPLICATION) => Kind::Foreign,
-        (version, _) if version > VERSION => Kind::Newer(version),
-        _ => Kind::Ours,
+        (0, 0) => StoreFileKind::Ours,
+        _ if application != i64::from(APPLICATION) => StoreFileKind::Foreign,
+        (version, _) if version > VERSION => StoreFileKind::Newer(version),
+        _ => StoreFileKind::Ours,
     })
 }
 

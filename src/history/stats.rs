@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{Row, params};
 
 use super::query::{duration, millis, text};
-use super::rows::{AlikeRow, ScenarioRow};
+use super::rows::{ComparableRow, ScenarioRow};
 use super::scenario;
 use super::store::Store;
 use crate::event::{Platform, Text};
@@ -16,15 +16,15 @@ use crate::model::Outcome;
 /// The order of Montage AI's table; others follow, the most frequent first.
 const ORDER: [&str; 4] = [scenario::FIRST, scenario::CODE, scenario::REQUIREMENTS, scenario::UNCHANGED];
 
-/// A build, as much of it as counts here.
-pub(super) struct Sample {
+/// The durations of a build, with and without the cache.
+pub(super) struct WallSample {
     scenario: Text,
     wall: Duration,
     no_cache: Option<Duration>,
 }
 
-/// What builds have in common that can be held against each other.
-type Ground = (Option<Text>, Vec<Platform>, Option<Text>);
+/// Builds are compared if they have the same builder, platforms and target.
+type ComparisonKey = (Option<Text>, Vec<Platform>, Option<Text>);
 
 impl Store {
     /// What successful builds of an image took, whatever its tag is, by what they rebuilt: those on the builder, for the platforms
@@ -32,39 +32,39 @@ impl Store {
     ///
     /// # Errors
     /// Where the store can't be read.
-    pub fn scenarios(&self, image: Option<&str>) -> rusqlite::Result<Vec<AlikeRow>> {
+    pub fn scenarios(&self, image: Option<&str>) -> rusqlite::Result<Vec<ComparableRow>> {
         let image = image.map(|image| repository(image).0);
         let mut query = self.connection.prepare(
             "SELECT scenario, wall_ms, no_cache_ms, builder, platforms, target FROM builds \
              WHERE image IS ?1 AND result = ?2 AND scenario IS NOT NULL ORDER BY started_us DESC, id DESC",
         )?;
-        let mut grounds: Vec<(Ground, Vec<Sample>)> = Vec::new();
-        let mut places: HashMap<Ground, usize> = HashMap::new();
+        let mut groups: Vec<(ComparisonKey, Vec<WallSample>)> = Vec::new();
+        let mut places: HashMap<ComparisonKey, usize> = HashMap::new();
         let mut rows = query.query(params![image, Outcome::Success.key()])?;
         while let Some(row) = rows.next()? {
-            let sample = Sample {
+            let sample = WallSample {
                 scenario: text(row, 0)?.unwrap_or_default(),
                 wall: millis(row, 1)?,
                 no_cache: row.get::<_, Option<i64>>(2)?.map(duration),
             };
-            let ground = ground(row)?;
-            let at = *places.entry(ground.clone()).or_insert(grounds.len());
-            match grounds.get_mut(at) {
+            let comparison_key = comparison_key(row)?;
+            let at = *places.entry(comparison_key.clone()).or_insert(groups.len());
+            match groups.get_mut(at) {
                 Some((_, samples)) => samples.push(sample),
-                None => grounds.push((ground, vec![sample])),
+                None => groups.push((comparison_key, vec![sample])),
             }
         }
-        let alike = |((builder, platforms, target), samples)| AlikeRow {
+        let alike = |((builder, platforms, target), samples)| ComparableRow {
             builder,
             platforms,
             target,
             scenarios: scenarios(samples),
         };
-        Ok(grounds.into_iter().map(alike).collect())
+        Ok(groups.into_iter().map(alike).collect())
     }
 }
 
-fn ground(row: &Row<'_>) -> rusqlite::Result<Ground> {
+fn comparison_key(row: &Row<'_>) -> rusqlite::Result<ComparisonKey> {
     let mut platforms = Platform::parse_list(row.get_ref(4)?.as_str()?);
     // In which order they were asked for makes no difference.
     platforms.sort_by(|a, b| a.as_str().cmp(b.as_str()));
@@ -72,7 +72,7 @@ fn ground(row: &Row<'_>) -> rusqlite::Result<Ground> {
 }
 
 /// The builds, scenario by scenario.
-pub(super) fn scenarios(samples: Vec<Sample>) -> Vec<ScenarioRow> {
+pub(super) fn scenarios(samples: Vec<WallSample>) -> Vec<ScenarioRow> {
     let mut by_name: HashMap<Text, (Vec<Duration>, Vec<Duration>)> = HashMap::new();
     for sample in samples {
         let (walls, no_cache) = by_name.entry(sample.scenario).or_default();
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn scenarios_come_in_the_order_of_the_table() {
-        let sample = |name: &str, wall: u64, no_cache: Option<u64>| Sample {
+        let sample = |name: &str, wall: u64, no_cache: Option<u64>| WallSample {
             scenario: name.into(),
             wall: Duration::from_secs(wall),
             no_cache: no_cache.map(Duration::from_secs),

@@ -15,7 +15,7 @@ use etcetera::BaseStrategy;
 use nix::fcntl::{Flock, FlockArg};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::schema::{self, Kind};
+use super::schema::{self, StoreFileKind};
 use crate::event::{Text, Time};
 use crate::recording;
 
@@ -31,21 +31,19 @@ pub fn default_path() -> Option<PathBuf> {
     Some(base.data_dir().join("layertop/history.db"))
 }
 
-/// An open store.
 #[derive(Debug)]
 pub struct Store {
     pub(super) connection: Connection,
     /// Which file it is; none of one that is only read.
-    identity: Option<Identity>,
+    identity: Option<FileIdentity>,
 }
 
 /// The device of a file and its number there.
-type Identity = (u64, u64);
+type FileIdentity = (u64, u64);
 
-/// What became of an attempt to open one.
+/// An opened store, with messages for the user.
 #[derive(Debug)]
-pub struct Opened {
-    /// The store.
+pub struct OpenedStore {
     pub store: Store,
     /// What is to be told: that another file was set aside.
     pub notes: Vec<String>,
@@ -54,21 +52,21 @@ pub struct Opened {
 /// Why a store can't be used. Its text is one sentence with what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {cause}; {remedy}", Text::clean(&path.display().to_string()))]
-pub struct Trouble {
+pub struct StoreError {
     path: PathBuf,
     cause: String,
     remedy: String,
 }
 
 /// What keeps a file from being used.
-enum Fault {
+enum StoreFileFault {
     /// It can't be opened, read or written.
     Sql(rusqlite::Error),
     /// It is to be set aside: a word for its new name, and a clause.
     Unfit(&'static str, String),
 }
 
-impl From<rusqlite::Error> for Fault {
+impl From<rusqlite::Error> for StoreFileFault {
     fn from(error: rusqlite::Error) -> Self {
         if is_damage(&error) {
             Self::Unfit("corrupt", format!("it is damaged ({error})"))
@@ -84,28 +82,28 @@ impl Store {
     ///
     /// # Errors
     /// Where it can be neither opened nor made.
-    pub fn open(path: &Path, now: Time) -> Result<Opened, Trouble> {
+    pub fn open(path: &Path, now: Time) -> Result<OpenedStore, StoreError> {
         let folder = path.parent().unwrap_or(path);
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(folder)
-            .map_err(|error| Trouble::io(path, &error))?;
+            .map_err(|error| StoreError::io(path, &error))?;
         // Who finds a file unfit must be sure that nobody has put a sound one in its place since.
         let _lock = lock(path);
         let mut notes = Vec::new();
         let begun = match begin(path) {
-            Err(Fault::Unfit(word, why)) => {
-                let aside = set_aside(path, word, now).map_err(|error| Trouble::io(path, &error))?;
+            Err(StoreFileFault::Unfit(word, why)) => {
+                let aside = set_aside(path, word, now).map_err(|error| StoreError::io(path, &error))?;
                 notes.push(note(path, &aside, &why));
                 begin(path)
             }
             begun => begun,
         };
         match begun {
-            Ok(connection) => Ok(Opened { store: Self { connection, identity: identity(path) }, notes }),
-            Err(Fault::Sql(error)) => Err(Trouble::sql(path, &error)),
-            Err(Fault::Unfit(_, why)) => Err(Trouble::of(path, why, recording::ANOTHER_PLACE)),
+            Ok(connection) => Ok(OpenedStore { store: Self { connection, identity: identity(path) }, notes }),
+            Err(StoreFileFault::Sql(error)) => Err(StoreError::sql(path, &error)),
+            Err(StoreFileFault::Unfit(_, why)) => Err(StoreError::of(path, why, recording::ANOTHER_PLACE)),
         }
     }
 
@@ -128,11 +126,11 @@ impl Store {
     ///
     /// # Errors
     /// Where it can't be opened.
-    pub fn open_to_read(path: &Path, now: Time) -> Result<Option<Opened>, Trouble> {
+    pub fn open_to_read(path: &Path, now: Time) -> Result<Option<OpenedStore>, StoreError> {
         // Where it can't be told whether there is one, it is not as if there were none.
-        if !path.try_exists().map_err(|error| Trouble::io(path, &error))? {
+        if !path.try_exists().map_err(|error| StoreError::io(path, &error))? {
             return match recording::in_the_way(path) {
-                Some(_) => Err(Trouble::io(path, &io::ErrorKind::NotADirectory.into())),
+                Some(_) => Err(StoreError::io(path, &io::ErrorKind::NotADirectory.into())),
                 None => Ok(None),
             };
         }
@@ -145,13 +143,13 @@ impl Store {
         let flags =
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let sound = |connection: &Connection| {
-            schema::kind(connection).is_ok_and(|kind| kind == Kind::Ours)
+            schema::kind(connection).is_ok_and(|kind| kind == StoreFileKind::Ours)
                 && connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).ok()
                     == Some(schema::VERSION)
         };
         match Connection::open_with_flags(uri, flags) {
             Ok(connection) if sound(&connection) => {
-                Ok(Some(Opened { store: Self { connection, identity: None }, notes: Vec::new() }))
+                Ok(Some(OpenedStore { store: Self { connection, identity: None }, notes: Vec::new() }))
             }
             _ => Err(trouble),
         }
@@ -163,14 +161,14 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
-fn identity(path: &Path) -> Option<Identity> {
+fn identity(path: &Path) -> Option<FileIdentity> {
     fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
 }
 
 /// Opens a file and brings it to this version.
-fn begin(path: &Path) -> Result<Connection, Fault> {
+fn begin(path: &Path) -> Result<Connection, StoreFileFault> {
     if path.is_dir() {
-        return Err(Fault::Unfit("folder", "it is a folder".to_owned()));
+        return Err(StoreFileFault::Unfit("folder", "it is a folder".to_owned()));
     }
     // What SQLite makes can be read by everybody; the files that it makes beside this one get its permissions.
     let _ = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
@@ -178,12 +176,14 @@ fn begin(path: &Path) -> Result<Connection, Fault> {
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(PATIENCE)?;
     match schema::kind(&connection)? {
-        Kind::Ours => {}
-        Kind::Newer(version) => {
+        StoreFileKind::Ours => {}
+        StoreFileKind::Newer(version) => {
             let why = format!("a newer layertop has written it (version {version})");
-            return Err(Fault::Unfit("newer", why));
+            return Err(StoreFileFault::Unfit("newer", why));
         }
-        Kind::Foreign => return Err(Fault::Unfit("foreign", "another program has written it".to_owned())),
+        StoreFileKind::Foreign => {
+            return Err(StoreFileFault::Unfit("foreign", "another program has written it".to_owned()));
+        }
     }
     // Counts only before the first table is made: what is let go is given back to the file system.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
@@ -251,13 +251,11 @@ fn immutable(path: &Path) -> Option<String> {
     Some(uri)
 }
 
-impl Trouble {
-    /// Cause and value.
+impl StoreError {
     pub fn message(&self) -> String {
         format!("can't use the history at {}: {}", self.path.display(), self.cause)
     }
 
-    /// What to do.
     pub fn remedy(&self) -> &str {
         &self.remedy
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::params;
 
-use super::build::Build;
+use super::build::StoredBuild;
 use super::query::{micros, platform, text};
 use super::rows::LayerRuns;
 use super::store::Store;
@@ -30,7 +30,7 @@ impl Store {
              JOIN steps AS s ON s.build = b.id JOIN texts AS t ON t.id = s.instruction WHERE s.state = 'miss' \
              GROUP BY b.id, what, s.platform ORDER BY b.started_us, b.id",
         )?;
-        let mut found = Found::default();
+        let mut found = LayerRunsByKey::default();
         let mut rows = query.query(params![image, MOST_BUILDS])?;
         while let Some(row) = rows.next()? {
             let layer = (text(row, 0)?.unwrap_or_default(), platform(row, 1)?, text(row, 2)?);
@@ -42,10 +42,10 @@ impl Store {
 
 /// The same of builds as they are, oldest first.
 pub fn layer_runs<'a>(builds: impl IntoIterator<Item = &'a Model>) -> Vec<LayerRuns> {
-    let mut found = Found::default();
+    let mut found = LayerRunsByKey::default();
     for model in builds {
-        let build = Build::of(model, Text::default(), None);
-        let mut sums: BTreeMap<Layer, (Duration, u32)> = BTreeMap::new();
+        let build = StoredBuild::of(model, Text::default(), None);
+        let mut sums: BTreeMap<LayerKey, (Duration, u32)> = BTreeMap::new();
         for step in build.steps.into_iter().filter(|step| step.past.state == State::Miss) {
             let layer = step.layer.unwrap_or(step.past.instruction);
             let (took, steps) = sums.entry((layer, step.past.platform, build.builder.clone())).or_default();
@@ -60,23 +60,23 @@ pub fn layer_runs<'a>(builds: impl IntoIterator<Item = &'a Model>) -> Vec<LayerR
 }
 
 /// A layer, a platform, a builder.
-type Layer = (Text, Option<Platform>, Option<Text>);
+type LayerKey = (Text, Option<Platform>, Option<Text>);
 
 /// When a build began, how long a layer ran in it, and how many of its steps did.
-type Run = (Time, Duration, u32);
+type RunSample = (Time, Duration, u32);
 
 /// The runs of layers, as they are found.
 #[derive(Default)]
-struct Found(BTreeMap<Layer, Vec<Run>>);
+struct LayerRunsByKey(BTreeMap<LayerKey, Vec<RunSample>>);
 
-impl Found {
-    fn add(&mut self, layer: Layer, run: Run) {
+impl LayerRunsByKey {
+    fn add(&mut self, layer: LayerKey, run: RunSample) {
         self.0.entry(layer).or_default().push(run);
     }
 
     /// Of each layer the builds in which as many of its steps ran as in the newest: what ran in parts takes another time.
     fn layers(self) -> Vec<LayerRuns> {
-        let layer = |((layer, platform, builder), runs): (Layer, Vec<Run>)| {
+        let layer = |((layer, platform, builder), runs): (LayerKey, Vec<RunSample>)| {
             let steps = runs.last().map_or(0, |(_, _, steps)| *steps);
             let alike = runs.into_iter().filter(|(_, _, of)| *of == steps);
             LayerRuns { layer, platform, builder, runs: alike.map(|(at, took, _)| (at, took)).collect() }

@@ -13,6 +13,7 @@ use crate::event::{Platform, Text, Time};
 
 /// Who told of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[warn(missing_docs)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeSource {
     /// The builder.

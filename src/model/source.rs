@@ -37,6 +37,7 @@ pub use layers::CachedLayer;
 
 /// How sure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[warn(missing_docs)]
 #[serde(rename_all = "snake_case")]
 pub enum Grade {
     /// The evidence leaves nothing else.

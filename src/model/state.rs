@@ -12,6 +12,7 @@ use crate::event::{Digest, Platform, StatusUpdate, Time};
 
 /// What became of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[warn(missing_docs)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// It may still come; never in a last line.

@@ -15,7 +15,7 @@ use nix::fcntl::{Flock, FlockArg};
 use crate::event::{Time, shell};
 
 const SUFFIX: &str = ".jsonl.zst";
-/// `20261122T094512Z-`.
+/// Length of the time in a file name: `20261122T094512Z-`.
 const STAMP: usize = 17;
 const LONGEST_SLUG: usize = 60;
 /// How many names are tried where the first ones are taken.
@@ -138,16 +138,15 @@ fn digits<const N: usize>(text: &str) -> Option<&str> {
 
 /// A recording that is being written. While it lives nobody's [`prune`] takes the file away.
 #[derive(Debug)]
-pub(super) struct Created {
+pub(super) struct NewRecording {
     /// The new, empty file.
     pub(super) file: File,
-    /// Where it lies.
     pub(super) path: PathBuf,
     _lock: Option<Flock<File>>,
 }
 
 /// Creates a recording that nobody but its owner can read, and the directory where there is none.
-pub(super) fn create(dir: &Path, created: Time, image: &str) -> io::Result<Created> {
+pub(super) fn create(dir: &Path, created: Time, image: &str) -> io::Result<NewRecording> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let (slug, number) = (slug(image), std::process::id());
     for number in number..number.saturating_add(TRIES) {
@@ -156,7 +155,7 @@ pub(super) fn create(dir: &Path, created: Time, image: &str) -> io::Result<Creat
             Ok(file) => {
                 // Where the file system has no locks the recording is the newest anyway, and the last to be let go.
                 let lock = file.try_clone().ok().and_then(try_lock);
-                return Ok(Created { file, path, _lock: lock });
+                return Ok(NewRecording { file, path, _lock: lock });
             }
             Err(taken) if taken.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
@@ -177,16 +176,14 @@ pub fn is_written(path: &Path) -> bool {
 
 /// A recording on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
+pub struct RecordingFile {
     /// When it was begun, by its name.
     pub begun: Time,
-    /// Where it lies.
     pub path: PathBuf,
-    /// Its bytes.
     pub bytes: u64,
 }
 
-impl Listed {
+impl RecordingFile {
     /// Whether its name is that of a recording of this image.
     pub fn is_of(&self, image: &str) -> bool {
         let name = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -204,13 +201,13 @@ impl Listed {
 ///
 /// # Errors
 /// Where the folder can't be read.
-pub fn list(dir: &Path) -> io::Result<Vec<Listed>> {
-    let mut recordings: Vec<Listed> = fs::read_dir(dir)?
+pub fn list(dir: &Path) -> io::Result<Vec<RecordingFile>> {
+    let mut recordings: Vec<RecordingFile> = fs::read_dir(dir)?
         .filter_map(|entry| {
             let entry = entry.ok()?;
             let begun = begun(entry.file_name().to_str()?)?;
             let meta = entry.metadata().ok().filter(fs::Metadata::is_file)?;
-            Some(Listed { begun, path: entry.path(), bytes: meta.len() })
+            Some(RecordingFile { begun, path: entry.path(), bytes: meta.len() })
         })
         .collect();
     recordings.sort_by(|a, b| (b.begun, &b.path).cmp(&(a.begun, &a.path)));
@@ -220,7 +217,7 @@ pub fn list(dir: &Path) -> io::Result<Vec<Listed>> {
 /// The recordings of builds of an image of this name that have ended or broken off, newest first; of other registries and other
 /// images of the same last name too.
 pub fn newest_of(dir: &Path, image: &str) -> Vec<PathBuf> {
-    let of_image = |listed: &Listed| listed.is_of(image) && !listed.is_written();
+    let of_image = |listed: &RecordingFile| listed.is_of(image) && !listed.is_written();
     list(dir).unwrap_or_default().into_iter().filter(of_image).map(|listed| listed.path).collect()
 }
 
@@ -231,7 +228,7 @@ pub fn newest_of(dir: &Path, image: &str) -> Vec<PathBuf> {
 /// Where the directory can't be read. A file that can't be deleted is left, and the next one tried.
 pub fn prune(dir: &Path, retention: &Retention, now: Time) -> io::Result<usize> {
     let (mut bytes, mut deleted) = (0u64, 0);
-    for (nth, Listed { begun, path, bytes: size }) in list(dir)?.into_iter().enumerate() {
+    for (nth, RecordingFile { begun, path, bytes: size }) in list(dir)?.into_iter().enumerate() {
         bytes = bytes.saturating_add(size);
         let kept =
             nth < retention.keep && now.since(begun) <= retention.keep_for && bytes <= retention.keep_bytes;

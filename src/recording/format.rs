@@ -38,8 +38,7 @@ const EVENT_TYPES: [&str; 22] = [
 
 /// What a recording says about itself in its first line.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Header {
-    /// The format's version.
+pub struct RecordingHeader {
     pub version: u64,
     /// When the recording was begun.
     #[serde(default)]
@@ -83,12 +82,11 @@ pub fn event_line(event: &Stamped, out: &mut Vec<u8>) {
     }
 }
 
-/// What a line holds.
+/// A parsed line of a recording.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Record {
+pub enum RecordingLine {
     /// What follows is a recording of this version.
-    Header(Header),
-    /// An event.
+    Header(RecordingHeader),
     Event(Box<Stamped>),
     /// The last line of `--progress json`. It follows from the events, so there is nothing in it to read.
     Summary,
@@ -99,16 +97,16 @@ pub enum Record {
 }
 
 #[derive(Deserialize)]
-struct Probe<'a> {
+struct TypeProbe<'a> {
     #[serde(borrow, rename = "type")]
     kind: std::borrow::Cow<'a, str>,
     #[serde(default, borrow)]
     format: Option<std::borrow::Cow<'a, str>>,
 }
 
-/// What tells what an event is.
+/// Time and type of an event.
 #[derive(Deserialize)]
-struct Head<'a> {
+struct EventHead<'a> {
     at: Time,
     #[serde(rename = "type", borrow)]
     kind: std::borrow::Cow<'a, str>,
@@ -118,30 +116,30 @@ struct Head<'a> {
 const LONG: usize = 16 << 10;
 
 /// Reads one line, with or without its line feed.
-pub fn parse_line(line: &[u8]) -> Record {
+pub fn parse_line(line: &[u8]) -> RecordingLine {
     if line.len() > LONG
         && let Some(event) = parse_long(line)
     {
-        return Record::Event(Box::new(event));
+        return RecordingLine::Event(Box::new(event));
     }
     if let Ok(event) = serde_json::from_slice(line) {
-        return Record::Event(Box::new(event));
+        return RecordingLine::Event(Box::new(event));
     }
-    let Ok(probe) = serde_json::from_slice::<Probe<'_>>(line) else { return Record::Bad };
+    let Ok(probe) = serde_json::from_slice::<TypeProbe<'_>>(line) else { return RecordingLine::Bad };
     match &*probe.kind {
         "header" if probe.format.as_deref() == Some("layertop") => {
-            serde_json::from_slice(line).map_or(Record::Bad, Record::Header)
+            serde_json::from_slice(line).map_or(RecordingLine::Bad, RecordingLine::Header)
         }
-        "summary" => Record::Summary,
-        known if EVENT_TYPES.contains(&known) => Record::Bad,
-        _ => Record::Unknown,
+        "summary" => RecordingLine::Summary,
+        known if EVENT_TYPES.contains(&known) => RecordingLine::Bad,
+        _ => RecordingLine::Unknown,
     }
 }
 
 /// Reads the kind of events that is the longest of all: a line's kind stands beside its fields, and where it is not known from the start,
 /// serde copies all of them before it reads them.
 fn parse_long(line: &[u8]) -> Option<Stamped> {
-    let head: Head<'_> = serde_json::from_slice(line).ok()?;
+    let head: EventHead<'_> = serde_json::from_slice(line).ok()?;
     let records = (head.kind == "records").then(|| serde_json::from_slice(line).ok())??;
     Some(Stamped { at: head.at, event: crate::event::Event::Records(records) })
 }
@@ -265,7 +263,7 @@ mod tests {
             assert!(
                 line.starts_with(format!("{{\"at\":-5,\"type\":\"{}\"", type_of(&stamped.event)).as_bytes())
             );
-            assert_eq!(parse_line(line), Record::Event(Box::new(stamped)));
+            assert_eq!(parse_line(line), RecordingLine::Event(Box::new(stamped)));
         }
     }
 
@@ -284,8 +282,8 @@ mod tests {
             let mut line = Vec::new();
             event_line(&stamped, &mut line);
             assert!(line.len() > LONG, "{}", line.len());
-            assert_eq!(parse_line(&line[..line.len() - 3]), Record::Bad);
-            assert_eq!(parse_line(&line), Record::Event(Box::new(stamped)));
+            assert_eq!(parse_line(&line[..line.len() - 3]), RecordingLine::Bad);
+            assert_eq!(parse_line(&line), RecordingLine::Event(Box::new(stamped)));
         }
     }
 
@@ -296,7 +294,7 @@ mod tests {
             line,
             "{\"type\":\"header\",\"format\":\"layertop\",\"version\":1,\"created\":1795340712000000,\"program\":\"0.1.0\"}\n"
         );
-        let Record::Header(header) = parse_line(line.as_bytes()) else { panic!("{line}") };
+        let RecordingLine::Header(header) = parse_line(line.as_bytes()) else { panic!("{line}") };
         assert_eq!((header.version, header.created.micros()), (1, 1_795_340_712_000_000));
         for cut in 1..line.len() - 1 {
             assert!(begins_header(&line.as_bytes()[..cut]), "{cut}");
@@ -306,16 +304,16 @@ mod tests {
     }
 
     #[rstest::rstest]
-    #[case(r#"{"type":"summary","version":1,"result":"success"}"#, Record::Summary)]
-    #[case(r#"{"at":1,"type":"hologram","x":[1]}"#, Record::Unknown)]
-    #[case(r#"{"at":1,"type":"vertex"}"#, Record::Bad)]
-    #[case(r#"{"at":"now","type":"ended"}"#, Record::Bad)]
-    #[case(r#"{"at":1,"type":"ended""#, Record::Bad)]
-    #[case(r#"{"type":"header","format":"other","version":9}"#, Record::Unknown)]
-    #[case(r#"{"vertexes":[]}"#, Record::Bad)]
-    #[case("ERROR: failed to solve", Record::Bad)]
-    #[case("", Record::Bad)]
-    fn no_line_is_an_error(#[case] line: &str, #[case] record: Record) {
+    #[case(r#"{"type":"summary","version":1,"result":"success"}"#, RecordingLine::Summary)]
+    #[case(r#"{"at":1,"type":"hologram","x":[1]}"#, RecordingLine::Unknown)]
+    #[case(r#"{"at":1,"type":"vertex"}"#, RecordingLine::Bad)]
+    #[case(r#"{"at":"now","type":"ended"}"#, RecordingLine::Bad)]
+    #[case(r#"{"at":1,"type":"ended""#, RecordingLine::Bad)]
+    #[case(r#"{"type":"header","format":"other","version":9}"#, RecordingLine::Unknown)]
+    #[case(r#"{"vertexes":[]}"#, RecordingLine::Bad)]
+    #[case("ERROR: failed to solve", RecordingLine::Bad)]
+    #[case("", RecordingLine::Bad)]
+    fn no_line_is_an_error(#[case] line: &str, #[case] record: RecordingLine) {
         assert_eq!(parse_line(line.as_bytes()), record);
     }
 
@@ -323,6 +321,9 @@ mod tests {
     fn fields_of_a_newer_version_are_left_out() {
         let line = br#"{"at":1,"type":"ended","exit_code":2,"rusage":{"maxrss":1}}"#;
         let event = Event::Ended(Ended::with(Some(2)));
-        assert_eq!(parse_line(line), Record::Event(Box::new(Stamped { at: Time::from_micros(1), event })));
+        assert_eq!(
+            parse_line(line),
+            RecordingLine::Event(Box::new(Stamped { at: Time::from_micros(1), event }))
+        );
     }
 }

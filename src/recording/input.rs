@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::format::{Header, Record, VERSION, begins_header, parse_line};
+use super::format::{RecordingHeader, RecordingLine, VERSION, begins_header, parse_line};
 use super::reader::OpenError;
 
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
@@ -14,14 +14,14 @@ const LOOK: u64 = 64 << 10;
 
 /// Where a recording's bytes come from; it can be opened again and again.
 #[derive(Debug, Clone)]
-pub(super) enum Input {
+pub(super) enum RecordingInput {
     Path(PathBuf),
     Bytes(Arc<[u8]>),
 }
 
 /// What the lines are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum InputKind {
     /// Written by layertop: a recording, or the output of `--progress json`.
     Recording,
     /// The progress stream of `docker buildx build --progress=rawjson`.
@@ -29,13 +29,13 @@ pub enum Kind {
 }
 
 /// Lines to be read.
-pub(super) struct Opened {
-    pub(super) lines: BufReader<Lines>,
-    pub(super) kind: Kind,
-    pub(super) header: Option<Header>,
+pub(super) struct OpenedInput {
+    pub(super) lines: BufReader<InputLines>,
+    pub(super) kind: InputKind,
+    pub(super) header: Option<RecordingHeader>,
 }
 
-impl Input {
+impl RecordingInput {
     /// Whether reading can begin anew: not in a pipe.
     pub(super) fn can_restart(&self) -> bool {
         match self {
@@ -44,7 +44,7 @@ impl Input {
         }
     }
 
-    pub(super) fn open(&self) -> Result<Opened, OpenError> {
+    pub(super) fn open(&self) -> Result<OpenedInput, OpenError> {
         let (path, raw): (&Path, Box<dyn Read + Send>) = match self {
             Self::Path(path) => {
                 let file = File::open(path).map_err(|source| OpenError::read(path, source))?;
@@ -52,7 +52,7 @@ impl Input {
             }
             Self::Bytes(bytes) => (Path::new("(built in)"), Box::new(Cursor::new(Arc::clone(bytes)))),
         };
-        let raw = Peeked::magic(raw);
+        let raw = PeekedReader::magic(raw);
         // Cut off within the magic bytes it is as empty as when it is cut off just behind them.
         let magic = raw.look();
         let packed = magic.starts_with(ZSTD) || (!magic.is_empty() && ZSTD.starts_with(magic));
@@ -61,32 +61,32 @@ impl Input {
         } else {
             Box::new(raw)
         };
-        let mut lines = Peeked::first_object(BufReader::with_capacity(LOOK as usize, plain));
+        let mut lines = PeekedReader::first_object(BufReader::with_capacity(LOOK as usize, plain));
         let look = lines.look();
         let (kind, header) = match sniff(look) {
-            Some(Record::Header(header)) if header.version > VERSION => {
+            Some(RecordingLine::Header(header)) if header.version > VERSION => {
                 return Err(OpenError::Newer { path: path.to_owned(), header });
             }
-            Some(Record::Header(header)) => (Kind::Recording, Some(header)),
-            Some(_) => (Kind::Recording, None),
+            Some(RecordingLine::Header(header)) => (InputKind::Recording, Some(header)),
+            Some(_) => (InputKind::Recording, None),
             None if look.is_empty() => match lines.error.take().filter(|_| !packed) {
                 // Nothing could be read at all, of a directory for instance.
                 Some(source) => return Err(OpenError::read(path, source)),
                 None => return Err(OpenError::Empty { path: path.to_owned() }),
             },
             None if !has_message(look) => return Err(OpenError::Foreign { path: path.to_owned() }),
-            None => (Kind::RawJson, None),
+            None => (InputKind::RawJson, None),
         };
-        Ok(Opened { lines: BufReader::with_capacity(LOOK as usize, lines), kind, header })
+        Ok(OpenedInput { lines: BufReader::with_capacity(LOOK as usize, lines), kind, header })
     }
 }
 
 /// What the first line that begins like an object is, where it is one of ours.
-fn sniff(look: &[u8]) -> Option<Record> {
+fn sniff(look: &[u8]) -> Option<RecordingLine> {
     let line = lines(look).find(|line| is_object(line))?;
     match parse_line(line) {
-        Record::Bad => begins_header(line.trim_ascii_start()).then_some(Record::Bad),
-        Record::Unknown => None,
+        RecordingLine::Bad => begins_header(line.trim_ascii_start()).then_some(RecordingLine::Bad),
+        RecordingLine::Unknown => None,
         record => Some(record),
     }
 }
@@ -117,7 +117,7 @@ fn is_object(line: &[u8]) -> bool {
 }
 
 /// A reader whose first bytes have been looked at.
-pub(super) struct Peeked<R> {
+pub(super) struct PeekedReader<R> {
     front: Cursor<Vec<u8>>,
     /// What ended the look, said again where the reading gets there.
     error: Option<io::Error>,
@@ -125,9 +125,9 @@ pub(super) struct Peeked<R> {
 }
 
 /// The lines of a file, unpacked.
-pub(super) type Lines = Peeked<BufReader<Box<dyn Read + Send>>>;
+pub(super) type InputLines = PeekedReader<BufReader<Box<dyn Read + Send>>>;
 
-impl<R: Read> Peeked<R> {
+impl<R: Read> PeekedReader<R> {
     /// Looks at the bytes that tell what packed a file.
     fn magic(mut rest: R) -> Self {
         let mut front = Vec::new();
@@ -140,7 +140,7 @@ impl<R: Read> Peeked<R> {
     }
 }
 
-impl<R: BufRead> Peeked<R> {
+impl<R: BufRead> PeekedReader<R> {
     /// Looks at the lines up to the first that begins like an object, and no further: the rest may take its time to come.
     fn first_object(mut rest: R) -> Self {
         let (mut front, mut start) = (Vec::new(), 0);
@@ -157,7 +157,7 @@ impl<R: BufRead> Peeked<R> {
     }
 }
 
-impl<R: Read> Read for Peeked<R> {
+impl<R: Read> Read for PeekedReader<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         match self.front.read(buf)? {
             0 => self.error.take().map_or_else(|| self.rest.read(buf), Err),

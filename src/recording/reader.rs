@@ -5,8 +5,8 @@ use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::format::{Header, Record, VERSION, parse_line};
-use super::input::{Input, Kind, Opened};
+use super::format::{RecordingHeader, RecordingLine, VERSION, parse_line};
+use super::input::{InputKind, OpenedInput, RecordingInput};
 use crate::event::{Ended, Event, Level, Mask, Notice, Stamped, Text, Time};
 use crate::source::rawjson::Decoder;
 
@@ -25,7 +25,6 @@ pub enum OpenError {
     /// It can't be opened or read.
     #[error("can't read {}: {source}; {}", .path.display(), hint(.source))]
     Read {
-        /// The file.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -37,10 +36,9 @@ pub enum OpenError {
         .path.display(), .header.version, .header.program, env!("CARGO_PKG_VERSION")
     )]
     Newer {
-        /// The file.
         path: PathBuf,
         /// What it says about itself.
-        header: Header,
+        header: RecordingHeader,
     },
     /// It is neither a recording nor a progress stream.
     #[error(
@@ -48,16 +46,10 @@ pub enum OpenError {
          `docker buildx build --progress=rawjson` wrote to standard error",
         .path.display()
     )]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-    },
+    Foreign { path: PathBuf },
     /// There is nothing in it, or nothing that can be unpacked.
     #[error("{} is empty: no build was recorded in it", .path.display())]
-    Empty {
-        /// The file.
-        path: PathBuf,
-    },
+    Empty { path: PathBuf },
     /// It was read to its end and has to be read again, but is a pipe.
     #[error("can't go back in a pipe: save it to a file and replay that")]
     Pipe,
@@ -92,7 +84,6 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Another damaged line.
     fn bad(&mut self, number: u64) {
         self.bad += 1;
         self.first_bad.get_or_insert(number);
@@ -129,11 +120,11 @@ impl Diagnostics {
 /// where the file holds no end. A progress stream never does, so that how its build ended follows from its last lines, unless it
 /// ends in the middle of one. A recording always does, unless it was cut off. The build of what was cut off is lost.
 pub struct Reader {
-    input: Input,
+    input: RecordingInput,
     mask: Mask,
-    opened: Opened,
+    opened: OpenedInput,
     /// Decodes what is a progress stream.
-    stream: Option<RawJson>,
+    stream: Option<RawJsonReader>,
     line: Vec<u8>,
     /// Lines that were read to their ends.
     lines: u64,
@@ -164,7 +155,7 @@ impl Reader {
     /// # Errors
     /// Where the file can't be read, is of a newer version, or is neither of these.
     pub fn open(path: impl Into<PathBuf>, mask: Mask) -> Result<Self, OpenError> {
-        Self::of(Input::Path(path.into()), mask)
+        Self::of(RecordingInput::Path(path.into()), mask)
     }
 
     /// The same for a file that is in memory, such as one that is built in.
@@ -172,12 +163,12 @@ impl Reader {
     /// # Errors
     /// As [`Self::open`].
     pub fn from_bytes(bytes: impl Into<Arc<[u8]>>, mask: Mask) -> Result<Self, OpenError> {
-        Self::of(Input::Bytes(bytes.into()), mask)
+        Self::of(RecordingInput::Bytes(bytes.into()), mask)
     }
 
-    fn of(input: Input, mask: Mask) -> Result<Self, OpenError> {
+    fn of(input: RecordingInput, mask: Mask) -> Result<Self, OpenError> {
         let opened = input.open()?;
-        let stream = (opened.kind == Kind::RawJson).then(|| RawJson::new(mask.clone()));
+        let stream = (opened.kind == InputKind::RawJson).then(|| RawJsonReader::new(mask.clone()));
         let newest = opened.header.as_ref().map(|h| h.created).unwrap_or_default();
         Ok(Self {
             input,
@@ -194,12 +185,12 @@ impl Reader {
     }
 
     /// What kind of file this is.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> InputKind {
         self.opened.kind
     }
 
     /// What the recording says about itself; none in a progress stream, or where the beginning is damaged.
-    pub fn header(&self) -> Option<&Header> {
+    pub fn header(&self) -> Option<&RecordingHeader> {
         self.opened.header.as_ref()
     }
 
@@ -208,7 +199,7 @@ impl Reader {
         &self.diagnostics
     }
 
-    /// Whether [`Self::again`] works.
+    /// Whether the input can be read again from its start.
     pub fn can_restart(&self) -> bool {
         self.input.can_restart()
     }
@@ -280,12 +271,12 @@ impl Reader {
             return Ok(true);
         }
         match parse_line(line) {
-            Record::Event(event) => out.push(*event),
-            Record::Header(header) if header.version <= VERSION => {}
-            Record::Summary => {}
-            Record::Header(_) | Record::Unknown => self.diagnostics.unknown += 1,
-            Record::Bad if ended => self.diagnostics.bad(number),
-            Record::Bad => self.diagnostics.cut = Some(within(number)),
+            RecordingLine::Event(event) => out.push(*event),
+            RecordingLine::Header(header) if header.version <= VERSION => {}
+            RecordingLine::Summary => {}
+            RecordingLine::Header(_) | RecordingLine::Unknown => self.diagnostics.unknown += 1,
+            RecordingLine::Bad if ended => self.diagnostics.bad(number),
+            RecordingLine::Bad => self.diagnostics.cut = Some(within(number)),
         }
         Ok(true)
     }
@@ -308,7 +299,7 @@ impl Reader {
         }
         let at = self.newest;
         // The end of a progress stream is told by its last lines, and these are not there.
-        let cut = self.opened.kind == Kind::Recording || self.diagnostics.cut.is_some();
+        let cut = self.opened.kind == InputKind::Recording || self.diagnostics.cut.is_some();
         let lost = cut && !self.saw_end;
         if lost {
             self.diagnostics.cut.get_or_insert_with(|| "without the end of its build".to_owned());
@@ -320,8 +311,7 @@ impl Reader {
     }
 }
 
-/// The next line with its line feed, or the next `longest` bytes of it; whether that is the line's end. Empty: the file
-/// has ended.
+/// The next line with its line feed, or the next `longest` bytes of it; whether that is the line's end. Empty: the file has ended.
 fn read_piece(from: &mut impl BufRead, longest: u64, line: &mut Vec<u8>) -> io::Result<bool> {
     line.clear();
     from.by_ref().take(longest).read_until(b'\n', line)?;
@@ -339,14 +329,14 @@ fn skip_line(from: &mut impl BufRead) -> io::Result<()> {
 
 /// Puts arrival times to what a progress stream says. Its own are all there is: an event has arrived when the newest
 /// moment that was spoken of up to and in its line had come.
-struct RawJson {
+struct RawJsonReader {
     decoder: Decoder,
     at: Option<Time>,
     /// Events before the first timestamp.
     held: Vec<Stamped>,
 }
 
-impl RawJson {
+impl RawJsonReader {
     fn new(mask: Mask) -> Self {
         Self { decoder: Decoder::new(mask), at: None, held: Vec::new() }
     }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use super::files::{self, Created, Retention, default_dir};
+use super::files::{self, NewRecording, Retention, default_dir};
 use super::format::{event_line, header_line};
 use crate::clock::Clock;
 use crate::event::{Event, Level, Notice, Stamped, Text, Time};
@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What to record, and where.
 #[derive(Debug, Clone, Default)]
-pub struct Settings {
+pub struct RecorderSettings {
     /// The directory; none: [`default_dir`].
     pub dir: Option<PathBuf>,
     /// Reference of the image that is built; the recording is named after it.
@@ -43,12 +43,12 @@ pub struct Settings {
 pub struct Recorder {
     batches: Option<SyncSender<Vec<Stamped>>>,
     done: Receiver<()>,
-    shared: Arc<Shared>,
+    shared: Arc<RecorderShared>,
     reported: bool,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct RecorderShared {
     dropped: AtomicU64,
     /// What the batches that wait take of memory.
     waiting: AtomicUsize,
@@ -60,7 +60,7 @@ struct Shared {
 
 /// How a recording ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Closed {
+pub struct RecordingResult {
     /// Where it lies; none where it could not be begun.
     pub path: Option<PathBuf>,
     /// Events that are not in it because the disk did not keep up.
@@ -71,10 +71,10 @@ pub struct Closed {
 
 impl Recorder {
     /// Begins a recording. This does not wait for the disk and can't fail: see [`Self::new_problem`].
-    pub fn start(settings: Settings, clock: Clock) -> Self {
+    pub fn start(settings: RecorderSettings, clock: Clock) -> Self {
         let (batches, inbox) = mpsc::sync_channel(BATCHES);
         let (finished, done) = mpsc::sync_channel(1);
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(RecorderShared::default());
         let for_thread = Arc::clone(&shared);
         outlive_file_size_limit();
         let thread = thread::Builder::new().name("recorder".to_owned()).spawn(move || {
@@ -122,8 +122,7 @@ impl Recorder {
         self.shared.path.get().map(PathBuf::as_path)
     }
 
-    /// Why the recording stopped or could not be begun, once: ask now and then and show it. One sentence that says what
-    /// to do.
+    /// Why the recording stopped or could not be begun, once: ask now and then and show it. One sentence that says what to do.
     pub fn new_problem(&mut self) -> Option<String> {
         let problem = self.shared.problem.get().filter(|_| !self.reported)?;
         self.reported = true;
@@ -131,9 +130,9 @@ impl Recorder {
     }
 
     /// Writes what is left, ends the file and waits until it is on the disk, ten seconds at most.
-    pub fn close(mut self) -> Closed {
+    pub fn close(mut self) -> RecordingResult {
         self.end();
-        Closed {
+        RecordingResult {
             // Where not even the header could be written there is no file.
             path: self.shared.path.get().filter(|path| path.exists()).cloned(),
             dropped: self.dropped(),
@@ -182,7 +181,7 @@ pub fn append(path: &Path, events: &[Stamped]) -> io::Result<()> {
     file.write_all(&frame)
 }
 
-fn run(settings: &Settings, clock: Clock, inbox: &Receiver<Vec<Stamped>>, shared: &Shared) {
+fn run(settings: &RecorderSettings, clock: Clock, inbox: &Receiver<Vec<Stamped>>, shared: &RecorderShared) {
     let Some(dir) = settings.dir.clone().or_else(default_dir) else {
         let text = format!("not recording: there is no home directory; {}", files::ANOTHER_PLACE);
         let _ = shared.problem.set(text);
@@ -215,10 +214,15 @@ fn describe(path: &Path, error: &io::Error) -> String {
     Text::clean(&format!("{}: {cause}; the build goes on; {remedy}", path.display())).as_str().to_owned()
 }
 
-fn write(created: &Created, clock: Clock, inbox: &Receiver<Vec<Stamped>>, shared: &Shared) -> io::Result<()> {
+fn write(
+    created: &NewRecording,
+    clock: Clock,
+    inbox: &Receiver<Vec<Stamped>>,
+    shared: &RecorderShared,
+) -> io::Result<()> {
     let dropped = &shared.dropped;
-    let mut writer = Writer::begin(&created.file, clock.now())?;
-    let (mut told, mut due, mut begun) = (0, None::<Time>, false);
+    let mut writer = FrameWriter::begin(&created.file, clock.now())?;
+    let (mut noted, mut due, mut begun) = (0, None::<Time>, false);
     loop {
         let wait = due.map_or(Duration::MAX, |due| due.since(clock.now()));
         match inbox.recv_timeout(wait) {
@@ -231,7 +235,7 @@ fn write(created: &Created, clock: Clock, inbox: &Receiver<Vec<Stamped>>, shared
                 if !std::mem::replace(&mut begun, true) {
                     writer.flush()?;
                 }
-                tell_dropped(&mut writer, dropped, &mut told, clock.now())?;
+                note_dropped(&mut writer, dropped, &mut noted, clock.now())?;
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
@@ -241,7 +245,7 @@ fn write(created: &Created, clock: Clock, inbox: &Receiver<Vec<Stamped>>, shared
         }
         due = if writer.pending == 0 { None } else { due.or_else(|| Some(clock.now().plus(FLUSH_EVERY))) };
     }
-    tell_dropped(&mut writer, dropped, &mut told, clock.now())?;
+    note_dropped(&mut writer, dropped, &mut noted, clock.now())?;
     for event in shared.end.lock().map(|mut end| std::mem::take(&mut *end)).unwrap_or_default() {
         writer.event(&event)?;
     }
@@ -255,31 +259,31 @@ fn weight(events: &[Stamped]) -> usize {
     events.iter().map(|event| event.event.weight()).sum()
 }
 
-/// A hole in a recording is marked where it is.
-fn tell_dropped<W: Write>(
-    writer: &mut Writer<W>,
+/// Writes a notice where events were dropped.
+fn note_dropped<W: Write>(
+    writer: &mut FrameWriter<W>,
     dropped: &AtomicU64,
-    told: &mut u64,
+    noted: &mut u64,
     at: Time,
 ) -> io::Result<()> {
     let now = dropped.load(Ordering::Relaxed);
-    if now == *told {
+    if now == *noted {
         return Ok(());
     }
-    let text = format!("{} events were not recorded: the disk did not keep up", now - *told).into();
-    *told = now;
+    let text = format!("{} events were not recorded: the disk did not keep up", now - *noted).into();
+    *noted = now;
     writer.event(&Stamped { at, event: Event::Notice(Notice { level: Level::Warn, text }) })
 }
 
 /// One zstd frame of lines. Whatever was flushed can be read, also where the frame never ends.
-struct Writer<W: Write> {
+struct FrameWriter<W: Write> {
     frame: zstd::Encoder<'static, W>,
     line: Vec<u8>,
     /// Bytes since the last flush.
     pending: usize,
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write> FrameWriter<W> {
     /// Writes the header and flushes it, so that the file says at once what it is.
     fn begin(to: W, created: Time) -> io::Result<Self> {
         let mut frame = zstd::Encoder::new(to, zstd::DEFAULT_COMPRESSION_LEVEL)?;
@@ -328,7 +332,7 @@ mod tests {
     #[test]
     fn what_was_flushed_is_readable_before_the_end() {
         let mut written = Vec::new();
-        let mut writer = Writer::begin(&mut written, Time::default()).unwrap();
+        let mut writer = FrameWriter::begin(&mut written, Time::default()).unwrap();
         writer.event(&event(1)).unwrap();
         assert_eq!(readable(writer.frame.get_ref()), 1, "the header, and nothing that was not flushed");
         writer.flush().unwrap();
@@ -346,7 +350,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_an_error_that_says_what_to_do() {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let Err(error) = Writer::begin(full, Time::default()) else { panic!("the disk was not full") };
+        let Err(error) = FrameWriter::begin(full, Time::default()) else { panic!("the disk was not full") };
         let text = describe(Path::new("/data/x.jsonl.zst"), &error);
         assert_eq!(
             text,
@@ -358,7 +362,7 @@ mod tests {
     fn drops_are_counted_where_the_disk_does_not_keep_up() {
         let (batches, inbox) = mpsc::sync_channel(2);
         let (_finished, done) = mpsc::sync_channel::<()>(1);
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(RecorderShared::default());
         let mut recorder =
             Recorder { batches: Some(batches), done, shared: Arc::clone(&shared), reported: false };
         let noise = |at| {
@@ -372,7 +376,7 @@ mod tests {
         assert_eq!(recorder.dropped(), 7);
         recorder.batches = None;
         let dir = tempfile::tempdir().unwrap();
-        let settings = Settings { dir: Some(dir.path().to_owned()), ..Settings::default() };
+        let settings = RecorderSettings { dir: Some(dir.path().to_owned()), ..RecorderSettings::default() };
         run(&settings, Clock::live(), &inbox, &shared);
         let bytes = std::fs::read(recorder.path().unwrap()).unwrap();
         let text = String::from_utf8(zstd::decode_all(&bytes[..]).unwrap()).unwrap();
@@ -386,7 +390,7 @@ mod tests {
     fn output_that_waits_for_the_disk_is_bounded_by_what_it_takes() {
         let (batches, inbox) = mpsc::sync_channel(BATCHES);
         let (_finished, done) = mpsc::sync_channel::<()>(1);
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(RecorderShared::default());
         let recorder =
             Recorder { batches: Some(batches), done, shared: Arc::clone(&shared), reported: false };
         let lines = std::iter::repeat_n(crate::event::Line::plain("some output"), 10_000).collect();

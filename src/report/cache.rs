@@ -1,5 +1,7 @@
 //! What became of the cache as a whole: one word for all imports, one for all exports.
 
+#![warn(missing_docs)]
+
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -1,5 +1,7 @@
 //! Two builds side by side: each step's state, time, reason and size, and what the difference costs.
 
+#![warn(missing_docs)]
+
 mod lines;
 
 use std::time::Duration;

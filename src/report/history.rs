@@ -1,5 +1,7 @@
 //! The builds that there were, as a table and as JSON.
 
+#![warn(missing_docs)]
+
 use std::time::Duration;
 
 use schemars::JsonSchema;

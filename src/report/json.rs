@@ -3,6 +3,8 @@
 //! The first two are the lines of a recording and are written by [`crate::recording`]; the summary is made here, from the
 //! model, when the build has ended. `docs/json.md` explains all of it, `docs/json.schema.json` is its [`schema()`].
 
+#![warn(missing_docs)]
+
 mod estimate;
 mod parts;
 mod plan;

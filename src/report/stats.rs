@@ -1,5 +1,7 @@
 //! What the cache is worth, scenario by scenario: the table of the project's own document, as it was measured here.
 
+#![warn(missing_docs)]
+
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -10,7 +12,7 @@ use super::json::VERSION;
 use super::styled::StyledLine;
 use super::words::{self, Role};
 use crate::event::{Platform, Text};
-use crate::history::rows::{AlikeRow, ScenarioRow};
+use crate::history::rows::{ComparableRow, ScenarioRow};
 
 /// What is shown of an image's builds.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +20,7 @@ pub struct Shown<'a> {
     /// The image, without its tag; none: builds that name none.
     pub image: Option<&'a str>,
     /// Its successful builds, those that can be held against each other together, the newest first.
-    pub builds: &'a [AlikeRow],
+    pub builds: &'a [ComparableRow],
     /// Whether all of them are shown; else those like the newest build.
     pub all: bool,
     /// What the project's own document promises, by the name of a scenario; without any the column is left out.
@@ -27,13 +29,13 @@ pub struct Shown<'a> {
 
 impl<'a> Shown<'a> {
     /// Those that are shown.
-    fn shown(&self) -> &'a [AlikeRow] {
+    fn shown(&self) -> &'a [ComparableRow] {
         if self.all { self.builds } else { self.builds.get(..1).unwrap_or_default() }
     }
 
     /// How many builds are not.
     fn others(&self) -> usize {
-        self.builds.iter().skip(self.shown().len()).map(AlikeRow::builds).sum()
+        self.builds.iter().skip(self.shown().len()).map(ComparableRow::builds).sum()
     }
 }
 
@@ -68,7 +70,7 @@ pub fn lines(told: &Shown<'_>, most: Option<usize>, ascii: bool) -> Vec<StyledLi
 }
 
 /// `on multiarch-builder for linux/amd64, linux/arm64`.
-fn ground(alike: &AlikeRow) -> String {
+fn ground(alike: &ComparableRow) -> String {
     let platforms: Vec<&str> = alike.platforms.iter().map(Platform::as_str).collect();
     let platforms = match platforms.as_slice() {
         [] => String::new(),
@@ -79,7 +81,12 @@ fn ground(alike: &AlikeRow) -> String {
     format!("on {builder}{platforms}{target}")
 }
 
-fn table(alike: &AlikeRow, promised: &[(&str, f64)], most: Option<usize>, ascii: bool) -> Vec<StyledLine> {
+fn table(
+    alike: &ComparableRow,
+    promised: &[(&str, f64)],
+    most: Option<usize>,
+    ascii: bool,
+) -> Vec<StyledLine> {
     let mut head = vec![
         Column::text("scenario").at_least(12),
         Column::number("builds"),
@@ -171,7 +178,7 @@ pub struct Scenario {
 
 /// The table on one line, ended by a line feed.
 pub fn json(told: &Shown<'_>) -> String {
-    let of = |alike: &'_ AlikeRow| -> Vec<Scenario> {
+    let of = |alike: &'_ ComparableRow| -> Vec<Scenario> {
         alike.scenarios.iter().map(|scenario| written(alike, scenario, told.promised)).collect()
     };
     let stats = Stats {
@@ -186,7 +193,7 @@ pub fn json(told: &Shown<'_>) -> String {
     line
 }
 
-fn written(alike: &AlikeRow, scenario: &ScenarioRow, promised: &[(&str, f64)]) -> Scenario {
+fn written(alike: &ComparableRow, scenario: &ScenarioRow, promised: &[(&str, f64)]) -> Scenario {
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     Scenario {
         name: scenario.name.clone(),
@@ -207,7 +214,7 @@ fn written(alike: &AlikeRow, scenario: &ScenarioRow, promised: &[(&str, f64)]) -
 mod tests {
     use super::*;
 
-    fn alike(builder: &str, platforms: &str, builds: usize) -> AlikeRow {
+    fn alike(builder: &str, platforms: &str, builds: usize) -> ComparableRow {
         let seconds = Duration::from_secs;
         let scenario = ScenarioRow {
             name: "no changes".into(),
@@ -217,7 +224,7 @@ mod tests {
             no_cache: Some(seconds(60)),
         };
         let platforms = Platform::parse_list(platforms);
-        AlikeRow { builder: Some(builder.into()), platforms, target: None, scenarios: vec![scenario] }
+        ComparableRow { builder: Some(builder.into()), platforms, target: None, scenarios: vec![scenario] }
     }
 
     fn text(all: bool) -> String {
@@ -243,7 +250,7 @@ mod tests {
         assert!(all.contains("on here for ") && all.contains("on there for linux/amd64\n"), "{all}");
         assert!(!all.contains("--all"), "{all}");
         // Where none was named it is buildx's current one, which may be any.
-        let unnamed = AlikeRow { builder: None, ..alike("", "linux/amd64", 1) };
+        let unnamed = ComparableRow { builder: None, ..alike("", "linux/amd64", 1) };
         assert_eq!(ground(&unnamed), "on the builder for linux/amd64");
     }
 }

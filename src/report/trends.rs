@@ -1,5 +1,7 @@
 //! Whether layers have become slower or faster: their runs as sparklines, and where they changed for good.
 
+#![warn(missing_docs)]
+
 use std::time::Duration;
 
 use schemars::JsonSchema;

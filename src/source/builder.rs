@@ -19,11 +19,11 @@ use tokio::time::{MissedTickBehavior, sleep};
 use crate::clock::Clock;
 use crate::event::{BuilderSnapshot, Event, Line, Mask, Platform, Stamped, Text};
 
-use super::buildkit::{self, Dial, Lister, Listings, Own};
+use super::buildkit::{self, DialTarget, Listings, OwnBuild, RecordLister};
 use super::kubernetes::BuilderPods;
 use super::retry::pause;
-use instance::{Definition, Driver, Host, Missing};
-use judge::Known;
+use instance::{BuilderDefinition, Driver, EngineAddress, MissingBuilder};
+use judge::NodeReadings;
 
 /// How often engines are asked, and buildx's files read.
 const POLL: Duration = Duration::from_secs(2);
@@ -38,7 +38,7 @@ const ONCE: Duration = Duration::from_secs(8);
 
 /// What is looked at.
 #[derive(Debug, Clone, Default)]
-pub struct Settings {
+pub struct BuilderSettings {
     /// The builder's name; none: the one that buildx would take.
     pub builder: Option<String>,
     /// Platforms that the build wants; none: the builder's own.
@@ -54,10 +54,10 @@ pub struct Settings {
 }
 
 /// Follows the builder. Ends when nobody listens any more.
-pub async fn run(settings: Settings, clock: Clock, tx: mpsc::Sender<Vec<Stamped>>) {
+pub async fn run(settings: BuilderSettings, clock: Clock, tx: mpsc::Sender<Vec<Stamped>>) {
     let mut found = find(&settings);
-    let own = Own { images: settings.images.clone(), since: clock.now() };
-    let mut watched = Watched::new(&found, &settings, &own, clock);
+    let own = OwnBuild { images: settings.images.clone(), since: clock.now() };
+    let mut watched = WatchedNodes::new(&found, &settings, &own, clock);
     let mut ticks = tokio::time::interval(POLL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut due = true;
@@ -83,7 +83,7 @@ pub async fn run(settings: Settings, clock: Clock, tx: mpsc::Sender<Vec<Stamped>
                 let now = find(&settings);
                 if now != found {
                     found = now;
-                    watched = Watched::new(&found, &settings, &own, clock);
+                    watched = WatchedNodes::new(&found, &settings, &own, clock);
                     due = true;
                 }
                 // Where there is nobody to ask, there is the tick that says that this still holds.
@@ -94,11 +94,11 @@ pub async fn run(settings: Settings, clock: Clock, tx: mpsc::Sender<Vec<Stamped>
 }
 
 /// Looks once, at what answers within 8 s.
-pub async fn once(settings: Settings, clock: Clock) -> BuilderSnapshot {
+pub async fn once(settings: BuilderSettings, clock: Clock) -> BuilderSnapshot {
     let found = find(&settings);
-    let mut watched = Watched::new(&found, &settings, &Own::default(), clock);
+    let mut watched = WatchedNodes::new(&found, &settings, &OwnBuild::default(), clock);
     let all = async {
-        while !watched.is_whole(&found) {
+        while !watched.is_complete(&found) {
             let Some((node, part)) = watched.parts.recv().await else { break };
             watched.take(node, part);
         }
@@ -110,12 +110,12 @@ pub async fn once(settings: Settings, clock: Clock) -> BuilderSnapshot {
 
 /// Looks once more, for a build that has failed: whether the builder is still there. None where it answers, or where nothing can be
 /// found out within 5 s.
-pub async fn again(settings: Settings, clock: Clock) -> Option<BuilderSnapshot> {
+pub async fn again(settings: BuilderSettings, clock: Clock) -> Option<BuilderSnapshot> {
     let found = find(&settings);
-    let own = Own { images: settings.images.clone(), since: clock.now() };
-    let mut watched = Watched::new(&found, &settings, &own, clock);
+    let own = OwnBuild { images: settings.images.clone(), since: clock.now() };
+    let mut watched = WatchedNodes::new(&found, &settings, &own, clock);
     let all = async {
-        while !watched.is_heard(&found) {
+        while !watched.has_answered(&found) {
             let Some((node, part)) = watched.parts.recv().await else { break };
             watched.take(node, part);
         }
@@ -129,7 +129,7 @@ pub async fn again(settings: Settings, clock: Clock) -> Option<BuilderSnapshot> 
 /// # Errors
 ///
 /// In words: there is no such node or container, its driver has none, or its engine does not answer.
-pub async fn logs(settings: &Settings, node: &str, lines: u32) -> Result<Vec<Line>, Text> {
+pub async fn logs(settings: &BuilderSettings, node: &str, lines: u32) -> Result<Vec<Line>, Text> {
     let found = find(settings).map_err(|missing| missing.reason)?;
     if !matches!(found.driver, Driver::Container | Driver::Kubernetes) {
         return Err(format!("the {} driver has no container to read the log of", found.driver.name()).into());
@@ -143,9 +143,9 @@ pub async fn logs(settings: &Settings, node: &str, lines: u32) -> Result<Vec<Lin
 }
 
 /// The pods of a builder of the kubernetes driver, for whoever watches its cluster; none for other drivers.
-pub fn in_cluster(settings: &Settings) -> Option<BuilderPods> {
+pub fn in_cluster(settings: &BuilderSettings) -> Option<BuilderPods> {
     let found = find(settings).ok().filter(|found| found.driver == Driver::Kubernetes)?;
-    let places: Vec<&instance::InCluster> =
+    let places: Vec<&instance::PodLocation> =
         found.nodes.iter().filter_map(|node| node.cluster.as_ref()).collect();
     Some(BuilderPods {
         namespace: places.first()?.namespace.clone(),
@@ -153,55 +153,54 @@ pub fn in_cluster(settings: &Settings) -> Option<BuilderPods> {
     })
 }
 
-/// The way to the `BuildKit` of a node.
-pub(super) struct Way {
-    /// The node's name.
+/// How the `BuildKit` of a node is reached.
+pub(super) struct NodeRoute {
     pub(super) name: String,
     /// The platforms that it was given.
     pub(super) platforms: Vec<Platform>,
-    dial: Dial,
+    dial: DialTarget,
     /// Where its pods are, and the environment that leads there. Dialling would start them.
-    place: Option<(instance::InCluster, BTreeMap<String, String>)>,
+    place: Option<(instance::PodLocation, BTreeMap<String, String>)>,
 }
 
-impl Way {
+impl NodeRoute {
     /// Goes it. In words, why that is not possible; nothing is started by it.
-    pub(super) async fn dial(&self) -> Result<Lister, String> {
+    pub(super) async fn dial(&self) -> Result<RecordLister, String> {
         if let Some((place, env)) = &self.place {
-            let found = pods::Pods::new(place, env).look().await;
+            let found = pods::NodePods::new(place, env).look().await;
             if !found.may_dial(&Driver::Kubernetes) {
                 let none = || format!("{} has no pod that is ready", self.name);
-                return Err(found.error.map_or_else(none, |trouble| trouble.words));
+                return Err(found.error.map_or_else(none, |trouble| trouble.detail));
             }
         }
-        Lister::dial(&self.dial).await
+        RecordLister::dial(&self.dial).await
     }
 }
 
 /// The ways to the nodes of a builder; in words, why there is none.
-pub(super) fn ways(settings: &Settings) -> Result<Vec<Way>, Text> {
+pub(super) fn routes(settings: &BuilderSettings) -> Result<Vec<NodeRoute>, Text> {
     let found = find(settings).map_err(|missing| missing.reason)?;
     if let Driver::Other(driver) = &found.driver {
         return Err(Text::clean(&format!(
             "builders of the {driver} driver are not asked: it would start them"
         )));
     }
-    let way = |node: &instance::Node| Way {
+    let route = |node: &instance::NodeDefinition| NodeRoute {
         name: node.name.clone(),
         platforms: node.platforms.clone(),
         dial: dial(&found, node, settings),
         place: node.cluster.clone().map(|place| (place, settings.env.clone())),
     };
-    Ok(found.nodes.iter().map(way).collect())
+    Ok(found.nodes.iter().map(route).collect())
 }
 
-type Found = Result<Definition, Missing>;
+type FoundBuilder = Result<BuilderDefinition, MissingBuilder>;
 
-fn find(settings: &Settings) -> Found {
+fn find(settings: &BuilderSettings) -> FoundBuilder {
     instance::find(settings.builder.as_deref(), &settings.env)
 }
 
-fn snapshot(found: &Found, watched: &Watched, settings: &Settings) -> BuilderSnapshot {
+fn snapshot(found: &FoundBuilder, watched: &WatchedNodes, settings: &BuilderSettings) -> BuilderSnapshot {
     match found {
         Ok(definition) => judge::builder(definition, &watched.known, &settings.platforms),
         Err(missing) => BuilderSnapshot {
@@ -214,28 +213,28 @@ fn snapshot(found: &Found, watched: &Watched, settings: &Settings) -> BuilderSna
     }
 }
 
-/// What a task has read.
-enum Part {
-    Engine(Box<engine::Reading>),
-    Kit(Box<buildkit::Reading>),
+/// A reading of a node.
+enum NodeReading {
+    Engine(Box<engine::EngineReading>),
+    Kit(Box<buildkit::BuildkitReading>),
 }
 
 /// The nodes of a builder, and the tasks that look at them. Dropped, it ends them.
-struct Watched {
-    known: Vec<Known>,
-    parts: mpsc::Receiver<(usize, Part)>,
+struct WatchedNodes {
+    known: Vec<NodeReadings>,
+    parts: mpsc::Receiver<(usize, NodeReading)>,
     /// The channel stays open where there is no task.
-    _report: mpsc::Sender<(usize, Part)>,
+    _report: mpsc::Sender<(usize, NodeReading)>,
     _tasks: JoinSet<()>,
 }
 
-impl Watched {
-    fn new(found: &Found, settings: &Settings, own: &Own, clock: Clock) -> Self {
+impl WatchedNodes {
+    fn new(found: &FoundBuilder, settings: &BuilderSettings, own: &OwnBuild, clock: Clock) -> Self {
         let (report, parts) = mpsc::channel(64);
         let mut tasks = JoinSet::new();
         let mut known = Vec::new();
         if let Ok(definition) = found {
-            known = vec![Known::default(); definition.nodes.len()];
+            known = vec![NodeReadings::default(); definition.nodes.len()];
             for i in 0..definition.nodes.len() {
                 spawn(&mut tasks, definition, i, settings, own, clock, &report);
             }
@@ -243,37 +242,37 @@ impl Watched {
         Self { known, parts, _report: report, _tasks: tasks }
     }
 
-    fn take(&mut self, node: usize, part: Part) {
+    fn take(&mut self, node: usize, part: NodeReading) {
         let Some(known) = self.known.get_mut(node) else { return };
         match part {
-            Part::Engine(reading) => known.engine = Some(*reading),
-            Part::Kit(reading) => known.kit = Some(*reading),
+            NodeReading::Engine(reading) => known.engine = Some(*reading),
+            NodeReading::Kit(reading) => known.kit = Some(*reading),
         }
     }
 
-    /// Whether each node has said whether it is there.
-    fn is_heard(&self, found: &Found) -> bool {
+    /// Whether each node has answered or failed.
+    fn has_answered(&self, found: &FoundBuilder) -> bool {
         found
             .as_ref()
-            .map_or(true, |definition| self.known.iter().all(|known| known.is_heard(&definition.driver)))
+            .map_or(true, |definition| self.known.iter().all(|known| known.has_answered(&definition.driver)))
     }
 
-    fn is_whole(&self, found: &Found) -> bool {
+    fn is_complete(&self, found: &FoundBuilder) -> bool {
         found
             .as_ref()
-            .map_or(true, |definition| self.known.iter().all(|known| known.is_whole(&definition.driver)))
+            .map_or(true, |definition| self.known.iter().all(|known| known.is_complete(&definition.driver)))
     }
 }
 
 /// Starts the two tasks of a node.
 fn spawn(
     tasks: &mut JoinSet<()>,
-    definition: &Definition,
+    definition: &BuilderDefinition,
     i: usize,
-    settings: &Settings,
-    own: &Own,
+    settings: &BuilderSettings,
+    own: &OwnBuild,
     clock: Clock,
-    report: &mpsc::Sender<(usize, Part)>,
+    report: &mpsc::Sender<(usize, NodeReading)>,
 ) {
     // Dialling a builder of another driver would boot it.
     let (Some(node), false) = (definition.nodes.get(i), matches!(definition.driver, Driver::Other(_))) else {
@@ -284,8 +283,8 @@ fn spawn(
     let (dial, env) = (dial(definition, &node, settings), settings.env.clone());
     let name = node.name.clone();
     tasks.spawn(async move {
-        let (mut last, mut polls, mut failures) = (None::<engine::Reading>, 0_u64, 0);
-        let mut pods = node.cluster.as_ref().map(|place| pods::Pods::new(place, &env));
+        let (mut last, mut polls, mut failures) = (None::<engine::EngineReading>, 0_u64, 0);
+        let mut pods = node.cluster.as_ref().map(|place| pods::NodePods::new(place, &env));
         loop {
             let reading = match &mut pods {
                 Some(pods) => pods.look().await,
@@ -295,14 +294,14 @@ fn spawn(
             allow.send_if_modified(|may| {
                 std::mem::replace(may, reading.may_dial(&driver)) != reading.may_dial(&driver)
             });
-            if engines.send((i, Part::Engine(Box::new(reading.clone())))).await.is_err() {
+            if engines.send((i, NodeReading::Engine(Box::new(reading.clone())))).await.is_err() {
                 return;
             }
             last = Some(reading);
             polls += 1;
             // To look at a socket of this machine costs nothing, and its engine is soon back.
             let wait = match node.host {
-                Some(Host::Unix(_)) => POLL,
+                Some(EngineAddress::Unix(_)) => POLL,
                 _ if failures == 0 => POLL,
                 _ => pause(failures, &clock),
             };
@@ -311,7 +310,7 @@ fn spawn(
     });
     let (kit, mut kits) = mpsc::channel(4);
     let report = report.clone();
-    let follow = buildkit::Follow {
+    let follow = buildkit::FollowOptions {
         node: name,
         mask: settings.mask.clone(),
         own: own.clone(),
@@ -321,7 +320,7 @@ fn spawn(
     tasks.spawn(buildkit::follow(dial, allowed, follow, kit));
     tasks.spawn(async move {
         while let Some(reading) = kits.recv().await {
-            if report.send((i, Part::Kit(Box::new(reading)))).await.is_err() {
+            if report.send((i, NodeReading::Kit(Box::new(reading)))).await.is_err() {
                 return;
             }
         }
@@ -329,16 +328,20 @@ fn spawn(
 }
 
 /// The way to a node's `BuildKit`.
-fn dial(definition: &Definition, node: &instance::Node, settings: &Settings) -> Dial {
+fn dial(
+    definition: &BuilderDefinition,
+    node: &instance::NodeDefinition,
+    settings: &BuilderSettings,
+) -> DialTarget {
     if let Some(listener) = &node.listener {
-        return Dial::Direct(listener.clone());
+        return DialTarget::Direct(listener.clone());
     }
-    let reachable = node.host.as_ref().filter(|host| !matches!(host, Host::ByCommand(_)));
+    let reachable = node.host.as_ref().filter(|host| !matches!(host, EngineAddress::ByCommand(_)));
     match (&definition.driver, reachable) {
         (Driver::Container, Some(host)) => {
-            return Dial::Container { host: host.clone(), name: node.container() };
+            return DialTarget::Container { host: host.clone(), name: node.container() };
         }
-        (Driver::Docker, Some(host)) => return Dial::Own(host.clone()),
+        (Driver::Docker, Some(host)) => return DialTarget::EngineBuildkit(host.clone()),
         _ => {}
     }
     let mut argv: Vec<String> = Vec::new();
@@ -354,5 +357,5 @@ fn dial(definition: &Definition, node: &instance::Node, settings: &Settings) -> 
             say(&["--platform", platform.as_str()]);
         }
     }
-    Dial::Command { argv, env: settings.env.clone() }
+    DialTarget::Command { argv, env: settings.env.clone() }
 }

@@ -11,9 +11,9 @@ mod child;
 mod direct;
 mod engine;
 mod listings;
+mod output;
 mod records;
 mod usage;
-mod words;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -33,15 +33,15 @@ use crate::event::builder::{ActiveBuild, GcRule, Usage};
 use crate::event::{Mask, Platform, Text, Time};
 
 use super::Connection;
-use super::builder::instance::{Host, Listener};
-use active::Active;
-pub(in crate::source) use active::Own;
-use child::Child;
-pub(in crate::source) use listings::Listed;
+use super::builder::instance::{BuildkitAddress, EngineAddress};
+use active::ActiveBuilds;
+pub(in crate::source) use active::OwnBuild;
+use child::TransportChild;
 pub use listings::Listings;
-use listings::Pending;
-pub(in crate::source) use records::{Lister, cut};
-use words::Words;
+pub(in crate::source) use listings::NodeListing;
+use listings::PendingListing;
+use output::OutputTail;
+pub(in crate::source) use records::{RecordLister, cut};
 
 /// How often a `BuildKit` is asked whether it is well.
 const POLL: Duration = Duration::from_secs(2);
@@ -54,7 +54,7 @@ const LARGEST: usize = 64 << 20;
 
 /// How a node's `BuildKit` is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::source) enum Dial {
+pub(in crate::source) enum DialTarget {
     /// By a child process.
     Command {
         /// The words behind `docker`.
@@ -62,41 +62,38 @@ pub(in crate::source) enum Dial {
         /// What the child's environment has beside ours.
         env: BTreeMap<String, String>,
     },
-    /// By a connection.
-    Direct(Listener),
+    Direct(BuildkitAddress),
     /// Through an engine, into one of its containers.
     Container {
-        /// The engine.
-        host: Host,
-        /// The container's name.
+        host: EngineAddress,
         name: String,
     },
-    /// The engine's own.
-    Own(Host),
+    /// The `BuildKit` inside the Docker engine.
+    EngineBuildkit(EngineAddress),
 }
 
 /// What carries a connection. Dropped, a child is ended.
-enum Carrier {
-    Child(Child),
-    /// A process in a container, of which what it said is known.
-    Exec(Words),
+enum Transport {
+    Child(TransportChild),
+    /// A process in a container, with its error output.
+    Exec(OutputTail),
     Nothing,
 }
 
-impl Carrier {
+impl Transport {
     /// Why a connection was lost, where what carried it says so.
-    async fn last_words(&mut self) -> Option<String> {
+    async fn failure_line(&mut self) -> Option<String> {
         match self {
-            Self::Child(child) => child.last_words().await,
+            Self::Child(child) => child.failure_line().await,
             Self::Exec(words) => words.last_line(),
             Self::Nothing => None,
         }
     }
 }
 
-/// What a `BuildKit` says of itself. Parts that were not heard yet are none.
+/// The newest answers of a `BuildKit`. A part without an answer is none.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(in crate::source) struct Reading {
+pub(in crate::source) struct BuildkitReading {
     /// How long it took to answer.
     pub(in crate::source) latency_us: Option<u64>,
     pub(in crate::source) version: Option<Text>,
@@ -112,33 +109,31 @@ pub(in crate::source) struct Reading {
     pub(in crate::source) error: Option<String>,
 }
 
-/// Whom a `BuildKit` is followed for.
+/// For which node and build a `BuildKit` is followed.
 #[derive(Debug, Clone)]
-pub(in crate::source) struct Follow {
-    /// The node's name.
+pub(in crate::source) struct FollowOptions {
     pub(in crate::source) node: String,
     /// What must not be told.
     pub(in crate::source) mask: Mask,
     /// The build that is told of otherwise. What is beside it lists the records too.
-    pub(in crate::source) own: Own,
+    pub(in crate::source) own: OwnBuild,
     /// Where listings of records are shared.
     pub(in crate::source) listings: Listings,
-    /// The clock.
     pub(in crate::source) clock: Clock,
 }
 
 /// Follows a `BuildKit` for as long as it `may` be dialled, and dials it again when it was lost. Ends when nobody listens.
 pub(in crate::source) async fn follow(
-    dial: Dial,
+    dial: DialTarget,
     mut may: watch::Receiver<bool>,
-    whom: Follow,
-    out: mpsc::Sender<Reading>,
+    options: FollowOptions,
+    out: mpsc::Sender<BuildkitReading>,
 ) {
-    let mut known = Reading::default();
+    let mut known = BuildkitReading::default();
     let mut failures = 0;
     while may.wait_for(|may| *may).await.is_ok() {
         let error = tokio::select! {
-            Err(error) = session(&dial, &mut known, &whom, &out) => Some(error),
+            Err(error) = session(&dial, &mut known, &options, &out) => Some(error),
             gone = may.wait_for(|may| !*may) => match gone {
                 Ok(_) => None,
                 Err(_) => return,
@@ -148,44 +143,44 @@ pub(in crate::source) async fn follow(
         let Some(error) = error else {
             failures = 0;
             // What it said then says nothing about what will run the next time.
-            known = Reading { latency_us: None, active: None, error: None, version: None, ..known };
+            known = BuildkitReading { latency_us: None, active: None, error: None, version: None, ..known };
             if out.send(known.clone()).await.is_err() {
                 return;
             }
             continue;
         };
         failures = if known.error.is_none() && known.latency_us.is_some() { 1 } else { failures + 1 };
-        known = Reading { error: Some(error), latency_us: None, active: None, ..known };
+        known = BuildkitReading { error: Some(error), latency_us: None, active: None, ..known };
         if out.send(known.clone()).await.is_err() {
             return;
         }
         // When it may not be dialled any more there is no use in waiting for the next attempt.
-        let _ = tokio::time::timeout(super::retry::pause(failures, &whom.clock), may.changed()).await;
+        let _ = tokio::time::timeout(super::retry::pause(failures, &options.clock), may.changed()).await;
     }
 }
 
 /// Goes the way to a daemon.
-async fn connect(dial: &Dial) -> Result<(Carrier, Channel), String> {
+async fn connect(dial: &DialTarget) -> Result<(Transport, Channel), String> {
     match dial {
-        Dial::Command { argv, env } => {
-            let (child, channel) = Child::dial(argv, env).await?;
-            Ok((Carrier::Child(child), channel))
+        DialTarget::Command { argv, env } => {
+            let (child, channel) = TransportChild::dial(argv, env).await?;
+            Ok((Transport::Child(child), channel))
         }
-        Dial::Container { host, name } => {
+        DialTarget::Container { host, name } => {
             let (words, channel) = engine::into_container(host, name).await?;
-            Ok((Carrier::Exec(words), channel))
+            Ok((Transport::Exec(words), channel))
         }
-        Dial::Direct(listener) => Ok((Carrier::Nothing, direct::dial(listener).await?)),
-        Dial::Own(host) => Ok((Carrier::Nothing, engine::own(host).await?)),
+        DialTarget::Direct(listener) => Ok((Transport::Nothing, direct::dial(listener).await?)),
+        DialTarget::EngineBuildkit(host) => Ok((Transport::Nothing, engine::own(host).await?)),
     }
 }
 
 /// Speaks HTTP/2 over a stream. When it is lost the channel fails for good, and whoever holds it connects anew.
-async fn speak(stream: impl Connection + 'static) -> Result<Channel, String> {
-    speak_over(Box::new(stream)).await
+async fn connect_http2(stream: impl Connection + 'static) -> Result<Channel, String> {
+    connect_boxed(Box::new(stream)).await
 }
 
-async fn speak_over(stream: Box<dyn Connection>) -> Result<Channel, String> {
+async fn connect_boxed(stream: Box<dyn Connection>) -> Result<Channel, String> {
     let mut stream = Some(TokioIo::new(stream));
     let connect = tower::service_fn(move |_| {
         let stream = stream.take().ok_or_else(|| std::io::Error::other("the connection is lost"));
@@ -197,29 +192,29 @@ async fn speak_over(stream: Box<dyn Connection>) -> Result<Channel, String> {
 
 /// One connection, up to its end.
 async fn session(
-    dial: &Dial,
-    known: &mut Reading,
-    whom: &Follow,
-    out: &mpsc::Sender<Reading>,
+    dial: &DialTarget,
+    known: &mut BuildkitReading,
+    options: &FollowOptions,
+    out: &mpsc::Sender<BuildkitReading>,
 ) -> Result<Infallible, String> {
-    let (mut carrier, channel) = connect(dial).await?;
-    let status = match talk(channel, known, whom, out).await {
+    let (mut transport, channel) = connect(dial).await?;
+    let status = match poll_daemon(channel, known, options, out).await {
         Ok(never) => match never {},
         Err(status) => status,
     };
     // The words of what carried it say more than that the stream has ended.
-    Err(carrier.last_words().await.unwrap_or(status))
+    Err(transport.failure_line().await.unwrap_or(status))
 }
 
-async fn talk(
+async fn poll_daemon(
     channel: Channel,
-    known: &mut Reading,
-    whom: &Follow,
-    out: &mpsc::Sender<Reading>,
+    known: &mut BuildkitReading,
+    options: &FollowOptions,
+    out: &mpsc::Sender<BuildkitReading>,
 ) -> Result<Infallible, String> {
-    let Follow { node, mask, own, listings, clock } = whom;
+    let FollowOptions { node, mask, own, listings, clock } = options;
     let mut client = ControlClient::new(channel).max_decoding_message_size(LARGEST);
-    let mut active = Active::default();
+    let mut active = ActiveBuilds::default();
     let mut ticks = tokio::time::interval(POLL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let (mut listed, mut build_ended, mut is_first) = (listings.subscribe(), false, true);
@@ -231,7 +226,7 @@ async fn talk(
                 poll(&mut client, known, clock).await?;
                 if std::mem::take(&mut is_first) {
                     let _ = out.send(known.clone()).await;
-                    active = Active::listen(&mut client, mask, own).await?;
+                    active = ActiveBuilds::listen(&mut client, mask, own).await?;
                 }
                 known.active = active.builds();
                 // Beside a build of ours its evidence lists the records.
@@ -258,14 +253,18 @@ async fn talk(
 }
 
 /// Lists the records and sums them up. Where that fails the connection is still good, or the next poll finds that it is not.
-async fn usage(mut client: ControlClient<Channel>, pending: Pending, mask: &Mask, clock: &Clock) {
+async fn usage(mut client: ControlClient<Channel>, pending: PendingListing, mask: &Mask, clock: &Clock) {
     let listing = within(USAGE_PATIENCE, client.disk_usage(DiskUsageRequest::default())).await;
     let usage = listing.ok().map(|listing| usage::sum_up(&listing.record, mask));
     pending.end(usage, clock.now());
 }
 
 /// Asks what is asked for often: the workers, which tell that the daemon is there, how fast, and what it can.
-async fn poll(client: &mut ControlClient<Channel>, known: &mut Reading, clock: &Clock) -> Result<(), String> {
+async fn poll(
+    client: &mut ControlClient<Channel>,
+    known: &mut BuildkitReading,
+    clock: &Clock,
+) -> Result<(), String> {
     let asked = clock.now();
     let workers = within(PATIENCE, client.list_workers(ListWorkersRequest::default())).await?;
     let latency = clock.now().since(asked);
@@ -284,7 +283,7 @@ async fn poll(client: &mut ControlClient<Channel>, known: &mut Reading, clock: &
     Ok(())
 }
 
-fn take_worker(known: &mut Reading, worker: &WorkerRecord) {
+fn take_worker(known: &mut BuildkitReading, worker: &WorkerRecord) {
     let version = worker.buildkit_version.as_ref().filter(|version| !version.version.is_empty());
     if let Some(version) = version {
         known.version = Some(Text::clean(&version.version));
@@ -316,13 +315,13 @@ async fn within<T>(
 ) -> Result<T, String> {
     match tokio::time::timeout(patience, request).await {
         Ok(Ok(answer)) => Ok(answer.into_inner()),
-        Ok(Err(status)) => Err(words(&status)),
+        Ok(Err(status)) => Err(status_text(&status)),
         Err(_) => Err(format!("no answer in {} s", patience.as_secs())),
     }
 }
 
-/// A status in words. tonic says of a broken transport no more than that it is one.
-fn words(status: &tonic::Status) -> String {
+/// The text of a status. Of a broken transport tonic gives the cause only as a source.
+fn status_text(status: &tonic::Status) -> String {
     let message = status.message();
     match std::error::Error::source(status).map(innermost) {
         Some(last) if !message.contains(&last) => format!("{message}: {last}"),

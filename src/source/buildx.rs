@@ -36,7 +36,7 @@ use crate::event::Stream;
 pub use command::BuildCommand;
 pub use program::Program;
 
-use super::group::Group;
+use super::group::ProcessGroup;
 
 /// How long buildx has to end when it was asked for the second time. With a builder that does not answer it never does.
 pub(super) const PRESSURE: Duration = Duration::from_millis(500);
@@ -48,11 +48,9 @@ pub const CANCELLED: u8 = 130;
 pub struct Process {
     /// The program, looked for in `PATH`.
     pub program: PathBuf,
-    /// Its words.
     pub argv: Vec<String>,
     /// What its environment has beside ours. Values may be secret.
     pub env: Vec<(String, String)>,
-    /// Where it runs.
     pub cwd: PathBuf,
     /// Whether it reads our standard input. A terminal is not handed over: its keys are ours.
     pub stdin: bool,
@@ -72,14 +70,14 @@ pub struct Chunk {
     /// On which of the streams.
     pub stream: Stream,
     /// Output of steps that came faster than it was taken, and stood before these bytes.
-    pub left_out: Vec<LeftOut>,
+    pub left_out: Vec<OmittedOutput>,
     /// A piece of what was written, cut anywhere.
     pub bytes: Vec<u8>,
 }
 
 /// Output of a step that was left out of the progress stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftOut {
+pub struct OmittedOutput {
     /// The digest of the step's vertex.
     pub vertex: String,
     /// On which of the step's streams it was.
@@ -97,7 +95,6 @@ pub struct Cancel;
 pub enum Exit {
     /// By itself, with this code.
     Code(u8),
-    /// By this signal.
     Signal(u8),
 }
 
@@ -148,14 +145,14 @@ pub async fn run(
     mut cancels: mpsc::Receiver<Cancel>,
 ) -> Result<Exit, Error> {
     let mut child = spawn(&process)?;
-    let mut group = Group::led_by(&child);
+    let mut group = ProcessGroup::led_by(&child);
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let (gone, is_gone) = watch::channel(false);
     let spoke = watch::Sender::new(false);
     let failed = |source| Error::io("listen to", &process.program, source);
     let out = out.map(ChildStdout::into_owned_fd).transpose().map_err(failed)?;
     let err = err.map(ChildStderr::into_owned_fd).transpose().map_err(failed)?;
-    let listener = drain::Listener { chunks, spoke: spoke.clone(), gone: is_gone };
+    let listener = drain::DrainChannels { chunks, spoke: spoke.clone(), gone: is_gone };
     let drained = drain::start(out, err, listener).map_err(failed)?;
     let supervised = async {
         let status = supervise(&mut child, &group, &mut cancels, &spoke, process.pressure).await;
@@ -191,7 +188,7 @@ fn spawn(process: &Process) -> Result<Child, Error> {
 /// had been. So what was sent before the first word is sent again after it.
 async fn supervise(
     child: &mut Child,
-    group: &Group,
+    group: &ProcessGroup,
     cancels: &mut mpsc::Receiver<Cancel>,
     spoke: &watch::Sender<bool>,
     pressure: Option<Duration>,

@@ -18,8 +18,8 @@ use prost::Message;
 use tokio::time::{sleep, timeout};
 use url::Url;
 
-use super::registry::client::{self, Answer, Client, Question, authority};
-use super::registry::fault::Fault;
+use super::registry::client::{self, HttpClient, HttpRequest, HttpResponse, authority};
+use super::registry::fault::RegistryFault;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::Text;
@@ -49,7 +49,7 @@ pub struct Collector {
 
 /// What a collector that took a request says.
 #[derive(Clone, PartialEq, Message)]
-struct Response {
+struct ExportResponse {
     #[prost(message, optional, tag = "1")]
     partial_success: Option<PartialSuccess>,
 }
@@ -65,7 +65,7 @@ struct PartialSuccess {
 
 /// What one that did not take it says: `google.rpc.Status`.
 #[derive(Clone, PartialEq, Message)]
-struct Refusal {
+struct RpcStatus {
     #[prost(int32, tag = "1")]
     code: i32,
     #[prost(string, tag = "2")]
@@ -78,7 +78,7 @@ impl Collector {
     /// # Errors
     /// Where it names none, or says what can't be.
     pub fn of(env: &BTreeMap<String, String>) -> Result<Self, Error> {
-        let said = Said(env);
+        let said = OtlpVariables(env);
         let (url, name) = said.url()?;
         if let Some((name, protocol)) = said.get("PROTOCOL").filter(|(_, value)| *value != "http/protobuf") {
             return Err(Error::usage(
@@ -128,7 +128,7 @@ impl Collector {
     /// Where it can't be reached, or does not take all of it.
     pub async fn send(&self, body: Vec<u8>, spans: usize) -> Result<(), Error> {
         let tls = client::tls(self.ca.as_deref()).map_err(|fault| self.refused(&fault))?;
-        let mut client = Client::new(tls, Clock::live(), true).waiting(self.patience);
+        let mut client = HttpClient::new(tls, Clock::live(), true).waiting(self.patience);
         let question = self.question(body)?;
         let sending = async {
             let mut wait = FIRST_WAIT;
@@ -159,7 +159,7 @@ impl Collector {
         })
     }
 
-    fn question(&self, body: Vec<u8>) -> Result<Question, Error> {
+    fn question(&self, body: Vec<u8>) -> Result<HttpRequest, Error> {
         let packed = if self.gzip {
             let mut writer = GzEncoder::new(Vec::new(), Compression::default());
             let done = writer.write_all(&body).and_then(|()| writer.finish());
@@ -167,7 +167,7 @@ impl Collector {
         } else {
             body
         };
-        let mut question = Question::get(self.url.clone(), MOST_ANSWER);
+        let mut question = HttpRequest::get(self.url.clone(), MOST_ANSWER);
         question.method = Method::POST;
         question.headers.clone_from(&self.headers);
         question.body = Bytes::from(packed);
@@ -176,10 +176,10 @@ impl Collector {
     }
 
     /// What an answer means.
-    fn judge(&self, answer: &Answer, spans: usize) -> Result<(), Error> {
+    fn judge(&self, answer: &HttpResponse, spans: usize) -> Result<(), Error> {
         let place = self.place();
         if !answer.status.is_success() {
-            let said = Refusal::decode(answer.body.as_slice()).map(|refusal| refusal.message);
+            let said = RpcStatus::decode(answer.body.as_slice()).map(|refusal| refusal.message);
             let said = said.unwrap_or_else(|_| String::from_utf8_lossy(&answer.body).into_owned());
             let said: String = Text::clean(said.trim()).as_str().chars().take(LONGEST_WORDS).collect();
             let said = if said.is_empty() { said } else { format!(": {said}") };
@@ -196,7 +196,7 @@ impl Collector {
                 hint,
             ));
         }
-        let taken = Response::decode(answer.body.as_slice()).unwrap_or_default();
+        let taken = ExportResponse::decode(answer.body.as_slice()).unwrap_or_default();
         match taken.partial_success.filter(|partial| partial.rejected_spans > 0) {
             None => Ok(()),
             Some(partial) => Err(Error::unavailable(
@@ -210,28 +210,28 @@ impl Collector {
         }
     }
 
-    fn refused(&self, fault: &Fault) -> Error {
+    fn refused(&self, fault: &RegistryFault) -> Error {
         let why = match fault {
-            Fault::NotResolved(name) => format!("the name {name} has no address here"),
-            Fault::Refused(at) => format!("nothing listens at {at}"),
-            Fault::Unreachable(at, why) => format!("{at} can't be reached from here ({why})"),
-            Fault::NoTls(at) => format!("{at} speaks no TLS: write the address with http://"),
-            Fault::Tls(at, why) => {
+            RegistryFault::NotResolved(name) => format!("the name {name} has no address here"),
+            RegistryFault::Refused(at) => format!("nothing listens at {at}"),
+            RegistryFault::Unreachable(at, why) => format!("{at} can't be reached from here ({why})"),
+            RegistryFault::NoTls(at) => format!("{at} speaks no TLS: write the address with http://"),
+            RegistryFault::Tls(at, why) => {
                 format!(
                     "no secure connection to {at}: {}",
                     why.replace("`ca`", "OTEL_EXPORTER_OTLP_CERTIFICATE")
                 )
             }
-            Fault::Silent(at) => format!("{at} takes the connection and does not answer"),
-            Fault::HungUp(at, why) => format!("{at} cut the connection off: {why}"),
-            Fault::NotRegistry(why) | Fault::Nonsense(why) => why.clone(),
-            Fault::Settings(why) => why.replace("(`ca`)", "(OTEL_EXPORTER_OTLP_CERTIFICATE)"),
+            RegistryFault::Silent(at) => format!("{at} takes the connection and does not answer"),
+            RegistryFault::HungUp(at, why) => format!("{at} cut the connection off: {why}"),
+            RegistryFault::NotRegistry(why) | RegistryFault::Nonsense(why) => why.clone(),
+            RegistryFault::Settings(why) => why.replace("(`ca`)", "(OTEL_EXPORTER_OTLP_CERTIFICATE)"),
             // What only a registry says.
-            Fault::Status(..)
-            | Fault::Busy(..)
-            | Fault::Broken(..)
-            | Fault::Credentials(_)
-            | Fault::Token(..) => "it does not answer".to_owned(),
+            RegistryFault::Status(..)
+            | RegistryFault::Busy(..)
+            | RegistryFault::Broken(..)
+            | RegistryFault::Credentials(_)
+            | RegistryFault::Token(..) => "it does not answer".to_owned(),
         };
         Error::unavailable(
             format!("the trace can't be sent to {}: {why}", self.place()),
@@ -241,9 +241,9 @@ impl Collector {
 }
 
 /// What the environment says.
-struct Said<'a>(&'a BTreeMap<String, String>);
+struct OtlpVariables<'a>(&'a BTreeMap<String, String>);
 
-impl<'a> Said<'a> {
+impl<'a> OtlpVariables<'a> {
     /// The variable for traces, else the one for all signals, with its name.
     fn get(&self, name: &str) -> Option<(String, &'a str)> {
         [format!("{PREFIX}TRACES_{name}"), format!("{PREFIX}{name}")].into_iter().find_map(|full| {
@@ -381,7 +381,7 @@ mod tests {
     #[test]
     fn headers_and_attributes_have_percent_escapes() {
         let said = env(&[("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Basic%20eDp5 , x-scope = a=b")]);
-        let headers = Said(&said).headers().unwrap();
+        let headers = OtlpVariables(&said).headers().unwrap();
         let text =
             |at: usize| (headers[at].0.as_str().to_owned(), headers[at].1.to_str().unwrap().to_owned());
         assert_eq!(text(0), ("authorization".into(), "Basic eDp5".into()));

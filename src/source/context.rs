@@ -38,15 +38,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
-use crate::dockerfile::{self, Dockerfile, Instruction};
+use crate::dockerfile::{self, Dockerfile, DockerfileInstruction};
 use crate::event::fingerprint::{Completeness, ContextKind, Fingerprint, RULES};
 use crate::event::{Event, Mask, Stamped, Text};
 
-pub use request::{NoCache, Request};
+pub use request::{FingerprintRequest, NoCache};
 pub use sets::read_small;
-use sets::{Place, Sets};
-use steps::Maker;
-use sum::Secrets;
+use sets::{ContextLocation, FileSets};
+use steps::FingerprintMaker;
+use sum::SecretHasher;
 
 /// What to do where a Dockerfile can't be read.
 pub const NAME_IT: &str = "name the Dockerfile by -f or [build] dockerfile";
@@ -55,14 +55,14 @@ pub const NAME_IT: &str = "name the Dockerfile by -f or [build] dockerfile";
 const SHORTEST: usize = 8;
 
 /// The flags of a `COPY` or `ADD` that count.
-struct Options {
+struct CopyFlags {
     flags: Vec<(String, String)>,
     parents: bool,
     checksum: bool,
 }
 
-impl Options {
-    fn of(instruction: &Instruction) -> Self {
+impl CopyFlags {
+    fn of(instruction: &DockerfileInstruction) -> Self {
         let on = |flag: &dockerfile::FlagWord| flag.value.as_deref() != Some("false");
         let has = |name: &str| instruction.flags.iter().any(|flag| flag.name == name && on(flag));
         // With a mode the layer is no link, whatever is asked for.
@@ -87,12 +87,12 @@ impl Options {
 /// Makes the fingerprint. It blocks; `cancel` ends it soon, and says so in what it gives.
 ///
 /// It never fails: what can't be read is in [`Fingerprint::unread`], and the hashes that depend on it are not complete.
-pub fn fingerprint(request: &Request, cancel: &AtomicBool, clock: Clock) -> Fingerprint {
+pub fn fingerprint(request: &FingerprintRequest, cancel: &AtomicBool, clock: Clock) -> Fingerprint {
     look(request, cancel, clock).0
 }
 
 /// The fingerprint, and the folders that it was made from: those that were listed, and the Dockerfile's own.
-fn look(request: &Request, cancel: &AtomicBool, clock: Clock) -> (Fingerprint, Vec<PathBuf>) {
+fn look(request: &FingerprintRequest, cancel: &AtomicBool, clock: Clock) -> (Fingerprint, Vec<PathBuf>) {
     let started = clock.now();
     let path = request.cwd.join(&request.dockerfile);
     let near = path.strip_prefix(&request.cwd).unwrap_or(&path);
@@ -109,9 +109,10 @@ fn look(request: &Request, cancel: &AtomicBool, clock: Clock) -> (Fingerprint, V
     };
     let file = dockerfile::parse(&String::from_utf8_lossy(&text));
     let cache = request.cache.as_deref().map(|cache| cache.join("hashes"));
-    let secrets = Secrets { mask: Mask::new(secrets(request, &file)), key: store::key(cache.as_deref()) };
-    let sets = Sets::new(places(request), &secrets.mask, cache.as_deref(), started, cancel);
-    let mut maker = Maker {
+    let secrets =
+        SecretHasher { mask: Mask::new(secrets(request, &file)), key: store::key(cache.as_deref()) };
+    let sets = FileSets::new(places(request), &secrets.mask, cache.as_deref(), started, cancel);
+    let mut maker = FingerprintMaker {
         request,
         file: &file,
         secrets: &secrets,
@@ -127,7 +128,7 @@ fn look(request: &Request, cancel: &AtomicBool, clock: Clock) -> (Fingerprint, V
     for platform in &request.platforms {
         maker.platform(Some(platform));
     }
-    let Maker { sets, variables, stages, keyed, .. } = maker;
+    let FingerprintMaker { sets, variables, stages, keyed, .. } = maker;
     let mut folders = sets.folders();
     folders.extend(own);
     let (mut contexts, sets, unread, unread_total, work) = sets.finish(&secrets.mask);
@@ -175,7 +176,7 @@ fn partial(unread: &[crate::event::fingerprint::Unread]) -> String {
 }
 
 /// What must not be shown: what is known to be secret, and what is set under a name that says so.
-fn secrets(request: &Request, file: &Dockerfile) -> Vec<String> {
+fn secrets(request: &FingerprintRequest, file: &Dockerfile) -> Vec<String> {
     let mut secrets = request.secrets.clone();
     let named = |(name, value): (&String, &String)| Mask::secret_name(name).then(|| value.clone());
     secrets.extend(request.args.iter().filter_map(named));
@@ -191,7 +192,7 @@ fn secrets(request: &Request, file: &Dockerfile) -> Vec<String> {
 
 /// Secrets that stand in the Dockerfile itself: what is set there under a name that says so. `BuildKit` puts them into the names of
 /// steps. Where there is none, or none that can be read, there is nothing.
-pub fn hidden(request: &Request) -> Vec<String> {
+pub fn hidden(request: &FingerprintRequest) -> Vec<String> {
     let Ok(text) = sets::read_small(&request.cwd.join(&request.dockerfile)) else { return Vec::new() };
     let mut found = secrets(request, &dockerfile::parse(&String::from_utf8_lossy(&text)));
     // Without these a word that stands in for a value would blacken whatever has it.
@@ -200,7 +201,7 @@ pub fn hidden(request: &Request) -> Vec<String> {
 }
 
 /// Where files may be taken from: the build's own context first.
-fn places(request: &Request) -> Vec<Place> {
+fn places(request: &FingerprintRequest) -> Vec<ContextLocation> {
     let dockerfile = request.cwd.join(&request.dockerfile);
     let own_ignore = dockerfile.file_name().map(|name| {
         let mut name = name.to_owned();
@@ -212,7 +213,7 @@ fn places(request: &Request) -> Vec<Place> {
     let place = |(name, root, own_ignore): (&str, &str, Option<PathBuf>)| {
         let kind = kind(root);
         let folder = (kind == ContextKind::Folder).then(|| request.cwd.join(Path::new(root)));
-        Place { name: name.to_owned(), kind, root: root.to_owned(), folder, own_ignore }
+        ContextLocation { name: name.to_owned(), kind, root: root.to_owned(), folder, own_ignore }
     };
     own.chain(named).map(place).collect()
 }
@@ -233,10 +234,10 @@ fn kind(root: &str) -> ContextKind {
     }
 }
 
-/// Ends the work when nobody waits for it any more.
-struct Waiting(Arc<AtomicBool>);
+/// Cancels the work when it is dropped.
+struct CancelOnDrop(Arc<AtomicBool>);
 
-impl Drop for Waiting {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -244,10 +245,10 @@ impl Drop for Waiting {
 
 /// Makes the fingerprint on a thread of its own and sends it as one event, unless nobody receives; then, and where it is
 /// dropped, it ends soon. A thread that a dead file system holds up is left behind, and holds up nothing else.
-pub async fn start(request: Request, clock: Clock, tx: mpsc::Sender<Vec<Stamped>>) {
+pub async fn start(request: FingerprintRequest, clock: Clock, tx: mpsc::Sender<Vec<Stamped>>) {
     tokio::select! {
         () = tx.closed() => {}
-        made = apart(move |cancel| fingerprint(&request, cancel, clock)) => {
+        made = on_own_thread(move |cancel| fingerprint(&request, cancel, clock)) => {
             if let Some(made) = made {
                 let event = Event::Fingerprint(Box::new(made));
                 let _ = tx.send(vec![Stamped { at: clock.now(), event }]).await;
@@ -257,8 +258,7 @@ pub async fn start(request: Request, clock: Clock, tx: mpsc::Sender<Vec<Stamped>
 }
 
 /// A fingerprint of what is watched.
-pub struct Survey {
-    /// The fingerprint.
+pub struct WatchedFingerprint {
     pub print: Fingerprint,
     /// Whether a folder was not watched before: what happened in it meanwhile is known by another look only.
     pub again: bool,
@@ -269,25 +269,25 @@ pub struct Survey {
 /// Makes the fingerprint as [`start`] does, and watches what it was made from. The watch is lent: it comes back with the result, and
 /// is gone where there is none.
 pub async fn survey(
-    request: Request,
-    mut watch: watch::Watch,
+    request: FingerprintRequest,
+    mut watch: watch::FolderWatch,
     clock: Clock,
-) -> Option<(watch::Watch, Survey)> {
-    apart(move |cancel| {
+) -> Option<(watch::FolderWatch, WatchedFingerprint)> {
+    on_own_thread(move |cancel| {
         let (print, folders) = look(&request, cancel, clock);
         let (again, blind) = match watch.set(folders) {
             Ok(new) => (new, None),
             Err(why) => (false, Some(why)),
         };
-        (watch, Survey { print, again, blind })
+        (watch, WatchedFingerprint { print, again, blind })
     })
     .await
 }
 
 /// Does work on a thread of its own at the lowest priority; where this is dropped the work is told to end.
-async fn apart<T: Send + 'static>(work: impl FnOnce(&AtomicBool) -> T + Send + 'static) -> Option<T> {
-    let waiting = Waiting(Arc::default());
-    let cancel = Arc::clone(&waiting.0);
+async fn on_own_thread<T: Send + 'static>(work: impl FnOnce(&AtomicBool) -> T + Send + 'static) -> Option<T> {
+    let cancel_on_drop = CancelOnDrop(Arc::default());
+    let cancel = Arc::clone(&cancel_on_drop.0);
     let (done, made) = oneshot::channel();
     let thread = std::thread::Builder::new().name("fingerprint".to_owned()).spawn(move || {
         // On Linux it is the thread's own, and the disk's queue goes by it.

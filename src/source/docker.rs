@@ -22,17 +22,15 @@ const DEFAULT_SOCKET: &str = "unix:///var/run/docker.sock";
 /// A message for the user, and what layertop ends with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// Cause and value.
     pub message: Text,
-    /// What to do.
     pub hint: Text,
     /// 4 where there is no Docker, engine or builder; else buildx's own.
     pub exit_code: u8,
 }
 
-/// What the text of a failed build says of why it could not begin.
+/// Why a build could not begin, recognised in its error output.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
+pub enum StartFailure {
     /// The docker command has no buildx plugin.
     NoPlugin,
     /// buildx does not know rawjson progress.
@@ -54,7 +52,7 @@ pub enum Trouble {
 
 /// What stands behind an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Engine {
+pub enum EngineState {
     /// An engine that answers.
     Answers,
     /// Nothing: there is no such socket.
@@ -71,11 +69,11 @@ pub enum Engine {
     Unknown,
 }
 
-/// What there is around a build that failed.
+/// The state of engine, builders and Dockerfile after a failed build.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub struct HostFacts {
     /// The address of the engine, and what stands behind it.
-    pub engine: (String, Engine),
+    pub engine: (String, EngineState),
     /// The builders that there are.
     pub builders: Vec<String>,
     /// The Dockerfile that was meant, and what reading it says.
@@ -91,13 +89,15 @@ pub async fn diagnose(
 ) -> Option<Diagnosis> {
     let trouble = recognise(stderr)?;
     let endpoint = match &trouble {
-        Trouble::NoEngine { endpoint } => endpoint.clone().or_else(|| around.env.get("DOCKER_HOST").cloned()),
+        StartFailure::NoEngine { endpoint } => {
+            endpoint.clone().or_else(|| around.env.get("DOCKER_HOST").cloned())
+        }
         _ => None,
     };
     let endpoint = endpoint.unwrap_or_else(|| DEFAULT_SOCKET.to_owned());
     let engine = match trouble {
-        Trouble::NoEngine { .. } => probe(&endpoint).await,
-        _ => Engine::Unknown,
+        StartFailure::NoEngine { .. } => probe(&endpoint).await,
+        _ => EngineState::Unknown,
     };
     let read = |path: &PathBuf| match std::fs::File::open(path) {
         Ok(file) if file.metadata().is_ok_and(|meta| meta.is_dir()) => Err(ErrorKind::IsADirectory),
@@ -105,12 +105,12 @@ pub async fn diagnose(
         Err(error) => Err(error.kind()),
     };
     let dockerfile = command.dockerfile.as_ref().map(|path| (path.clone(), read(path)));
-    let seen = Seen { engine: (endpoint, engine), builders: builders(around), dockerfile };
+    let seen = HostFacts { engine: (endpoint, engine), builders: builders(around), dockerfile };
     Some(explain(&trouble, exit, &seen))
 }
 
 /// Finds the trouble in what a build wrote on standard error.
-pub fn recognise(stderr: &str) -> Option<Trouble> {
+pub fn recognise(stderr: &str) -> Option<StartFailure> {
     let lines = || stderr.lines().map(str::trim).filter(|line| !line.starts_with('{'));
     let has = |words: &str| lines().any(|line| line.contains(words));
     // A docker command without the plugin takes buildx's options for its own.
@@ -118,15 +118,15 @@ pub fn recognise(stderr: &str) -> Option<Trouble> {
         || has("unknown command: docker buildx")
         || (has("unknown flag: --") || has("unknown shorthand flag:")) && has("docker [OPTIONS] COMMAND");
     if no_plugin {
-        return Some(Trouble::NoPlugin);
+        return Some(StartFailure::NoPlugin);
     }
     if has("invalid progress mode rawjson") {
-        return Some(Trouble::OldBuildx);
+        return Some(StartFailure::OldBuildx);
     }
     lines().find_map(recognise_line)
 }
 
-fn recognise_line(line: &str) -> Option<Trouble> {
+fn recognise_line(line: &str) -> Option<StartFailure> {
     const ENGINE: [&str; 4] = [
         "Cannot connect to the Docker daemon",
         "failed to connect to the docker API",
@@ -134,18 +134,18 @@ fn recognise_line(line: &str) -> Option<Trouble> {
         "error during connect:",
     ];
     if ENGINE.iter().any(|words| line.contains(words)) {
-        return Some(Trouble::NoEngine { endpoint: address(line) });
+        return Some(StartFailure::NoEngine { endpoint: address(line) });
     }
     if let Some(name) = between(line, "no builder \"", "\" found") {
-        return Some(Trouble::NoBuilder(name.to_owned()));
+        return Some(StartFailure::NoBuilder(name.to_owned()));
     }
     if let Some(path) = between(line, "unable to prepare context: path \"", "\" not found") {
-        return Some(Trouble::NoContext(path.to_owned()));
+        return Some(StartFailure::NoContext(path.to_owned()));
     }
     if line.contains("failed to read dockerfile:") || line.contains("failed to build: resolve : lstat") {
-        return Some(Trouble::NoDockerfile);
+        return Some(StartFailure::NoDockerfile);
     }
-    line.contains("the Dockerfile cannot be empty").then_some(Trouble::EmptyDockerfile)
+    line.contains("the Dockerfile cannot be empty").then_some(StartFailure::EmptyDockerfile)
 }
 
 /// The address after ` at `: `… at unix:///run/x.sock. Is the docker daemon running?`, `…: Head …`, `…; check …`.
@@ -175,28 +175,28 @@ pub fn builders(around: &Surroundings) -> Vec<String> {
 }
 
 /// Looks what stands behind an address, for 2 s at most.
-pub async fn probe(endpoint: &str) -> Engine {
+pub async fn probe(endpoint: &str) -> EngineState {
     let look = async {
         let connected = if let Some(path) = endpoint.strip_prefix("unix://") {
             tokio::net::UnixStream::connect(path).await.map(drop)
         } else if let Some(address) = endpoint.strip_prefix("tcp://") {
             tokio::net::TcpStream::connect(address.trim_end_matches('/')).await.map(drop)
         } else {
-            return Engine::Unknown;
+            return EngineState::Unknown;
         };
         match connected.map_err(|error| (error.kind(), error)) {
             Ok(()) => ping(endpoint).await,
-            Err((ErrorKind::NotFound, _)) => Engine::NoSocket,
-            Err((ErrorKind::ConnectionRefused, _)) => Engine::Refused,
-            Err((ErrorKind::PermissionDenied, _)) => Engine::Denied,
-            Err((_, error)) => Engine::Unreachable(error.to_string()),
+            Err((ErrorKind::NotFound, _)) => EngineState::NoSocket,
+            Err((ErrorKind::ConnectionRefused, _)) => EngineState::Refused,
+            Err((ErrorKind::PermissionDenied, _)) => EngineState::Denied,
+            Err((_, error)) => EngineState::Unreachable(error.to_string()),
         }
     };
-    tokio::time::timeout(PATIENCE, look).await.unwrap_or(Engine::Silent)
+    tokio::time::timeout(PATIENCE, look).await.unwrap_or(EngineState::Silent)
 }
 
 /// Asks the engine for a sign of life.
-async fn ping(endpoint: &str) -> Engine {
+async fn ping(endpoint: &str) -> EngineState {
     // Longer than our own patience, which is to have the last word.
     let seconds = PATIENCE.as_secs() * 2;
     let client = if endpoint.starts_with("unix://") {
@@ -208,32 +208,32 @@ async fn ping(endpoint: &str) -> Engine {
         Ok(client) => client
             .ping()
             .await
-            .map_or_else(|error| Engine::Unreachable(error.to_string()), |_| Engine::Answers),
-        Err(error) => Engine::Unreachable(error.to_string()),
+            .map_or_else(|error| EngineState::Unreachable(error.to_string()), |_| EngineState::Answers),
+        Err(error) => EngineState::Unreachable(error.to_string()),
     }
 }
 
 /// The trouble in words, with what was seen.
-pub fn explain(trouble: &Trouble, exit: Exit, seen: &Seen) -> Diagnosis {
+pub fn explain(trouble: &StartFailure, exit: Exit, seen: &HostFacts) -> Diagnosis {
     let own = u8::try_from(exit.code()).unwrap_or(1);
     let (message, hint, exit_code) = match trouble {
-        Trouble::NoPlugin => (
+        StartFailure::NoPlugin => (
             "the docker command has no buildx plugin".to_owned(),
             "install it (Debian, Ubuntu: apt-get install docker-buildx-plugin, or docker-buildx), or put docker-buildx \
              into ~/.docker/cli-plugins; `docker buildx version` must answer"
                 .to_owned(),
             4,
         ),
-        Trouble::OldBuildx => (
+        StartFailure::OldBuildx => (
             "this buildx is too old: it has no rawjson progress".to_owned(),
             "update buildx to 0.12 or newer; `docker buildx version` says what there is".to_owned(),
             own,
         ),
-        Trouble::NoEngine { .. } => {
+        StartFailure::NoEngine { .. } => {
             let (message, hint) = engine(&seen.engine.0, &seen.engine.1);
             (message, hint, 4)
         }
-        Trouble::NoBuilder(name) => (
+        StartFailure::NoBuilder(name) => (
             format!("there is no buildx builder `{name}`; there is {}", seen.builders.join(", ")),
             format!(
                 "create it: docker buildx create --name {name} --driver docker-container --bootstrap; or name another \
@@ -241,11 +241,11 @@ pub fn explain(trouble: &Trouble, exit: Exit, seen: &Seen) -> Diagnosis {
             ),
             4,
         ),
-        Trouble::NoDockerfile | Trouble::EmptyDockerfile => {
+        StartFailure::NoDockerfile | StartFailure::EmptyDockerfile => {
             let (message, hint) = dockerfile(trouble, seen);
             (message, hint, own)
         }
-        Trouble::NoContext(path) => (
+        StartFailure::NoContext(path) => (
             format!("there is no build context `{path}`: no such folder"),
             "set context in [build] of layertop.toml, or name a folder: layertop build -- FOLDER".to_owned(),
             own,
@@ -254,36 +254,36 @@ pub fn explain(trouble: &Trouble, exit: Exit, seen: &Seen) -> Diagnosis {
     Diagnosis { message: Text::clean(&message), hint: Text::clean(&hint), exit_code }
 }
 
-fn engine(address: &str, engine: &Engine) -> (String, String) {
+fn engine(address: &str, engine: &EngineState) -> (String, String) {
     let start =
         "start Docker (systemctl start docker), or say where it is: DOCKER_HOST=unix:///path/docker.sock";
     let path = address.strip_prefix("unix://").unwrap_or(address);
     match engine {
-        Engine::NoSocket => (format!("no Docker engine: there is no socket {path}"), start.to_owned()),
-        Engine::Refused => (format!("no Docker engine: nobody listens at {path}"), start.to_owned()),
-        Engine::Denied => (
+        EngineState::NoSocket => (format!("no Docker engine: there is no socket {path}"), start.to_owned()),
+        EngineState::Refused => (format!("no Docker engine: nobody listens at {path}"), start.to_owned()),
+        EngineState::Denied => (
             format!("no permission to use the Docker engine at {path}"),
             "join its group and log in again: sudo usermod -aG docker $USER".to_owned(),
         ),
-        Engine::Silent => (
+        EngineState::Silent => (
             format!("the Docker engine at {path} does not answer within {} s", PATIENCE.as_secs()),
             "restart it (systemctl restart docker), or say where another one is: DOCKER_HOST=…".to_owned(),
         ),
-        Engine::Unreachable(why) => {
+        EngineState::Unreachable(why) => {
             (format!("can't reach the Docker engine at {path}: {why}"), start.to_owned())
         }
-        Engine::Answers => (
+        EngineState::Answers => (
             format!("buildx could not reach the Docker engine at {path}, which answers now"),
             "try again".to_owned(),
         ),
-        Engine::Unknown => (
+        EngineState::Unknown => (
             format!("buildx can't reach the Docker engine at {path}"),
             "`docker version` must answer; look at DOCKER_HOST and at `docker context ls`".to_owned(),
         ),
     }
 }
 
-fn dockerfile(trouble: &Trouble, seen: &Seen) -> (String, String) {
+fn dockerfile(trouble: &StartFailure, seen: &HostFacts) -> (String, String) {
     let set = "set dockerfile in [build] of layertop.toml, or name it: layertop build -f PATH".to_owned();
     let Some((path, read)) = &seen.dockerfile else {
         return ("the Dockerfile can't be read from the build context".to_owned(), set);
@@ -300,7 +300,7 @@ fn dockerfile(trouble: &Trouble, seen: &Seen) -> (String, String) {
         ),
         (Err(ErrorKind::IsADirectory), _) => (format!("{shown} is a folder, not a Dockerfile"), set),
         (Err(kind), _) => (format!("can't read the Dockerfile {shown}: {kind}"), set),
-        (Ok(()), Trouble::EmptyDockerfile) => (
+        (Ok(()), StartFailure::EmptyDockerfile) => (
             format!("the Dockerfile {shown} is empty"),
             "it needs at least a FROM; layertop build -f PATH names another one".to_owned(),
         ),
@@ -312,16 +312,16 @@ fn dockerfile(trouble: &Trouble, seen: &Seen) -> (String, String) {
 mod tests {
     use super::*;
 
-    fn seen(engine: Engine) -> Seen {
-        Seen {
+    fn seen(engine: EngineState) -> HostFacts {
+        HostFacts {
             engine: ("unix:///run/x.sock".into(), engine),
             builders: vec!["default".into(), "other".into()],
             dockerfile: Some(("/p/Dockerfile".into(), Err(ErrorKind::NotFound))),
         }
     }
 
-    fn no_engine(endpoint: &str) -> Trouble {
-        Trouble::NoEngine { endpoint: (!endpoint.is_empty()).then(|| endpoint.to_owned()) }
+    fn no_engine(endpoint: &str) -> StartFailure {
+        StartFailure::NoEngine { endpoint: (!endpoint.is_empty()).then(|| endpoint.to_owned()) }
     }
 
     #[test]
@@ -329,15 +329,15 @@ mod tests {
         let cases = [
             (
                 "unknown flag: --progress\n\nUsage:  docker [OPTIONS] COMMAND [ARG...]\n",
-                Some(Trouble::NoPlugin),
+                Some(StartFailure::NoPlugin),
             ),
             (
                 "docker: unknown command: docker buildx\n\nRun 'docker --help' for more information",
-                Some(Trouble::NoPlugin),
+                Some(StartFailure::NoPlugin),
             ),
-            ("docker: 'buildx' is not a docker command.\nSee 'docker --help'", Some(Trouble::NoPlugin)),
+            ("docker: 'buildx' is not a docker command.\nSee 'docker --help'", Some(StartFailure::NoPlugin)),
             ("unknown flag: --nope\n\nUsage:  docker buildx build [OPTIONS] PATH | URL | -\n", None),
-            ("ERROR: invalid progress mode rawjson\n", Some(Trouble::OldBuildx)),
+            ("ERROR: invalid progress mode rawjson\n", Some(StartFailure::OldBuildx)),
             (
                 "ERROR: Cannot connect to the Docker daemon at unix:///tmp/none.sock. Is the docker daemon running?",
                 Some(no_engine("unix:///tmp/none.sock")),
@@ -355,22 +355,22 @@ mod tests {
                 "ERROR: error during connect: Head \"http://bogus:2375/_ping\": dial tcp: lookup bogus on 127.0.0.1:53: no such host",
                 Some(no_engine("")),
             ),
-            ("ERROR: no builder \"nope\" found", Some(Trouble::NoBuilder("nope".into()))),
+            ("ERROR: no builder \"nope\" found", Some(StartFailure::NoBuilder("nope".into()))),
             (
                 "ERROR: failed to build: unable to prepare context: path \"nodir\" not found",
-                Some(Trouble::NoContext("nodir".into())),
+                Some(StartFailure::NoContext("nodir".into())),
             ),
             (
                 "{\"vertexes\":[]}\nERROR: failed to build: failed to solve: failed to read dockerfile: open Nope: no such file or directory",
-                Some(Trouble::NoDockerfile),
+                Some(StartFailure::NoDockerfile),
             ),
             (
                 "ERROR: failed to build: resolve : lstat /tmp/none: no such file or directory",
-                Some(Trouble::NoDockerfile),
+                Some(StartFailure::NoDockerfile),
             ),
             (
                 "ERROR: failed to build: failed to solve: the Dockerfile cannot be empty",
-                Some(Trouble::EmptyDockerfile),
+                Some(StartFailure::EmptyDockerfile),
             ),
             ("{\"name\":\"no builder \\\"x\\\" found\"}", None),
             ("ERROR: failed to build: failed to solve: process \"/bin/sh -c false\" did not complete", None),
@@ -384,15 +384,15 @@ mod tests {
     #[test]
     fn exit_codes_are_4_where_something_is_not_there_and_buildxs_elsewhere() {
         let troubles = [
-            (Trouble::NoPlugin, 4),
-            (Trouble::NoEngine { endpoint: None }, 4),
-            (Trouble::NoBuilder("x".into()), 4),
-            (Trouble::OldBuildx, 125),
-            (Trouble::NoDockerfile, 125),
-            (Trouble::NoContext("x".into()), 125),
+            (StartFailure::NoPlugin, 4),
+            (StartFailure::NoEngine { endpoint: None }, 4),
+            (StartFailure::NoBuilder("x".into()), 4),
+            (StartFailure::OldBuildx, 125),
+            (StartFailure::NoDockerfile, 125),
+            (StartFailure::NoContext("x".into()), 125),
         ];
         for (trouble, code) in troubles {
-            let diagnosis = explain(&trouble, Exit::Code(125), &seen(Engine::NoSocket));
+            let diagnosis = explain(&trouble, Exit::Code(125), &seen(EngineState::NoSocket));
             assert_eq!(diagnosis.exit_code, code, "{trouble:?}");
             assert!(!diagnosis.hint.is_empty());
         }
@@ -401,11 +401,17 @@ mod tests {
     #[test]
     fn values_stand_in_the_messages() {
         let say = |trouble, engine| explain(&trouble, Exit::Code(1), &seen(engine)).message.to_string();
-        let gone = Trouble::NoEngine { endpoint: None };
-        assert_eq!(say(gone.clone(), Engine::NoSocket), "no Docker engine: there is no socket /run/x.sock");
-        assert_eq!(say(gone, Engine::Denied), "no permission to use the Docker engine at /run/x.sock");
-        assert_eq!(say(Trouble::NoDockerfile, Engine::Unknown), "there is no Dockerfile /p/Dockerfile");
-        let builder = say(Trouble::NoBuilder("nope".into()), Engine::Unknown);
+        let gone = StartFailure::NoEngine { endpoint: None };
+        assert_eq!(
+            say(gone.clone(), EngineState::NoSocket),
+            "no Docker engine: there is no socket /run/x.sock"
+        );
+        assert_eq!(say(gone, EngineState::Denied), "no permission to use the Docker engine at /run/x.sock");
+        assert_eq!(
+            say(StartFailure::NoDockerfile, EngineState::Unknown),
+            "there is no Dockerfile /p/Dockerfile"
+        );
+        let builder = say(StartFailure::NoBuilder("nope".into()), EngineState::Unknown);
         assert_eq!(builder, "there is no buildx builder `nope`; there is default, other");
     }
 
@@ -413,12 +419,12 @@ mod tests {
     async fn sockets_are_told_apart() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| format!("unix://{}", dir.path().join(name).display());
-        assert_eq!(probe(&at("none")).await, Engine::NoSocket);
+        assert_eq!(probe(&at("none")).await, EngineState::NoSocket);
         drop(std::os::unix::net::UnixListener::bind(dir.path().join("dead")).unwrap());
-        assert_eq!(probe(&at("dead")).await, Engine::Refused);
-        assert_eq!(probe("ssh://host").await, Engine::Unknown);
+        assert_eq!(probe(&at("dead")).await, EngineState::Refused);
+        assert_eq!(probe("ssh://host").await, EngineState::Unknown);
         let _mute = std::os::unix::net::UnixListener::bind(dir.path().join("mute")).unwrap();
-        assert_eq!(probe(&at("mute")).await, Engine::Silent);
+        assert_eq!(probe(&at("mute")).await, EngineState::Silent);
     }
 
     #[test]

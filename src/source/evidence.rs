@@ -17,9 +17,9 @@ use crate::clock::Clock;
 use crate::event::evidence::{CacheRecord, Known, MOST_RECORDS, Records, When};
 use crate::event::{CacheManifest, Digest, Event, Mask, Reference, Stamped, Text};
 
-use super::builder::{self, Way};
-use super::buildkit::Listed;
+use super::builder::{self, NodeRoute};
 pub use super::buildkit::Listings;
+use super::buildkit::NodeListing;
 use super::registry;
 
 /// Listings that are on their way at once.
@@ -31,9 +31,8 @@ const CHEAP: Duration = Duration::from_millis(150);
 /// hundredth of it then.
 const SHARE_OF_BUILD: u32 = 100;
 
-/// What is asked.
 #[derive(Debug, Clone, Default)]
-pub struct Settings {
+pub struct EvidenceSettings {
     /// The builder's name; none: the one that buildx would take.
     pub builder: Option<String>,
     /// References of the registry caches that the build imports.
@@ -49,21 +48,20 @@ pub struct Settings {
     /// What must not be told.
     pub mask: Mask,
     /// What is known of earlier listings.
-    pub earlier: Earlier,
+    pub earlier: EarlierListings,
     /// Where listings are shared with others that look at the builder.
     pub listings: Listings,
     /// Whether a build runs meanwhile, which a listing that is dear for the builder would slow down.
     pub beside_build: bool,
 }
 
-/// Looks up what is known of the worker of that identity.
+/// Looks up the newest listing of a worker, by its identity.
 #[derive(Clone, Default)]
-pub struct Earlier(Option<Arc<Ask>>);
+pub struct EarlierListings(Option<Arc<ListingLookup>>);
 
-type Ask = dyn Fn(&Text) -> oneshot::Receiver<Option<Known>> + Send + Sync;
+type ListingLookup = dyn Fn(&Text) -> oneshot::Receiver<Option<Known>> + Send + Sync;
 
-impl Earlier {
-    /// Asks this.
+impl EarlierListings {
     pub fn asking(ask: impl Fn(&Text) -> oneshot::Receiver<Option<Known>> + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(ask)))
     }
@@ -73,7 +71,7 @@ impl Earlier {
     }
 }
 
-impl std::fmt::Debug for Earlier {
+impl std::fmt::Debug for EarlierListings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Earlier").field(&self.0.is_some()).finish()
     }
@@ -81,7 +79,7 @@ impl std::fmt::Debug for Earlier {
 
 /// Tells the records and the caches as they stand now. Ends when all is told, when it is over, or when nobody listens.
 pub async fn run(
-    settings: Settings,
+    settings: EvidenceSettings,
     clock: Clock,
     mut over: watch::Receiver<bool>,
     tx: mpsc::Sender<Vec<Stamped>>,
@@ -103,13 +101,13 @@ pub async fn run(
 }
 
 /// The records of all nodes of the builder as they stand now, after a build. They are waited for.
-pub async fn after(settings: &Settings, clock: Clock) -> Vec<Arc<Records>> {
-    let (tx, mut told) = mpsc::channel(LISTINGS);
+pub async fn after(settings: &EvidenceSettings, clock: Clock) -> Vec<Arc<Records>> {
+    let (tx, mut done) = mpsc::channel(LISTINGS);
     let mut tasks = JoinSet::new();
     list(settings, clock, When::After, &tx, &mut tasks).await;
     drop(tx);
     let mut found = Vec::new();
-    while let Some(events) = told.recv().await {
+    while let Some(events) = done.recv().await {
         found.extend(events.into_iter().filter_map(|one| match one.event {
             Event::Records(records) => Some(records),
             _ => None,
@@ -120,24 +118,24 @@ pub async fn after(settings: &Settings, clock: Clock) -> Vec<Arc<Records>> {
 
 /// Has each node of the builder listed by a task.
 async fn list(
-    settings: &Settings,
+    settings: &EvidenceSettings,
     clock: Clock,
     when: When,
     tx: &mpsc::Sender<Vec<Stamped>>,
     tasks: &mut JoinSet<()>,
 ) {
-    let found = builder::ways(&builder::Settings {
+    let found = builder::routes(&builder::BuilderSettings {
         builder: settings.builder.clone(),
         env: settings.env.clone(),
         mask: settings.mask.clone(),
-        ..builder::Settings::default()
+        ..builder::BuilderSettings::default()
     });
     match found {
-        Ok(ways) => {
-            let nodes = u32::try_from(ways.len()).unwrap_or(u32::MAX);
-            for way in ways {
-                let node = Node { way, nodes, settings: settings.clone(), when, clock };
-                tasks.spawn(node.tell(tx.clone()));
+        Ok(routes) => {
+            let nodes = u32::try_from(routes.len()).unwrap_or(u32::MAX);
+            for route in routes {
+                let node = ListingNode { route, nodes, settings: settings.clone(), when, clock };
+                tasks.spawn(node.list_and_send(tx.clone()));
             }
         }
         Err(why) => {
@@ -150,7 +148,7 @@ async fn list(
 
 /// What base images' tags point at now, by their references: of those whose registry tells. Each registry is asked once an image, as the
 /// build itself would ask it.
-pub async fn bases(settings: &Settings, images: &[Text], clock: Clock) -> BTreeMap<Text, Digest> {
+pub async fn bases(settings: &EvidenceSettings, images: &[Text], clock: Clock) -> BTreeMap<Text, Digest> {
     let mut tasks = JoinSet::new();
     for image in images {
         if let Some((_, digest)) = image.as_str().split_once('@') {
@@ -158,13 +156,13 @@ pub async fn bases(settings: &Settings, images: &[Text], clock: Clock) -> BTreeM
             tasks.spawn(async move { known });
             continue;
         }
-        let Some(reference) = Asked::parse(image.as_str()) else { continue };
-        let (image, asked) = (image.clone(), asked(settings, &reference));
+        let Some(reference) = CacheReference::parse(image.as_str()) else { continue };
+        let (image, asked) = (image.clone(), registry_settings(settings, &reference));
         tasks.spawn(async move { (image, registry::evidence::digest(&asked, &reference.tag, clock).await) });
     }
     let mut found = BTreeMap::new();
-    while let Some(told) = tasks.join_next().await {
-        if let Ok((image, Some(digest))) = told {
+    while let Some(done) = tasks.join_next().await {
+        if let Ok((image, Some(digest))) = done {
             found.insert(image, digest);
         }
     }
@@ -175,19 +173,19 @@ fn stamped(clock: Clock, event: Event) -> Stamped {
     Stamped { at: clock.now(), event }
 }
 
-/// Reads one cache.
-async fn manifest(settings: &Settings, cache: &str, clock: Clock) -> CacheManifest {
-    let Some(reference) = Asked::parse(cache) else {
+async fn manifest(settings: &EvidenceSettings, cache: &str, clock: Clock) -> CacheManifest {
+    let Some(reference) = CacheReference::parse(cache) else {
         let error = Some("that is no reference of a cache".into());
         return CacheManifest { reference: settings.mask.text(cache), error, ..CacheManifest::default() };
     };
-    let image = settings.image.as_deref().and_then(Asked::parse);
-    let beside =
-        |image: &Asked| (&image.registry, &image.repository) == (&reference.registry, &reference.repository);
-    let asked = registry::Settings {
+    let image = settings.image.as_deref().and_then(CacheReference::parse);
+    let beside = |image: &CacheReference| {
+        (&image.registry, &image.repository) == (&reference.registry, &reference.repository)
+    };
+    let asked = registry::RegistrySettings {
         tag: image.filter(beside).map(|image| image.tag),
         cache: Some(reference.tag.clone()),
-        ..asked(settings, &reference)
+        ..registry_settings(settings, &reference)
     };
     let found = registry::evidence::read(&asked, &settings.mask, clock).await;
     CacheManifest { reference: settings.mask.text(cache), ..found }
@@ -195,26 +193,26 @@ async fn manifest(settings: &Settings, cache: &str, clock: Clock) -> CacheManife
 
 /// How a reference's registry is asked. What is said of the image's own registry says nothing of others; where there is no image, it is
 /// said of the one that the cache lies in.
-fn asked(settings: &Settings, reference: &Asked) -> registry::Settings {
-    let own = settings.image.as_ref().or(settings.caches.first()).and_then(|own| Asked::parse(own));
+fn registry_settings(settings: &EvidenceSettings, reference: &CacheReference) -> registry::RegistrySettings {
+    let own = settings.image.as_ref().or(settings.caches.first()).and_then(|own| CacheReference::parse(own));
     let is_own = own.is_some_and(|own| own.registry == reference.registry);
-    registry::Settings {
+    registry::RegistrySettings {
         insecure: is_own && settings.insecure,
         ca: settings.ca.clone().filter(|_| is_own),
         env: settings.env.clone(),
-        ..registry::Settings::new(reference.registry.clone(), reference.repository.clone())
+        ..registry::RegistrySettings::new(reference.registry.clone(), reference.repository.clone())
     }
 }
 
-/// What of a reference a registry is asked for.
+/// A reference of a cache, in the parts that a registry is asked for.
 #[derive(Debug, PartialEq, Eq)]
-struct Asked {
+struct CacheReference {
     registry: String,
     repository: String,
     tag: String,
 }
 
-impl Asked {
+impl CacheReference {
     fn parse(text: &str) -> Option<Self> {
         let reference = Reference::parse(text);
         let (repository, tag) = (reference.path_in_registry(), reference.tag.unwrap_or("latest"));
@@ -229,22 +227,22 @@ impl Asked {
 }
 
 /// One node of the builder, to be listed.
-struct Node {
-    way: Way,
+struct ListingNode {
+    route: NodeRoute,
     nodes: u32,
-    settings: Settings,
+    settings: EvidenceSettings,
     when: When,
     clock: Clock,
 }
 
-impl Node {
-    /// Lists the records and tells them.
-    async fn tell(self, tx: mpsc::Sender<Vec<Stamped>>) {
+impl ListingNode {
+    /// Lists the records and sends them as an event.
+    async fn list_and_send(self, tx: mpsc::Sender<Vec<Stamped>>) {
         let mut records = Records {
             when: self.when,
-            node: Text::clean(&self.way.name),
+            node: Text::clean(&self.route.name),
             nodes: self.nodes,
-            platforms: self.way.platforms.clone(),
+            platforms: self.route.platforms.clone(),
             asked: self.clock.now(),
             ..Records::default()
         };
@@ -256,24 +254,25 @@ impl Node {
     }
 
     async fn list(&self, records: &mut Records) -> Result<(), String> {
-        let Settings { mask, earlier, listings, beside_build, .. } = &self.settings;
-        let mut lister = self.way.dial().await?;
+        let EvidenceSettings { mask, earlier, listings, beside_build, .. } = &self.settings;
+        let mut lister = self.route.dial().await?;
         // Without it nothing is known of earlier listings, which is no harm to this one.
         records.worker = lister.worker().await.unwrap_or_default();
         let known = earlier.of(&records.worker).await;
         if let Some(took) = known.as_ref().and_then(|known| known.took) {
-            listings.took_earlier(&self.way.name, took);
+            listings.took_earlier(&self.route.name, took);
             if *beside_build && took > CHEAP {
                 tokio::time::sleep(took.saturating_mul(SHARE_OF_BUILD)).await;
             }
         }
         // Whoever else has it listed is not to be overtaken.
         let mut listed = listings.subscribe();
-        let is_idle =
-            |all: &BTreeMap<String, Listed>| all.get(&self.way.name).is_none_or(|one| one.asked.is_none());
+        let is_idle = |all: &BTreeMap<String, NodeListing>| {
+            all.get(&self.route.name).is_none_or(|one| one.asked.is_none())
+        };
         let _ = listed.wait_for(is_idle).await;
         records.asked = self.clock.now();
-        let pending = listings.begin(&self.way.name, records.asked);
+        let pending = listings.begin(&self.route.name, records.asked);
         let (mut listed, usage) = lister.records(mask).await?;
         pending.end(Some(usage), self.clock.now());
         if let Some(known) = known {
@@ -307,7 +306,8 @@ mod tests {
     #[test]
     fn references_are_taken_apart_as_docker_does() {
         let parts = |text: &str| {
-            Asked::parse(text).map(|found| format!("{} {} {}", found.registry, found.repository, found.tag))
+            CacheReference::parse(text)
+                .map(|found| format!("{} {} {}", found.registry, found.repository, found.tag))
         };
         for (text, expected) in [
             ("127.0.0.1:5000/a/b:c", "127.0.0.1:5000 a/b c"),

@@ -12,7 +12,7 @@ use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::group::Group;
+use super::group::ProcessGroup;
 use crate::event::{Commit, Text};
 
 /// How long Git may take for one answer. In a large working tree that nobody has looked at for long it takes seconds.
@@ -27,7 +27,7 @@ pub async fn commit(folder: &Path, mut is_over: watch::Receiver<bool>) -> Option
     let mut text = String::new();
     let head = async {
         let mut child = git(folder, &["rev-parse", "--verify", "HEAD"]).spawn().ok()?;
-        let _group = Group::led_by(&child);
+        let _group = ProcessGroup::led_by(&child);
         // A line longer than that is no commit.
         child.stdout.take()?.take(LONGEST_ID as u64 + 1).read_to_string(&mut text).await.ok()?;
         child.wait().await.ok()?.success().then_some(())
@@ -53,7 +53,7 @@ pub async fn commit(folder: &Path, mut is_over: watch::Receiver<bool>) -> Option
 async fn is_dirty(folder: &Path) -> Option<bool> {
     let mut child = git(folder, &["status", "--porcelain"]).spawn().ok()?;
     // Git may have started something of the user's, which does not outlive the question either.
-    let _group = Group::led_by(&child);
+    let _group = ProcessGroup::led_by(&child);
     let mut first = [0];
     let read = child.stdout.take()?.read(&mut first).await.ok()?;
     if read > 0 {

@@ -15,11 +15,11 @@ const KILL_LOOKS: u32 = 50;
 
 /// The group that a child leads. Dropped while armed, it is killed.
 #[derive(Debug)]
-pub(in crate::source) struct Group {
+pub(in crate::source) struct ProcessGroup {
     id: Option<Pid>,
 }
 
-impl Group {
+impl ProcessGroup {
     /// The group of a child that was started with `process_group(0)`.
     pub(in crate::source) fn led_by(child: &Child) -> Self {
         let id = child.id().and_then(|id| i32::try_from(id).ok()).filter(|id| *id > 1);
@@ -65,7 +65,7 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         if let Some(id) = self.id {
             let _ = killpg(id, Signal::SIGKILL);

@@ -8,28 +8,28 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::group::Group;
+use super::group::ProcessGroup;
 
 /// No answer is longer.
 const MOST: u64 = 1 << 20;
 
-/// What a program has said when it had ended.
-pub(super) struct Said {
+/// Exit status and output of a program that ended.
+pub(super) struct HelperOutput {
     pub(super) status: ExitStatus,
     pub(super) stdout: Vec<u8>,
     pub(super) stderr: Vec<u8>,
 }
 
-impl Said {
+impl HelperOutput {
     /// The last line of its complaints; empty where it has none.
-    pub(super) fn complaint(&self) -> String {
+    pub(super) fn last_error_line(&self) -> String {
         let said = String::from_utf8_lossy(&self.stderr);
         said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
     }
 }
 
-/// Why a program has said nothing.
-pub(super) enum Silence {
+/// Why there is no output of a program.
+pub(super) enum HelperError {
     /// It does not start.
     NoStart(io::Error),
     /// Its streams can't be read.
@@ -40,11 +40,15 @@ pub(super) enum Silence {
 
 /// Runs a program on `input` and waits for its end, no longer than `patience`. It leads a process group, which ends with the
 /// question, whatever becomes of that: what such a program starts (a browser's driver, `sleep`) is as little to be left behind.
-pub(super) async fn ask(mut command: Command, input: &[u8], patience: Duration) -> Result<Said, Silence> {
+pub(super) async fn ask(
+    mut command: Command,
+    input: &[u8],
+    patience: Duration,
+) -> Result<HelperOutput, HelperError> {
     command.process_group(0).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(Silence::NoStart)?;
-    let _group = Group::led_by(&child);
+    let mut child = command.spawn().map_err(HelperError::NoStart)?;
+    let _group = ProcessGroup::led_by(&child);
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let writing = async move {
         if let Some(mut stdin) = stdin {
@@ -54,11 +58,11 @@ pub(super) async fn ask(mut command: Command, input: &[u8], patience: Duration) 
     };
     let asking = async {
         let ((), stdout, stderr, status) = tokio::join!(writing, read(stdout), read(stderr), child.wait());
-        Ok(Said { status: status?, stdout: stdout?, stderr: stderr? })
+        Ok(HelperOutput { status: status?, stdout: stdout?, stderr: stderr? })
     };
     match timeout(patience, asking).await {
-        Err(_) => Err(Silence::Late),
-        Ok(said) => said.map_err(Silence::Broken),
+        Err(_) => Err(HelperError::Late),
+        Ok(said) => said.map_err(HelperError::Broken),
     }
 }
 

@@ -13,7 +13,7 @@ mod node;
 mod object;
 mod pod;
 mod service;
-mod world;
+mod state;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -28,12 +28,12 @@ use crate::event::cluster::{ApiState, ClusterSnapshot, Part, Pod};
 use crate::event::{Event, Line, Stamped, Text};
 
 use super::retry::pause;
-use access::Access;
-use fault::Fault;
-use follow::{Gate, Query, Sink, follow};
-use object::List;
+use access::ClusterAccess;
+use fault::ApiFault;
+use follow::{AccessReceiver, ObjectSink, WatchQuery, follow};
+use object::ObjectList;
 pub(in crate::source) use service::kubectl;
-use world::{Answer, News, World};
+use state::{ApiAnswer, ClusterUpdate, ClusterWatchState};
 
 /// How often the API server is asked whether it is there, and how long it may take to say so.
 const PROBE: Duration = Duration::from_secs(2);
@@ -49,7 +49,7 @@ const MOST_LOG: usize = 4 << 20;
 
 /// What is looked at.
 #[derive(Debug, Clone, Default)]
-pub struct Settings {
+pub struct ClusterSettings {
     /// The kubeconfig; none: as kubectl finds it, else the account of the pod that layertop runs in.
     pub kubeconfig: Option<PathBuf>,
     /// Its context; none: the current one.
@@ -57,7 +57,7 @@ pub struct Settings {
     /// The namespace of the registry; none: the context's.
     pub namespace: Option<String>,
     /// The registry in the cluster; none: there is none.
-    pub registry: Option<RegistryIn>,
+    pub registry: Option<RegistryWorkload>,
     /// The pods of a builder of the kubernetes driver; none: there is none.
     pub builder: Option<BuilderPods>,
     /// The environment: `KUBECONFIG`, `HOME`, `NO_PROXY`, and what a pod finds its API server by.
@@ -66,7 +66,7 @@ pub struct Settings {
 
 /// A registry in a cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RegistryIn {
+pub struct RegistryWorkload {
     /// Name of its Service; none: it has none.
     pub service: Option<String>,
     /// The labels of its pods, as a selector: `app=registry`.
@@ -84,7 +84,7 @@ pub struct BuilderPods {
     pub deployments: Vec<String>,
 }
 
-impl Settings {
+impl ClusterSettings {
     /// The parts that are asked for.
     fn parts(&self) -> Vec<Part> {
         let mut parts = vec![Part::Nodes, Part::NodeEvents, Part::Usage, Part::Requests];
@@ -118,9 +118,9 @@ impl Settings {
 }
 
 /// Follows the cluster. Ends when nobody listens any more.
-pub async fn run(settings: Settings, clock: Clock, tx: mpsc::Sender<Vec<Stamped>>) {
-    let (mut news, _tasks) = ask(&settings, clock);
-    let mut world = World::new(settings);
+pub async fn run(settings: ClusterSettings, clock: Clock, tx: mpsc::Sender<Vec<Stamped>>) {
+    let (mut updates, _tasks) = ask(&settings, clock);
+    let mut state = ClusterWatchState::new(settings);
     let mut ticks = tokio::time::interval(AT_LEAST);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut due = true;
@@ -130,15 +130,15 @@ pub async fn run(settings: Settings, clock: Clock, tx: mpsc::Sender<Vec<Stamped>
             () = tx.closed() => return,
             () = &mut quiet, if due => {
                 let at = clock.now();
-                let event = Event::Cluster(Box::new(world.snapshot(at)));
+                let event = Event::Cluster(Box::new(state.snapshot(at)));
                 if tx.send(vec![Stamped { at, event }]).await.is_err() {
                     return;
                 }
                 due = false;
                 quiet.set(sleep(APART));
             }
-            heard = news.recv() => match heard {
-                Some(heard) => due |= world.take(heard),
+            update = updates.recv() => match update {
+                Some(update) => due |= state.take(update),
                 // The tasks live as long as we do.
                 None => return,
             },
@@ -148,18 +148,18 @@ pub async fn run(settings: Settings, clock: Clock, tx: mpsc::Sender<Vec<Stamped>
 }
 
 /// Looks once, at what answers within 8 s.
-pub async fn once(settings: Settings, clock: Clock) -> ClusterSnapshot {
-    let (mut news, _tasks) = ask(&settings, clock);
-    let mut world = World::new(settings);
+pub async fn once(settings: ClusterSettings, clock: Clock) -> ClusterSnapshot {
+    let (mut updates, _tasks) = ask(&settings, clock);
+    let mut state = ClusterWatchState::new(settings);
     let all = async {
-        while !world.is_whole() {
-            let Some(heard) = news.recv().await else { break };
-            world.take(heard);
+        while !state.is_complete() {
+            let Some(update) = updates.recv().await else { break };
+            state.take(update);
         }
     };
     // What has not answered by then is told as it is known.
     let _ = timeout(ONCE, all).await;
-    world.snapshot(clock.now())
+    state.snapshot(clock.now())
 }
 
 /// The last lines of a pod that matters: of the container that kubectl would take.
@@ -167,16 +167,16 @@ pub async fn once(settings: Settings, clock: Clock) -> ClusterSnapshot {
 /// # Errors
 ///
 /// In words: the cluster can't be asked, the pod is not there, or its log may not be read.
-pub async fn logs(settings: &Settings, pod: &str, lines: u32) -> Result<Vec<Line>, Text> {
-    let words = |fault: Fault| Text::clean(&fault.words);
-    let access = Access::open(settings).await.map_err(words)?;
+pub async fn logs(settings: &ClusterSettings, pod: &str, lines: u32) -> Result<Vec<Line>, Text> {
+    let words = |fault: ApiFault| Text::clean(&fault.detail);
+    let access = ClusterAccess::open(settings).await.map_err(words)?;
     let pod: String = url::form_urlencoded::byte_serialize(pod.as_bytes()).collect();
     let mut namespaces = vec![access.namespace.clone()];
     namespaces.extend(settings.builder.iter().filter_map(|builder| builder.namespace.clone()));
     let mut failed = Text::default();
     for namespace in namespaces {
         let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}");
-        let found: object::Pod = match access.get(&path, access::PATIENCE).await {
+        let found: object::PodObject = match access.get(&path, access::PATIENCE).await {
             Ok(found) => found,
             Err(fault) => {
                 failed = words(fault);
@@ -197,18 +197,18 @@ pub async fn logs(settings: &Settings, pod: &str, lines: u32) -> Result<Vec<Line
 
 /// One Deployment of a builder.
 pub(in crate::source) struct Deployment {
-    settings: Settings,
+    settings: ClusterSettings,
     name: String,
-    access: Option<Access>,
+    access: Option<ClusterAccess>,
 }
 
 impl Deployment {
-    pub(in crate::source) fn new(settings: Settings, name: String) -> Self {
+    pub(in crate::source) fn new(settings: ClusterSettings, name: String) -> Self {
         Self { settings, name, access: None }
     }
 
     /// Its pods, as they are now.
-    pub(in crate::source) async fn pods(&mut self) -> Result<Vec<Pod>, Fault> {
+    pub(in crate::source) async fn pods(&mut self) -> Result<Vec<Pod>, ApiFault> {
         // After a fault everything is read anew: the kubeconfig may have been what was wrong.
         let known = self.access.take();
         let had = known.is_some();
@@ -219,43 +219,43 @@ impl Deployment {
         }
     }
 
-    async fn pods_by(&mut self, access: Option<Access>) -> Result<Vec<Pod>, Fault> {
+    async fn pods_by(&mut self, access: Option<ClusterAccess>) -> Result<Vec<Pod>, ApiFault> {
         let access = match access {
             Some(access) => access,
-            None => Access::open(&self.settings).await?,
+            None => ClusterAccess::open(&self.settings).await?,
         };
         let labels: String =
             url::form_urlencoded::byte_serialize(format!("app={}", self.name).as_bytes()).collect();
         let path = format!("/api/v1/namespaces/{}/pods?labelSelector={labels}", access.namespace);
-        let list: List<object::Pod> = access.get(&path, access::PATIENCE).await?;
+        let list: ObjectList<object::PodObject> = access.get(&path, access::PATIENCE).await?;
         self.access = Some(access);
         Ok(list.items.iter().map(pod::pod).collect())
     }
 }
 
 /// Starts the tasks that ask. Dropped, they end.
-fn ask(settings: &Settings, clock: Clock) -> (mpsc::Receiver<News>, JoinSet<()>) {
-    let (tx, news) = mpsc::channel(QUEUE);
+fn ask(settings: &ClusterSettings, clock: Clock) -> (mpsc::Receiver<ClusterUpdate>, JoinSet<()>) {
+    let (tx, updates) = mpsc::channel(QUEUE);
     let (open, gate) = watch::channel(None);
     let mut tasks = JoinSet::new();
     tasks.spawn(hold(settings.clone(), clock, open, tx.clone()));
     tasks.spawn(load::ask_on(gate.clone(), clock, tx.clone()));
     follow_all(&mut tasks, settings, &gate, clock, &tx);
-    (news, tasks)
+    (updates, tasks)
 }
 
-/// Starts the watches.
 fn follow_all(
     tasks: &mut JoinSet<()>,
-    settings: &Settings,
-    gate: &Gate,
+    settings: &ClusterSettings,
+    gate: &AccessReceiver,
     clock: Clock,
-    tx: &mpsc::Sender<News>,
+    tx: &mpsc::Sender<ClusterUpdate>,
 ) {
     macro_rules! watch {
-        ($news:ident, $keep:expr, $port:expr, $path:expr, $selectors:expr) => {
-            let query = Query::new(Part::$news, $path, $selectors);
-            let sink = Sink { keep: $keep, port: $port, news: News::$news, tx: tx.clone() };
+        ($part:ident, $keep:expr, $port:expr, $path:expr, $selectors:expr) => {
+            let query = WatchQuery::new(Part::$part, $path, $selectors);
+            let sink =
+                ObjectSink { keep: $keep, port: $port, to_update: ClusterUpdate::$part, tx: tx.clone() };
             tasks.spawn(follow(query, gate.clone(), clock, sink));
         };
     }
@@ -263,7 +263,7 @@ fn follow_all(
     watch!(Nodes, |raw, _| node::node(raw), None, "/api/v1/nodes".to_owned(), &[]);
     watch!(
         NodeEvents,
-        |raw, _| world::warned(raw),
+        |raw, _| state::object_warning(raw),
         None,
         "/api/v1/events".to_owned(),
         &[("fieldSelector", &about("Node"))]
@@ -273,7 +273,7 @@ fn follow_all(
         watch!(RegistryPods, |raw, _| pod::pod(raw), None, within(None, "pods"), &labels);
         watch!(
             PodEvents,
-            |raw, _| world::warned(raw),
+            |raw, _| state::object_warning(raw),
             None,
             within(None, "events"),
             &[("fieldSelector", &about("Pod"))]
@@ -299,19 +299,24 @@ fn within(namespace: Option<&str>, kind: &str) -> String {
 }
 
 /// Holds the way to the cluster open: asks every 2 s whether there is somebody, and tries again for ever where there is not.
-async fn hold(settings: Settings, clock: Clock, open: watch::Sender<Option<Access>>, tx: mpsc::Sender<News>) {
+async fn hold(
+    settings: ClusterSettings,
+    clock: Clock,
+    open: watch::Sender<Option<ClusterAccess>>,
+    tx: mpsc::Sender<ClusterUpdate>,
+) {
     let mut failures = 0;
     loop {
-        let fault = match Access::open(&settings).await {
+        let fault = match ClusterAccess::open(&settings).await {
             Ok(access) => match probe_on(access, clock, &open, &tx, &mut failures).await {
-                Probed::Failed(fault) => fault,
-                Probed::Expired => continue,
-                Probed::Nobody => return,
+                ProbeEnd::Failed(fault) => fault,
+                ProbeEnd::Expired => continue,
+                ProbeEnd::Nobody => return,
             },
             Err(fault) => fault,
         };
         open.send_replace(None);
-        if tx.send(News::Down(fault)).await.is_err() {
+        if tx.send(ClusterUpdate::Down(fault)).await.is_err() {
             return;
         }
         failures += 1;
@@ -320,8 +325,8 @@ async fn hold(settings: Settings, clock: Clock, open: watch::Sender<Option<Acces
 }
 
 /// Why a cluster is not asked any more.
-enum Probed {
-    Failed(Fault),
+enum ProbeEnd {
+    Failed(ApiFault),
     /// The credentials have ended, and are to be had anew.
     Expired,
     /// Nobody listens any more.
@@ -330,25 +335,25 @@ enum Probed {
 
 /// Asks up to the first failure, or to the end of the credentials.
 async fn probe_on(
-    access: Access,
+    access: ClusterAccess,
     clock: Clock,
-    open: &watch::Sender<Option<Access>>,
-    tx: &mpsc::Sender<News>,
+    open: &watch::Sender<Option<ClusterAccess>>,
+    tx: &mpsc::Sender<ClusterUpdate>,
     failures: &mut u32,
-) -> Probed {
+) -> ProbeEnd {
     let mut is_new = true;
     loop {
         let asked = clock.now();
-        let version: Result<object::Version, Fault> = access.get("/version", PROBE).await;
+        let version: Result<object::VersionInfo, ApiFault> = access.get("/version", PROBE).await;
         let version = match version {
             Ok(version) => version.git_version,
             // Who may not ask for the version may still see other things.
             Err(fault) if fault.code == Some(403) => String::new(),
-            Err(fault) => return Probed::Failed(fault),
+            Err(fault) => return ProbeEnd::Failed(fault),
         };
         *failures = 0;
         let at = clock.now();
-        let answer = Answer {
+        let answer = ApiAnswer {
             at,
             took_us: at.since(asked).as_micros() as u64,
             version: version.into(),
@@ -356,8 +361,8 @@ async fn probe_on(
             server: Text::clean(&access.server),
             namespace: access.namespace.clone(),
         };
-        if tx.send(News::Up(answer)).await.is_err() {
-            return Probed::Nobody;
+        if tx.send(ClusterUpdate::Up(answer)).await.is_err() {
+            return ProbeEnd::Nobody;
         }
         open.send_if_modified(|known| {
             let closed = known.is_none();
@@ -369,7 +374,7 @@ async fn probe_on(
         });
         sleep(PROBE).await;
         if access.until.is_some_and(|until| until <= clock.now()) {
-            return Probed::Expired;
+            return ProbeEnd::Expired;
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::event::{
     Digest, Event, Line, LineBuffer, LogChunk, Mask, Output, ProgressGroup, Sanitizer, Stamped, StatusUpdate,
     Stream, Text, Time, VertexUpdate, Warning,
 };
-use wire::{End, Read, Scan, Stamp, Str};
+use wire::{Str, ValueEnd, ValueRead, ValueScan, WireTime};
 
 /// A value that does not end within this many bytes is none: its lines are shown as text.
 const LONGEST_VALUE: usize = 32 << 20;
@@ -26,7 +26,7 @@ pub struct Decoder {
     /// Bytes of a line, or of a value over several lines, that has not ended yet.
     pending: Vec<u8>,
     /// Where `pending` is the beginning of a value over several lines: how far the search for its end has come.
-    open: Option<Scan>,
+    open: Option<ValueScan>,
     /// The stream has ended within a value.
     cut: bool,
     /// The rest of this line stands behind a value; only what is not white space counts there.
@@ -138,16 +138,16 @@ impl Decoder {
                 continue;
             }
             match wire::read(&line[start..]) {
-                Read::Value(status, n) => {
+                ValueRead::Value(status, n) => {
                     self.emit(at, status, out);
                     self.behind_value = true;
                     used += start + n;
                 }
-                Read::Incomplete => {
-                    self.open = Some(Scan::default());
+                ValueRead::Incomplete => {
+                    self.open = Some(ValueScan::default());
                     used += start;
                 }
-                Read::Not => {
+                ValueRead::Not => {
                     self.plain(at, line, out);
                     self.behind_value = false;
                     used += end;
@@ -162,30 +162,30 @@ impl Decoder {
         &mut self,
         at: Time,
         bytes: &[u8],
-        mut scan: Scan,
+        mut scan: ValueScan,
         last: bool,
         out: &mut Vec<Stamped>,
     ) -> Option<usize> {
         match scan.advance(bytes, LONGEST_VALUE) {
-            End::At(end) => {
-                if let Read::Value(status, n) = wire::read(&bytes[..end]) {
+            ValueEnd::At(end) => {
+                if let ValueRead::Value(status, n) = wire::read(&bytes[..end]) {
                     self.emit(at, status, out);
                     self.behind_value = true;
                     return Some(n);
                 }
             }
-            End::NotYet if !last => {
+            ValueEnd::NotYet if !last => {
                 self.open = Some(scan);
                 return None;
             }
-            End::NotYet => {
-                self.cut = matches!(wire::read(bytes), Read::Incomplete);
+            ValueEnd::NotYet => {
+                self.cut = matches!(wire::read(bytes), ValueRead::Incomplete);
                 // The beginning of a value is no text that anybody wrote.
                 if self.cut && !bytes.contains(&b'\n') {
                     return Some(bytes.len());
                 }
             }
-            End::Never => {}
+            ValueEnd::Never => {}
         }
         let line = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |n| n + 1);
         self.plain(at, &bytes[..line], out);
@@ -198,7 +198,7 @@ impl Decoder {
         out.extend(self.lines.take().shared().map(|line| output(at, line)));
     }
 
-    fn emit(&mut self, at: Time, status: wire::Status<'_>, out: &mut Vec<Stamped>) {
+    fn emit(&mut self, at: Time, status: wire::SolveStatus<'_>, out: &mut Vec<Stamped>) {
         for vertex in status.vertexes.into_iter().flatten() {
             let event = Event::Vertex(self.vertex(vertex));
             out.push(Stamped { at, event });
@@ -214,7 +214,7 @@ impl Decoder {
         }
     }
 
-    fn vertex(&mut self, vertex: wire::Vertex<'_>) -> VertexUpdate {
+    fn vertex(&mut self, vertex: wire::SolveVertex<'_>) -> VertexUpdate {
         let raw = vertex.name.as_ref().map_or("", |name| &name.0);
         let name = match self.names.get(&vertex.digest) {
             Some((known, text)) if known == raw => text.clone(),
@@ -277,7 +277,7 @@ impl Decoder {
     }
 
     fn warning(&self, warning: wire::VertexWarning<'_>) -> Option<Event> {
-        let text = |bytes: &wire::Bytes| self.mask.text(&String::from_utf8_lossy(&bytes.0));
+        let text = |bytes: &wire::Base64Bytes| self.mask.text(&String::from_utf8_lossy(&bytes.0));
         Some(Event::Warning(Warning {
             vertex: warning.vertex?,
             level: warning.level.unwrap_or_default(),
@@ -294,7 +294,7 @@ impl Decoder {
     }
 
     /// Notes how far the builder's time has come.
-    fn seen(&mut self, stamp: Stamp) -> Option<Time> {
+    fn seen(&mut self, stamp: WireTime) -> Option<Time> {
         self.newest = self.newest.max(stamp.0);
         stamp.0
     }

@@ -8,8 +8,8 @@ pub(in crate::source) mod client;
 mod credentials;
 pub(in crate::source) mod evidence;
 pub(in crate::source) mod fault;
-mod look;
 mod manifest;
+mod repository;
 mod session;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -23,10 +23,10 @@ use crate::clock::Clock;
 use crate::event::registry::{Auth, AuthMode, CacheTag, Change, Latency, Registry, RegistryState, Tags};
 use crate::event::{Event, Stamped, Text, Time};
 
-use client::Answer;
-use fault::Fault;
-use look::Looker;
-use session::Session;
+use client::HttpResponse;
+use fault::RegistryFault;
+use repository::RepositoryReader;
+use session::RegistrySession;
 
 use super::retry::about;
 
@@ -48,10 +48,10 @@ const LEAST_RATE: f64 = 64.0 * 1024.0;
 
 /// What to watch, and how.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct RegistrySettings {
     /// Host and port: `10.0.0.5:5000`, `docker.io`.
     pub registry: String,
-    /// The repository: `montage-ai`.
+    /// Name of the repository, such as `montage-ai`.
     pub repository: String,
     /// The tag being built.
     pub tag: Option<String>,
@@ -71,7 +71,7 @@ pub struct Settings {
     pub slow: Duration,
 }
 
-impl Settings {
+impl RegistrySettings {
     /// The usual pace for a repository of a registry, without tag and cache.
     pub fn new(registry: impl Into<String>, repository: impl Into<String>) -> Self {
         Self {
@@ -90,55 +90,56 @@ impl Settings {
 }
 
 /// Watches the registry and tells each change of it as a whole [`Registry`], until nobody receives.
-pub async fn run(settings: Settings, clock: Clock, tx: mpsc::Sender<Vec<Stamped>>) {
-    let (say, heard) = mpsc::channel(8);
+pub async fn run(settings: RegistrySettings, clock: Clock, tx: mpsc::Sender<Vec<Stamped>>) {
+    let (update_tx, update_rx) = mpsc::channel(8);
     let (up, is_up) = watch::channel(false);
-    let world = World::new(&settings);
+    let state = RegistryWatchState::new(&settings);
     tokio::select! {
-        () = ping_on(&settings, clock, say.clone(), up) => {}
-        () = look_on(&settings, clock, say, is_up) => {}
-        () = tell_on(world, clock, heard, tx) => {}
+        () = ping_loop(&settings, clock, update_tx.clone(), up) => {}
+        () = read_loop(&settings, clock, update_tx, is_up) => {}
+        () = publish_loop(state, clock, update_rx, tx) => {}
     }
 }
 
 /// Asks the registry three times and looks into the repository once, in at most 20 s.
-pub async fn once(settings: Settings, clock: Clock) -> Registry {
-    let mut world = World::new(&settings);
+pub async fn once(settings: RegistrySettings, clock: Clock) -> Registry {
+    let mut state = RegistryWatchState::new(&settings);
     let asking = async {
-        let mut session = Session::new(&settings, clock);
+        let mut session = RegistrySession::new(&settings, clock);
         for _ in 0..3 {
-            let news = ping(&mut session, clock, Duration::ZERO).await;
-            let failed = matches!(&news, News::Ping { outcome: Err(_), .. });
-            world.take(news);
+            let update = ping(&mut session, clock, Duration::ZERO).await;
+            let failed = matches!(&update, RegistryUpdate::Ping { outcome: Err(_), .. });
+            state.take(update);
             if failed {
                 return;
             }
         }
-        let mut looker = Looker::new(&settings, clock);
-        let news = look(&mut looker).await;
-        world.take(news);
+        let mut looker = RepositoryReader::new(&settings, clock);
+        let update = look(&mut looker).await;
+        state.take(update);
     };
     if timeout(ONCE, asking).await.is_err() {
-        world.look_fault = Some(Fault::Nonsense("so slowly that a look into it takes over 20 s".into()));
+        state.look_fault =
+            Some(RegistryFault::Nonsense("so slowly that a look into it takes over 20 s".into()));
     }
-    world.settle();
-    world.snapshot
+    state.settle();
+    state.snapshot
 }
 
-/// What a loop has found out.
-enum News {
+/// A message of one of the two loops.
+enum RegistryUpdate {
     /// The question that was asked then has no answer after [`LATE`].
     Late(Time),
     Ping {
         asked: Time,
-        outcome: Result<Pong, Fault>,
+        outcome: Result<PingAnswer, RegistryFault>,
         next: Duration,
     },
-    Look(Box<Look>),
+    Repository(Box<RepositoryReading>),
 }
 
 /// An answer of `/v2/`.
-struct Pong {
+struct PingAnswer {
     at: Time,
     took: Duration,
     url: Text,
@@ -147,75 +148,83 @@ struct Pong {
     api_version: Option<Text>,
 }
 
-/// What a look has found.
-struct Look {
+/// The result of a look into the repository.
+struct RepositoryReading {
     tags: Option<Tags>,
     cache: Option<CacheTag>,
     changes: Vec<Change>,
     signed_in: bool,
     rate: Option<f64>,
-    fault: Option<Fault>,
+    fault: Option<RegistryFault>,
 }
 
-async fn ping_on(settings: &Settings, clock: Clock, say: mpsc::Sender<News>, up: watch::Sender<bool>) {
-    let mut session = Session::new(settings, clock);
+async fn ping_loop(
+    settings: &RegistrySettings,
+    clock: Clock,
+    update_tx: mpsc::Sender<RegistryUpdate>,
+    up: watch::Sender<bool>,
+) {
+    let mut session = RegistrySession::new(settings, clock);
     let mut wait = FIRST_WAIT;
     loop {
         if session.is_err() {
             // The file that is missing may have come meanwhile.
-            session = Session::new(settings, clock);
+            session = RegistrySession::new(settings, clock);
         }
         let asked = clock.now();
         let mut asking = Box::pin(ping(&mut session, clock, settings.every));
         let in_time = tokio::select! {
-            news = &mut asking => Some(news),
+            update = &mut asking => Some(update),
             () = sleep(LATE) => None,
         };
         // Whether one that is slow or one that hangs is not known before it answers, or does not for longer.
-        let mut news = match in_time {
-            Some(news) => news,
-            None if say.send(News::Late(asked)).await.is_err() => return,
+        let mut update = match in_time {
+            Some(update) => update,
+            None if update_tx.send(RegistryUpdate::Late(asked)).await.is_err() => return,
             None => asking.as_mut().await,
         };
         drop(asking);
         let mut pause = settings.every;
         let mut answers = true;
-        if let News::Ping { outcome: Err(fault), next, .. } = &mut news {
+        if let RegistryUpdate::Ping { outcome: Err(fault), next, .. } = &mut update {
             pause = about(wait, &clock).max(fault.wait());
             (*next, answers) = (pause, false);
         }
         wait = if answers { FIRST_WAIT } else { wait.mul_f64(LONGER).min(LONGEST_WAIT) };
         up.send_if_modified(|was| std::mem::replace(was, answers) != answers);
-        if say.send(news).await.is_err() {
+        if update_tx.send(update).await.is_err() {
             return;
         }
         sleep(pause).await;
     }
 }
 
-async fn look_on(
-    settings: &Settings,
+async fn read_loop(
+    settings: &RegistrySettings,
     clock: Clock,
-    say: mpsc::Sender<News>,
+    update_tx: mpsc::Sender<RegistryUpdate>,
     mut is_up: watch::Receiver<bool>,
 ) {
-    let mut looker = Looker::new(settings, clock);
+    let mut looker = RepositoryReader::new(settings, clock);
     let mut wait = FIRST_WAIT;
     loop {
         if is_up.wait_for(|up| *up).await.is_err() {
             return;
         }
         if looker.is_err() {
-            looker = Looker::new(settings, clock);
+            looker = RepositoryReader::new(settings, clock);
         }
-        let news = look(&mut looker).await;
-        let failed =
-            matches!(&news, News::Look(look) if look.fault.as_ref().is_some_and(|f| !f.state().is_well()));
-        let asked_to = if let News::Look(look) = &news { look.fault.as_ref().map(Fault::wait) } else { None };
+        let update = look(&mut looker).await;
+        let failed = matches!(&update, RegistryUpdate::Repository(look) if look.fault.as_ref().is_some_and(|f| !f.state().is_well()));
+        let asked_to = if let RegistryUpdate::Repository(look) = &update {
+            look.fault.as_ref().map(RegistryFault::wait)
+        } else {
+            None
+        };
         let asked_to = asked_to.unwrap_or_default();
         let pause = if failed { about(wait, &clock).max(asked_to) } else { settings.look_every };
         wait = if failed { wait.mul_f64(LONGER).min(LONGEST_WAIT) } else { FIRST_WAIT };
-        if say.send(news).await.is_err() {
+        if update_tx.send(update).await.is_err() {
             return;
         }
         // What was down may come back as something else: then there is no reason to wait, but that it was asked for.
@@ -231,35 +240,39 @@ async fn look_on(
     }
 }
 
-async fn tell_on(
-    mut world: World,
+async fn publish_loop(
+    mut state: RegistryWatchState,
     clock: Clock,
-    mut heard: mpsc::Receiver<News>,
+    mut update_rx: mpsc::Receiver<RegistryUpdate>,
     tx: mpsc::Sender<Vec<Stamped>>,
 ) {
     loop {
         // Both loops may be waiting for a registry that hangs when nobody wants to hear of it any more.
-        let news = tokio::select! {
+        let update = tokio::select! {
             () = tx.closed() => return,
-            news = heard.recv() => news,
+            update = update_rx.recv() => update,
         };
-        let Some(news) = news else { return };
-        world.take(news);
-        world.settle();
-        let event = Event::Registry(Box::new(world.snapshot.clone()));
+        let Some(update) = update else { return };
+        state.take(update);
+        state.settle();
+        let event = Event::Registry(Box::new(state.snapshot.clone()));
         if tx.send(vec![Stamped { at: clock.now(), event }]).await.is_err() {
             return;
         }
     }
 }
 
-async fn ping(session: &mut Result<Session, Fault>, clock: Clock, next: Duration) -> News {
+async fn ping(
+    session: &mut Result<RegistrySession, RegistryFault>,
+    clock: Clock,
+    next: Duration,
+) -> RegistryUpdate {
     let asked = clock.now();
     let outcome = match session {
         Err(fault) => Err(fault.clone()),
         Ok(session) => match session.ping().await {
             Err(fault) => Err(fault),
-            Ok(answer) => registry_of(&answer).map(|()| Pong {
+            Ok(answer) => registry_of(&answer).map(|()| PingAnswer {
                 at: clock.now(),
                 took: answer.took,
                 url: session.url(),
@@ -269,23 +282,31 @@ async fn ping(session: &mut Result<Session, Fault>, clock: Clock, next: Duration
             }),
         },
     };
-    News::Ping { asked, outcome, next }
+    RegistryUpdate::Ping { asked, outcome, next }
 }
 
-async fn look(looker: &mut Result<Looker, Fault>) -> News {
-    let mut found =
-        Look { tags: None, cache: None, changes: Vec::new(), signed_in: false, rate: None, fault: None };
+async fn look(looker: &mut Result<RepositoryReader, RegistryFault>) -> RegistryUpdate {
+    let mut found = RepositoryReading {
+        tags: None,
+        cache: None,
+        changes: Vec::new(),
+        signed_in: false,
+        rate: None,
+        fault: None,
+    };
     match looker {
         Err(fault) => found.fault = Some(fault.clone()),
         Ok(looker) => {
             found.fault = match timeout(LOOK, looker.look()).await {
                 Ok(looked) => looked.err(),
-                Err(_) => Some(Fault::Nonsense("so slowly that a look into it takes over a minute".into())),
+                Err(_) => {
+                    Some(RegistryFault::Nonsense("so slowly that a look into it takes over a minute".into()))
+                }
             };
             let is_well = found
                 .fault
                 .as_ref()
-                .is_none_or(|fault| fault.state().is_well() || matches!(fault, Fault::Broken(..)));
+                .is_none_or(|fault| fault.state().is_well() || matches!(fault, RegistryFault::Broken(..)));
             found.tags = is_well.then(|| looker.tags());
             found.cache = looker.cache().cloned();
             found.changes = looker.changes();
@@ -293,37 +314,37 @@ async fn look(looker: &mut Result<Looker, Fault>) -> News {
             found.rate = looker.rate();
         }
     }
-    News::Look(Box::new(found))
+    RegistryUpdate::Repository(Box::new(found))
 }
 
-fn header(answer: &Answer, name: &str) -> Option<Text> {
+fn header(answer: &HttpResponse, name: &str) -> Option<Text> {
     answer.headers.get(name).and_then(|value| value.to_str().ok()).map(Text::clean)
 }
 
 /// Whether what answered `/v2/` is a registry. The version header is not asked for: the OCI's specification has none.
-fn registry_of(answer: &Answer) -> Result<(), Fault> {
+fn registry_of(answer: &HttpResponse) -> Result<(), RegistryFault> {
     let versioned = answer.headers.contains_key("docker-distribution-api-version");
     let challenged = answer.headers.contains_key("www-authenticate");
     let start = answer.body.iter().find(|byte| !byte.is_ascii_whitespace());
     let status = answer.status.as_u16();
     match status {
         200..=299 if versioned || matches!(start, None | Some(b'{' | b'[')) => Ok(()),
-        200..=299 => Err(Fault::NotRegistry("it answers /v2/ with a page".into())),
+        200..=299 => Err(RegistryFault::NotRegistry("it answers /v2/ with a page".into())),
         401 if versioned || challenged => Ok(()),
-        403 => Err(Fault::Status(403, String::new())),
-        429 | 503 => Err(answer.busy().unwrap_or(Fault::Status(status, String::new()))),
-        408 | 425 | 500.. => Err(Fault::Status(status, String::new())),
-        _ => Err(Fault::NotRegistry(format!("it answers /v2/ with {status}"))),
+        403 => Err(RegistryFault::Status(403, String::new())),
+        429 | 503 => Err(answer.busy().unwrap_or(RegistryFault::Status(status, String::new()))),
+        408 | 425 | 500.. => Err(RegistryFault::Status(status, String::new())),
+        _ => Err(RegistryFault::NotRegistry(format!("it answers /v2/ with {status}"))),
     }
 }
 
-/// Puts together what both loops have found out.
-struct World {
+/// The newest results of both loops.
+struct RegistryWatchState {
     snapshot: Registry,
     host: String,
     slow: Duration,
-    ping_fault: Option<Fault>,
-    look_fault: Option<Fault>,
+    ping_fault: Option<RegistryFault>,
+    look_fault: Option<RegistryFault>,
     looked: bool,
     /// Whether the newest question has no answer yet.
     late: bool,
@@ -332,8 +353,8 @@ struct World {
     took: VecDeque<u64>,
 }
 
-impl World {
-    fn new(settings: &Settings) -> Self {
+impl RegistryWatchState {
+    fn new(settings: &RegistrySettings) -> Self {
         let url = Text::clean(&settings.registry);
         let repository = Text::clean(&settings.repository);
         Self {
@@ -349,39 +370,39 @@ impl World {
         }
     }
 
-    fn take(&mut self, news: News) {
-        match news {
-            News::Late(asked) => {
+    fn take(&mut self, update: RegistryUpdate) {
+        match update {
+            RegistryUpdate::Late(asked) => {
                 self.snapshot.asked = asked;
                 self.late = true;
             }
-            News::Ping { asked, outcome, next } => {
+            RegistryUpdate::Ping { asked, outcome, next } => {
                 self.late = false;
                 self.snapshot.asked = asked;
                 self.snapshot.next_us = next.as_micros() as u64;
                 match outcome {
                     Err(fault) => self.ping_fault = Some(fault),
-                    Ok(pong) => self.pong(pong),
+                    Ok(answer) => self.set_ping(answer),
                 }
             }
-            News::Look(look) => self.look(*look),
+            RegistryUpdate::Repository(look) => self.look(*look),
         }
     }
 
-    fn pong(&mut self, pong: Pong) {
+    fn set_ping(&mut self, answer: PingAnswer) {
         self.ping_fault = None;
         if self.took.len() >= MOST_SAMPLES {
             self.took.pop_front();
         }
-        self.took.push_back(pong.took.as_micros() as u64);
+        self.took.push_back(answer.took.as_micros() as u64);
         let signed_in = self.snapshot.auth.as_ref().is_some_and(|auth| auth.signed_in);
         let snapshot = &mut self.snapshot;
-        snapshot.answered = Some(pong.at);
-        snapshot.url = pong.url;
-        snapshot.tls = pong.tls;
+        snapshot.answered = Some(answer.at);
+        snapshot.url = answer.url;
+        snapshot.tls = answer.tls;
         snapshot.auth =
-            pong.auth.map(|auth| Auth { signed_in: signed_in && auth.mode != AuthMode::None, ..auth });
-        snapshot.api_version = pong.api_version;
+            answer.auth.map(|auth| Auth { signed_in: signed_in && auth.mode != AuthMode::None, ..auth });
+        snapshot.api_version = answer.api_version;
         snapshot.latency = Some(Latency {
             last_us: self.took.back().copied().unwrap_or_default(),
             p50_us: percentile(self.took.iter(), 50),
@@ -390,7 +411,7 @@ impl World {
         });
     }
 
-    fn look(&mut self, look: Look) {
+    fn look(&mut self, look: RepositoryReading) {
         self.looked = true;
         self.rate = look.rate;
         self.look_fault = look.fault;
@@ -412,7 +433,7 @@ impl World {
 
     fn state(&self) -> (RegistryState, Text) {
         if let Some(fault) = self.ping_fault.as_ref().or(self.look_fault.as_ref()) {
-            return (fault.state(), fault.words(&self.host, self.snapshot.repository.as_str()));
+            return (fault.state(), fault.message(&self.host, self.snapshot.repository.as_str()));
         }
         if self.late {
             let words =
@@ -424,8 +445,8 @@ impl World {
             let words = format!(
                 "it takes {} to answer (95 of 100 of the last answers are faster), more than {}: look at its disk and \
                  the network",
-                told(recent),
-                told(self.slow.as_micros() as u64)
+                latency_text(recent),
+                latency_text(self.slow.as_micros() as u64)
             );
             return (RegistryState::Slow, Text::clean(&words));
         }
@@ -441,7 +462,7 @@ impl World {
 }
 
 /// `40 ms`, `5.2 s`.
-fn told(micros: u64) -> String {
+fn latency_text(micros: u64) -> String {
     if micros < 1_000_000 { format!("{} ms", micros / 1000) } else { format!("{:.1} s", micros as f64 / 1e6) }
 }
 

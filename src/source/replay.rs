@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::clock::{Clock, ReplayClock, Speed};
 use crate::event::{Stamped, Time};
 use crate::recording::{OpenError, Reader};
-use schedule::{Next, Schedule};
+use schedule::{Schedule, ScheduleAction};
 
 /// Events that are read at a time.
 const READ: usize = 1024;
@@ -22,7 +22,7 @@ const READ: usize = 1024;
 /// How far the keys for back and forward go.
 pub const LEAP: Duration = Duration::from_secs(5);
 
-/// What whoever watches asks for.
+/// A request of the user to the replay.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Control {
     /// Stop, or go on.
@@ -37,28 +37,25 @@ pub enum Control {
     ToStart,
     /// Go to the end.
     ToEnd,
-    /// Twice as fast.
     Faster,
-    /// Half as fast.
     Slower,
-    /// Just so fast.
     Speed(Speed),
 }
 
 /// What became due, and how the replay stands.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Update {
+pub struct ReplayUpdate {
     /// Forget everything first: the events begin at the start again.
     pub reset: bool,
     /// The events, in their order; may be none where only the state changed.
     pub events: Vec<Stamped>,
     /// How the replay stands behind these events.
-    pub state: State,
+    pub state: ReplayState,
 }
 
-/// How a replay stands.
+/// The state of a replay.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct State {
+pub struct ReplayState {
     /// Maps [`Clock::now`] to the recording's time until the next update. It has speed, pause and, as soon as that is
     /// known, the recording's end.
     pub clock: ReplayClock,
@@ -70,27 +67,27 @@ pub struct State {
     pub catching_up: bool,
 }
 
-type Read = (Reader, Vec<Stamped>, bool);
-type Rewound = (Reader, Option<OpenError>);
+type ReadResult = (Reader, Vec<Stamped>, bool);
+type RewindResult = (Reader, Option<OpenError>);
 
 /// What the blocking side is doing with the reader.
-enum Job {
-    Read(JoinHandle<Read>),
-    Rewind(JoinHandle<Rewound>),
+enum ReaderJob {
+    Read(JoinHandle<ReadResult>),
+    Rewind(JoinHandle<RewindResult>),
 }
 
-enum Done {
-    Read(Read),
-    Rewound(Rewound),
+enum ReaderJobResult {
+    Read(ReadResult),
+    Rewound(RewindResult),
     /// The job was lost with its reader.
     Lost,
 }
 
-impl Job {
-    async fn done(&mut self) -> Done {
+impl ReaderJob {
+    async fn done(&mut self) -> ReaderJobResult {
         match self {
-            Self::Read(job) => job.await.map_or(Done::Lost, Done::Read),
-            Self::Rewind(job) => job.await.map_or(Done::Lost, Done::Rewound),
+            Self::Read(job) => job.await.map_or(ReaderJobResult::Lost, ReaderJobResult::Read),
+            Self::Rewind(job) => job.await.map_or(ReaderJobResult::Lost, ReaderJobResult::Rewound),
         }
     }
 }
@@ -105,7 +102,7 @@ pub async fn run(
     clock: Clock,
     speed: Speed,
     mut controls: mpsc::Receiver<Control>,
-    updates: mpsc::Sender<Update>,
+    updates: mpsc::Sender<ReplayUpdate>,
 ) {
     let mut schedule = Schedule::new(clock.now(), speed);
     let mut scan =
@@ -117,36 +114,36 @@ pub async fn run(
             job = Some(begun);
         }
         let next = schedule.next(clock.now());
-        if schedule.ended() && next == Next::Idle && !controlled {
+        if schedule.ended() && next == ScheduleAction::Idle && !controlled {
             return;
         }
-        let wait = if let Next::Wait(wait) = next { wait } else { Duration::ZERO };
+        let wait = if let ScheduleAction::Wait(wait) = next { wait } else { Duration::ZERO };
         tokio::select! {
             biased;
             control = controls.recv(), if controlled => match control {
                 Some(control) => schedule.control(clock.now(), control),
                 None => controlled = false,
             },
-            permit = updates.reserve(), if next == Next::Send => match permit {
+            permit = updates.reserve(), if next == ScheduleAction::Send => match permit {
                 Ok(permit) => permit.send(schedule.take(clock.now())),
                 Err(_) => return,
             },
-            done = of(&mut job, Job::done) => {
+            done = of(&mut job, ReaderJob::done) => {
                 job = None;
                 match done {
-                    Done::Read((idle, events, more)) => {
+                    ReaderJobResult::Read((idle, events, more)) => {
                         schedule.push(clock.now(), events, more);
                         reader = Some(idle);
                     }
-                    Done::Rewound((idle, None)) => {
+                    ReaderJobResult::Rewound((idle, None)) => {
                         schedule.rewound();
                         reader = Some(idle);
                     }
-                    Done::Rewound((idle, Some(error))) => {
+                    ReaderJobResult::Rewound((idle, Some(error))) => {
                         schedule.not_rewound(clock.now(), &error.to_string());
                         reader = Some(idle);
                     }
-                    Done::Lost => return,
+                    ReaderJobResult::Lost => return,
                 }
             },
             end = of(&mut scan, async |job| job.await) => {
@@ -155,24 +152,24 @@ pub async fn run(
                     schedule.set_end(end);
                 }
             },
-            () = tokio::time::sleep(wait), if matches!(next, Next::Wait(_)) => {},
+            () = tokio::time::sleep(wait), if matches!(next, ScheduleAction::Wait(_)) => {},
             () = updates.closed() => return,
         }
     }
 }
 
 /// Gives the reader something to do, where it is idle and there is something.
-fn begin(reader: &mut Option<Reader>, schedule: &Schedule) -> Option<Job> {
+fn begin(reader: &mut Option<Reader>, schedule: &Schedule) -> Option<ReaderJob> {
     if schedule.wants_rewind() {
         let reader = reader.take()?;
-        return Some(Job::Rewind(spawn_blocking(move || match reader.again() {
+        return Some(ReaderJob::Rewind(spawn_blocking(move || match reader.again() {
             Ok(again) => (again, None),
             Err(error) => (reader, Some(error)),
         })));
     }
     if schedule.wants_more() {
         let mut reader = reader.take()?;
-        return Some(Job::Read(spawn_blocking(move || {
+        return Some(ReaderJob::Read(spawn_blocking(move || {
             let mut events = Vec::new();
             let more = reader.next_batch(READ, &mut events);
             (reader, events, more)
@@ -216,7 +213,7 @@ mod tests {
     fn replay<F: Future<Output = ()>>(
         reader: Reader,
         speed: Speed,
-        watch: impl FnOnce(Clock, mpsc::Sender<Control>, mpsc::Receiver<Update>) -> F,
+        watch: impl FnOnce(Clock, mpsc::Sender<Control>, mpsc::Receiver<ReplayUpdate>) -> F,
     ) {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
@@ -229,7 +226,7 @@ mod tests {
     }
 
     /// Events until everything that is due for the moment is there.
-    async fn settled(inbox: &mut mpsc::Receiver<Update>, shown: &mut Vec<Stamped>) -> State {
+    async fn settled(inbox: &mut mpsc::Receiver<ReplayUpdate>, shown: &mut Vec<Stamped>) -> ReplayState {
         loop {
             let update = inbox.recv().await.unwrap();
             if update.reset {

@@ -12,7 +12,7 @@ use crate::support::watch;
 use layertop::clock::Clock;
 use layertop::event::builder::{ActiveBuild, BuilderNode, Execution, Health};
 use layertop::event::{BuilderSnapshot, Platform};
-use layertop::source::builder::{self, Settings};
+use layertop::source::builder::{self, BuilderSettings};
 
 /// A builder that is removed when its test ends.
 struct Own {
@@ -59,24 +59,24 @@ impl Own {
         format!("buildx_buildkit_{}0", self.name)
     }
 
-    fn settings(&self, platforms: &str) -> Settings {
+    fn settings(&self, platforms: &str) -> BuilderSettings {
         settings(&self.name, platforms)
     }
 }
 
-fn settings(name: &str, platforms: &str) -> Settings {
+fn settings(name: &str, platforms: &str) -> BuilderSettings {
     let env: BTreeMap<String, String> = std::env::vars().collect();
-    Settings {
+    BuilderSettings {
         builder: Some(name.to_owned()),
         platforms: Platform::parse_list(platforms),
         env,
-        ..Settings::default()
+        ..BuilderSettings::default()
     }
 }
 
 type Watch = watch::Watch<BuilderSnapshot>;
 
-fn watched(settings: Settings) -> Watch {
+fn watched(settings: BuilderSettings) -> Watch {
     Watch::start(|tx| builder::run(settings, Clock::live(), tx), |model| model.builder().snapshot())
 }
 

@@ -21,8 +21,8 @@ use layertop::event::cluster::{
 use layertop::event::{Event, Platform, Stamped, Text, Time};
 use layertop::model::Model;
 use layertop::model::nodes::nodes;
-use layertop::source::builder;
-use layertop::source::kubernetes::{self, BuilderPods, Settings};
+use layertop::source::builder::{self, BuilderSettings};
+use layertop::source::kubernetes::{self, BuilderPods, ClusterSettings};
 use nix::sys::signal::Signal;
 use proxy::Proxy;
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ use tokio::sync::mpsc;
 
 type Watch = watch::Watch<ClusterSnapshot>;
 
-fn watched(settings: Settings) -> Watch {
+fn watched(settings: ClusterSettings) -> Watch {
     Watch::start(|tx| kubernetes::run(settings, Clock::live(), tx), |model| model.cluster().snapshot())
 }
 
@@ -168,7 +168,7 @@ async fn what_is_wrong_with_the_registry_is_told_apart() {
     let namespace = cluster.namespace("registry").await;
     let path = format!("/api/v1/namespaces/{namespace}");
     let builder = BuilderPods { namespace: Some(namespace.clone()), deployments: vec!["kube0".into()] };
-    let settings = Settings { builder: Some(builder), ..cluster.settings_in(&namespace) };
+    let settings = ClusterSettings { builder: Some(builder), ..cluster.settings_in(&namespace) };
     let mut watch = watched(settings);
     let registry = "montage-ai-registry";
     let found = watch.verdict(ServiceVerdict::ServiceMissing).await;
@@ -221,7 +221,7 @@ async fn what_is_wrong_with_the_registry_is_told_apart() {
 async fn what_is_forbidden_costs_its_part_only() {
     let Some(cluster) = Cluster::shared().await else { return };
     cluster.seed();
-    let settings = Settings { context: Some("testbed-nobody".into()), ..cluster.settings() };
+    let settings = ClusterSettings { context: Some("testbed-nobody".into()), ..cluster.settings() };
     let mut watch = watched(settings.clone());
     let found = watch.state(ApiState::Forbidden).await;
     assert!(
@@ -274,7 +274,8 @@ async fn who_can_not_be_asked_is_told_apart() {
         let path = folder.path().join("config");
         std::fs::write(&path, text).unwrap();
         let found =
-            kubernetes::once(Settings { kubeconfig: Some(path), ..cluster.settings() }, Clock::live()).await;
+            kubernetes::once(ClusterSettings { kubeconfig: Some(path), ..cluster.settings() }, Clock::live())
+                .await;
         assert!(!found.reason.is_empty() && !found.hint.is_empty(), "{found:#?}");
         found.state
     };
@@ -294,7 +295,7 @@ async fn who_can_not_be_asked_is_told_apart() {
     );
     assert_eq!(state(etcd).await, ApiState::NotKubernetes);
     assert_eq!(state(text.replace(&format!(":{port}"), ":1")).await, ApiState::Unreachable);
-    let missing = Settings { context: Some("none".into()), ..cluster.settings() };
+    let missing = ClusterSettings { context: Some("none".into()), ..cluster.settings() };
     assert_eq!(kubernetes::once(missing, Clock::live()).await.state, ApiState::BadConfig);
 }
 
@@ -319,8 +320,8 @@ async fn a_builder_in_pods_is_seen_through_its_life() {
     let ended = Command::new("docker").arg("buildx").args(words).envs(&env).output().unwrap();
     assert!(ended.status.success(), "{ended:?}");
     let platforms = Platform::parse_list("linux/amd64,linux/arm64");
-    let wanted =
-        builder::Settings { builder: Some("kube".into()), platforms, env, ..builder::Settings::default() };
+    let kube = Some("kube".into());
+    let wanted = BuilderSettings { builder: kube, platforms, env, ..BuilderSettings::default() };
     let pods = builder::in_cluster(&wanted).unwrap();
     assert_eq!(pods, BuilderPods { namespace: Some(namespace.clone()), deployments: vec!["kube0".into()] });
 
@@ -384,7 +385,7 @@ async fn a_builder_in_pods_is_seen_through_its_life() {
     assert_eq!(node.container.as_ref().unwrap().name.as_str(), "kube0-x");
 
     // Who builds what, on the nodes of the cluster.
-    let settings = Settings { builder: Some(pods), ..cluster.settings() };
+    let settings = ClusterSettings { builder: Some(pods), ..cluster.settings() };
     let cluster_now = kubernetes::once(settings, Clock::live()).await;
     let mut both = Model::default();
     let at = Clock::live().now();
@@ -448,7 +449,7 @@ async fn what_happens_while_the_way_is_cut_is_seen_afterwards() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("config");
     proxy.kubeconfig(&cluster.config, port, &config);
-    let mut watch = watched(Settings { kubeconfig: Some(config), ..cluster.settings() });
+    let mut watch = watched(ClusterSettings { kubeconfig: Some(config), ..cluster.settings() });
     watch.node("arm-1", NodeState::NotReady).await;
     let list = cluster.get("/api/v1/nodes").await;
     let version = list["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
@@ -553,7 +554,7 @@ async fn a_helper_for_credentials_is_asked_by_its_contract() {
         config["contexts"] = json!([{"name": "a", "context": {"cluster": of, "user": "a"}}]);
         config["current-context"] = "a".into();
         std::fs::write(at("kubeconfig"), config.to_string()).unwrap();
-        let settings = Settings { kubeconfig: Some(at("kubeconfig")), ..cluster.settings() };
+        let settings = ClusterSettings { kubeconfig: Some(at("kubeconfig")), ..cluster.settings() };
         let asked = || std::fs::read_to_string(at(&format!("asked{i}"))).unwrap_or_default();
         let mut watch = watched(settings);
         // What has ended before it was given is asked for again and again, and all goes on meanwhile.

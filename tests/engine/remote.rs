@@ -11,7 +11,7 @@ use crate::support::watch;
 use layertop::clock::Clock;
 use layertop::event::builder::{BuilderNode, Execution, Health};
 use layertop::event::{BuilderSnapshot, Platform};
-use layertop::source::builder::{self, Settings};
+use layertop::source::builder::{self, BuilderSettings};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -163,21 +163,21 @@ impl Remote {
         self.buildx(&words).await;
     }
 
-    fn settings(&self) -> Settings {
+    fn settings(&self) -> BuilderSettings {
         let mut env: BTreeMap<String, String> = std::env::vars().collect();
         env.insert("BUILDX_CONFIG".into(), self.folder.path().display().to_string());
-        Settings {
+        BuilderSettings {
             builder: Some("far".into()),
             platforms: Platform::parse_list("linux/amd64,linux/arm64"),
             env,
-            ..Settings::default()
+            ..BuilderSettings::default()
         }
     }
 }
 
 type Watch = watch::Watch<BuilderSnapshot>;
 
-fn watched(settings: Settings) -> Watch {
+fn watched(settings: BuilderSettings) -> Watch {
     Watch::start(|tx| builder::run(settings, Clock::live(), tx), |model| model.builder().snapshot())
 }
 

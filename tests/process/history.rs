@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use layertop::clock::Clock;
 use layertop::event::{Ended, Event, Mask, Platform, Stamped, Started, Text, Time};
-use layertop::history::{Build, Clerk, Kept, Limits, Opened, Place, Store};
+use layertop::history::{
+    KeepResult, OpenedStore, RetentionLimits, Store, StoreLocation, StoreWorker, StoredBuild,
+};
 use layertop::model::expected::{PastBuild, expected};
 use layertop::model::{Model, State};
-use layertop::recording::{Reader, Recorder, Settings};
+use layertop::recording::{Reader, Recorder, RecorderSettings};
 use rstest::rstest;
 
 mod damage;
@@ -47,21 +49,21 @@ fn model(name: &str) -> Model {
     model
 }
 
-fn build(model: &Model, name: &str) -> Build {
-    Build::of(model, Text::clean(name), Some(PathBuf::from(format!("/recordings/{name}.jsonl.zst"))))
+fn build(model: &Model, name: &str) -> StoredBuild {
+    StoredBuild::of(model, Text::clean(name), Some(PathBuf::from(format!("/recordings/{name}.jsonl.zst"))))
 }
 
 /// A build as small as one can be, for those who need many.
-fn small(name: &str, second: i64) -> Build {
+fn small(name: &str, second: i64) -> StoredBuild {
     let at = Time::from_micros(second * 1_000_000);
     let mut model = Model::default();
     let started = Started { image: Some("app:latest".into()), ..Started::default() };
     model.apply(&Stamped { at, event: Event::Started(started) });
     model.apply(&Stamped { at, event: Event::Ended(Ended::with(Some(0))) });
-    Build::of(&model, Text::clean(name), None)
+    StoredBuild::of(&model, Text::clean(name), None)
 }
 
-fn open(path: &Path) -> Opened {
+fn open(path: &Path) -> OpenedStore {
     Store::open(path, Time::from_micros(1_795_000_000_000_000)).unwrap()
 }
 
@@ -116,16 +118,17 @@ fn as_a_child() {
         "fill" => {
             // A limit on the size of files is a signal otherwise; the program has a handler once it records.
             drop(Recorder::start(
-                Settings { dir: Some(path.with_extension("rec")), ..Settings::default() },
+                RecorderSettings { dir: Some(path.with_extension("rec")), ..RecorderSettings::default() },
                 Clock::live(),
             ));
-            let clerk = Clerk::start(Place::At(path), Clock::live());
+            let worker = StoreWorker::start(StoreLocation::File(path), Clock::live());
             let full = model("first");
-            let limits = Limits { keep: u64::MAX, keep_for: Duration::MAX, keep_bytes: u64::MAX };
-            let fails =
-                |at: &i32| clerk.keep(build(&full, &at.to_string()), limits).recv().unwrap() == Kept::No;
+            let limits = RetentionLimits { keep: u64::MAX, keep_for: Duration::MAX, keep_bytes: u64::MAX };
+            let fails = |at: &i32| {
+                worker.keep(build(&full, &at.to_string()), limits).recv().unwrap() == KeepResult::NotStored
+            };
             let at = (0..100_000).find(fails).unwrap();
-            println!("after {at} builds told: {}", clerk.news().join("; "));
+            println!("after {at} builds told: {}", worker.take_messages().join("; "));
         }
         "read" => {
             let opened = Store::open_to_read(&path, Time::default()).unwrap().unwrap();
@@ -247,7 +250,7 @@ fn only_builds_that_are_alike_are_held_against_each_other() {
     let mut store = open(&dir.path().join("history.db")).store;
     let model = model("code");
     let mut keep = |name: &str, second: i64, builder: &str, platforms: &str, target: Option<&str>| {
-        let changed = Build {
+        let changed = StoredBuild {
             builder: Some(builder.into()),
             platforms: Platform::parse_list(platforms),
             target: target.map(Text::from),
@@ -263,7 +266,7 @@ fn only_builds_that_are_alike_are_held_against_each_other() {
     // In which order they were asked for makes no difference.
     keep("e", 5, "here", "linux/arm64,linux/amd64", None);
     let told = store.scenarios(Some("registry:5000/team/app")).unwrap();
-    let of = |row: &layertop::history::rows::AlikeRow| {
+    let of = |row: &layertop::history::rows::ComparableRow| {
         (row.builder.as_ref().unwrap().to_string(), row.platforms.len(), row.target.is_some(), row.builds())
     };
     let expected =

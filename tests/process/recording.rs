@@ -15,7 +15,8 @@ use layertop::event::{
 };
 use layertop::model::{Model, Outcome};
 use layertop::recording::{
-    Closed, Kind, OpenError, Reader, Recorder, Retention, Settings, event_line, header_line, prune,
+    InputKind, OpenError, Reader, Recorder, RecorderSettings, RecordingResult, Retention, event_line,
+    header_line, prune,
 };
 use proptest::prelude::*;
 
@@ -49,15 +50,15 @@ fn build(n: i64) -> Vec<Stamped> {
     events
 }
 
-fn settings(dir: &Path) -> Settings {
-    Settings {
+fn settings(dir: &Path) -> RecorderSettings {
+    RecorderSettings {
         dir: Some(dir.to_owned()),
         image: "r:5000/montage-ai:latest".to_owned(),
-        ..Settings::default()
+        ..RecorderSettings::default()
     }
 }
 
-fn record(dir: &Path, events: Vec<Stamped>) -> Closed {
+fn record(dir: &Path, events: Vec<Stamped>) -> RecordingResult {
     let recorder = Recorder::start(settings(dir), Clock::live());
     recorder.record(events);
     recorder.close()
@@ -110,7 +111,7 @@ fn comes_back_as_it_was_written() {
     assert_eq!((closed.dropped, &closed.problem), (0, &None));
     let (read, reader) = all(Reader::open(closed.path.unwrap(), Mask::default()).unwrap());
     assert_eq!(read, events);
-    assert_eq!(reader.kind(), Kind::Recording);
+    assert_eq!(reader.kind(), InputKind::Recording);
     assert_eq!(reader.header().unwrap().program.as_str(), env!("CARGO_PKG_VERSION"));
     assert_eq!(all(reader.again().unwrap()).0, events);
     assert_eq!(reader.again().unwrap().last(), Some(Time::from_micros(3001)));
@@ -123,7 +124,7 @@ fn the_output_of_progress_json_is_a_recording() {
     bytes.extend(lines(&events));
     bytes.extend_from_slice(b"{\"type\":\"summary\",\"version\":1,\"result\":\"success\"}\n");
     let (read, reader) = read_bytes(&bytes);
-    assert_eq!(reader.kind(), Kind::Recording);
+    assert_eq!(reader.kind(), InputKind::Recording);
     assert_eq!(reader.diagnostics().bad, 1);
     assert_eq!(split_own(&read).0, events);
     let packed = zstd::encode_all(&lines(&events)[..], 1).unwrap();
@@ -139,7 +140,7 @@ fn reads_a_progress_stream() {
     );
     for bytes in [stream.as_bytes().to_vec(), zstd::encode_all(stream.as_bytes(), 1).unwrap()] {
         let (read, reader) = read_bytes(&bytes);
-        assert_eq!(reader.kind(), Kind::RawJson);
+        assert_eq!(reader.kind(), InputKind::RawJson);
         let start = Time::parse("2026-11-22T00:00:01Z").unwrap();
         let times: Vec<u128> = read.iter().map(|e| e.at.since(start).as_millis()).collect();
         assert_eq!(times, [0, 3500, 3500]);
@@ -165,7 +166,7 @@ fn builds_of_one_second_do_not_collide() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Clock::live();
     let recorders: Vec<_> = (0..5).map(|_| Recorder::start(settings(dir.path()), clock)).collect();
-    let closed: Vec<Closed> = recorders.into_iter().map(Recorder::close).collect();
+    let closed: Vec<RecordingResult> = recorders.into_iter().map(Recorder::close).collect();
     assert!(closed.iter().all(|c| c.problem.is_none()), "{closed:?}");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 5);
 }
@@ -199,7 +200,7 @@ fn cut_anywhere_it_gives_a_beginning() {
         };
         let (read, reader) = all(reader);
         let (rest, own) = split_own(&read);
-        assert_eq!(reader.kind(), Kind::Recording, "cut at {cut}");
+        assert_eq!(reader.kind(), InputKind::Recording, "cut at {cut}");
         assert_eq!(rest, &events[..rest.len()], "cut at {cut}");
         assert!(cut < flushed || rest.len() >= 30, "cut at {cut}, behind the flush: {}", rest.len());
         assert!(
@@ -210,7 +211,7 @@ fn cut_anywhere_it_gives_a_beginning() {
     for cut in 1..text.len() {
         let (read, reader) = read_bytes(&text[..cut]);
         let (rest, _) = split_own(&read);
-        assert_eq!(reader.kind(), Kind::Recording, "cut at {cut}");
+        assert_eq!(reader.kind(), InputKind::Recording, "cut at {cut}");
         assert_eq!(rest, &events[..rest.len()], "cut at {cut}");
         let whole = memchr::memchr_iter(b'\n', &text[..cut]).count();
         assert!(rest.len() + 1 >= whole, "cut at {cut}");
@@ -312,7 +313,7 @@ proptest! {
             if let Ok(reader) = Reader::from_bytes(bytes, Mask::default()) {
                 let (read, reader) = all(reader);
                 prop_assert!(read.iter().any(|e| matches!(e.event, Event::Ended(_))));
-                if reader.kind() == Kind::Recording && !read.is_empty() && at > 0 && garbage.len() < 3 {
+                if reader.kind() == InputKind::Recording && !read.is_empty() && at > 0 && garbage.len() < 3 {
                     let kept = events.iter().filter(|e| read.contains(e)).count();
                     prop_assert!(reader.diagnostics().cut.is_some() || kept + 3 >= events.len(), "{kept}");
                 }
@@ -455,7 +456,8 @@ fn what_is_being_written_stays() {
     let later = Clock::live().now().plus(Duration::from_secs(3600));
     assert_eq!(prune(dir.path(), &nothing, later).unwrap(), 0);
     // Another build that begins here and keeps nothing spares it too, and itself.
-    let mine = Recorder::start(Settings { retention: nothing, ..settings(dir.path()) }, Clock::live());
+    let mine =
+        Recorder::start(RecorderSettings { retention: nothing, ..settings(dir.path()) }, Clock::live());
     assert_eq!(mine.close().problem, None);
     assert!(path.exists());
     child.kill().unwrap();
@@ -511,7 +513,7 @@ fn the_child() {
             println!("problem: {problem}");
         }
         "default" => {
-            let settings = Settings { dir: None, ..settings(&data) };
+            let settings = RecorderSettings { dir: None, ..settings(&data) };
             let closed = Recorder::start(settings, Clock::live()).close();
             println!("path: {}", closed.path.unwrap().display());
         }

@@ -16,7 +16,7 @@ use layertop::event::registry::{
 };
 use layertop::event::{Event, Platform, Stamped, Time};
 use layertop::model::Model;
-use layertop::source::registry::{Settings, once, run};
+use layertop::source::registry::{RegistrySettings, once, run};
 use nix::sys::signal::Signal;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -30,18 +30,18 @@ const IMAGE: &str = "montage-ai";
 const HTPASSWD_AUTH: &str = "auth: {htpasswd: {realm: test, path: FILE}}\n";
 
 /// A quick pace; nothing is slow, for the machine may be.
-fn settings(address: &str) -> Settings {
-    Settings {
+fn settings(address: &str) -> RegistrySettings {
+    RegistrySettings {
         tag: Some("my-feature".into()),
         cache: Some("buildcache".into()),
         every: Duration::from_millis(50),
         look_every: Duration::from_millis(100),
         slow: Duration::from_secs(60),
-        ..Settings::new(address, IMAGE)
+        ..RegistrySettings::new(address, IMAGE)
     }
 }
 
-async fn look(settings: &Settings) -> Seen {
+async fn look(settings: &RegistrySettings) -> Seen {
     once(settings.clone(), Clock::live()).await
 }
 
@@ -52,7 +52,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(settings: Settings) -> Self {
+    fn new(settings: RegistrySettings) -> Self {
         let (tx, told) = mpsc::channel(4);
         tokio::spawn(run(settings, Clock::live(), tx));
         Self { told, model: Model::default() }
@@ -205,7 +205,7 @@ async fn a_locked_registry_takes_dockers_credentials(
     let config = config.replace("HOST", &registry.address());
     let config = config.replace("AUTH", &STANDARD.encode(pair.unwrap_or_default()));
     let env = docker_config(folder.path(), &config);
-    let seen = look(&Settings { env, ..settings(&registry.address()) }).await;
+    let seen = look(&RegistrySettings { env, ..settings(&registry.address()) }).await;
     let expected = if reason.is_empty() { RegistryState::Ok } else { RegistryState::Unauthorized };
     assert_eq!(seen.state, expected, "{}", seen.reason);
     assert!(seen.reason.as_str().contains(reason), "{}", seen.reason);
@@ -231,24 +231,24 @@ async fn a_certificate_counts_where_its_authority_is_given() {
     assert!(seen.reason.as_str().contains("`ca`"), "{}", seen.reason);
 
     let ca = Some(folder.path().join("ca.pem"));
-    let seen = look(&Settings { ca: ca.clone(), ..settings(&registry.address()) }).await;
+    let seen = look(&RegistrySettings { ca: ca.clone(), ..settings(&registry.address()) }).await;
     assert_eq!((seen.state, seen.reason.as_str()), (RegistryState::Ok, ""));
     assert_eq!(seen.tls.unwrap().as_str(), "TLS 1.3");
     assert_eq!(seen.url.as_str(), format!("https://{}", registry.address()));
     assert_eq!(seen.tags.unwrap().total, 4);
 
     let named = format!("localhost:{}", registry.port);
-    let seen = look(&Settings { ca: ca.clone(), ..settings(&named) }).await;
+    let seen = look(&RegistrySettings { ca: ca.clone(), ..settings(&named) }).await;
     assert!(seen.reason.as_str().contains("another name"), "{}", seen.reason);
 
     // An authority means TLS: a registry that speaks none is no longer good enough.
     let plain = Registry::on(Arc::clone(&folder), "", "");
-    let seen = look(&Settings { ca, ..settings(&plain.address()) }).await;
+    let seen = look(&RegistrySettings { ca, ..settings(&plain.address()) }).await;
     assert_eq!(seen.state, RegistryState::Tls);
     assert!(seen.reason.as_str().contains("no TLS"), "{}", seen.reason);
 
     let ca = Some(folder.path().join("htpasswd"));
-    let seen = look(&Settings { ca, ..settings(&plain.address()) }).await;
+    let seen = look(&RegistrySettings { ca, ..settings(&plain.address()) }).await;
     assert!(seen.reason.as_str().contains("htpasswd"), "{}", seen.reason);
 }
 
@@ -308,7 +308,7 @@ async fn a_realm_hands_out_tokens() {
     for entry in [json!({"auth": STANDARD.encode("user:secret")}), json!({"identitytoken": "abc"})] {
         let env = docker_config(folder.path(), &json!({"auths": {&address: entry}}).to_string());
         let before = realm.heads().len();
-        let seen = look(&Settings { env, ..settings(&address) }).await;
+        let seen = look(&RegistrySettings { env, ..settings(&address) }).await;
         assert_eq!(seen.state, RegistryState::Ok, "{}", seen.reason);
         assert!(seen.auth.unwrap().signed_in);
         assert_eq!(
@@ -328,7 +328,7 @@ async fn a_realm_hands_out_tokens() {
     let registry = Registry::on(Arc::clone(&folder), &tls, &auth);
     let before = realm.heads().len();
     let ca = Some(folder.path().join("ca.pem"));
-    let seen = look(&Settings { ca, ..settings(&registry.address()) }).await;
+    let seen = look(&RegistrySettings { ca, ..settings(&registry.address()) }).await;
     assert_eq!(seen.state, RegistryState::Unauthorized);
     assert!(seen.reason.as_str().contains("must be https"), "{}", seen.reason);
     assert_eq!(realm.heads().len(), before);
@@ -379,7 +379,7 @@ async fn a_slow_way_is_told_from_a_registry_that_is_not_there() {
     let registry = Registry::open();
     fill(&registry);
     let port = slow_proxy(registry.port, 1000);
-    let slow = Settings { slow: Duration::from_millis(50), ..settings(&format!("127.0.0.1:{port}")) };
+    let slow = RegistrySettings { slow: Duration::from_millis(50), ..settings(&format!("127.0.0.1:{port}")) };
     let seen = Watch::new(slow).state(RegistryState::Slow).await;
     assert!(seen.reason.as_str().contains("to answer"), "{}", seen.reason);
     // Short answers in time, long ones at 1 KB/s.
@@ -582,7 +582,7 @@ async fn who_is_refused_is_not_signed_in() {
     let folder = TempDir::new().unwrap();
     let auths = json!({"auths": {registry.address(): {"auth": STANDARD.encode("user:secret")}}});
     let env = docker_config(folder.path(), &auths.to_string());
-    let seen = look(&Settings { env, ..settings(&registry.address()) }).await;
+    let seen = look(&RegistrySettings { env, ..settings(&registry.address()) }).await;
     assert_eq!(seen.state, RegistryState::Unauthorized, "{}", seen.reason);
     assert!(!seen.auth.unwrap().signed_in);
     assert!(registry.heads().iter().any(|head| head.to_lowercase().contains("authorization:")));
@@ -642,7 +642,7 @@ async fn a_redirect_to_another_host_does_not_carry_the_password() {
     let folder = TempDir::new().unwrap();
     let auths = json!({"auths": {registry.address(): {"auth": STANDARD.encode("user:secret")}}});
     let env = docker_config(folder.path(), &auths.to_string());
-    let seen = look(&Settings { env, ..settings(&registry.address()) }).await;
+    let seen = look(&RegistrySettings { env, ..settings(&registry.address()) }).await;
     assert_eq!(seen.tags.unwrap().list[0].name.as_str(), "moved");
     let said = |heads: Vec<String>| {
         heads.iter().map(|head| head.to_lowercase().contains("authorization")).collect::<Vec<_>>()
@@ -702,7 +702,7 @@ async fn a_cache_of_a_real_builder_is_read_as_buildx_reads_it() {
             ["buildx", "imagetools", "inspect", "--builder", "multiarch-builder", "--raw", &reference];
         serde_json::from_slice(&server::run("docker", &words, b"")).unwrap()
     };
-    let seen = look(&Settings { repository: name.clone(), ..settings(&address) }).await;
+    let seen = look(&RegistrySettings { repository: name.clone(), ..settings(&address) }).await;
     assert_eq!(seen.state, RegistryState::Ok, "{}", seen.reason);
     let (manifest, cache) = (raw("buildcache"), seen.cache.unwrap());
     let layers = manifest["layers"].as_array().unwrap();

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use clap::Parser;
-use layertop::cli::{Cli, Color, Command, Progress};
-use layertop::config::{self, Config, Origin, Surroundings};
+use layertop::cli::{Cli, ColorChoice, Command, ProgressMode};
+use layertop::config::{self, Config, Surroundings, ValueOrigin};
 use layertop::error::Error;
 use tempfile::TempDir;
 
@@ -94,7 +94,7 @@ fn defaults_where_there_is_no_file() {
     assert_eq!((config.build.context.as_str(), config.build.dockerfile.as_deref()), (".", None));
     assert_eq!(config.build.builder.value, None);
     assert_eq!((*config.recordings.keep, config.recordings.keep_for.as_secs()), (50, 30 * 86_400));
-    assert_eq!(config.build.context.origin, Origin::Default);
+    assert_eq!(config.build.context.origin, ValueOrigin::Default);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn the_file_is_found_upward_and_its_paths_are_relative_to_it() {
     assert_eq!(config.build.args["JOBS"].as_str(), "4");
     assert_eq!((*config.recordings.keep, config.recordings.keep_for.as_secs()), (7, 12 * 3600));
     assert_eq!(*config.recordings.keep_bytes, 2_000_000_000);
-    assert_eq!(*config.ui.color, Color::Never);
+    assert_eq!(*config.ui.color, ColorChoice::Never);
     assert_eq!(
         config.registry.ca.as_deref().map(Path::new),
         Some(&*project.path().join("certs/registry.pem"))
@@ -135,11 +135,11 @@ fn options_over_environment_over_file_over_user_file() {
     around.user_file = Some(user);
     let config = load("layertop build --tag typed", &around).unwrap();
     assert_eq!(config.image().as_deref(), Some("127.0.0.1:5055/montage-ai:typed"));
-    assert_eq!(config.image.tag.origin, Origin::Option("--tag"));
-    assert_eq!(config.image.registry.origin, Origin::Environment("REGISTRY"));
+    assert_eq!(config.image.tag.origin, ValueOrigin::Option("--tag"));
+    assert_eq!(config.image.registry.origin, ValueOrigin::Environment("REGISTRY"));
     assert_eq!(config.image.platforms.len(), 1);
-    assert_eq!(config.image.name.origin, Origin::File(Path::new("layertop.toml").into(), 5));
-    assert_eq!((*config.ui.progress, *config.ui.color), (Progress::Plain, Color::Never));
+    assert_eq!(config.image.name.origin, ValueOrigin::File(Path::new("layertop.toml").into(), 5));
+    assert_eq!((*config.ui.progress, *config.ui.color), (ProgressMode::Plain, ColorChoice::Never));
     assert_eq!((config.build.args["JOBS"].as_str(), config.build.args["X"].as_str()), ("4", "y"));
 
     around.env.insert("TAG".into(), String::new());

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use layertop::dockerfile::{Dockerfile, Instruction, Keyword, parse};
+use layertop::dockerfile::{Dockerfile, DockerfileInstruction, Keyword, parse};
 use layertop::event::LayerRule;
 use proptest::prelude::*;
 use rstest::rstest;
@@ -23,14 +23,14 @@ fn read(file: &str) -> Dockerfile {
 }
 
 /// All instructions in the file's order.
-fn instructions(file: &Dockerfile) -> Vec<&Instruction> {
+fn instructions(file: &Dockerfile) -> Vec<&DockerfileInstruction> {
     let stages = file.stages.iter().flat_map(|stage| std::iter::once(&stage.from).chain(&stage.instructions));
     file.globals.iter().chain(stages).collect()
 }
 
 /// The instructions as `first-last text`.
 fn listed(file: &Dockerfile) -> Vec<String> {
-    let lines = |i: &Instruction| format!("{}-{} {}", i.first_line, i.last_line, i.text);
+    let lines = |i: &DockerfileInstruction| format!("{}-{} {}", i.first_line, i.last_line, i.text);
     instructions(file).into_iter().map(lines).collect()
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use layertop::event::plan::{Planned, PlannedStep, Prediction};
 use layertop::event::{Event, Mask, Platform, Reasons, Stamped, Started, Text, Time};
 use layertop::explain::{self, Past};
-use layertop::history::{Build, Store};
+use layertop::history::{Store, StoredBuild};
 use layertop::model::expected::{self, PastBuild};
 use layertop::model::{self, Model, State};
 use layertop::recording::Reader;
@@ -429,7 +429,7 @@ fn every_output_tells_the_same_of_a_build() {
 
         // What the history keeps of it.
         let name = format!("build-{at}");
-        let build = Build::of(&model, Text::clean(&name), None);
+        let build = StoredBuild::of(&model, Text::clean(&name), None);
         let id = store.keep(&build).unwrap().unwrap();
         let row = store
             .builds(None, usize::MAX)

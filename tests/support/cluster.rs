@@ -6,7 +6,7 @@ use std::process::Command;
 
 use kube::Client;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
-use layertop::source::kubernetes::{RegistryIn, Settings};
+use layertop::source::kubernetes::{ClusterSettings, RegistryWorkload};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -97,22 +97,22 @@ impl Cluster {
     }
 
     /// What is looked at: the registry of the test bed.
-    pub(crate) fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> ClusterSettings {
         self.settings_in("montage-ai")
     }
 
     /// What is looked at, in a namespace.
-    pub(crate) fn settings_in(&self, namespace: &str) -> Settings {
-        Settings {
+    pub(crate) fn settings_in(&self, namespace: &str) -> ClusterSettings {
+        ClusterSettings {
             kubeconfig: Some(self.config.clone()),
             namespace: Some(namespace.to_owned()),
-            registry: Some(RegistryIn {
+            registry: Some(RegistryWorkload {
                 service: Some("montage-ai-registry".into()),
                 selector: "app=montage-ai-registry".into(),
                 port: Some(5000),
             }),
             env: std::env::vars().collect(),
-            ..Settings::default()
+            ..ClusterSettings::default()
         }
     }
 

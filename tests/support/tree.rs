@@ -8,24 +8,24 @@ use std::sync::atomic::AtomicBool;
 use layertop::clock::Clock;
 use layertop::event::Platform;
 use layertop::event::fingerprint::{FileSet, Fingerprint, Step};
-use layertop::source::context::{Request, fingerprint};
+use layertop::source::context::{FingerprintRequest, fingerprint};
 
 pub(crate) struct Project {
     folder: tempfile::TempDir,
-    pub(crate) request: Request,
+    pub(crate) request: FingerprintRequest,
 }
 
 impl Project {
     /// A folder with these files.
     pub(crate) fn new(dockerfile: &str, files: &[(&str, &str)]) -> Self {
         let folder = tempfile::Builder::new().prefix("context").tempdir().unwrap();
-        let request = Request {
+        let request = FingerprintRequest {
             dockerfile: "Dockerfile".into(),
             context: ".".to_owned(),
             cwd: folder.path().to_owned(),
             platforms: Platform::parse_list("linux/amd64"),
             build_platform: Platform::parse("linux/amd64"),
-            ..Request::default()
+            ..FingerprintRequest::default()
         };
         let project = Self { folder, request };
         project.write("Dockerfile", dockerfile);

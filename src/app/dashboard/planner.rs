@@ -20,8 +20,8 @@ use crate::event::fingerprint::Work;
 use crate::event::{Digest, Event, Fingerprint, Level, Notice, Stamped, Text, Time};
 use crate::explain::{self, Past};
 use crate::recording::default_dir;
-use crate::source::context::watch::{self, Watch};
-use crate::source::context::{self, Survey};
+use crate::source::context::watch::{self, FolderWatch};
+use crate::source::context::{self, WatchedFingerprint};
 
 /// The caches are not asked more often, unless a build has ended.
 const APART: Duration = Duration::from_secs(30);
@@ -34,7 +34,7 @@ const POLL_SHARE: u32 = 20;
 
 /// What a task has found out.
 enum Done {
-    Surveyed(Option<Box<(Watch, Survey)>>),
+    Surveyed(Option<Box<(FolderWatch, WatchedFingerprint)>>),
     Cached(Vec<Stamped>),
     Built(Vec<Past>, Option<Stamped>, Option<Box<Last>>),
     Based(Vec<Text>, BTreeMap<Text, Digest>),
@@ -47,7 +47,7 @@ pub(super) struct Planner {
     tx: mpsc::Sender<Update>,
     tasks: JoinSet<Done>,
     /// None while a look at the files has it.
-    watch: Option<Watch>,
+    watch: Option<FolderWatch>,
     print: Option<Box<Fingerprint>>,
     cached: Option<Vec<Stamped>>,
     pasts: Option<Arc<Vec<Past>>>,
@@ -219,7 +219,7 @@ impl Planner {
         begins
     }
 
-    fn survey(&mut self, watch: Watch) {
+    fn survey(&mut self, watch: FolderWatch) {
         let (request, clock) = (self.ground.request.clone(), self.ground.clock);
         self.tasks.spawn(async move {
             let made = match request {
@@ -311,8 +311,8 @@ impl Planner {
         }
     }
 
-    async fn surveyed(&mut self, survey: Survey) {
-        let Survey { mut print, blind, .. } = survey;
+    async fn surveyed(&mut self, survey: WatchedFingerprint) {
+        let WatchedFingerprint { mut print, blind, .. } = survey;
         let new = self.blind != blind;
         self.blind = blind;
         let took = std::mem::take(&mut print.work);
@@ -386,12 +386,12 @@ impl Ear {
         Self { raw, changes }
     }
 
-    fn watch(&self) -> Watch {
-        Watch::start(self.raw.clone())
+    fn watch(&self) -> FolderWatch {
+        FolderWatch::start(self.raw.clone())
     }
 }
 
 /// Where they can't be watched, a build that the builder tells of is heard of nevertheless.
-fn listen_to_recordings(watch: &mut Watch) {
+fn listen_to_recordings(watch: &mut FolderWatch) {
     let _ = watch.set(default_dir().into_iter().filter(|dir| dir.is_dir()).collect());
 }

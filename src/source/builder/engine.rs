@@ -17,16 +17,16 @@ use crate::event::builder::{Container, Counters, EngineFacts, Pressure};
 use crate::event::cluster::Pod;
 use crate::event::{Line, Platform, Text, Time};
 
-use super::instance::{Driver, Host, Node, platform};
+use super::instance::{Driver, EngineAddress, NodeDefinition, platform};
 
 /// How long an engine may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long one that has not answered may take to take another call.
 const CALL: Duration = Duration::from_secs(1);
 
-/// What an engine says of a node.
+/// The engine's answers about a node.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Reading {
+pub(super) struct EngineReading {
     /// The engine and its machine; none where it can't be asked from here (ssh, TLS).
     pub(super) facts: Option<EngineFacts>,
     /// Platform of its machine.
@@ -36,21 +36,21 @@ pub(super) struct Reading {
     /// The node's pod, where the driver has one and it is there.
     pub(super) pod: Option<Pod>,
     /// Why the engine does not answer.
-    pub(super) error: Option<Trouble>,
+    pub(super) error: Option<EngineFault>,
     /// Whether the engine was asked at all.
     pub(super) asked: bool,
 }
 
 /// Why an engine does not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Trouble {
-    pub(super) kind: Kind,
-    pub(super) words: String,
+pub(super) struct EngineFault {
+    pub(super) kind: EngineFaultKind,
+    pub(super) detail: String,
 }
 
-/// What has to be done about it depends on this.
+/// The kind of a fault; the fix depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum EngineFaultKind {
     /// Nothing listens where it should.
     NotThere,
     /// Connected, and then nothing.
@@ -63,49 +63,52 @@ pub(super) enum Kind {
     Failing,
 }
 
-impl Trouble {
+impl EngineFault {
     /// One that says why by itself.
-    pub(super) fn failing(words: impl Into<String>) -> Self {
-        Self { kind: Kind::Failing, words: words.into() }
+    pub(super) fn failing(detail: impl Into<String>) -> Self {
+        Self { kind: EngineFaultKind::Failing, detail: detail.into() }
     }
 
     fn of(error: &bollard::errors::Error) -> Self {
         let mut cause: Option<&dyn std::error::Error> = Some(error);
-        let mut kind = Kind::Failing;
+        let mut kind = EngineFaultKind::Failing;
         while let Some(error) = cause {
             if let Some(io) = error.downcast_ref::<io::Error>() {
                 kind = of_io(io);
             }
             cause = error.source();
         }
-        Self { kind, words: error.to_string() }
+        Self { kind, detail: error.to_string() }
     }
 
     /// There was no answer in time: is there nobody, or somebody who says nothing?
-    async fn late(host: &Host) -> Self {
-        let silent = Self { kind: Kind::Silent, words: format!("no answer in {} s", PATIENCE.as_secs()) };
-        let Host::Http(address) = host else { return silent };
+    async fn late(host: &EngineAddress) -> Self {
+        let silent =
+            Self { kind: EngineFaultKind::Silent, detail: format!("no answer in {} s", PATIENCE.as_secs()) };
+        let EngineAddress::Http(address) = host else { return silent };
         let at = address.split_once("://").map_or(address.as_str(), |(_, at)| at).trim_end_matches('/');
-        let words = match timeout(CALL, TcpStream::connect(at)).await {
+        let detail = match timeout(CALL, TcpStream::connect(at)).await {
             Ok(Ok(_)) => return silent,
-            Ok(Err(error)) => return Self { kind: of_io(&error), words: error.to_string() },
+            Ok(Err(error)) => return Self { kind: of_io(&error), detail: error.to_string() },
             Err(_) => "nobody takes the call".to_owned(),
         };
-        Self { kind: Kind::NoRoute, words }
+        Self { kind: EngineFaultKind::NoRoute, detail }
     }
 }
 
-fn of_io(error: &io::Error) -> Kind {
+fn of_io(error: &io::Error) -> EngineFaultKind {
     use io::ErrorKind as Is;
     match error.kind() {
-        Is::ConnectionRefused | Is::NotFound => Kind::NotThere,
-        Is::TimedOut | Is::HostUnreachable | Is::NetworkUnreachable | Is::NetworkDown => Kind::NoRoute,
-        Is::PermissionDenied => Kind::Denied,
-        _ => Kind::Failing,
+        Is::ConnectionRefused | Is::NotFound => EngineFaultKind::NotThere,
+        Is::TimedOut | Is::HostUnreachable | Is::NetworkUnreachable | Is::NetworkDown => {
+            EngineFaultKind::NoRoute
+        }
+        Is::PermissionDenied => EngineFaultKind::Denied,
+        _ => EngineFaultKind::Failing,
     }
 }
 
-impl Reading {
+impl EngineReading {
     /// Whether `BuildKit` may be dialled. Where the engine is not asked, the docker command finds out by itself; `docker
     /// exec` starts nothing.
     pub(super) fn may_dial(&self, driver: &Driver) -> bool {
@@ -116,48 +119,53 @@ impl Reading {
 
 /// Asks a node's engine. `before` is what it said the last time: what changes seldom is asked for seldom.
 pub(super) async fn look(
-    node: &Node,
+    node: &NodeDefinition,
     driver: &Driver,
-    before: Option<&Reading>,
+    before: Option<&EngineReading>,
     afresh: bool,
     clock: &Clock,
-) -> Reading {
-    let Some(docker) = node.host.as_ref().map(connect) else { return Reading::default() };
+) -> EngineReading {
+    let Some(docker) = node.host.as_ref().map(connect) else { return EngineReading::default() };
     let docker = match docker {
         Ok(Some(docker)) => docker,
-        Ok(None) => return Reading::default(),
-        Err(words) => {
-            let no_socket = matches!(&node.host, Some(Host::Unix(path)) if !Path::new(path).exists());
-            let kind = if no_socket { Kind::NotThere } else { Kind::Failing };
-            return Reading { error: Some(Trouble { kind, words }), asked: true, ..Reading::default() };
+        Ok(None) => return EngineReading::default(),
+        Err(detail) => {
+            let no_socket =
+                matches!(&node.host, Some(EngineAddress::Unix(path)) if !Path::new(path).exists());
+            let kind = if no_socket { EngineFaultKind::NotThere } else { EngineFaultKind::Failing };
+            return EngineReading {
+                error: Some(EngineFault { kind, detail }),
+                asked: true,
+                ..EngineReading::default()
+            };
         }
     };
     let asked = ask(&docker, node, driver, before.filter(|_| !afresh), clock);
     let error = match (timeout(PATIENCE, asked).await, &node.host) {
         (Ok(Ok(reading)), _) => return reading,
-        (Ok(Err(error)), _) => Trouble::of(&error),
-        (Err(_), Some(host)) => Trouble::late(host).await,
-        (Err(_), None) => return Reading::default(),
+        (Ok(Err(error)), _) => EngineFault::of(&error),
+        (Err(_), Some(host)) => EngineFault::late(host).await,
+        (Err(_), None) => return EngineReading::default(),
     };
     // The facts stay: that an engine does not answer changes nothing about its machine.
     let known = before.cloned().unwrap_or_default();
-    Reading { error: Some(error), asked: true, container: None, ..known }
+    EngineReading { error: Some(error), asked: true, container: None, ..known }
 }
 
 /// The engine of a host; none where only the docker command knows the way.
-pub(in crate::source) fn connect(host: &Host) -> Result<Option<Docker>, String> {
+pub(in crate::source) fn connect(host: &EngineAddress) -> Result<Option<Docker>, String> {
     // Longer than ours, which has the better words.
     let seconds = 2 * PATIENCE.as_secs();
     let docker = match host {
-        Host::Unix(path) => Docker::connect_with_unix(path, seconds, API_DEFAULT_VERSION),
-        Host::Http(address) => Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION),
-        Host::ByCommand(_) => return Ok(None),
+        EngineAddress::Unix(path) => Docker::connect_with_unix(path, seconds, API_DEFAULT_VERSION),
+        EngineAddress::Http(address) => Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION),
+        EngineAddress::ByCommand(_) => return Ok(None),
     };
     docker.map(Some).map_err(|error| error.to_string())
 }
 
 /// An engine's refusal in its own words.
-pub(in crate::source) fn words(error: bollard::errors::Error) -> String {
+pub(in crate::source) fn error_text(error: bollard::errors::Error) -> String {
     match error {
         bollard::errors::Error::DockerResponseServerError { message, .. } => message,
         other => other.to_string(),
@@ -166,19 +174,19 @@ pub(in crate::source) fn words(error: bollard::errors::Error) -> String {
 
 async fn ask(
     docker: &Docker,
-    node: &Node,
+    node: &NodeDefinition,
     driver: &Driver,
-    before: Option<&Reading>,
+    before: Option<&EngineReading>,
     clock: &Clock,
-) -> Result<Reading, bollard::errors::Error> {
-    let mut reading = Reading { asked: true, ..Reading::default() };
+) -> Result<EngineReading, bollard::errors::Error> {
+    let mut reading = EngineReading { asked: true, ..EngineReading::default() };
     if let Some(known) = before.filter(|known| known.error.is_none() && known.facts.is_some()) {
         docker.ping().await?;
         (reading.facts, reading.native) = (known.facts.clone(), known.native.clone());
     } else {
         let info = docker.info().await?;
         reading.native = native(&info);
-        reading.facts = Some(facts(&info, matches!(node.host, Some(Host::Unix(_)))));
+        reading.facts = Some(facts(&info, matches!(node.host, Some(EngineAddress::Unix(_)))));
     }
     if *driver == Driver::Container {
         reading.container = container(docker, &node.container(), clock).await?;
@@ -224,7 +232,7 @@ fn machine(facts: &mut EngineFacts, data_root: Option<&str>) {
     facts.pressure = (pressure != Pressure::default()).then_some(pressure);
 }
 
-/// `1.25` is 125.
+/// Parses a decimal number as hundredths: `1.25` is 125.
 fn hundredths(text: &str) -> Option<u32> {
     let number: f64 = text.parse().ok()?;
     (number >= 0.0 && number.is_finite()).then(|| (number * 100.0).round() as u32)
@@ -315,7 +323,7 @@ fn counters(stats: &ContainerStatsResponse, at: Time) -> Counters {
 }
 
 /// The last lines of output of a node's container.
-pub(super) async fn logs(node: &Node, lines: u32) -> Result<Vec<Line>, String> {
+pub(super) async fn logs(node: &NodeDefinition, lines: u32) -> Result<Vec<Line>, String> {
     let docker = node.host.as_ref().map(connect).transpose()?.flatten();
     let Some(docker) = docker else {
         let [option, endpoint] = node.docker_options();

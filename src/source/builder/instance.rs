@@ -50,9 +50,9 @@ impl Driver {
     }
 }
 
-/// How an engine is spoken to.
+/// Address of an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::source) enum Host {
+pub(in crate::source) enum EngineAddress {
     /// A socket of this machine.
     Unix(String),
     /// Plain HTTP over TCP.
@@ -61,7 +61,7 @@ pub(in crate::source) enum Host {
     ByCommand(String),
 }
 
-impl Host {
+impl EngineAddress {
     fn of(address: &str, tls: bool) -> Self {
         if let Some(path) = address.strip_prefix("unix://") {
             return Self::Unix(path.to_owned());
@@ -81,24 +81,22 @@ impl Host {
     }
 }
 
-/// A builder as it is written down.
+/// A builder as buildx's files define it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::source) struct Definition {
+pub(in crate::source) struct BuilderDefinition {
     pub(in crate::source) name: String,
     pub(in crate::source) driver: Driver,
-    pub(in crate::source) nodes: Vec<Node>,
+    pub(in crate::source) nodes: Vec<NodeDefinition>,
 }
 
 /// Where a `BuildKit` listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::source) enum Listener {
+pub(in crate::source) enum BuildkitAddress {
     /// A socket of this machine.
     Unix(PathBuf),
-    /// A port.
     Tcp {
         /// Name or address, without brackets.
         host: String,
-        /// Its number.
         port: u16,
         /// How it is made sure who is spoken with; none: in the clear.
         tls: Option<TlsFiles>,
@@ -110,9 +108,9 @@ pub(in crate::source) enum Listener {
 pub(in crate::source) struct TlsFiles {
     /// `cacert`; none: the system's authorities.
     pub(in crate::source) authority: Option<PathBuf>,
-    /// `cert`.
+    /// Option `cert`: the client certificate.
     pub(in crate::source) certificate: Option<PathBuf>,
-    /// `key`.
+    /// Option `key`: the key of the client certificate.
     pub(in crate::source) key: Option<PathBuf>,
     /// `servername`, else the host's name.
     pub(in crate::source) server_name: String,
@@ -120,7 +118,7 @@ pub(in crate::source) struct TlsFiles {
 
 /// Where the pods of a node are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::source) struct InCluster {
+pub(in crate::source) struct PodLocation {
     /// The kubeconfig that buildx was told; none: as kubectl finds it.
     pub(in crate::source) kubeconfig: Option<PathBuf>,
     /// Their namespace; none: the context's.
@@ -129,25 +127,25 @@ pub(in crate::source) struct InCluster {
     pub(in crate::source) deployment: String,
 }
 
-/// A node as it is written down.
+/// A node as buildx's files define it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::source) struct Node {
+pub(in crate::source) struct NodeDefinition {
     pub(in crate::source) name: String,
     /// As buildx has it: an address, or the name of a docker context.
     pub(in crate::source) endpoint: String,
     /// The engine behind it; none for a remote `BuildKit`.
-    pub(in crate::source) host: Option<Host>,
+    pub(in crate::source) host: Option<EngineAddress>,
     /// Where a remote `BuildKit` listens; none where only buildx knows the way.
-    pub(in crate::source) listener: Option<Listener>,
+    pub(in crate::source) listener: Option<BuildkitAddress>,
     /// Where its pods are, under the kubernetes driver.
-    pub(in crate::source) cluster: Option<InCluster>,
+    pub(in crate::source) cluster: Option<PodLocation>,
     /// Platforms that it was given by hand.
     pub(in crate::source) platforms: Vec<Platform>,
     /// Whether its engine is another one than the docker command takes by itself.
     pub(in crate::source) elsewhere: bool,
 }
 
-impl Node {
+impl NodeDefinition {
     /// The docker command that leads to its engine.
     pub(in crate::source) fn docker(&self) -> String {
         if self.elsewhere {
@@ -171,7 +169,7 @@ impl Node {
 
 /// Why there is no builder to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::source) struct Missing {
+pub(in crate::source) struct MissingBuilder {
     pub(in crate::source) name: String,
     pub(in crate::source) state: Health,
     pub(in crate::source) reason: Text,
@@ -179,12 +177,12 @@ pub(in crate::source) struct Missing {
 }
 
 /// Where buildx and docker keep their files.
-struct Folders {
+struct ConfigFolders {
     buildx: PathBuf,
     docker: PathBuf,
 }
 
-impl Folders {
+impl ConfigFolders {
     fn of(env: &BTreeMap<String, String>) -> Self {
         // Without a home docker looks below the root.
         let root = || PathBuf::from("/.docker");
@@ -232,7 +230,7 @@ struct CurrentFile {
 }
 
 #[derive(Deserialize, Default)]
-struct DockerConfig {
+struct DockerContextConfig {
     #[serde(default, rename = "currentContext")]
     current_context: String,
 }
@@ -262,13 +260,13 @@ pub(in crate::source) fn platform(os: &str, architecture: &str, variant: &str) -
 pub(in crate::source) fn find(
     wanted: Option<&str>,
     env: &BTreeMap<String, String>,
-) -> Result<Definition, Missing> {
-    let folders = Folders::of(env);
+) -> Result<BuilderDefinition, MissingBuilder> {
+    let folders = ConfigFolders::of(env);
     let name = wanted.map_or_else(|| current(&folders, env), str::to_owned);
     let file = folders.buildx.join("instances").join(&name);
     // buildx takes a name for a file's name too, and only these are valid.
     let named = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-    let missing = |state, reason: String, hint: String| Missing {
+    let missing = |state, reason: String, hint: String| MissingBuilder {
         name: name.clone(),
         state,
         reason: reason.into(),
@@ -294,16 +292,16 @@ pub(in crate::source) fn find(
     };
     let elsewhere = context(&current_context(&folders, env), &folders, env).as_ref() != Some(&host);
     let (endpoint, host) = (name.clone(), Some(host));
-    let node = Node { name: name.clone(), endpoint, host, elsewhere, ..Node::default() };
-    Ok(Definition { name, driver: Driver::Docker, nodes: vec![node] })
+    let node = NodeDefinition { name: name.clone(), endpoint, host, elsewhere, ..NodeDefinition::default() };
+    Ok(BuilderDefinition { name, driver: Driver::Docker, nodes: vec![node] })
 }
 
 fn instance(
     name: String,
     file: InstanceFile,
-    folders: &Folders,
+    folders: &ConfigFolders,
     env: &BTreeMap<String, String>,
-) -> Definition {
+) -> BuilderDefinition {
     let driver = Driver::of(&file.driver);
     let own = context(&current_context(folders, env), folders, env);
     let nodes = file.nodes.into_iter().map(|node| {
@@ -319,15 +317,23 @@ fn instance(
         let platforms = platforms.iter().filter_map(|p| platform(&p.os, &p.architecture, &p.variant));
         let platforms = platforms.collect();
         let elsewhere = host.is_some() && host != own;
-        Node { name: node.name, endpoint: node.endpoint, host, listener, cluster, platforms, elsewhere }
+        NodeDefinition {
+            name: node.name,
+            endpoint: node.endpoint,
+            host,
+            listener,
+            cluster,
+            platforms,
+            elsewhere,
+        }
     });
-    Definition { nodes: nodes.collect(), name, driver }
+    BuilderDefinition { nodes: nodes.collect(), name, driver }
 }
 
 /// Where a remote `BuildKit` listens, as buildx's remote driver takes it. None: `ssh://`, `docker-container://` and the like.
-fn listener(endpoint: &str, options: &BTreeMap<String, String>) -> Option<Listener> {
+fn listener(endpoint: &str, options: &BTreeMap<String, String>) -> Option<BuildkitAddress> {
     if let Some(path) = endpoint.strip_prefix("unix://") {
-        return Some(Listener::Unix(PathBuf::from(path)));
+        return Some(BuildkitAddress::Unix(PathBuf::from(path)));
     }
     let url = url::Url::parse(endpoint).ok().filter(|url| url.scheme() == "tcp")?;
     let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
@@ -340,11 +346,11 @@ fn listener(endpoint: &str, options: &BTreeMap<String, String>) -> Option<Listen
         key: file("key"),
         server_name: named.unwrap_or(&host).clone(),
     });
-    Some(Listener::Tcp { port: url.port()?, host, tls })
+    Some(BuildkitAddress::Tcp { port: url.port()?, host, tls })
 }
 
 /// `kubernetes:///NAME?deployment=DEPLOYMENT&kubeconfig=PATH`, as buildx writes it.
-fn in_cluster(endpoint: &str, name: &str, options: &BTreeMap<String, String>) -> InCluster {
+fn in_cluster(endpoint: &str, name: &str, options: &BTreeMap<String, String>) -> PodLocation {
     let url = url::Url::parse(endpoint).ok();
     let query = |key: &str| {
         let url = url.as_ref()?;
@@ -352,7 +358,7 @@ fn in_cluster(endpoint: &str, name: &str, options: &BTreeMap<String, String>) ->
             .find(|(name, value)| name == key && !value.is_empty())
             .map(|(_, value)| value.into_owned())
     };
-    InCluster {
+    PodLocation {
         kubeconfig: query("kubeconfig").map(PathBuf::from),
         namespace: options.get("namespace").filter(|namespace| !namespace.is_empty()).cloned(),
         deployment: query("deployment").unwrap_or_else(|| name.to_owned()),
@@ -360,7 +366,7 @@ fn in_cluster(endpoint: &str, name: &str, options: &BTreeMap<String, String>) ->
 }
 
 /// The builder that buildx takes where none is named.
-fn current(folders: &Folders, env: &BTreeMap<String, String>) -> String {
+fn current(folders: &ConfigFolders, env: &BTreeMap<String, String>) -> String {
     if let Some(name) = env.get("BUILDX_BUILDER").filter(|name| !name.is_empty()) {
         return name.clone();
     }
@@ -370,7 +376,7 @@ fn current(folders: &Folders, env: &BTreeMap<String, String>) -> String {
     chosen.unwrap_or_else(|| current_context(folders, env))
 }
 
-fn current_context(folders: &Folders, env: &BTreeMap<String, String>) -> String {
+fn current_context(folders: &ConfigFolders, env: &BTreeMap<String, String>) -> String {
     let set = |name: &str| env.get(name).filter(|value| !value.is_empty());
     if set("DOCKER_HOST").is_some() {
         return "default".to_owned();
@@ -379,26 +385,28 @@ fn current_context(folders: &Folders, env: &BTreeMap<String, String>) -> String 
         return name.clone();
     }
     let config = std::fs::read(folders.docker.join("config.json")).ok();
-    let config: DockerConfig = config.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    let config: DockerContextConfig =
+        config.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
     if config.current_context.is_empty() { "default".to_owned() } else { config.current_context }
 }
 
 /// The engine behind a node's endpoint.
-fn engine(endpoint: &str, folders: &Folders, env: &BTreeMap<String, String>) -> Host {
+fn engine(endpoint: &str, folders: &ConfigFolders, env: &BTreeMap<String, String>) -> EngineAddress {
     if endpoint.contains("://") {
         let tls = env.get("DOCKER_TLS_VERIFY").is_some_and(|value| !value.is_empty());
-        return Host::of(endpoint, tls);
+        return EngineAddress::of(endpoint, tls);
     }
     // A context that is not known here may still be known to the docker command, which then says what is wrong.
-    context(endpoint, folders, env).unwrap_or_else(|| Host::ByCommand(format!("docker context {endpoint}")))
+    context(endpoint, folders, env)
+        .unwrap_or_else(|| EngineAddress::ByCommand(format!("docker context {endpoint}")))
 }
 
 /// The engine of a docker context.
-fn context(name: &str, folders: &Folders, env: &BTreeMap<String, String>) -> Option<Host> {
+fn context(name: &str, folders: &ConfigFolders, env: &BTreeMap<String, String>) -> Option<EngineAddress> {
     if name == "default" {
         let set = env.get("DOCKER_HOST").filter(|host| !host.is_empty());
         let tls = env.get("DOCKER_TLS_VERIFY").is_some_and(|value| !value.is_empty());
-        return Some(Host::of(set.map_or(DEFAULT_SOCKET, String::as_str), tls));
+        return Some(EngineAddress::of(set.map_or(DEFAULT_SOCKET, String::as_str), tls));
     }
     // The folders are named by a hash of the context's name, which the files hold too.
     let entries = std::fs::read_dir(folders.docker.join("contexts/meta")).ok()?;
@@ -409,7 +417,7 @@ fn context(name: &str, folders: &Folders, env: &BTreeMap<String, String>) -> Opt
         (file.name == name).then_some((file, tls))
     });
     let (file, tls) = files.into_iter().next()?;
-    Some(Host::of(&file.endpoints.get("docker")?.host, tls))
+    Some(EngineAddress::of(&file.endpoints.get("docker")?.host, tls))
 }
 
 #[cfg(test)]
@@ -443,9 +451,9 @@ mod tests {
         assert_eq!(
             hosts,
             [
-                Host::Unix("/x.sock".into()),
-                Host::Http("tcp://127.0.0.1:9".into()),
-                Host::ByCommand("ssh://me@host".into())
+                EngineAddress::Unix("/x.sock".into()),
+                EngineAddress::Http("tcp://127.0.0.1:9".into()),
+                EngineAddress::ByCommand("ssh://me@host".into())
             ]
         );
         assert_eq!(found.nodes[0].platforms, [Platform::parse("linux/arm/v7").unwrap()]);
@@ -462,11 +470,13 @@ mod tests {
                 .collect::<BTreeMap<_, _>>()
         };
         let none = options(&[]);
-        assert_eq!(listener("unix:///run/b.sock", &none), Some(Listener::Unix("/run/b.sock".into())));
-        let plain = Listener::Tcp { host: "::1".into(), port: 1234, tls: None };
+        assert_eq!(listener("unix:///run/b.sock", &none), Some(BuildkitAddress::Unix("/run/b.sock".into())));
+        let plain = BuildkitAddress::Tcp { host: "::1".into(), port: 1234, tls: None };
         assert_eq!(listener("tcp://[::1]:1234", &none), Some(plain));
         let files = options(&[("cacert", "/ca.pem"), ("cert", "/c.pem"), ("key", "/k.pem")]);
-        let Some(Listener::Tcp { tls: Some(tls), .. }) = listener("tcp://far:1234", &files) else { panic!() };
+        let Some(BuildkitAddress::Tcp { tls: Some(tls), .. }) = listener("tcp://far:1234", &files) else {
+            panic!()
+        };
         assert_eq!((tls.server_name.as_str(), tls.authority), ("far", Some("/ca.pem".into())));
         for other in ["ssh://me@far", "docker-container://b", "tcp://far", "far:1234"] {
             assert_eq!(listener(other, &none), None, "{other}");
@@ -476,10 +486,10 @@ mod tests {
         let config = Some("/home/me/config".into());
         assert_eq!(
             found,
-            InCluster { kubeconfig: config, namespace: Some("builds".into()), deployment: "b0".into() }
+            PodLocation { kubeconfig: config, namespace: Some("builds".into()), deployment: "b0".into() }
         );
         let bare = in_cluster("kubernetes:///b?deployment=&kubeconfig=", "x", &none);
-        assert_eq!(bare, InCluster { deployment: "x".into(), ..InCluster::default() });
+        assert_eq!(bare, PodLocation { deployment: "x".into(), ..PodLocation::default() });
     }
 
     #[test]

@@ -8,28 +8,28 @@ use crate::event::{Platform, Text};
 use crate::source::{buildkit, kubernetes};
 
 use super::engine;
-use super::instance::{Definition, Driver, Host, InCluster, Node};
+use super::instance::{BuilderDefinition, Driver, EngineAddress, NodeDefinition, PodLocation};
 use super::pods;
 
 /// What takes longer to answer is slow: an idle `BuildKit` takes a few milliseconds.
 const SLOW_US: u64 = 1_000_000;
 
-/// What is known of a node.
+/// The newest readings of a node.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Known {
-    pub(super) engine: Option<engine::Reading>,
-    pub(super) kit: Option<buildkit::Reading>,
+pub(super) struct NodeReadings {
+    pub(super) engine: Option<engine::EngineReading>,
+    pub(super) kit: Option<buildkit::BuildkitReading>,
 }
 
-impl Known {
+impl NodeReadings {
     /// Whether there is nothing more to wait for: `BuildKit` has answered or failed, or can't be asked.
-    pub(super) fn is_whole(&self, driver: &Driver) -> bool {
+    pub(super) fn is_complete(&self, driver: &Driver) -> bool {
         let sized = self.kit.as_ref().is_none_or(|kit| kit.latency_us.is_none() || kit.usage.is_some());
-        sized && self.is_heard(driver)
+        sized && self.has_answered(driver)
     }
 
     /// Whether `BuildKit` has answered or failed, or can't be asked.
-    pub(super) fn is_heard(&self, driver: &Driver) -> bool {
+    pub(super) fn has_answered(&self, driver: &Driver) -> bool {
         let heard = self.kit.as_ref().is_some_and(|kit| kit.error.is_some() || kit.latency_us.is_some());
         let futile = self.engine.as_ref().is_some_and(|engine| !engine.may_dial(driver));
         matches!(driver, Driver::Other(_)) || self.engine.is_some() && (heard || futile)
@@ -37,10 +37,14 @@ impl Known {
 }
 
 /// A state, why, and what to do.
-type Verdict = (Health, String, String);
+type HealthVerdict = (Health, String, String);
 
 /// Puts a node together.
-pub(super) fn node(definition: &Definition, node: &Node, known: &Known) -> BuilderNode {
+pub(super) fn node(
+    definition: &BuilderDefinition,
+    node: &NodeDefinition,
+    known: &NodeReadings,
+) -> BuilderNode {
     let (state, reason, hint) = verdict(definition, node, known);
     let (engine, kit) = (known.engine.clone().unwrap_or_default(), known.kit.clone().unwrap_or_default());
     let platforms = if node.platforms.is_empty() { kit.platforms.clone() } else { node.platforms.clone() };
@@ -65,7 +69,7 @@ pub(super) fn node(definition: &Definition, node: &Node, known: &Known) -> Build
     }
 }
 
-fn verdict(definition: &Definition, node: &Node, known: &Known) -> Verdict {
+fn verdict(definition: &BuilderDefinition, node: &NodeDefinition, known: &NodeReadings) -> HealthVerdict {
     if let Driver::Other(driver) = &definition.driver {
         let reason = format!("builders of the {driver} driver are not looked at here: it would start them");
         return (Health::Unknown, reason, format!("docker buildx inspect {}", definition.name));
@@ -73,7 +77,7 @@ fn verdict(definition: &Definition, node: &Node, known: &Known) -> Verdict {
     let Some(engine) = &known.engine else { return (Health::Unknown, String::new(), String::new()) };
     if let Some(error) = &engine.error {
         return if let Some(place) = &node.cluster {
-            cluster_down(place, &error.words)
+            cluster_down(place, &error.detail)
         } else {
             engine_down(node, error)
         };
@@ -111,11 +115,11 @@ fn verdict(definition: &Definition, node: &Node, known: &Known) -> Verdict {
     }
 }
 
-fn bootstrap(definition: &Definition) -> String {
+fn bootstrap(definition: &BuilderDefinition) -> String {
     format!("docker buildx inspect {} --bootstrap", definition.name)
 }
 
-fn more_memory(definition: &Definition) -> String {
+fn more_memory(definition: &BuilderDefinition) -> String {
     format!(
         "build fewer platforms at once, or make {} anew with more: --driver-opt memory=…",
         definition.name
@@ -123,60 +127,61 @@ fn more_memory(definition: &Definition) -> String {
 }
 
 /// An engine that is not there, one that hangs, and one that there is no way to: each is mended by something else.
-fn engine_down(node: &Node, error: &engine::Trouble) -> Verdict {
-    let host = node.host.as_ref().map(Host::shown).unwrap_or_default();
-    let (here, words) = (matches!(node.host, Some(Host::Unix(_))), &error.words);
+fn engine_down(node: &NodeDefinition, error: &engine::EngineFault) -> HealthVerdict {
+    let host = node.host.as_ref().map(EngineAddress::shown).unwrap_or_default();
+    let (here, detail) = (matches!(node.host, Some(EngineAddress::Unix(_))), &error.detail);
     let machine = host.split_once("://").map_or(host.as_str(), |(_, at)| at);
     let machine = machine.rsplit_once(':').map_or(machine, |(machine, _)| machine);
     match error.kind {
-        engine::Kind::NotThere => {
+        engine::EngineFaultKind::NotThere => {
             let start = if here { String::new() } else { format!(" on {machine}") };
-            let reason = format!("the Docker engine at {host} does not run: {words}");
+            let reason = format!("the Docker engine at {host} does not run: {detail}");
             (Health::EngineDown, reason, format!("sudo systemctl start docker{start}"))
         }
-        engine::Kind::Silent => {
+        engine::EngineFaultKind::Silent => {
             let restart = if here { String::new() } else { format!(" on {machine}") };
-            let reason =
-                format!("the Docker engine at {host} takes the connection and hangs, or is stopped: {words}");
+            let reason = format!(
+                "the Docker engine at {host} takes the connection and hangs, or is stopped: {detail}"
+            );
             (Health::EngineSilent, reason, format!("sudo systemctl restart docker{restart}"))
         }
-        engine::Kind::NoRoute => {
-            let reason = format!("there is no way to the Docker engine at {host}: {words}");
+        engine::EngineFaultKind::NoRoute => {
+            let reason = format!("there is no way to the Docker engine at {host}: {detail}");
             (Health::NoRoute, reason, format!("check the network: ping {machine}"))
         }
-        engine::Kind::Denied => {
-            let reason = format!("the Docker engine at {host} may not be used by this account: {words}");
+        engine::EngineFaultKind::Denied => {
+            let reason = format!("the Docker engine at {host} may not be used by this account: {detail}");
             (Health::EngineDown, reason, "sudo usermod -aG docker $USER, and log in again".to_owned())
         }
-        engine::Kind::Failing => {
-            let reason = format!("the Docker engine at {host} does not answer: {words}");
+        engine::EngineFaultKind::Failing => {
+            let reason = format!("the Docker engine at {host} does not answer: {detail}");
             (Health::EngineDown, reason, format!("{} info", node.docker()))
         }
     }
 }
 
-fn gone(definition: &Definition, node: &Node) -> Verdict {
+fn gone(definition: &BuilderDefinition, node: &NodeDefinition) -> HealthVerdict {
     let reason = format!("there is no container {}: never started, or removed", node.container());
     (Health::Gone, reason, bootstrap(definition))
 }
 
-fn kubectl(place: &InCluster) -> String {
+fn kubectl(place: &PodLocation) -> String {
     kubernetes::kubectl(&pods::settings(place, &BTreeMap::new()), place.namespace.as_deref())
 }
 
-fn cluster_down(place: &InCluster, error: &str) -> Verdict {
+fn cluster_down(place: &PodLocation, error: &str) -> HealthVerdict {
     let reason = format!("the cluster of its pods can't be asked: {error}");
     (Health::EngineDown, reason, format!("{} get pods -l app={}", kubectl(place), place.deployment))
 }
 
 /// What is wrong with a node's pod that is not simply ready.
-fn pod(definition: &Definition, place: &InCluster, pod: Option<&Pod>) -> Option<Verdict> {
+fn pod(definition: &BuilderDefinition, place: &PodLocation, pod: Option<&Pod>) -> Option<HealthVerdict> {
     let Some(pod) = pod else {
         let reason =
             format!("the Deployment {} has no pod: never started, scaled down, or removed", place.deployment);
         return Some((Health::Gone, reason, bootstrap(definition)));
     };
-    let words = format!("{}: {}", pod.name, pod.reason);
+    let detail = format!("{}: {}", pod.name, pod.reason);
     let look = format!("{} describe pod {}", kubectl(place), pod.name);
     let killed = pod.last.as_ref().is_some_and(Ending::is_oom);
     match pod.state {
@@ -189,17 +194,21 @@ fn pod(definition: &Definition, place: &InCluster, pod: Option<&Pod>) -> Option<
             Some((Health::OomKilled, reason, more_memory(definition)))
         }
         PodState::CrashLooping => {
-            Some((Health::Restarting, words, format!("{} logs {} --previous", kubectl(place), pod.name)))
+            Some((Health::Restarting, detail, format!("{} logs {} --previous", kubectl(place), pod.name)))
         }
-        PodState::NotReady | PodState::Unknown => Some((Health::Unreachable, words, look)),
+        PodState::NotReady | PodState::Unknown => Some((Health::Unreachable, detail, look)),
         PodState::Pending | PodState::Terminating | PodState::Failed | PodState::Succeeded => {
-            Some((Health::Stopped, words, look))
+            Some((Health::Stopped, detail, look))
         }
     }
 }
 
 /// What is wrong with a container that is not simply running.
-fn ill(definition: &Definition, node: &Node, container: &Container) -> Option<Verdict> {
+fn ill(
+    definition: &BuilderDefinition,
+    node: &NodeDefinition,
+    container: &Container,
+) -> Option<HealthVerdict> {
     let name = &container.name;
     let code = container.exit_code.unwrap_or_default();
     match container.status.as_str() {
@@ -233,8 +242,13 @@ fn ill(definition: &Definition, node: &Node, container: &Container) -> Option<Ve
 }
 
 /// `BuildKit` does not answer. Where the engine can't be asked from here, its own words tell why.
-fn unreachable(definition: &Definition, node: &Node, engine: &engine::Reading, error: &str) -> Verdict {
-    let says = |words: &str| error.contains(words);
+fn unreachable(
+    definition: &BuilderDefinition,
+    node: &NodeDefinition,
+    engine: &engine::EngineReading,
+    error: &str,
+) -> HealthVerdict {
+    let says = |detail: &str| error.contains(detail);
     if !engine.asked && definition.driver != Driver::Remote {
         if says("No such container") {
             return gone(definition, node);
@@ -251,7 +265,7 @@ fn unreachable(definition: &Definition, node: &Node, engine: &engine::Reading, e
             return (Health::Stopped, format!("{} does not run", node.container()), bootstrap(definition));
         }
         if says("Cannot connect to the Docker daemon") || says("error during connect") {
-            return engine_down(node, &engine::Trouble::failing(error));
+            return engine_down(node, &engine::EngineFault::failing(error));
         }
     }
     let hint = match definition.driver {
@@ -262,7 +276,11 @@ fn unreachable(definition: &Definition, node: &Node, engine: &engine::Reading, e
 }
 
 /// Puts a builder together of its nodes.
-pub(super) fn builder(definition: &Definition, known: &[Known], wanted: &[Platform]) -> BuilderSnapshot {
+pub(super) fn builder(
+    definition: &BuilderDefinition,
+    known: &[NodeReadings],
+    wanted: &[Platform],
+) -> BuilderSnapshot {
     let nodes: Vec<BuilderNode> =
         definition.nodes.iter().zip(known).map(|(one, known)| node(definition, one, known)).collect();
     let (state, reason, hint) = over_all(definition, &nodes);
@@ -277,7 +295,7 @@ pub(super) fn builder(definition: &Definition, known: &[Known], wanted: &[Platfo
     }
 }
 
-fn over_all(definition: &Definition, nodes: &[BuilderNode]) -> (Health, Text, Text) {
+fn over_all(definition: &BuilderDefinition, nodes: &[BuilderNode]) -> (Health, Text, Text) {
     if nodes.is_empty() {
         let reason = format!("{} has no node", definition.name);
         let hint = format!("docker buildx create --append --name {}", definition.name);
@@ -301,9 +319,9 @@ fn over_all(definition: &Definition, nodes: &[BuilderNode]) -> (Health, Text, Te
 /// Who builds what, as buildx decides: a node that was given the platform by hand, else one whose `BuildKit` has it, in
 /// their order; else the first one, which will fail to run anything.
 fn places(
-    definition: &Definition,
+    definition: &BuilderDefinition,
     nodes: &[BuilderNode],
-    known: &[Known],
+    known: &[NodeReadings],
     wanted: &[Platform],
 ) -> Vec<PlatformPlace> {
     let has = |platforms: &[Platform], platform: &Platform| platforms.iter().any(|one| same(one, platform));
@@ -331,7 +349,7 @@ fn places(
     wanted.iter().chain(&natural).map(place).collect()
 }
 
-/// `linux/arm64` is `linux/arm64/v8`.
+/// Whether two platforms are equal: `linux/arm64` is `linux/arm64/v8`.
 fn same(one: &Platform, other: &Platform) -> bool {
     let plain = |platform: &Platform| {
         let text = platform.as_str();

@@ -5,42 +5,49 @@ use std::collections::BTreeMap;
 use crate::event::builder::Container;
 use crate::event::cluster::{Ending, Pod, PodState};
 use crate::event::{Line, Text};
-use crate::source::kubernetes::{self, Deployment, Settings};
+use crate::source::kubernetes::{self, ClusterSettings, Deployment};
 
-use super::engine::{Reading, Trouble};
-use super::instance::InCluster;
+use super::engine::{EngineFault, EngineReading};
+use super::instance::PodLocation;
 
 /// Looks at the pods of a node.
-pub(super) struct Pods {
+pub(super) struct NodePods {
     deployment: Deployment,
 }
 
-impl Pods {
-    pub(super) fn new(place: &InCluster, env: &BTreeMap<String, String>) -> Self {
+impl NodePods {
+    pub(super) fn new(place: &PodLocation, env: &BTreeMap<String, String>) -> Self {
         Self { deployment: Deployment::new(settings(place, env), place.deployment.clone()) }
     }
 
     /// Asks for them once.
-    pub(super) async fn look(&mut self) -> Reading {
+    pub(super) async fn look(&mut self) -> EngineReading {
         match self.deployment.pods().await {
             Ok(pods) => {
                 let pod = chosen(pods);
-                Reading { container: pod.as_ref().map(container), pod, asked: true, ..Reading::default() }
+                EngineReading {
+                    container: pod.as_ref().map(container),
+                    pod,
+                    asked: true,
+                    ..EngineReading::default()
+                }
             }
-            Err(fault) => {
-                Reading { error: Some(Trouble::failing(fault.words)), asked: true, ..Reading::default() }
-            }
+            Err(fault) => EngineReading {
+                error: Some(EngineFault::failing(fault.detail)),
+                asked: true,
+                ..EngineReading::default()
+            },
         }
     }
 }
 
 /// The cluster of a node.
-pub(super) fn settings(place: &InCluster, env: &BTreeMap<String, String>) -> Settings {
-    Settings {
+pub(super) fn settings(place: &PodLocation, env: &BTreeMap<String, String>) -> ClusterSettings {
+    ClusterSettings {
         kubeconfig: place.kubeconfig.clone(),
         namespace: place.namespace.clone(),
         env: env.clone(),
-        ..Settings::default()
+        ..ClusterSettings::default()
     }
 }
 
@@ -68,13 +75,13 @@ fn container(pod: &Pod) -> Container {
 
 /// The last lines of the node's pod.
 pub(super) async fn logs(
-    place: &InCluster,
+    place: &PodLocation,
     env: &BTreeMap<String, String>,
     lines: u32,
 ) -> Result<Vec<Line>, Text> {
     let settings = settings(place, env);
     let pods = Deployment::new(settings.clone(), place.deployment.clone()).pods().await;
-    let pod = chosen(pods.map_err(|fault| Text::clean(&fault.words))?);
+    let pod = chosen(pods.map_err(|fault| Text::clean(&fault.detail))?);
     let pod = pod.ok_or_else(|| Text::clean(&format!("the Deployment {} has no pod", place.deployment)))?;
     kubernetes::logs(&settings, pod.name.as_str(), lines).await
 }

@@ -17,7 +17,7 @@ use crate::event::builder::ActiveBuild;
 use crate::event::reference::is_same_image;
 use crate::event::{Mask, Text, Time};
 
-use super::{PATIENCE, cut, usage, words};
+use super::{PATIENCE, cut, status_text, usage};
 
 /// Builds whose progress is followed; of more only name and reference are told.
 const FOLLOWED: usize = 8;
@@ -25,16 +25,16 @@ const FOLLOWED: usize = 8;
 /// How much later than ours a daemon's clock may tell that our build began.
 const SKEW: Duration = Duration::from_secs(2);
 
-/// By what the build is known that is told of otherwise.
+/// Identifies the build that layertop runs itself, in the list of a daemon.
 #[derive(Debug, Clone, Default)]
-pub(in crate::source) struct Own {
+pub(in crate::source) struct OwnBuild {
     /// Images that it makes.
     pub(in crate::source) images: Vec<String>,
     /// It has not begun before that.
     pub(in crate::source) since: Time,
 }
 
-impl Own {
+impl OwnBuild {
     fn is(&self, record: &BuildHistoryRecord) -> bool {
         // buildx writes references out.
         let is_one = |made: &str| self.images.iter().any(|image| is_same_image(made, image));
@@ -45,35 +45,34 @@ impl Own {
 
 /// The builds of one daemon.
 #[derive(Default)]
-pub(super) struct Active {
+pub(super) struct ActiveBuilds {
     builds: BTreeMap<String, ActiveBuild>,
-    listening: Option<Listening>,
+    listening: Option<HistorySubscription>,
     mask: Mask,
-    own: Own,
+    own: OwnBuild,
 }
 
-struct Listening {
+struct HistorySubscription {
     client: ControlClient<Channel>,
     history: Streaming<BuildHistoryEvent>,
     followers: JoinSet<String>,
-    news: mpsc::Receiver<(String, Progress)>,
-    report: mpsc::Sender<(String, Progress)>,
+    news: mpsc::Receiver<(String, BuildProgress)>,
+    report: mpsc::Sender<(String, BuildProgress)>,
 }
 
-/// How far a build is.
-struct Progress {
+/// Progress of a build.
+struct BuildProgress {
     total: u64,
     completed: u64,
     cached: u64,
     running: Text,
 }
 
-impl Active {
-    /// Begins to listen.
+impl ActiveBuilds {
     pub(super) async fn listen(
         client: &mut ControlClient<Channel>,
         mask: &Mask,
-        own: &Own,
+        own: &OwnBuild,
     ) -> Result<Self, String> {
         // First those that run already, a list with an end: without it nobody could tell when it is whole.
         let mut request =
@@ -94,11 +93,11 @@ impl Active {
         let history = match asked.map_err(|_| format!("no answer in {} s", PATIENCE.as_secs()))? {
             Ok(history) => history.into_inner(),
             Err(status) if status.code() == Code::Unimplemented => return Ok(Self::default()),
-            Err(status) => return Err(words(&status)),
+            Err(status) => return Err(status_text(&status)),
         };
         let (report, news) = mpsc::channel(16);
         let listening =
-            Listening { client: client.clone(), history, followers: JoinSet::new(), news, report };
+            HistorySubscription { client: client.clone(), history, followers: JoinSet::new(), news, report };
         let (mask, own) = (mask.clone(), own.clone());
         let mut active = Self { builds: BTreeMap::new(), listening: Some(listening), mask, own };
         for event in already {
@@ -127,7 +126,7 @@ impl Active {
                     self.listening = None;
                     Ok(false)
                 }
-                Err(status) => Err(words(&status)),
+                Err(status) => Err(status_text(&status)),
             },
             Some((reference, progress)) = listening.news.recv() => {
                 if let Some(build) = self.builds.get_mut(&reference) {
@@ -177,11 +176,11 @@ fn name(record: &BuildHistoryRecord) -> String {
     if let Some(image) = images(record).next() {
         return image.to_owned();
     }
-    let said = |key: &str| record.frontend_attrs.get(key).filter(|value| !value.is_empty());
-    let source = said("vcs:source").or_else(|| said("context"));
-    let place = source.or_else(|| said("vcs:localdir:context")).or_else(|| said("filename"));
+    let attribute = |key: &str| record.frontend_attrs.get(key).filter(|value| !value.is_empty());
+    let source = attribute("vcs:source").or_else(|| attribute("context"));
+    let place = source.or_else(|| attribute("vcs:localdir:context")).or_else(|| attribute("filename"));
     let place = place.map(|place| place.trim_end_matches('/').rsplit('/').next().unwrap_or(place));
-    [place, said("target").map(String::as_str)].into_iter().flatten().collect::<Vec<_>>().join(" ")
+    [place, attribute("target").map(String::as_str)].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 /// The images that a build makes.
@@ -195,12 +194,12 @@ async fn follow(
     mut client: ControlClient<Channel>,
     reference: String,
     mask: Mask,
-    report: mpsc::Sender<(String, Progress)>,
+    report: mpsc::Sender<(String, BuildProgress)>,
 ) -> String {
     let request = StatusRequest { r#ref: reference.clone() };
     let Ok(stream) = client.status(request).await else { return reference };
     let mut stream = stream.into_inner();
-    let mut count = Count::default();
+    let mut count = SolveProgress::default();
     while let Ok(Some(response)) = stream.message().await {
         if count.take(response) && report.send((reference.clone(), count.progress(&mask))).await.is_err() {
             break;
@@ -211,25 +210,25 @@ async fn follow(
 
 /// The vertices of a build.
 #[derive(Default)]
-struct Count {
-    vertices: HashMap<String, Seen>,
+struct SolveProgress {
+    vertices: HashMap<String, VertexProgress>,
     order: u64,
 }
 
-struct Seen {
+struct VertexProgress {
     name: String,
     done: bool,
     cached: bool,
     begun: Option<u64>,
 }
 
-impl Count {
+impl SolveProgress {
     /// Takes a message; whether something has changed.
     fn take(&mut self, response: StatusResponse) -> bool {
         let any = !response.vertexes.is_empty();
         for vertex in response.vertexes {
             self.order += 1;
-            let seen = self.vertices.entry(vertex.digest).or_insert(Seen {
+            let seen = self.vertices.entry(vertex.digest).or_insert(VertexProgress {
                 name: vertex.name,
                 done: false,
                 cached: false,
@@ -243,10 +242,10 @@ impl Count {
         any
     }
 
-    fn progress(&self, mask: &Mask) -> Progress {
-        let count = |which: fn(&&Seen) -> bool| self.vertices.values().filter(which).count() as u64;
+    fn progress(&self, mask: &Mask) -> BuildProgress {
+        let count = |which: fn(&&VertexProgress) -> bool| self.vertices.values().filter(which).count() as u64;
         let running = self.vertices.values().filter(|seen| !seen.done && seen.begun.is_some());
-        Progress {
+        BuildProgress {
             total: self.vertices.len() as u64,
             completed: count(|seen| seen.done),
             cached: count(|seen| seen.done && seen.cached),
@@ -277,7 +276,7 @@ mod tests {
     #[test]
     fn the_own_build_is_known_by_its_image_and_its_time() {
         let images = vec!["127.0.0.1:5000/app:a".to_owned(), "app".to_owned()];
-        let own = Own { images, since: Time::from_micros(100_000_000) };
+        let own = OwnBuild { images, since: Time::from_micros(100_000_000) };
         assert!(own.is(&record("127.0.0.1:5000/app:a", 100)));
         assert!(own.is(&record("other:1,docker.io/library/app:latest", 103)));
         assert!(own.is(&record("127.0.0.1:5000/app:a", 98)), "the daemon's clock is behind");
@@ -285,6 +284,6 @@ mod tests {
         assert!(!own.is(&record("127.0.0.1:5000/app:b", 100)));
         assert!(!own.is(&record("docker.io/library/myapp:latest", 100)));
         assert!(!own.is(&record("", 100)));
-        assert!(!Own::default().is(&record("127.0.0.1:5000/app:a", 100)));
+        assert!(!OwnBuild::default().is(&record("127.0.0.1:5000/app:a", 100)));
     }
 }

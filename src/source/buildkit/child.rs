@@ -10,22 +10,22 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::{ChildStderr, Command};
 use tonic::transport::Channel;
 
-use super::{Words, speak};
+use super::{OutputTail, connect_http2};
 
 /// How long setting up a connection may take.
 const DIAL_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a child that has lost its stream may take to say why.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const FAILURE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The process; killed with its children when dropped.
-pub(super) struct Child {
+pub(super) struct TransportChild {
     process: tokio::process::Child,
     group: Option<Pid>,
-    words: Words,
+    tail: OutputTail,
     reader: tokio::task::JoinHandle<()>,
 }
 
-impl Child {
+impl TransportChild {
     /// Starts the process and speaks HTTP/2 on its streams.
     pub(super) async fn dial(
         argv: &[String],
@@ -43,29 +43,29 @@ impl Child {
             return Err("docker was started without its streams".to_owned());
         };
         let group = process.id().and_then(|id| i32::try_from(id).ok()).filter(|id| *id > 1);
-        let words = Words::default();
-        let reader = tokio::spawn(keep(stderr, words.clone()));
-        let mut child = Self { process, group: group.map(Pid::from_raw), words, reader };
-        match tokio::time::timeout(DIAL_PATIENCE, speak(tokio::io::join(output, input))).await {
+        let tail = OutputTail::default();
+        let reader = tokio::spawn(keep(stderr, tail.clone()));
+        let mut child = Self { process, group: group.map(Pid::from_raw), tail, reader };
+        match tokio::time::timeout(DIAL_PATIENCE, connect_http2(tokio::io::join(output, input))).await {
             Ok(Ok(channel)) => Ok((child, channel)),
-            Ok(Err(error)) => Err(child.last_words().await.unwrap_or(error)),
+            Ok(Err(error)) => Err(child.failure_line().await.unwrap_or(error)),
             Err(_) => Err(format!("no connection in {} s", DIAL_PATIENCE.as_secs())),
         }
     }
 
     /// The last line of its standard error; none where it says nothing, or still runs.
-    pub(super) async fn last_words(&mut self) -> Option<String> {
+    pub(super) async fn failure_line(&mut self) -> Option<String> {
         let ended = async {
             let _ = self.process.wait().await;
             // What it wrote last may still be on its way.
             let _ = (&mut self.reader).await;
         };
-        tokio::time::timeout(LAST_WORDS, ended).await.ok()?;
-        self.words.last_line()
+        tokio::time::timeout(FAILURE_PATIENCE, ended).await.ok()?;
+        self.tail.last_line()
     }
 }
 
-impl Drop for Child {
+impl Drop for TransportChild {
     fn drop(&mut self) {
         self.reader.abort();
         // The docker command runs buildx as a child of its own.
@@ -76,12 +76,12 @@ impl Drop for Child {
 }
 
 /// Keeps the end of what a child says.
-async fn keep(mut stderr: ChildStderr, words: Words) {
+async fn keep(mut stderr: ChildStderr, tail: OutputTail) {
     let mut chunk = [0; 1024];
     while let Ok(read) = stderr.read(&mut chunk).await {
         if read == 0 {
             return;
         }
-        words.hear(&chunk[..read]);
+        tail.append(&chunk[..read]);
     }
 }

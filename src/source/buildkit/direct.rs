@@ -14,30 +14,32 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tonic::transport::Channel;
 
-use super::super::builder::instance::{Listener, TlsFiles};
+use super::super::builder::instance::{BuildkitAddress, TlsFiles};
 use super::super::trust;
-use super::speak;
+use super::connect_http2;
 
 /// How long a connection may take to come about.
 const DIAL: Duration = Duration::from_secs(10);
 
 /// Connects, and speaks HTTP/2.
-pub(super) async fn dial(listener: &Listener) -> Result<Channel, String> {
+pub(super) async fn dial(listener: &BuildkitAddress) -> Result<Channel, String> {
     let connecting = async {
         match listener {
-            Listener::Unix(path) => {
+            BuildkitAddress::Unix(path) => {
                 let socket = UnixStream::connect(path).await;
-                speak(socket.map_err(|error| lost(&error, &path.display().to_string()))?).await
+                connect_http2(socket.map_err(|error| connect_error(&error, &path.display().to_string()))?)
+                    .await
             }
-            Listener::Tcp { host, port, tls } => {
+            BuildkitAddress::Tcp { host, port, tls } => {
                 let at = format!("{host}:{port}");
-                let stream =
-                    TcpStream::connect((host.as_str(), *port)).await.map_err(|error| lost(&error, &at))?;
+                let stream = TcpStream::connect((host.as_str(), *port))
+                    .await
+                    .map_err(|error| connect_error(&error, &at))?;
                 // Answers are small, and waited for.
                 let _ = stream.set_nodelay(true);
                 match tls {
-                    None => speak(stream).await,
-                    Some(files) => speak(secure(stream, files, &at).await?).await,
+                    None => connect_http2(stream).await,
+                    Some(files) => connect_http2(secure(stream, files, &at).await?).await,
                 }
             }
         }
@@ -46,7 +48,7 @@ pub(super) async fn dial(listener: &Listener) -> Result<Channel, String> {
     timeout(DIAL, connecting).await.unwrap_or_else(late)
 }
 
-fn lost(error: &std::io::Error, at: &str) -> String {
+fn connect_error(error: &std::io::Error, at: &str) -> String {
     match error.kind() {
         ErrorKind::ConnectionRefused | ErrorKind::NotFound => format!("nothing listens at {at}"),
         _ => format!("{at} can't be reached: {error}"),

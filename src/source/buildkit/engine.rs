@@ -20,8 +20,8 @@ use tokio_util::io::StreamReader;
 use tonic::transport::Channel;
 
 use super::super::builder::engine;
-use super::super::builder::instance::Host;
-use super::{Words, innermost, speak};
+use super::super::builder::instance::EngineAddress;
+use super::{OutputTail, connect_http2, innermost};
 
 /// How long setting up a connection may take.
 const DIAL: Duration = Duration::from_secs(10);
@@ -29,9 +29,12 @@ const DIAL: Duration = Duration::from_secs(10);
 const PIECE: usize = 64 << 10;
 
 /// Goes into a container. What `buildctl` says there beside the connection is kept.
-pub(super) async fn into_container(host: &Host, container: &str) -> Result<(Words, Channel), String> {
-    let words = Words::default();
-    let said = words.clone();
+pub(super) async fn into_container(
+    host: &EngineAddress,
+    container: &str,
+) -> Result<(OutputTail, Channel), String> {
+    let words = OutputTail::default();
+    let stderr = words.clone();
     let dialling = async {
         let config = ExecConfig {
             attach_stdin: Some(true),
@@ -41,23 +44,23 @@ pub(super) async fn into_container(host: &Host, container: &str) -> Result<(Word
             ..ExecConfig::default()
         };
         let docker = engine::connect(host)?.ok_or_else(|| unreachable(host))?;
-        let exec = docker.create_exec(container, config).await.map_err(engine::words)?;
+        let exec = docker.create_exec(container, config).await.map_err(engine::error_text)?;
         let options = StartExecOptions { output_capacity: Some(PIECE), ..StartExecOptions::default() };
-        let started = docker.start_exec(&exec.id, Some(options)).await.map_err(engine::words)?;
+        let started = docker.start_exec(&exec.id, Some(options)).await.map_err(engine::error_text)?;
         let StartExecResults::Attached { output, input } = started else {
             return Err(format!("the engine gave no stream into {container}"));
         };
         let output = output.filter_map(move |piece| {
             future::ready(match piece {
                 Ok(LogOutput::StdErr { message }) => {
-                    said.hear(&message);
+                    stderr.append(&message);
                     None
                 }
                 Ok(piece) => Some(Ok(piece.into_bytes())),
                 Err(error) => Some(Err(std::io::Error::other(error))),
             })
         });
-        speak(tokio::io::join(StreamReader::new(output), input)).await
+        connect_http2(tokio::io::join(StreamReader::new(output), input)).await
     };
     let channel = timeout(DIAL, dialling).await.unwrap_or_else(|_| Err(late()));
     match channel {
@@ -67,18 +70,18 @@ pub(super) async fn into_container(host: &Host, container: &str) -> Result<(Word
 }
 
 /// Goes to the engine's own `BuildKit`.
-pub(super) async fn own(host: &Host) -> Result<Channel, String> {
+pub(super) async fn own(host: &EngineAddress) -> Result<Channel, String> {
     let dialling = async {
         match host {
-            Host::Unix(path) => {
+            EngineAddress::Unix(path) => {
                 upgrade(UnixStream::connect(path).await.map_err(|error| format!("{path}: {error}"))?).await
             }
-            Host::Http(address) => {
+            EngineAddress::Http(address) => {
                 let at = address.split_once("://").map_or(address.as_str(), |(_, rest)| rest);
                 let at = at.trim_end_matches('/');
                 upgrade(TcpStream::connect(at).await.map_err(|error| format!("{at}: {error}"))?).await
             }
-            Host::ByCommand(_) => Err(unreachable(host)),
+            EngineAddress::ByCommand(_) => Err(unreachable(host)),
         }
     };
     timeout(DIAL, dialling).await.unwrap_or_else(|_| Err(late()))
@@ -100,10 +103,10 @@ where
         return Err(format!("the engine does not lead to its BuildKit: {}", answer.status()));
     }
     let upgraded = hyper::upgrade::on(answer).await.map_err(broken)?;
-    speak(TokioIo::new(upgraded)).await
+    connect_http2(TokioIo::new(upgraded)).await
 }
 
-fn unreachable(host: &Host) -> String {
+fn unreachable(host: &EngineAddress) -> String {
     format!("only the docker command knows the way to {}", host.shown())
 }
 

@@ -20,7 +20,7 @@ const SHARE_AFTER_BUILD: u32 = 5;
 
 /// The newest listing of one node.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(in crate::source) struct Listed {
+pub(in crate::source) struct NodeListing {
     /// What it sums up to; none before the first answer.
     pub(in crate::source) usage: Option<Usage>,
     /// How long it took; before the first answer, how long one took earlier, where that is known.
@@ -31,7 +31,7 @@ pub(in crate::source) struct Listed {
     pub(in crate::source) asked: Option<Time>,
 }
 
-impl Listed {
+impl NodeListing {
     /// Whether it is time for another one.
     pub(in crate::source) fn is_due(&self, now: Time, build_ended: bool) -> bool {
         let share = if build_ended { SHARE_AFTER_BUILD } else { SHARE };
@@ -43,7 +43,7 @@ impl Listed {
 
 /// The newest listings, node by node. Clones are the same.
 #[derive(Debug, Clone)]
-pub struct Listings(watch::Sender<BTreeMap<String, Listed>>);
+pub struct Listings(watch::Sender<BTreeMap<String, NodeListing>>);
 
 impl Default for Listings {
     fn default() -> Self {
@@ -53,16 +53,16 @@ impl Default for Listings {
 
 impl Listings {
     /// That of a node.
-    pub(in crate::source) fn of(&self, node: &str) -> Listed {
+    pub(in crate::source) fn of(&self, node: &str) -> NodeListing {
         self.0.borrow().get(node).cloned().unwrap_or_default()
     }
 
     /// Returns when a listing was asked for or answered.
-    pub(in crate::source) fn subscribe(&self) -> watch::Receiver<BTreeMap<String, Listed>> {
+    pub(in crate::source) fn subscribe(&self) -> watch::Receiver<BTreeMap<String, NodeListing>> {
         self.0.subscribe()
     }
 
-    fn change(&self, node: &str, change: impl FnOnce(&mut Listed)) {
+    fn change(&self, node: &str, change: impl FnOnce(&mut NodeListing)) {
         self.0.send_modify(|all| change(all.entry(node.to_owned()).or_default()));
     }
 
@@ -72,21 +72,21 @@ impl Listings {
     }
 
     /// A listing is asked for now. It is given up when this is dropped.
-    pub(in crate::source) fn begin(&self, node: &str, now: Time) -> Pending {
+    pub(in crate::source) fn begin(&self, node: &str, now: Time) -> PendingListing {
         self.change(node, |listed| listed.asked = Some(now));
-        Pending { listings: self.clone(), node: node.to_owned(), asked: now }
+        PendingListing { listings: self.clone(), node: node.to_owned(), asked: now }
     }
 }
 
 /// A listing that is on its way.
 #[derive(Debug)]
-pub(in crate::source) struct Pending {
+pub(in crate::source) struct PendingListing {
     listings: Listings,
     node: String,
     asked: Time,
 }
 
-impl Pending {
+impl PendingListing {
     /// It was answered, or has failed, which takes the daemon as long.
     pub(in crate::source) fn end(self, usage: Option<Usage>, now: Time) {
         self.listings.change(&self.node, |listed| {
@@ -97,7 +97,7 @@ impl Pending {
     }
 }
 
-impl Drop for Pending {
+impl Drop for PendingListing {
     fn drop(&mut self) {
         self.listings.change(&self.node, |listed| listed.asked = None);
     }
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!((listed.took, listed.asked), (Some(Duration::from_secs(5)), None));
         assert!(!listed.is_due(at(254), false) && listed.is_due(at(255), false));
         assert!(!listed.is_due(at(29), true) && listed.is_due(at(30), true));
-        assert_eq!(listings.of("other"), Listed::default());
+        assert_eq!(listings.of("other"), NodeListing::default());
         drop(listings.begin("n", at(300)));
         assert_eq!(listings.of("n"), listed, "one that was given up changes nothing");
     }

@@ -11,21 +11,21 @@ use crate::event::builder::Usage;
 use crate::event::evidence::CacheRecord;
 use crate::event::{Digest, Mask, Text};
 
-use super::{Carrier, Dial, LARGEST, PATIENCE, USAGE_PATIENCE, connect, usage, within};
+use super::{DialTarget, LARGEST, PATIENCE, Transport, USAGE_PATIENCE, connect, usage, within};
 
 /// A description can be a whole script; as many characters of it are kept.
 const LONGEST: usize = 400;
 
 /// A connection for listings. When its last clone is dropped, what carries it ends.
 #[derive(Clone)]
-pub(in crate::source) struct Lister {
-    _carrier: Arc<Carrier>,
+pub(in crate::source) struct RecordLister {
+    _carrier: Arc<Transport>,
     client: ControlClient<Channel>,
 }
 
-impl Lister {
+impl RecordLister {
     /// Goes the way to a daemon.
-    pub(in crate::source) async fn dial(dial: &Dial) -> Result<Self, String> {
+    pub(in crate::source) async fn dial(dial: &DialTarget) -> Result<Self, String> {
         let (carrier, channel) = connect(dial).await?;
         let client = ControlClient::new(channel).max_decoding_message_size(LARGEST);
         Ok(Self { _carrier: Arc::new(carrier), client })
@@ -38,7 +38,7 @@ impl Lister {
     ) -> Result<(Vec<CacheRecord>, Usage), String> {
         let listing = within(USAGE_PATIENCE, self.client.disk_usage(DiskUsageRequest::default())).await?;
         let mut kinds = HashMap::default();
-        let records = listing.record.iter().map(|record| told(record, mask, &mut kinds)).collect();
+        let records = listing.record.iter().map(|record| cache_record(record, mask, &mut kinds)).collect();
         Ok((records, usage::sum_up(&listing.record, mask)))
     }
 
@@ -51,7 +51,7 @@ impl Lister {
 }
 
 /// `kinds` are the words for kinds that were met before: there are a few for thousands of records.
-fn told<'r>(record: &'r UsageRecord, mask: &Mask, kinds: &mut HashMap<&'r str, Text>) -> CacheRecord {
+fn cache_record<'r>(record: &'r UsageRecord, mask: &Mask, kinds: &mut HashMap<&'r str, Text>) -> CacheRecord {
     let imported = record.description.strip_prefix("imported ").filter(|blob| blob.starts_with("sha256:"));
     let positive = |number: i64| u64::try_from(number).unwrap_or_default();
     CacheRecord {
@@ -93,7 +93,7 @@ mod tests {
         let blob = format!("sha256:{}", "a".repeat(64));
         let of = |description: String| {
             let record = UsageRecord { description, size: -1, ..UsageRecord::default() };
-            told(&record, &mask, &mut HashMap::default())
+            cache_record(&record, &mask, &mut HashMap::default())
         };
         assert_eq!(of(format!("imported {blob}")).imported, Some(Digest::parse(&blob)));
         assert_eq!(of("imported by hand".to_owned()).imported, None);

@@ -13,7 +13,6 @@ use super::cut;
 /// Records that are told one by one.
 const LARGEST: usize = 20;
 
-/// Sums records up.
 pub(super) fn sum_up(records: &[Record], mask: &Mask) -> Usage {
     let mut usage = Usage::default();
     let mut kinds: BTreeMap<UsageKind, Amount> = BTreeMap::new();
@@ -34,7 +33,7 @@ pub(super) fn sum_up(records: &[Record], mask: &Mask) -> Usage {
         largest.truncate(LARGEST);
     }
     largest.sort_by_key(order);
-    usage.largest = largest.into_iter().map(|record| told(record, mask)).collect();
+    usage.largest = largest.into_iter().map(|record| usage_record(record, mask)).collect();
     usage
 }
 
@@ -60,7 +59,7 @@ fn kind(record: &Record) -> UsageKind {
     }
 }
 
-fn told(record: &Record, mask: &Mask) -> UsageRecord {
+fn usage_record(record: &Record, mask: &Mask) -> UsageRecord {
     UsageRecord {
         id: Text::clean(&record.id),
         kind: kind(record),

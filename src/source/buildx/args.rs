@@ -68,9 +68,9 @@ const LETTERS: [(char, &str); 8] = [
     ('t', "tag"),
 ];
 
-/// One thing that the command line says.
+/// An option or a positional argument of a command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::source) enum Item {
+pub(in crate::source) enum BuildxArg {
     /// An option: its long name, its value, and the words that it was written with.
     Option { name: String, value: Option<String>, words: Vec<String> },
     /// What is no option: the build context.
@@ -79,26 +79,26 @@ pub(in crate::source) enum Item {
 
 /// Takes a command line apart. An option that is not known here takes the word behind it as its value, unless that is
 /// an option too, since most of buildx's do; `--name=value` leaves no doubt.
-pub(in crate::source) fn parse(words: &[String]) -> Vec<Item> {
+pub(in crate::source) fn parse(words: &[String]) -> Vec<BuildxArg> {
     let mut items = Vec::new();
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
         if word == "--" {
-            items.extend(rest.by_ref().cloned().map(Item::Positional));
+            items.extend(rest.by_ref().cloned().map(BuildxArg::Positional));
         } else if let Some(long) = word.strip_prefix("--") {
             items.push(long_option(word, long, &mut rest));
         } else if let Some(letters) = word.strip_prefix('-').filter(|letters| !letters.is_empty()) {
             short_options(letters, &mut rest, &mut items);
         } else {
-            items.push(Item::Positional(word.clone()));
+            items.push(BuildxArg::Positional(word.clone()));
         }
     }
     items
 }
 
-fn long_option(word: &str, long: &str, rest: &mut std::slice::Iter<'_, String>) -> Item {
+fn long_option(word: &str, long: &str, rest: &mut std::slice::Iter<'_, String>) -> BuildxArg {
     if let Some((name, value)) = long.split_once('=') {
-        return Item::Option {
+        return BuildxArg::Option {
             name: name.to_owned(),
             value: Some(value.to_owned()),
             words: vec![word.to_owned()],
@@ -109,11 +109,11 @@ fn long_option(word: &str, long: &str, rest: &mut std::slice::Iter<'_, String>) 
     let takes = known || (!WITHOUT_VALUE.contains(&long) && next_is_value);
     let value = if takes { rest.next().cloned() } else { None };
     let words = std::iter::once(word.to_owned()).chain(value.clone()).collect();
-    Item::Option { name: long.to_owned(), value, words }
+    BuildxArg::Option { name: long.to_owned(), value, words }
 }
 
 /// `-q`, `-f FILE`, `-fFILE`, `-f=FILE`, `-qf FILE`.
-fn short_options(letters: &str, rest: &mut std::slice::Iter<'_, String>, items: &mut Vec<Item>) {
+fn short_options(letters: &str, rest: &mut std::slice::Iter<'_, String>, items: &mut Vec<BuildxArg>) {
     let mut left = letters.chars();
     while let Some(letter) = left.next() {
         let name = LETTERS.iter().find(|(known, _)| *known == letter).map(|(_, name)| *name);
@@ -127,16 +127,16 @@ fn short_options(letters: &str, rest: &mut std::slice::Iter<'_, String>, items: 
                     Some(attached.strip_prefix('=').unwrap_or(attached).to_owned())
                 };
                 let words = std::iter::once(own).chain(value.clone()).collect();
-                items.push(Item::Option { name: name.to_owned(), value, words });
+                items.push(BuildxArg::Option { name: name.to_owned(), value, words });
                 return;
             }
             Some(name) => {
-                items.push(Item::Option { name: name.to_owned(), value: None, words: vec![own] });
+                items.push(BuildxArg::Option { name: name.to_owned(), value: None, words: vec![own] });
             }
             None => {
                 // buildx will complain about it; what stands behind it is left as it was written.
                 let words = vec![format!("-{letter}{}", left.as_str())];
-                items.push(Item::Option { name: own, value: None, words });
+                items.push(BuildxArg::Option { name: own, value: None, words });
                 return;
             }
         }
@@ -183,11 +183,11 @@ mod tests {
     fn shown(line: &str) -> Vec<String> {
         let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         let show = |item| match item {
-            Item::Option { name, value: Some(value), words } => {
+            BuildxArg::Option { name, value: Some(value), words } => {
                 format!("{name}={value} ({})", words.join(" "))
             }
-            Item::Option { name, value: None, words } => format!("{name} ({})", words.join(" ")),
-            Item::Positional(text) => text,
+            BuildxArg::Option { name, value: None, words } => format!("{name} ({})", words.join(" ")),
+            BuildxArg::Positional(text) => text,
         };
         parse(&words).into_iter().map(show).collect()
     }

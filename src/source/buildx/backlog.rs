@@ -10,7 +10,7 @@ use memchr::memmem::Finder;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::{Chunk, LeftOut};
+use super::{Chunk, OmittedOutput};
 use crate::event::Stream;
 
 /// How much is handed on at once.
@@ -31,7 +31,7 @@ pub(super) struct Backlog {
     /// Whether what comes next is the rest of a line whose beginning was handed on.
     within: bool,
     /// Output that was left out behind that line.
-    left_out: Vec<LeftOut>,
+    left_out: Vec<OmittedOutput>,
     /// How large it may become before output is left out: more each time that there was little of it.
     patience: usize,
     /// How much of the output stays where some is left out.
@@ -118,8 +118,8 @@ impl Backlog {
         let first =
             if self.within { memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1) } else { 0 };
         let (head, lines) = rest.split_at(first);
-        let mut messages: Vec<Message<'_>> =
-            lines.split_inclusive(|byte| *byte == b'\n').map(Message::read).collect();
+        let mut messages: Vec<StreamLine<'_>> =
+            lines.split_inclusive(|byte| *byte == b'\n').map(StreamLine::read).collect();
         let fair = fair_share(&messages, self.kept);
         // What stays of a vertex is the newest, without a hole in it: what was left out is told before it.
         let mut spent: HashMap<&[u8], usize> = HashMap::new();
@@ -142,7 +142,7 @@ impl Backlog {
 
 /// How much each vertex may keep, so that all of them together keep `room`: what those do not need that have written less goes to
 /// those that have written more.
-fn fair_share(messages: &[Message<'_>], room: usize) -> usize {
+fn fair_share(messages: &[StreamLine<'_>], room: usize) -> usize {
     let mut all: HashMap<&[u8], usize> = HashMap::new();
     for entry in messages.iter().flat_map(|message| &message.entries) {
         *all.entry(entry.vertex).or_default() += entry.raw.len();
@@ -161,14 +161,14 @@ fn fair_share(messages: &[Message<'_>], room: usize) -> usize {
 }
 
 /// A line of the stream, with what it holds of the output of steps.
-struct Message<'a> {
+struct StreamLine<'a> {
     head: &'a [u8],
-    entries: Vec<Entry<'a>>,
+    entries: Vec<OutputEntry<'a>>,
     tail: &'a [u8],
 }
 
 /// Some output of a vertex, as it stands in a message.
-struct Entry<'a> {
+struct OutputEntry<'a> {
     raw: &'a [u8],
     vertex: &'a [u8],
     stream: Stream,
@@ -177,7 +177,7 @@ struct Entry<'a> {
     stays: bool,
 }
 
-impl<'a> Message<'a> {
+impl<'a> StreamLine<'a> {
     /// Reads a line. What is not written as buildx writes it is kept as it is.
     fn read(line: &'a [u8]) -> Self {
         Self::with_output(line).unwrap_or(Self { head: line, entries: Vec::new(), tail: &[] })
@@ -194,7 +194,7 @@ impl<'a> Message<'a> {
         let (head, mut rest) = line.split_at(start + b"\"logs\":[".len());
         let mut entries = Vec::new();
         loop {
-            let entry = Entry::read(rest)?;
+            let entry = OutputEntry::read(rest)?;
             rest = rest.get(entry.raw.len()..)?;
             entries.push(entry);
             match rest.split_first()? {
@@ -223,7 +223,7 @@ impl<'a> Message<'a> {
     }
 }
 
-impl<'a> Entry<'a> {
+impl<'a> OutputEntry<'a> {
     /// The entry that `bytes` begin with. The order of its fields is that of buildx's struct, and none of them holds a brace.
     fn read(bytes: &'a [u8]) -> Option<Self> {
         static DATA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"data\":\""));
@@ -242,14 +242,15 @@ impl<'a> Entry<'a> {
 }
 
 /// Counts output that is left out.
-fn count(entry: &Entry<'_>, counted: &mut Vec<LeftOut>) {
+fn count(entry: &OutputEntry<'_>, counted: &mut Vec<OmittedOutput>) {
     let bytes = entry.data as u64 / 4 * 3;
-    let is_of = |one: &&mut LeftOut| one.vertex.as_bytes() == entry.vertex && one.stream == entry.stream;
+    let is_of =
+        |one: &&mut OmittedOutput| one.vertex.as_bytes() == entry.vertex && one.stream == entry.stream;
     if let Some(known) = counted.iter_mut().find(is_of) {
         known.bytes += bytes;
     } else {
         let vertex = String::from_utf8_lossy(entry.vertex).into_owned();
-        counted.push(LeftOut { vertex, stream: entry.stream, bytes });
+        counted.push(OmittedOutput { vertex, stream: entry.stream, bytes });
     }
 }
 
@@ -274,7 +275,7 @@ mod tests {
     }
 
     /// What is handed on of a stream of which nobody takes more than `taken` pieces before its end, and `kept` bytes of output stay.
-    fn after_a_standstill(stream: &str, taken: usize, kept: usize) -> (String, Vec<LeftOut>) {
+    fn after_a_standstill(stream: &str, taken: usize, kept: usize) -> (String, Vec<OmittedOutput>) {
         let patience = 2 * kept + 64;
         let mut backlog = Backlog { patience, kept, ..Backlog::new(Stream::Stderr) };
         let (mut text, mut left_out) = (String::new(), Vec::new());
@@ -295,7 +296,7 @@ mod tests {
         (text, left_out)
     }
 
-    fn missing(left_out: &[LeftOut], vertex: &str) -> u64 {
+    fn missing(left_out: &[OmittedOutput], vertex: &str) -> u64 {
         left_out.iter().filter(|one| one.vertex == vertex).map(|one| one.bytes).sum()
     }
 

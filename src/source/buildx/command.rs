@@ -16,12 +16,12 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, Origin, Surroundings, Value, is_remote};
+use crate::config::{Config, ConfigValue, Surroundings, ValueOrigin, is_remote};
 use crate::error::Error;
 use crate::event::{Mask, Platform, Started, Text, shell};
 
 use super::Process;
-use super::args::{self, Item, field, fields};
+use super::args::{self, BuildxArg, field, fields};
 use super::plugin;
 use super::program::Program;
 use super::secrets::{self, ReadFile};
@@ -29,7 +29,6 @@ use super::secrets::{self, ReadFile};
 /// What is run, and what is known of the build before it runs.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BuildCommand {
-    /// The program.
     pub program: Program,
     /// The words behind it.
     pub argv: Vec<String>,
@@ -39,7 +38,6 @@ pub struct BuildCommand {
     pub secrets: Vec<String>,
     /// Program and words as they may be shown.
     pub display: Vec<Text>,
-    /// Where it runs.
     pub cwd: PathBuf,
     /// Whether the context or the Dockerfile comes from standard input.
     pub stdin: bool,
@@ -81,10 +79,10 @@ impl BuildCommand {
     ) -> Result<Self, Error> {
         let mut words = config.build.extra.value.clone();
         words.extend_from_slice(typed);
-        let typed = Typed(args::parse(&words));
+        let typed = TypedArgs(args::parse(&words));
         typed.check()?;
         let context = typed.context()?.unwrap_or_else(|| config.build.context.value.clone());
-        let mut parts = Parts::default();
+        let mut parts = CommandParts::default();
         parts.ours(config, &typed, &context)?;
         parts.typed(&typed, around, read);
         parts.context(&context);
@@ -109,7 +107,7 @@ impl BuildCommand {
     /// The command for a shell. Secret build arguments stand as their names, as they do in what is run; what a shell
     /// needs in its environment is in `env`.
     pub fn shell(&self) -> String {
-        let hidden = Hidden::of(&self.argv);
+        let hidden = TypedSecrets::of(&self.argv);
         let words = std::iter::once(self.program.name()).chain(self.argv.iter().map(String::as_str));
         words.map(|word| shell::quote(&hidden.mask(word))).collect::<Vec<_>>().join(" ")
     }
@@ -119,7 +117,7 @@ impl BuildCommand {
         let given = args::parse(&self.argv).into_iter();
         given
             .filter_map(|item| match item {
-                Item::Option { name, value: Some(spec), .. } if name == "cache-from" => reference(&spec),
+                BuildxArg::Option { name, value: Some(spec), .. } if name == "cache-from" => reference(&spec),
                 _ => None,
             })
             .collect()
@@ -142,17 +140,17 @@ impl BuildCommand {
 }
 
 /// The words behind `--`, and those of `[build] extra`.
-struct Typed(Vec<Item>);
+struct TypedArgs(Vec<BuildxArg>);
 
-impl Typed {
+impl TypedArgs {
     fn has(&self, names: &[&str]) -> bool {
         self.options().any(|(name, _)| names.contains(&name))
     }
 
     fn options(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         self.0.iter().filter_map(|item| match item {
-            Item::Option { name, value, .. } => Some((name.as_str(), value.as_deref())),
-            Item::Positional(_) => None,
+            BuildxArg::Option { name, value, .. } => Some((name.as_str(), value.as_deref())),
+            BuildxArg::Positional(_) => None,
         })
     }
 
@@ -192,8 +190,8 @@ impl Typed {
 
     fn context(&self) -> Result<Option<String>, Error> {
         let mut found = self.0.iter().filter_map(|item| match item {
-            Item::Positional(text) => Some(text),
-            Item::Option { .. } => None,
+            BuildxArg::Positional(text) => Some(text),
+            BuildxArg::Option { .. } => None,
         });
         let first = found.next();
         match (first, found.next()) {
@@ -208,19 +206,19 @@ impl Typed {
 
 /// The command while it is put together.
 #[derive(Default)]
-struct Parts {
+struct CommandParts {
     argv: Vec<String>,
     env: Vec<(String, String)>,
     secrets: Vec<String>,
 }
 
-impl Parts {
+impl CommandParts {
     fn push(&mut self, words: &[&str]) {
         self.argv.extend(words.iter().map(|word| (*word).to_owned()));
     }
 
     /// What the configuration says, in the order of Montage AI's script, without what was typed otherwise.
-    fn ours(&mut self, config: &Config, typed: &Typed, context: &str) -> Result<(), Error> {
+    fn ours(&mut self, config: &Config, typed: &TypedArgs, context: &str) -> Result<(), Error> {
         self.push(&["--progress=rawjson"]);
         if let Some(builder) = config.build.builder.as_deref().filter(|_| !typed.has(&["builder"])) {
             self.push(&["--builder", builder]);
@@ -282,9 +280,9 @@ impl Parts {
     }
 
     /// What was typed, as it was typed, but for the values of secret build arguments.
-    fn typed(&mut self, typed: &Typed, around: &Surroundings, read: ReadFile<'_>) {
+    fn typed(&mut self, typed: &TypedArgs, around: &Surroundings, read: ReadFile<'_>) {
         for item in &typed.0 {
-            let Item::Option { name, value, words } = item else { continue };
+            let BuildxArg::Option { name, value, words } = item else { continue };
             match (name.as_str(), value.as_deref()) {
                 ("build-arg", Some(text)) => {
                     self.push(&["--build-arg"]);
@@ -316,14 +314,14 @@ impl Parts {
     fn finish(
         self,
         config: &Config,
-        typed: &Typed,
+        typed: &TypedArgs,
         program: Program,
         around: &Surroundings,
         context: &str,
     ) -> BuildCommand {
         let Self { argv, env, mut secrets } = self;
         let argv: Vec<String> = program.words().iter().map(|word| (*word).to_owned()).chain(argv).collect();
-        let hidden = Hidden::of(&argv);
+        let hidden = TypedSecrets::of(&argv);
         secrets.extend(hidden.0.iter().cloned());
         secrets.retain(|text| !text.is_empty());
         secrets.sort();
@@ -356,10 +354,10 @@ impl Parts {
 
 /// The configured Dockerfile, where it counts. That of a file belongs to the file's context: another context that was
 /// typed has its own.
-fn our_file<'a>(config: &'a Config, typed: &Typed, context: &str) -> Option<&'a str> {
-    let Value { value, origin } = &config.build.dockerfile;
+fn our_file<'a>(config: &'a Config, typed: &TypedArgs, context: &str) -> Option<&'a str> {
+    let ConfigValue { value, origin } = &config.build.dockerfile;
     let same = Path::new(context) == Path::new(config.build.context.as_str());
-    let counts = !typed.has(&["file"]) && (same || matches!(origin, Origin::Option(_)));
+    let counts = !typed.has(&["file"]) && (same || matches!(origin, ValueOrigin::Option(_)));
     value.as_deref().filter(|_| counts)
 }
 
@@ -375,7 +373,7 @@ fn dockerfile(file: Option<&str>, context: Option<&Path>, cwd: &Path) -> Option<
     }
 }
 
-fn platforms(config: &Config, typed: &Typed, around: &Surroundings) -> Vec<Platform> {
+fn platforms(config: &Config, typed: &TypedArgs, around: &Surroundings) -> Vec<Platform> {
     if typed.has(&["platform"]) {
         return typed.values("platform").flat_map(Platform::parse_list).collect();
     }
@@ -385,7 +383,7 @@ fn platforms(config: &Config, typed: &Typed, around: &Surroundings) -> Vec<Platf
     around.env.get("DOCKER_DEFAULT_PLATFORM").map(|text| Platform::parse_list(text)).unwrap_or_default()
 }
 
-fn images(config: &Config, typed: &Typed) -> Vec<String> {
+fn images(config: &Config, typed: &TypedArgs) -> Vec<String> {
     let theirs: Vec<String> = typed.values("tag").map(str::to_owned).collect();
     if theirs.is_empty() { config.image().into_iter().collect() } else { theirs }
 }
@@ -399,7 +397,7 @@ fn reference(spec: &str) -> Option<String> {
 }
 
 /// The registry cache: what is exported to, else what is imported from.
-fn cache(config: &Config, typed: &Typed) -> Option<String> {
+fn cache(config: &Config, typed: &TypedArgs) -> Option<String> {
     let typed_one = |name| typed.values(name).find_map(reference);
     match (typed_one("cache-to"), typed_one("cache-from")) {
         (Some(to), _) => Some(to),
@@ -410,13 +408,13 @@ fn cache(config: &Config, typed: &Typed) -> Option<String> {
 
 /// Secrets that were typed into words which buildx takes from its command line alone: passwords in URLs, and keys of a
 /// cache or output. They run as they were typed, and are shown masked.
-struct Hidden(Vec<String>);
+struct TypedSecrets(Vec<String>);
 
-impl Hidden {
+impl TypedSecrets {
     fn of(argv: &[String]) -> Self {
         let mut found: Vec<String> = argv.iter().filter_map(|word| secrets::of_url(word)).collect();
         for item in args::parse(argv) {
-            let Item::Option { name, value: Some(value), .. } = item else { continue };
+            let BuildxArg::Option { name, value: Some(value), .. } = item else { continue };
             if ["cache-from", "cache-to", "output", "build-context"].contains(&name.as_str()) {
                 found.extend(secrets::of_attributes(&value));
             }

@@ -34,9 +34,9 @@ const SILENCE: Duration = Duration::from_millis(300);
 /// What may be read after the group is gone: more than a pipe holds.
 const TAIL: usize = 1 << 20;
 
-/// What the two ends of a child's pipes have to know of each other.
+/// The channels between the drain of a child's pipes and its supervisor.
 #[derive(Clone)]
-pub(super) struct Listener {
+pub(super) struct DrainChannels {
     pub(super) chunks: mpsc::Sender<Chunk>,
     /// Whether the child has written anything.
     pub(super) spoke: watch::Sender<bool>,
@@ -48,7 +48,7 @@ pub(super) struct Listener {
 pub(super) fn start(
     out: Option<OwnedFd>,
     err: Option<OwnedFd>,
-    listener: Listener,
+    listener: DrainChannels,
 ) -> io::Result<oneshot::Receiver<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let (tell, done) = oneshot::channel();
@@ -92,12 +92,12 @@ impl Pipe {
 }
 
 /// Forwards a stream until it ends. Where nobody listens any more it is still read, so that the build goes on.
-async fn pump(pipe: Option<OwnedFd>, stream: Stream, listener: Listener) {
+async fn pump(pipe: Option<OwnedFd>, stream: Stream, listener: DrainChannels) {
     let Some(pipe) = pipe else { return };
     // It holds as much as it does where that is refused.
     let _ = fcntl(&pipe, FcntlArg::F_SETPIPE_SZ(PIPE));
     let mut open = Some(Pipe::LeftAlone(pipe));
-    let Listener { chunks, spoke, mut gone } = listener;
+    let DrainChannels { chunks, spoke, mut gone } = listener;
     let mut over = gone.clone();
     let mut backlog = Backlog::new(stream);
     let mut buffer = vec![0; READ];

@@ -25,7 +25,7 @@ const SYSTEM: [&str; 4] = [
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct DockerConfig {
+struct DockerPluginConfig {
     cli_plugins_extra_dirs: Vec<PathBuf>,
 }
 
@@ -41,7 +41,7 @@ pub fn behind_docker(env: &BTreeMap<String, String>) -> Option<PathBuf> {
     let own = folder::of_docker(env)?;
     let config = match fs::read(own.join("config.json")) {
         Ok(text) => serde_json::from_slice(&text).ok()?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => DockerConfig::default(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => DockerPluginConfig::default(),
         Err(_) => return None,
     };
     let in_folder = |folder: PathBuf| {

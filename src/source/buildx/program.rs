@@ -8,7 +8,6 @@ use crate::error::Error;
 /// A way to run `buildx build`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Program {
-    /// `docker buildx build`.
     #[default]
     Docker,
     /// `docker-buildx build`, without the docker command.
@@ -40,7 +39,6 @@ impl Program {
         files.find(|file| is_executable(file))
     }
 
-    /// What is run.
     pub fn name(self) -> &'static str {
         match self {
             Self::Docker => "docker",

@@ -11,8 +11,8 @@ use rustix::io::Errno;
 
 use crate::event::fingerprint::Hash;
 
-use super::sum::Sum;
-use super::tree::Stamp;
+use super::sum::FieldHasher;
+use super::tree::FileStamp;
 
 /// How much is read at once; whether anybody still waits is looked at as often.
 const CHUNK: usize = 256 << 10;
@@ -22,7 +22,7 @@ const SHORT_ATTRIBUTES: usize = 256;
 
 /// Why a file has no hash.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum HashFault {
     /// Nobody waits for it any more.
     Cancelled,
     /// It was written to meanwhile, twice.
@@ -31,7 +31,7 @@ pub(super) enum Failure {
     Io(io::Error),
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for HashFault {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
@@ -41,7 +41,7 @@ impl From<io::Error> for Failure {
 ///
 /// It is never waited for: a pipe or a device that has taken the file's place meanwhile is opened without blocking, and not
 /// read. A file that grows is read as far as it was when it was opened.
-pub(super) fn hash(path: &Path, cancel: &AtomicBool) -> Result<(Hash, Stamp), Failure> {
+pub(super) fn hash(path: &Path, cancel: &AtomicBool) -> Result<(Hash, FileStamp), HashFault> {
     let mut again = true;
     loop {
         let (hash, before, after) = once(path, cancel)?;
@@ -49,33 +49,33 @@ pub(super) fn hash(path: &Path, cancel: &AtomicBool) -> Result<(Hash, Stamp), Fa
             return Ok((hash, after));
         }
         if !std::mem::take(&mut again) {
-            return Err(Failure::Changing);
+            return Err(HashFault::Changing);
         }
     }
 }
 
-fn once(path: &Path, cancel: &AtomicBool) -> Result<(Hash, Stamp, Stamp), Failure> {
+fn once(path: &Path, cancel: &AtomicBool) -> Result<(Hash, FileStamp, FileStamp), HashFault> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
     let meta = file.metadata()?;
     if !meta.is_file() {
-        return Err(Failure::Changing);
+        return Err(HashFault::Changing);
     }
-    let before = Stamp::of(&meta);
+    let before = FileStamp::of(&meta);
     let hash = bytes(&file, before.size, cancel)?;
-    Ok((hash, before, Stamp::of(&file.metadata()?)))
+    Ok((hash, before, FileStamp::of(&file.metadata()?)))
 }
 
-fn bytes(file: &File, size: u64, cancel: &AtomicBool) -> Result<Hash, Failure> {
+fn bytes(file: &File, size: u64, cancel: &AtomicBool) -> Result<Hash, HashFault> {
     let mut hasher = blake3::Hasher::new();
     let mut rest = file.take(size);
     let mut chunk = vec![0; CHUNK.min(usize::try_from(size).unwrap_or(CHUNK).max(1))];
     loop {
         if cancel.load(Ordering::Relaxed) {
-            return Err(Failure::Cancelled);
+            return Err(HashFault::Cancelled);
         }
         match rest.read(&mut chunk) {
-            Ok(0) => return Ok(Sum::short(&hasher.finalize())),
+            Ok(0) => return Ok(FieldHasher::short(&hasher.finalize())),
             Ok(read) => _ = hasher.update(&chunk[..read]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error.into()),
@@ -105,7 +105,7 @@ pub(super) fn xattrs(path: &Path) -> Option<Hash> {
     if names.is_empty() {
         return None;
     }
-    let mut sum = Sum::default();
+    let mut sum = FieldHasher::default();
     let mut value = vec![0; LONGEST_ATTRIBUTES];
     for name in &names {
         sum.field("name", name);

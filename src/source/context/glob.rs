@@ -12,7 +12,7 @@ const ONE: &str = r"(?:[^/]|(?-u:[\x80-\xff]))";
 
 /// A pattern that can't be read; `BuildKit` fails a build for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(super) struct MalformedPattern;
 
 /// Whether a path has to be matched and not just looked up.
 pub(super) fn is_wild(path: &str) -> bool {
@@ -38,7 +38,7 @@ pub(super) fn unescaped(name: &str) -> String {
 }
 
 /// The pattern of one name, after Go's `path.Match`: `*`, `?`, `[a-z]`, `[^a]`, and `\` before what is meant as it is.
-pub(super) fn name(pattern: &str) -> Result<Regex, Malformed> {
+pub(super) fn name(pattern: &str) -> Result<Regex, MalformedPattern> {
     let mut out = String::from("^");
     let mut chars = pattern.chars().peekable();
     while let Some(c) = chars.next() {
@@ -46,12 +46,12 @@ pub(super) fn name(pattern: &str) -> Result<Regex, Malformed> {
             '*' => _ = write!(out, "{NO_SLASH}*"),
             '?' => out.push_str(ONE),
             '[' => out.push_str(&class(&mut chars)?),
-            '\\' => out.push_str(&literal(chars.next().ok_or(Malformed)?)),
+            '\\' => out.push_str(&literal(chars.next().ok_or(MalformedPattern)?)),
             c => out.push_str(&literal(c)),
         }
     }
     out.push('$');
-    Regex::new(&out).map_err(|_| Malformed)
+    Regex::new(&out).map_err(|_| MalformedPattern)
 }
 
 /// A character as it is meant.
@@ -65,25 +65,27 @@ pub(super) fn one() -> &'static str {
 }
 
 /// What stands behind a `[`, up to its `]`.
-pub(super) fn class(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<String, Malformed> {
+pub(super) fn class(
+    chars: &mut std::iter::Peekable<std::str::Chars<'_>>,
+) -> Result<String, MalformedPattern> {
     let mut out = String::from(if chars.next_if_eq(&'^').is_some() { "[^" } else { "[" });
     let mut empty = true;
     loop {
-        let low = match chars.next().ok_or(Malformed)? {
+        let low = match chars.next().ok_or(MalformedPattern)? {
             ']' if !empty => {
                 out.push(']');
                 return Ok(out);
             }
-            ']' | '-' => return Err(Malformed),
-            '\\' => chars.next().ok_or(Malformed)?,
+            ']' | '-' => return Err(MalformedPattern),
+            '\\' => chars.next().ok_or(MalformedPattern)?,
             c => c,
         };
         empty = false;
         let high = match chars.next_if_eq(&'-') {
             None => low,
-            Some(_) => match chars.next().ok_or(Malformed)? {
-                ']' | '-' => return Err(Malformed),
-                '\\' => chars.next().ok_or(Malformed)?,
+            Some(_) => match chars.next().ok_or(MalformedPattern)? {
+                ']' | '-' => return Err(MalformedPattern),
+                '\\' => chars.next().ok_or(MalformedPattern)?,
                 c => c,
             },
         };
@@ -122,7 +124,7 @@ mod tests {
     #[test]
     fn malformed_patterns_are_told() {
         for pattern in ["[", "[a", "[]", "[]a]", "[-]", "[a-]", "a\\", "[a-\\"] {
-            assert_eq!(name(pattern).err(), Some(Malformed), "{pattern}");
+            assert_eq!(name(pattern).err(), Some(MalformedPattern), "{pattern}");
         }
         assert!(name("a?").unwrap().is_match(b"a\xff"));
         assert!(name("a*").unwrap().is_match(b"a\xff\xfe"));

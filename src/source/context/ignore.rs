@@ -4,12 +4,12 @@
 
 use regex::bytes::Regex;
 
-use super::glob::{self, Malformed};
+use super::glob::{self, MalformedPattern};
 
 /// Patterns, in their order.
 #[derive(Debug, Default)]
-pub(super) struct Patterns {
-    all: Vec<Pattern>,
+pub(super) struct IgnorePatterns {
+    all: Vec<IgnorePattern>,
     /// Whether there is a `!`.
     exceptions: bool,
     /// Whether all `!` are plain paths, so that a folder tells by its path whether there may be one of them in it.
@@ -17,16 +17,16 @@ pub(super) struct Patterns {
 }
 
 #[derive(Debug)]
-struct Pattern {
+struct IgnorePattern {
     exception: bool,
     /// Without wildcards at its end.
     stem: String,
-    how: How,
+    how: PathMatcher,
 }
 
 /// How a path is matched: most patterns need no regular expression.
 #[derive(Debug)]
-enum How {
+enum PathMatcher {
     Exact(String),
     Prefix(String),
     /// Ends with it, or is it without its slash.
@@ -66,7 +66,7 @@ pub(super) fn clean(path: &str) -> String {
     }
 }
 
-impl Patterns {
+impl IgnorePatterns {
     /// Reads patterns; gives those that can't be read, too.
     pub(super) fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> (Self, Vec<String>) {
         let mut made = Self { plain_exceptions: true, ..Self::default() };
@@ -79,7 +79,7 @@ impl Patterns {
             let cleaned = clean(text);
             let (exception, path) =
                 cleaned.strip_prefix('!').map_or((false, cleaned.as_str()), |path| (true, path));
-            let Ok(how) = How::new(path) else {
+            let Ok(how) = PathMatcher::new(path) else {
                 malformed.push(text.to_owned());
                 continue;
             };
@@ -87,7 +87,7 @@ impl Patterns {
             let stem = stem.strip_suffix("/*").unwrap_or(stem).to_owned();
             made.exceptions |= exception;
             made.plain_exceptions &= !exception || !stem.contains(['*', '[', ']', '?', '^']);
-            made.all.push(Pattern { exception, stem, how });
+            made.all.push(IgnorePattern { exception, stem, how });
         }
         (made, malformed)
     }
@@ -140,14 +140,14 @@ impl Patterns {
     }
 }
 
-impl How {
-    fn new(pattern: &str) -> Result<Self, Malformed> {
+impl PathMatcher {
+    fn new(pattern: &str) -> Result<Self, MalformedPattern> {
         // Go checks by its own rules first what it then reads by others.
         for part in pattern.split('/') {
             glob::name(part)?;
         }
         let mut out = String::from("^");
-        let mut kind = Kind::Exact;
+        let mut kind = PathMatcherKind::Exact;
         let mut chars = pattern.chars().peekable();
         let mut first = true;
         while let Some(c) = chars.next() {
@@ -156,33 +156,33 @@ impl How {
                     chars.next_if_eq(&'/');
                     if chars.peek().is_some() {
                         out.push_str("(?:(?s-u:.)*/)?");
-                        kind = Kind::Regex;
-                    } else if kind == Kind::Exact {
-                        kind = Kind::Prefix;
+                        kind = PathMatcherKind::Regex;
+                    } else if kind == PathMatcherKind::Exact {
+                        kind = PathMatcherKind::Prefix;
                     } else {
                         out.push_str("(?s-u:.)*");
-                        kind = Kind::Regex;
+                        kind = PathMatcherKind::Regex;
                     }
                     if first {
-                        kind = Kind::Suffix;
+                        kind = PathMatcherKind::Suffix;
                     }
                 }
                 '*' => {
                     out.push_str(glob::NO_SLASH);
                     out.push('*');
-                    kind = Kind::Regex;
+                    kind = PathMatcherKind::Regex;
                 }
                 '?' => {
                     out.push_str(glob::one());
-                    kind = Kind::Regex;
+                    kind = PathMatcherKind::Regex;
                 }
                 '[' => {
                     out.push_str(&glob::class(&mut chars)?);
-                    kind = Kind::Regex;
+                    kind = PathMatcherKind::Regex;
                 }
                 '\\' => {
-                    out.push_str(&glob::literal(chars.next().ok_or(Malformed)?));
-                    kind = Kind::Regex;
+                    out.push_str(&glob::literal(chars.next().ok_or(MalformedPattern)?));
+                    kind = PathMatcherKind::Regex;
                 }
                 // It is no literal there either.
                 '^' => out.push('^'),
@@ -192,10 +192,10 @@ impl How {
         }
         out.push('$');
         Ok(match kind {
-            Kind::Exact => Self::Exact(pattern.to_owned()),
-            Kind::Prefix => Self::Prefix(pattern.trim_end_matches("**").to_owned()),
-            Kind::Suffix => Self::Suffix(pattern.strip_prefix("**").unwrap_or(pattern).to_owned()),
-            Kind::Regex => Self::Regex(Regex::new(&out).map_err(|_| Malformed)?),
+            PathMatcherKind::Exact => Self::Exact(pattern.to_owned()),
+            PathMatcherKind::Prefix => Self::Prefix(pattern.trim_end_matches("**").to_owned()),
+            PathMatcherKind::Suffix => Self::Suffix(pattern.strip_prefix("**").unwrap_or(pattern).to_owned()),
+            PathMatcherKind::Regex => Self::Regex(Regex::new(&out).map_err(|_| MalformedPattern)?),
         })
     }
 
@@ -213,7 +213,7 @@ impl How {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum PathMatcherKind {
     Exact,
     Prefix,
     Suffix,
@@ -227,7 +227,7 @@ mod tests {
     /// Whether a path is left out, asked from the root down as a walk does it.
     fn left_out(file: &str, path: &str) -> bool {
         let lines = lines(file);
-        let (patterns, malformed) = Patterns::new(lines.iter().map(String::as_str));
+        let (patterns, malformed) = IgnorePatterns::new(lines.iter().map(String::as_str));
         assert_eq!(malformed, [""; 0], "{file}");
         let mut marks: Option<Vec<bool>> = None;
         let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
@@ -287,18 +287,18 @@ mod tests {
 
     #[test]
     fn folders_that_hold_nothing_are_not_entered() {
-        let (patterns, _) = Patterns::new(["*", "!src/a/**"]);
+        let (patterns, _) = IgnorePatterns::new(["*", "!src/a/**"]);
         assert!(patterns.may_take_in(b"src"));
         assert!(patterns.may_take_in(b"src/a"));
         assert!(!patterns.may_take_in(b"src/b"));
         assert!(!patterns.may_take_in(b"sr"));
-        assert!(Patterns::new(["*", "!**/a"]).0.may_take_in(b"x/y"));
-        assert!(!Patterns::new(["*"]).0.may_take_in(b"x"));
+        assert!(IgnorePatterns::new(["*", "!**/a"]).0.may_take_in(b"x/y"));
+        assert!(!IgnorePatterns::new(["*"]).0.may_take_in(b"x"));
     }
 
     #[test]
     fn malformed_patterns_are_told() {
-        let (patterns, malformed) = Patterns::new(["a[", "b"]);
+        let (patterns, malformed) = IgnorePatterns::new(["a[", "b"]);
         assert_eq!(malformed, ["a["]);
         assert!(patterns.matches(b"b", None) && !patterns.matches(b"a[", None));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::dockerfile::Variable;
+use crate::dockerfile::ResolvedVariable;
 use crate::event::Platform;
 
 /// A platform without what says nothing: `linux/arm64/v8` is `linux/arm64`, `linux/arm` is `linux/arm/v7`.
@@ -49,7 +49,7 @@ pub(super) fn automatic(target: Option<&Platform>, build: Option<&Platform>) -> 
 
 /// The platforms that `BuildKit` prints before a step: the one that it is for and, where that is another one, the one that it
 /// runs on. It goes by the arguments that were read before the step.
-pub(super) fn printed(runs_on: &Platform, variables: &[Variable]) -> (Platform, Option<Platform>) {
+pub(super) fn printed(runs_on: &Platform, variables: &[ResolvedVariable]) -> (Platform, Option<Platform>) {
     let value = |name: &str| {
         variables.iter().find(|variable| variable.name == name).map(|variable| variable.value.as_str())
     };
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn what_is_printed_goes_by_what_was_read() {
         let on = platform("linux/amd64");
-        let read = |name: &str, value: &str| Variable {
+        let read = |name: &str, value: &str| ResolvedVariable {
             name: name.to_owned(),
             value: value.to_owned(),
             origin: Origin::Platform,

@@ -9,7 +9,7 @@ use etcetera::BaseStrategy as _;
 use crate::config::Surroundings;
 use crate::event::Platform;
 use crate::source::buildx::BuildCommand;
-use crate::source::buildx::args::{Item, parse};
+use crate::source::buildx::args::{BuildxArg, parse};
 
 /// Options of `docker buildx build` that are part of each `RUN`; of the last ones newer versions of `BuildKit` only know.
 const RUN_OPTIONS: [&str; 14] = [
@@ -34,8 +34,7 @@ const HOST_NAME: &str = "BUILDKIT_SANDBOX_HOSTNAME";
 
 /// Of which build a fingerprint is to be made. Values of arguments may be secret.
 #[derive(Clone, Default)]
-pub struct Request {
-    /// The Dockerfile.
+pub struct FingerprintRequest {
     pub dockerfile: PathBuf,
     /// The build's context: a folder, an address, `-` for standard input.
     pub context: String,
@@ -43,7 +42,6 @@ pub struct Request {
     pub contexts: BTreeMap<String, String>,
     /// What paths are relative to.
     pub cwd: PathBuf,
-    /// The build arguments.
     pub args: BTreeMap<String, String>,
     /// The stage that is built; none: the last one.
     pub target: Option<String>,
@@ -62,16 +60,15 @@ pub struct Request {
 }
 
 /// Secrets stand among the arguments.
-impl fmt::Debug for Request {
+impl fmt::Debug for FingerprintRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request").field("dockerfile", &self.dockerfile).finish_non_exhaustive()
     }
 }
 
-/// `--no-cache` and `--no-cache-filter`.
+/// The stages of `--no-cache` and `--no-cache-filter`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NoCache {
-    /// For all stages.
     pub all: bool,
     /// For stages of these names.
     pub stages: Vec<String>,
@@ -85,7 +82,7 @@ impl NoCache {
     }
 }
 
-impl Request {
+impl FingerprintRequest {
     /// That of a build command; none where its Dockerfile is not a file of this machine. The builder's own platform is not
     /// known by the command.
     pub fn of(command: &BuildCommand, around: &Surroundings) -> Option<Self> {
@@ -103,8 +100,8 @@ impl Request {
         for item in parse(&command.argv) {
             match item {
                 // The words before it are the program's own: `buildx build`.
-                Item::Positional(text) => request.context = text,
-                Item::Option { name, value, .. } => {
+                BuildxArg::Positional(text) => request.context = text,
+                BuildxArg::Option { name, value, .. } => {
                     let around = |name: &str| {
                         given
                             .get(name)
@@ -176,7 +173,7 @@ mod tests {
         };
         let env = [("HOME_".to_owned(), "/h".to_owned())].into();
         let around = Surroundings { cwd: "/project".into(), user_file: None, env };
-        let request = Request::of(&command, &around).unwrap();
+        let request = FingerprintRequest::of(&command, &around).unwrap();
         assert_eq!(request.context, "ctx");
         let args: Vec<_> = request.args.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(args, ["A=1", "BUILDKIT_SANDBOX_HOSTNAME=h", "HOME_=/h", "TOKEN=secret"]);
@@ -187,6 +184,6 @@ mod tests {
         assert_eq!(options, ["add-host x:1.2.3.4", "network none", "build-arg BUILDKIT_SANDBOX_HOSTNAME h"]);
         assert!(!format!("{request:?}").contains("secret"));
         let stdin = BuildCommand { dockerfile: None, ..command };
-        assert!(Request::of(&stdin, &around).is_none());
+        assert!(FingerprintRequest::of(&stdin, &around).is_none());
     }
 }

@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 
 use crate::event::fingerprint::FileKind;
 
-use super::glob::{self, Malformed, is_wild};
-use super::ignore::{Patterns, clean};
-use super::tree::{Astray, Id, ROOT, Tree};
+use super::glob::{self, MalformedPattern, is_wild};
+use super::ignore::{IgnorePatterns, clean};
+use super::tree::{EntryId, FileTree, PathFault, ROOT};
 
-/// What a source says.
+/// The source of a `COPY` or `ADD`, or of a mount.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub(super) struct Query {
+pub(super) struct SourceQuery {
     /// The path or pattern, after substitution.
     pub(super) path: String,
-    /// Patterns of `--exclude`.
+    /// Patterns of the option `--exclude`.
     pub(super) exclude: Vec<String>,
     /// `--parents`: the path is a pattern for what is in the whole context, and folders are kept.
     pub(super) parents: bool,
@@ -25,8 +25,8 @@ pub(super) struct Query {
 
 /// An entry that is taken.
 #[derive(Debug)]
-pub(super) struct Taken {
-    pub(super) id: Id,
+pub(super) struct SelectedEntry {
+    pub(super) id: EntryId,
     /// Its path as far as that counts: from the folder whose content is taken; empty for a file that is named itself.
     pub(super) path: PathBuf,
 }
@@ -34,16 +34,16 @@ pub(super) struct Taken {
 /// What a source takes.
 #[derive(Debug, Default)]
 pub(super) struct Selection {
-    pub(super) taken: Vec<Taken>,
+    pub(super) taken: Vec<SelectedEntry>,
     /// The folders that were looked into: where one of them could not be read, something may be missing.
-    pub(super) looked: Vec<Id>,
+    pub(super) looked: Vec<EntryId>,
     /// Why nothing is taken.
-    pub(super) trouble: Option<Trouble>,
+    pub(super) trouble: Option<SelectFault>,
 }
 
 /// Why a source takes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(super) enum SelectFault {
     /// There is nothing of that name; a pattern may find nothing.
     Missing,
     /// Its links run in a circle.
@@ -52,23 +52,23 @@ pub(super) enum Trouble {
     Malformed,
 }
 
-impl From<Malformed> for Trouble {
-    fn from(_: Malformed) -> Self {
+impl From<MalformedPattern> for SelectFault {
+    fn from(_: MalformedPattern) -> Self {
         Self::Malformed
     }
 }
 
-impl From<Astray> for Trouble {
-    fn from(astray: Astray) -> Self {
+impl From<PathFault> for SelectFault {
+    fn from(astray: PathFault) -> Self {
         match astray {
-            Astray::Missing => Self::Missing,
-            Astray::Loop => Self::Loop,
+            PathFault::Missing => Self::Missing,
+            PathFault::Loop => Self::Loop,
         }
     }
 }
 
 /// Finds what a source takes.
-pub(super) fn select(tree: &mut Tree<'_>, query: &Query) -> Selection {
+pub(super) fn select(tree: &mut FileTree<'_>, query: &SourceQuery) -> Selection {
     let mut selection = Selection::default();
     let done = if query.parents {
         parents(tree, query, &mut selection)
@@ -86,21 +86,21 @@ fn rooted(path: &str) -> String {
     clean(&format!("/{path}"))
 }
 
-fn plain(tree: &mut Tree<'_>, query: &Query, selection: &mut Selection) -> Result<(), Trouble> {
+fn plain(tree: &mut FileTree<'_>, query: &SourceQuery, selection: &mut Selection) -> Result<(), SelectFault> {
     let path = if query.mount { rooted(&query.path) } else { glob::unescaped(&rooted(&query.path)) };
     let id = tree.resolve(path.as_bytes(), true)?;
     if tree.node(id).kind == FileKind::Dir {
         content(tree, id, Path::new(""), &query.exclude, selection);
     } else {
-        selection.taken.push(Taken { id, path: PathBuf::new() });
+        selection.taken.push(SelectedEntry { id, path: PathBuf::new() });
     }
     Ok(())
 }
 
 /// What is in a folder, without what is excluded.
-fn content(tree: &mut Tree<'_>, id: Id, base: &Path, exclude: &[String], selection: &mut Selection) {
+fn content(tree: &mut FileTree<'_>, id: EntryId, base: &Path, exclude: &[String], selection: &mut Selection) {
     selection.looked.push(id);
-    let (patterns, _) = Patterns::new(exclude.iter().map(String::as_str));
+    let (patterns, _) = IgnorePatterns::new(exclude.iter().map(String::as_str));
     let below = tree.below(id, |_| true);
     let keep = kept(tree, &below, |path, above| {
         if patterns.is_empty() { (true, Vec::new()) } else { excluded(&patterns, path, above) }
@@ -110,21 +110,20 @@ fn content(tree: &mut Tree<'_>, id: Id, base: &Path, exclude: &[String], selecti
             selection.looked.push(id);
         }
         if keep {
-            selection.taken.push(Taken { id, path: base.join(path) });
+            selection.taken.push(SelectedEntry { id, path: base.join(path) });
         }
     }
 }
 
-fn excluded(patterns: &Patterns, path: &Path, above: Option<&[bool]>) -> (bool, Vec<bool>) {
+fn excluded(patterns: &IgnorePatterns, path: &Path, above: Option<&[bool]>) -> (bool, Vec<bool>) {
     let (out, marks) = patterns.matches_folder(path.as_os_str().as_bytes(), above);
     (!out, marks)
 }
 
-/// Which entries are taken: those that `wanted` wants, and the folders above them. `wanted` is given what it said of an
-/// entry's folder.
+/// Which entries are taken: those that `wanted` wants, and the folders above them. `wanted` is given what it said of an entry's folder.
 fn kept(
-    tree: &Tree<'_>,
-    below: &[(Id, PathBuf)],
+    tree: &FileTree<'_>,
+    below: &[(EntryId, PathBuf)],
     mut wanted: impl FnMut(&Path, Option<&[bool]>) -> (bool, Vec<bool>),
 ) -> Vec<bool> {
     let mut keep = vec![false; below.len()];
@@ -147,7 +146,7 @@ fn kept(
     keep
 }
 
-fn wild(tree: &mut Tree<'_>, query: &Query, selection: &mut Selection) -> Result<(), Trouble> {
+fn wild(tree: &mut FileTree<'_>, query: &SourceQuery, selection: &mut Selection) -> Result<(), SelectFault> {
     let path = rooted(&query.path);
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let plain = parts.iter().take_while(|part| !is_wild(part)).count();
@@ -171,26 +170,30 @@ fn wild(tree: &mut Tree<'_>, query: &Query, selection: &mut Selection) -> Result
         // A link that fits is followed, as one that is named is.
         let at = tree.path(id);
         let id = tree.resolve(at.as_os_str().as_bytes(), true)?;
-        selection.taken.push(Taken { id, path: base.clone() });
+        selection.taken.push(SelectedEntry { id, path: base.clone() });
         if tree.node(id).kind == FileKind::Dir {
             content(tree, id, &base, &query.exclude, selection);
         }
     }
-    if selection.taken.is_empty() { Err(Trouble::Missing) } else { Ok(()) }
+    if selection.taken.is_empty() { Err(SelectFault::Missing) } else { Ok(()) }
 }
 
-fn parents(tree: &mut Tree<'_>, query: &Query, selection: &mut Selection) -> Result<(), Trouble> {
+fn parents(
+    tree: &mut FileTree<'_>,
+    query: &SourceQuery,
+    selection: &mut Selection,
+) -> Result<(), SelectFault> {
     let (pivot, pattern) = query.path.split_once("/./").unwrap_or(("/", &query.path));
     let pattern = rooted(pattern).trim_start_matches('/').to_owned();
-    let (include, malformed) = Patterns::new([pattern.as_str()]);
+    let (include, malformed) = IgnorePatterns::new([pattern.as_str()]);
     if !malformed.is_empty() {
-        return Err(Trouble::Malformed);
+        return Err(SelectFault::Malformed);
     }
     let start = tree.resolve(rooted(pivot).as_bytes(), true)?;
     // What the plain folders at its beginning do not lead to is not looked at.
     let plain: PathBuf = pattern.split('/').take_while(|part| !is_wild(part)).collect();
     let below = tree.below(start, |path| path.starts_with(&plain) || plain.starts_with(path));
-    let (exclude, _) = Patterns::new(query.exclude.iter().map(String::as_str));
+    let (exclude, _) = IgnorePatterns::new(query.exclude.iter().map(String::as_str));
     let included =
         kept(tree, &below, |path, above| include.matches_folder(path.as_os_str().as_bytes(), above));
     let allowed = kept(tree, &below, |path, above| excluded(&exclude, path, above));
@@ -200,9 +203,9 @@ fn parents(tree: &mut Tree<'_>, query: &Query, selection: &mut Selection) -> Res
             selection.looked.push(id);
         }
         if included && allowed {
-            selection.taken.push(Taken { id, path });
+            selection.taken.push(SelectedEntry { id, path });
         }
     }
     let any = selection.taken.iter().any(|taken| taken.id != ROOT);
-    if any { Ok(()) } else { Err(Trouble::Missing) }
+    if any { Ok(()) } else { Err(SelectFault::Missing) }
 }

@@ -11,19 +11,19 @@ use crate::event::fingerprint::{
 use crate::event::reference::is_same_image;
 use crate::event::{Mask, Text, Time};
 
-use super::ignore::{self, Patterns};
-use super::select::{Query, Selection, Trouble, select};
-use super::store::Store;
-use super::sum::Sum;
-use super::tree::{Id, ROOT, Tree, reason, shown};
+use super::ignore::{self, IgnorePatterns};
+use super::select::{SelectFault, Selection, SourceQuery, select};
+use super::store::HashStore;
+use super::sum::FieldHasher;
+use super::tree::{EntryId, FileTree, ROOT, reason, shown};
 
 /// The longest ignore file that is read.
 const LONGEST_IGNORE: u64 = 1 << 20;
 /// Patterns of an ignore file that are listed.
 const MOST_PATTERNS: usize = 200;
 
-/// What is known about a context before it is looked at.
-pub(super) struct Place {
+/// Name and place of a context, before its files are read.
+pub(super) struct ContextLocation {
     pub(super) name: String,
     pub(super) kind: ContextKind,
     /// As it was given.
@@ -34,31 +34,31 @@ pub(super) struct Place {
     pub(super) own_ignore: Option<PathBuf>,
 }
 
-/// A context, and what is known of it.
-struct Entry<'a> {
+/// A context with its files, as far as they were read.
+struct OpenContext<'a> {
     context: Context,
-    tree: Option<Tree<'a>>,
+    tree: Option<FileTree<'a>>,
 }
 
-/// A set, and what is in it.
-struct Known {
+/// A set with the entries that are in it.
+struct SelectedSet {
     set: FileSet,
-    ids: Vec<Id>,
+    ids: Vec<EntryId>,
     gap: Option<Gap>,
 }
 
 /// All contexts and sets.
-pub(super) struct Sets<'a> {
-    contexts: Vec<Entry<'a>>,
-    known: Vec<Known>,
-    index: HashMap<(usize, Query), u32>,
+pub(super) struct FileSets<'a> {
+    contexts: Vec<OpenContext<'a>>,
+    known: Vec<SelectedSet>,
+    index: HashMap<(usize, SourceQuery), u32>,
     pub(super) unread: Vec<Unread>,
     pub(super) unread_total: u64,
 }
 
-impl<'a> Sets<'a> {
+impl<'a> FileSets<'a> {
     pub(super) fn new(
-        places: Vec<Place>,
+        places: Vec<ContextLocation>,
         mask: &Mask,
         cache: Option<&Path>,
         now: Time,
@@ -81,28 +81,34 @@ impl<'a> Sets<'a> {
             let tree = place.folder.as_ref().map(|folder| {
                 let patterns = all.ignore(folder, place.own_ignore.as_deref(), &mut context, mask);
                 let root = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.clone());
-                Tree::new(&root, patterns, Store::open(cache, &root, now), cancel)
+                FileTree::new(&root, patterns, HashStore::open(cache, &root, now), cancel)
             });
-            all.contexts.push(Entry { context, tree });
+            all.contexts.push(OpenContext { context, tree });
         }
         all
     }
 
     /// The patterns of a context: of the Dockerfile's own ignore file, else of the one in its folder.
-    fn ignore(&mut self, folder: &Path, own: Option<&Path>, context: &mut Context, mask: &Mask) -> Patterns {
+    fn ignore(
+        &mut self,
+        folder: &Path,
+        own: Option<&Path>,
+        context: &mut Context,
+        mask: &Mask,
+    ) -> IgnorePatterns {
         let common = folder.join(".dockerignore");
         let own = own.filter(|own| own.symlink_metadata().is_ok());
         let path = own.unwrap_or(&common);
         let content = match read_small(path) {
             Ok(content) => content,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Patterns::default(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return IgnorePatterns::default(),
             Err(error) => {
                 self.note(None, &shown(path.as_os_str()), &reason(&error));
-                return Patterns::default();
+                return IgnorePatterns::default();
             }
         };
         let lines = ignore::lines(&String::from_utf8_lossy(&content));
-        let (patterns, malformed) = Patterns::new(lines.iter().map(String::as_str));
+        let (patterns, malformed) = IgnorePatterns::new(lines.iter().map(String::as_str));
         for pattern in malformed {
             let why = format!("the pattern {} can't be read, which fails the build", mask.text(&pattern));
             self.note(None, &shown(path.as_os_str()), &why);
@@ -110,7 +116,7 @@ impl<'a> Sets<'a> {
         let name = path.file_name().unwrap_or_default();
         context.ignore = Some(Ignore {
             file: Text::clean(&shown(name)),
-            hash: Sum::short(&blake3::hash(&content)),
+            hash: FieldHasher::short(&blake3::hash(&content)),
             total: lines.len() as u32,
             patterns: lines.iter().take(MOST_PATTERNS).map(|line| mask.text(line)).collect(),
         });
@@ -126,12 +132,12 @@ impl<'a> Sets<'a> {
 
     /// The context of that name; that of the build has none.
     pub(super) fn context(&self, name: &str) -> Option<u32> {
-        let same = |entry: &Entry<'_>| is_same_image(entry.context.name.as_str(), name);
+        let same = |entry: &OpenContext<'_>| is_same_image(entry.context.name.as_str(), name);
         self.contexts.iter().position(same).map(|at| at as u32)
     }
 
     /// The files that a source takes; none where they are not on this machine.
-    pub(super) fn set(&mut self, context: u32, query: Query, mask: &Mask) -> Option<u32> {
+    pub(super) fn set(&mut self, context: u32, query: SourceQuery, mask: &Mask) -> Option<u32> {
         let at = context as usize;
         if let Some(known) = self.index.get(&(at, query.clone())) {
             return Some(*known);
@@ -153,13 +159,13 @@ impl<'a> Sets<'a> {
     /// The folders that were listed, of all contexts.
     pub(super) fn folders(&self) -> Vec<PathBuf> {
         let trees = self.contexts.iter().filter_map(|entry| entry.tree.as_ref());
-        trees.flat_map(Tree::folders).collect()
+        trees.flat_map(FileTree::folders).collect()
     }
 
     /// What the fingerprint lists.
     pub(super) fn finish(mut self, mask: &Mask) -> (Vec<Context>, Vec<FileSet>, Vec<Unread>, u64, Work) {
-        let mut room = Room { files: MOST_FILES, bytes: MOST_NAME_BYTES };
-        let mut listed: Vec<BTreeSet<Id>> = vec![BTreeSet::new(); self.contexts.len()];
+        let mut room = ListingBudget { files: MOST_FILES, bytes: MOST_NAME_BYTES };
+        let mut listed: Vec<BTreeSet<EntryId>> = vec![BTreeSet::new(); self.contexts.len()];
         for known in &mut self.known {
             let at = known.set.context as usize;
             let (Some(ids), Some(Some(tree))) =
@@ -169,7 +175,7 @@ impl<'a> Sets<'a> {
             };
             known.set.listed = room.take(tree, &known.ids, ids);
         }
-        let mut places: Vec<HashMap<Id, u32>> = Vec::new();
+        let mut places: Vec<HashMap<EntryId, u32>> = Vec::new();
         for (entry, ids) in self.contexts.iter_mut().zip(&listed) {
             let mut place = HashMap::new();
             if let Some(tree) = &mut entry.tree {
@@ -179,7 +185,7 @@ impl<'a> Sets<'a> {
         }
         for known in self.known.iter_mut().filter(|known| known.set.listed) {
             let place = places.get(known.set.context as usize);
-            let at = |id: &Id| place.and_then(|place| place.get(id).copied());
+            let at = |id: &EntryId| place.and_then(|place| place.get(id).copied());
             known.set.ranges = ranges(known.ids.iter().filter_map(at).collect());
         }
         let mut work = Work::default();
@@ -213,14 +219,14 @@ impl<'a> Sets<'a> {
 }
 
 /// How much may still be listed.
-struct Room {
+struct ListingBudget {
     files: usize,
     bytes: usize,
 }
 
-impl Room {
+impl ListingBudget {
     /// Takes up entries and the folders above them, all or none.
-    fn take(&mut self, tree: &Tree<'_>, ids: &[Id], listed: &mut BTreeSet<Id>) -> bool {
+    fn take(&mut self, tree: &FileTree<'_>, ids: &[EntryId], listed: &mut BTreeSet<EntryId>) -> bool {
         let mut new = BTreeSet::new();
         let mut bytes = 0;
         for id in ids {
@@ -242,9 +248,14 @@ impl Room {
 }
 
 /// The listed entries, each folder before what is in it.
-fn table(tree: &mut Tree<'_>, ids: &BTreeSet<Id>, mask: &Mask, place: &mut HashMap<Id, u32>) -> Vec<File> {
+fn table(
+    tree: &mut FileTree<'_>,
+    ids: &BTreeSet<EntryId>,
+    mask: &Mask,
+    place: &mut HashMap<EntryId, u32>,
+) -> Vec<File> {
     let mut files = Vec::with_capacity(ids.len());
-    let mut open: Vec<(Id, u16)> = Vec::new();
+    let mut open: Vec<(EntryId, u16)> = Vec::new();
     let children = tree.children(ROOT);
     open.extend(children.iter().rev().filter(|id| ids.contains(id)).map(|id| (*id, 0)));
     while let Some((id, depth)) = open.pop() {
@@ -285,10 +296,10 @@ fn ranges(mut numbers: Vec<u32>) -> Vec<(u32, u32)> {
 }
 
 /// Reads and hashes what is in a set.
-fn summed(tree: &mut Tree<'_>, selection: &Selection, context: u32, pattern: Text) -> Known {
+fn summed(tree: &mut FileTree<'_>, selection: &Selection, context: u32, pattern: Text) -> SelectedSet {
     let mut set = FileSet { context, pattern, count: selection.taken.len() as u64, ..FileSet::default() };
-    let (mut always, mut at_first) = (Sum::default(), Sum::default());
-    let mut complete = !matches!(selection.trouble, Some(Trouble::Loop | Trouble::Malformed));
+    let (mut always, mut at_first) = (FieldHasher::default(), FieldHasher::default());
+    let mut complete = !matches!(selection.trouble, Some(SelectFault::Loop | SelectFault::Malformed));
     for taken in &selection.taken {
         let path = std::os::unix::ffi::OsStrExt::as_bytes(taken.path.as_os_str());
         let content = tree.content(taken.id);
@@ -324,12 +335,16 @@ fn summed(tree: &mut Tree<'_>, selection: &Selection, context: u32, pattern: Tex
     complete &= selection.trouble.is_none() || tree.unread_total == 0;
     (set.hash, set.attributes, set.complete) = (always.finish(), at_first.finish(), complete);
     let gap = match selection.trouble {
-        Some(Trouble::Missing) if complete => Some(Gap::NoFiles),
-        Some(Trouble::Malformed) => Some(Gap::Unreadable),
+        Some(SelectFault::Missing) if complete => Some(Gap::NoFiles),
+        Some(SelectFault::Malformed) => Some(Gap::Unreadable),
         _ if !complete => Some(Gap::Files),
         _ => None,
     };
-    Known { set, ids: selection.taken.iter().map(|taken| taken.id).filter(|id| *id != ROOT).collect(), gap }
+    SelectedSet {
+        set,
+        ids: selection.taken.iter().map(|taken| taken.id).filter(|id| *id != ROOT).collect(),
+        gap,
+    }
 }
 
 /// Reads a file that is small, if it is one: nothing is waited for.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::dockerfile::{Base, Dockerfile, Keyword, ResolvedStage, ResolvedStep, expand_run};
+use crate::dockerfile::{Dockerfile, Keyword, ResolvedStage, ResolvedStep, StageBase, expand_run};
 use crate::event::fingerprint::{
     Gap, Hash, Input, Mount, MountKind, Origin, Setting, Source, Stage, Step, StepKind, Variable,
 };
@@ -10,10 +10,10 @@ use crate::event::{Platform, Text};
 
 use super::ignore::clean;
 use super::platform;
-use super::select::Query;
-use super::sets::Sets;
-use super::sum::{Secrets, Sum};
-use super::{Options, Request};
+use super::select::SourceQuery;
+use super::sets::FileSets;
+use super::sum::{FieldHasher, SecretHasher};
+use super::{CopyFlags, FingerprintRequest};
 
 /// Lines of a heredoc that are listed.
 const MOST_LINES: usize = 500;
@@ -21,12 +21,12 @@ const MOST_LINES: usize = 500;
 /// Arguments that never come into an environment.
 const NO_VARIABLES: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
 
-/// What is made, and what it is made with.
-pub(super) struct Maker<'a, 'c> {
-    pub(super) request: &'a Request,
+/// Makes a fingerprint: the request, and the parts that are done.
+pub(super) struct FingerprintMaker<'a, 'c> {
+    pub(super) request: &'a FingerprintRequest,
     pub(super) file: &'a Dockerfile,
-    pub(super) secrets: &'a Secrets,
-    pub(super) sets: Sets<'c>,
+    pub(super) secrets: &'a SecretHasher,
+    pub(super) sets: FileSets<'c>,
     pub(super) variables: Vec<Variable>,
     pub(super) index: HashMap<(String, Hash, Origin, u32), u32>,
     pub(super) stages: Vec<Stage>,
@@ -35,17 +35,17 @@ pub(super) struct Maker<'a, 'c> {
 }
 
 /// Where the stages of a platform are in the fingerprint, by their number in the file.
-type Places = BTreeMap<usize, u32>;
+type StageIndexes = BTreeMap<usize, u32>;
 
-/// A step under way.
-struct Draft<'a> {
+/// A step that is being made.
+struct StepDraft<'a> {
     resolved: &'a ResolvedStep,
     step: Step,
-    sum: Sum,
+    sum: FieldHasher,
     unset: Vec<String>,
 }
 
-impl Draft<'_> {
+impl StepDraft<'_> {
     fn gap(&mut self, gap: Gap) {
         if !self.step.gaps.contains(&gap) {
             self.step.gaps.push(gap);
@@ -54,7 +54,7 @@ impl Draft<'_> {
     }
 }
 
-impl Maker<'_, '_> {
+impl FingerprintMaker<'_, '_> {
     /// Adds the stages of a platform.
     pub(super) fn platform(&mut self, target: Option<&Platform>) {
         let build = self.request.build_platform.as_ref().map(platform::normal);
@@ -63,7 +63,7 @@ impl Maker<'_, '_> {
         args.extend(self.request.args.clone());
         let resolved = self.file.resolve(self.request.target.as_deref(), &args);
         let wanted = self.file.target(self.request.target.as_deref());
-        let mut places = Places::new();
+        let mut places = StageIndexes::new();
         for (at, stage) in resolved.iter().enumerate() {
             places.insert(stage.stage, (self.stages.len() + at) as u32);
         }
@@ -77,15 +77,15 @@ impl Maker<'_, '_> {
         &mut self,
         resolved: &ResolvedStage,
         target: Option<&Platform>,
-        places: &Places,
+        places: &StageIndexes,
         is_target: bool,
     ) -> Stage {
         let named = self.file.stages.get(resolved.stage).and_then(|stage| stage.name.as_deref());
         let replaced = named.and_then(|name| self.sets.context(name));
         let mut base = match &resolved.base {
-            Base::Scratch => Input::Scratch,
-            Base::Image(image) => self.image(image),
-            Base::Stages(on) => on
+            StageBase::Scratch => Input::Scratch,
+            StageBase::Image(image) => self.image(image),
+            StageBase::Stages(on) => on
                 .first()
                 .and_then(|on| places.get(on))
                 .map_or_else(Input::default, |place| Input::Stage(*place)),
@@ -149,12 +149,12 @@ impl Maker<'_, '_> {
         context.map_or_else(|| Input::Image(self.secrets.mask.text(name)), Input::Context)
     }
 
-    fn step(&mut self, resolved: &ResolvedStep, stage: &Stage, places: &Places) -> Step {
+    fn step(&mut self, resolved: &ResolvedStep, stage: &Stage, places: &StageIndexes) -> Step {
         let (instruction, hash, keyed) = self.secrets.text(&resolved.text);
-        let mut draft = Draft {
+        let mut draft = StepDraft {
             resolved,
             step: Step { instruction, line: resolved.line, complete: true, ..Step::default() },
-            sum: Sum::default(),
+            sum: FieldHasher::default(),
             unset: Vec::new(),
         };
         let from = resolved.keyword == Keyword::From;
@@ -197,14 +197,14 @@ impl Maker<'_, '_> {
     }
 
     /// Takes a text into the hash that may hold a secret.
-    fn secret(&self, draft: &mut Draft<'_>, name: &str, raw: &str) -> Text {
+    fn secret(&self, draft: &mut StepDraft<'_>, name: &str, raw: &str) -> Text {
         let (shown, hash, keyed) = self.secrets.text(raw);
         draft.sum.hash(name, hash);
         draft.step.keyed |= keyed;
         shown
     }
 
-    fn run(&mut self, draft: &mut Draft<'_>, places: &Places) {
+    fn run(&mut self, draft: &mut StepDraft<'_>, places: &StageIndexes) {
         draft.step.kind = StepKind::Run;
         let resolved = draft.resolved;
         let instruction = &resolved.instruction;
@@ -278,7 +278,7 @@ impl Maker<'_, '_> {
         words
     }
 
-    fn variable(&mut self, variable: &crate::dockerfile::Variable) -> u32 {
+    fn variable(&mut self, variable: &crate::dockerfile::ResolvedVariable) -> u32 {
         let (shown, mut hash, keyed) = self.secrets.text(&variable.value);
         let secret = keyed || crate::event::Mask::secret_name(&variable.name);
         if secret {
@@ -301,7 +301,7 @@ impl Maker<'_, '_> {
     }
 
     /// A mount, with the place that it is mounted at and the hash of what counts of it.
-    fn mount(&mut self, draft: &mut Draft<'_>, text: &str, places: &Places) -> (String, Hash) {
+    fn mount(&mut self, draft: &mut StepDraft<'_>, text: &str, places: &StageIndexes) -> (String, Hash) {
         let expanded = draft.expand(text, self.file.escape);
         let mut fields: BTreeMap<String, String> = BTreeMap::new();
         for field in expanded.split(',') {
@@ -336,7 +336,7 @@ impl Maker<'_, '_> {
             id: fields.get("id").map(|id| self.secrets.mask.text(id)),
             ..Mount::default()
         };
-        let mut sum = Sum::default();
+        let mut sum = FieldHasher::default();
         sum.field("kind", format!("{kind:?}").as_bytes());
         for (name, value) in &fields {
             let (_, hash, keyed) = self.secrets.text(value);
@@ -347,7 +347,7 @@ impl Maker<'_, '_> {
         if takes {
             let path = source.unwrap_or_default();
             let from = self.from(name.as_deref(), false, places);
-            let query = Query { path: path.clone(), mount: true, ..Query::default() };
+            let query = SourceQuery { path: path.clone(), mount: true, ..SourceQuery::default() };
             mount.set = self.take(draft, &from, query, &mut sum);
             mount.from = Some(from);
         }
@@ -356,7 +356,7 @@ impl Maker<'_, '_> {
     }
 
     /// Where files are taken from.
-    fn from(&self, name: Option<&str>, by_number: bool, places: &Places) -> Input {
+    fn from(&self, name: Option<&str>, by_number: bool, places: &StageIndexes) -> Input {
         let Some(name) = name else { return Input::Context(0) };
         let stage = self.file.source_stage(name, by_number);
         match stage.and_then(|stage| places.get(&stage)) {
@@ -366,7 +366,13 @@ impl Maker<'_, '_> {
     }
 
     /// Takes files into a hash: by what they hold where they are here, else by their path.
-    fn take(&mut self, draft: &mut Draft<'_>, from: &Input, query: Query, sum: &mut Sum) -> Option<u32> {
+    fn take(
+        &mut self,
+        draft: &mut StepDraft<'_>,
+        from: &Input,
+        query: SourceQuery,
+        sum: &mut FieldHasher,
+    ) -> Option<u32> {
         let Input::Context(context) = from else {
             sum.field("path", clean(&format!("/{}", query.path)).as_bytes());
             return None;
@@ -385,7 +391,7 @@ impl Maker<'_, '_> {
         Some(set)
     }
 
-    fn copy(&mut self, draft: &mut Draft<'_>, places: &Places) {
+    fn copy(&mut self, draft: &mut StepDraft<'_>, places: &StageIndexes) {
         let resolved = draft.resolved;
         let instruction = &resolved.instruction;
         let is_add = resolved.keyword == Keyword::Add;
@@ -399,7 +405,7 @@ impl Maker<'_, '_> {
         }
         self.secret(draft, "destination", &destination(resolved, &folder));
         let from = self.from(instruction.flag("from").filter(|_| !is_add), true, places);
-        let options = Options::of(instruction);
+        let options = CopyFlags::of(instruction);
         let mut exclude = Vec::new();
         for (name, value) in options.flags {
             // Variables in it are printed substituted, but the pattern is what is written: seen on an engine.
@@ -415,8 +421,8 @@ impl Maker<'_, '_> {
             let source = if is_add && is_remote(&path) {
                 self.remote(draft, &path, options.checksum)
             } else {
-                let mut sum = Sum::default();
-                let query = Query {
+                let mut sum = FieldHasher::default();
+                let query = SourceQuery {
                     path: path.clone(),
                     exclude: exclude.clone(),
                     parents: options.parents,
@@ -443,7 +449,7 @@ impl Maker<'_, '_> {
     }
 
     /// A source behind an address, which only the builder looks at.
-    fn remote(&self, draft: &mut Draft<'_>, address: &str, checked: bool) -> Source {
+    fn remote(&self, draft: &mut StepDraft<'_>, address: &str, checked: bool) -> Source {
         let path = self.secret(draft, "address", address);
         if !checked {
             draft.gap(Gap::Remote);
@@ -452,7 +458,7 @@ impl Maker<'_, '_> {
     }
 }
 
-impl Draft<'_> {
+impl StepDraft<'_> {
     fn expand(&mut self, word: &str, escape: char) -> String {
         self.resolved.expand(word, escape, &mut self.unset)
     }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use crate::event::Time;
 use crate::event::fingerprint::Hash;
 
-use super::tree::Stamp;
+use super::tree::FileStamp;
 
 /// First bytes of a file: the format's name and its version.
 const MAGIC: &[u8; 16] = b"layertop-hashes1";
@@ -33,17 +33,17 @@ const PART: &str = ".part";
 
 /// The hashes of one context's files.
 #[derive(Default)]
-pub(super) struct Store {
+pub(super) struct HashStore {
     /// None where nothing is to be kept.
     path: Option<PathBuf>,
     /// Nanoseconds since the epoch when it was opened.
     opened: i64,
-    known: HashMap<(u64, u64), (Stamp, Hash)>,
-    used: HashMap<(u64, u64), (Stamp, Hash)>,
+    known: HashMap<(u64, u64), (FileStamp, Hash)>,
+    used: HashMap<(u64, u64), (FileStamp, Hash)>,
     changed: bool,
 }
 
-impl Store {
+impl HashStore {
     /// Reads what is known of a context's files.
     pub(super) fn open(folder: Option<&Path>, root: &Path, now: Time) -> Self {
         let opened = now.micros().saturating_mul(1000);
@@ -55,7 +55,7 @@ impl Store {
     }
 
     /// The hash of a file that has not changed since it was hashed.
-    pub(super) fn known(&mut self, stamp: &Stamp) -> Option<Hash> {
+    pub(super) fn known(&mut self, stamp: &FileStamp) -> Option<Hash> {
         let key = (stamp.device, stamp.inode);
         let known = self.known.get(&key).filter(|(then, _)| then == stamp)?;
         self.used.insert(key, *known);
@@ -63,7 +63,7 @@ impl Store {
     }
 
     /// Takes a hash up.
-    pub(super) fn learn(&mut self, stamp: Stamp, hash: Hash) {
+    pub(super) fn learn(&mut self, stamp: FileStamp, hash: Hash) {
         let settled = self.opened.saturating_sub(stamp.changed.max(stamp.modified)) > SETTLED;
         if settled && self.path.is_some() && self.used.len() < MOST_RECORDS {
             self.changed = true;
@@ -100,7 +100,7 @@ impl Store {
 }
 
 /// The records of a file; none of one that is damaged.
-fn read(path: &Path) -> Option<HashMap<(u64, u64), (Stamp, Hash)>> {
+fn read(path: &Path) -> Option<HashMap<(u64, u64), (FileStamp, Hash)>> {
     let most = MAGIC.len() + MOST_RECORDS * RECORD + CHECKSUM;
     let mut bytes = Vec::new();
     File::open(path).ok()?.take(most as u64 + 1).read_to_end(&mut bytes).ok()?;
@@ -116,7 +116,7 @@ fn read(path: &Path) -> Option<HashMap<(u64, u64), (Stamp, Hash)>> {
         let (device, inode, size) = (word(0)?, word(1)?, word(2)?);
         let (modified, changed) = (word(3)?.cast_signed(), word(4)?.cast_signed());
         let hash = Hash(record.get(40..)?.try_into().ok()?);
-        Some(((device, inode), (Stamp { device, inode, size, modified, changed }, hash)))
+        Some(((device, inode), (FileStamp { device, inode, size, modified, changed }, hash)))
     };
     Some(records.filter_map(record).collect())
 }

@@ -5,10 +5,9 @@ use crate::event::{Mask, Text};
 
 /// A hash under way. Parts have names and lengths, so that no two lists of parts are alike.
 #[derive(Default)]
-pub(super) struct Sum(blake3::Hasher);
+pub(super) struct FieldHasher(blake3::Hasher);
 
-impl Sum {
-    /// Takes a part.
+impl FieldHasher {
     pub(super) fn field(&mut self, name: &str, value: &[u8]) -> &mut Self {
         for part in [name.as_bytes(), value] {
             self.0.update(&(part.len() as u64).to_le_bytes());
@@ -37,26 +36,26 @@ impl Sum {
 
 /// What is secret, and how it is hashed: with a key that stays on this machine, since a short secret could be guessed by its
 /// hash otherwise.
-pub(super) struct Secrets {
+pub(super) struct SecretHasher {
     pub(super) mask: Mask,
     pub(super) key: [u8; 32],
 }
 
-impl Secrets {
+impl SecretHasher {
     /// The text as it may be shown, its hash, and whether a secret is in that.
     pub(super) fn text(&self, raw: &str) -> (Text, Hash, bool) {
         let shown = self.mask.text(raw);
         let keyed = shown != Text::clean(raw);
-        let hash = if keyed { self.keyed(raw) } else { Sum::short(&blake3::hash(raw.as_bytes())) };
+        let hash = if keyed { self.keyed(raw) } else { FieldHasher::short(&blake3::hash(raw.as_bytes())) };
         (shown, hash, keyed)
     }
 
     /// The hash of a secret.
     pub(super) fn keyed(&self, raw: &str) -> Hash {
-        Sum::short(&blake3::keyed_hash(&self.key, raw.as_bytes()))
+        FieldHasher::short(&blake3::keyed_hash(&self.key, raw.as_bytes()))
     }
 
-    /// The key's name.
+    /// A name of the key that reveals nothing of it.
     pub(super) fn name(&self) -> Text {
         let name = blake3::derive_key("layertop fingerprint key name", &self.key);
         let mut half = Hash::default();

@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::event::fingerprint::{FileKind, Hash, Work};
 
 use super::content;
-use super::ignore::Patterns;
-use super::store::Store;
+use super::ignore::IgnorePatterns;
+use super::store::HashStore;
 
 /// Entries that are looked at in one context; `BuildKit` would have to be sent all of them.
 const MOST_ENTRIES: usize = 500_000;
@@ -27,14 +27,13 @@ const MOST_LINKS: u32 = 255;
 
 /// Place of an entry in its tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Id(pub(super) u32);
+pub(super) struct EntryId(pub(super) u32);
 
-/// The root.
-pub(super) const ROOT: Id = Id(0);
+pub(super) const ROOT: EntryId = EntryId(0);
 
 /// What tells that a file has not been written to since.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(super) struct FileStamp {
     pub(super) device: u64,
     pub(super) inode: u64,
     pub(super) size: u64,
@@ -44,7 +43,7 @@ pub(super) struct Stamp {
     pub(super) changed: i64,
 }
 
-impl Stamp {
+impl FileStamp {
     pub(super) fn of(meta: &Metadata) -> Self {
         let nanos = |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
         Self {
@@ -57,14 +56,13 @@ impl Stamp {
     }
 }
 
-/// An entry.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) parent: Id,
+pub(super) struct TreeEntry {
+    pub(super) parent: EntryId,
     pub(super) name: OsString,
     pub(super) kind: FileKind,
     pub(super) mode: u16,
-    pub(super) stamp: Stamp,
+    pub(super) stamp: FileStamp,
     pub(super) link: Option<OsString>,
     /// The number of a device.
     pub(super) device: u64,
@@ -72,29 +70,28 @@ pub(super) struct Node {
     left_out: bool,
     /// Which patterns matched a folder.
     marks: Option<Rc<[bool]>>,
-    children: Option<Rc<[Id]>>,
+    children: Option<Rc<[EntryId]>>,
     /// The hash of a file and of the attributes, once they were asked for.
-    content: Asked,
-    xattrs: Asked,
+    content: CachedHash,
+    xattrs: CachedHash,
     /// Something of it could not be read.
     pub(super) unread: bool,
 }
 
 /// A hash that may not have been asked for.
 #[derive(Debug, Clone, Copy)]
-enum Asked {
+enum CachedHash {
     NotYet,
     Is(Option<Hash>),
 }
 
-/// A context's folder.
-pub(super) struct Tree<'a> {
+pub(super) struct FileTree<'a> {
     root: PathBuf,
-    patterns: Patterns,
-    nodes: Vec<Node>,
-    store: Store,
+    patterns: IgnorePatterns,
+    nodes: Vec<TreeEntry>,
+    store: HashStore,
     cancel: &'a AtomicBool,
-    visible: HashMap<Id, bool>,
+    visible: HashMap<EntryId, bool>,
     full: bool,
     /// What could not be read, and why.
     pub(super) unread: Vec<(String, String)>,
@@ -104,29 +101,34 @@ pub(super) struct Tree<'a> {
 
 /// Why a path leads nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Astray {
+pub(super) enum PathFault {
     /// There is no such entry.
     Missing,
     /// Its links run in a circle.
     Loop,
 }
 
-impl<'a> Tree<'a> {
+impl<'a> FileTree<'a> {
     /// Opens a folder. Whether it is there shows when something in it is asked for.
-    pub(super) fn new(root: &Path, patterns: Patterns, store: Store, cancel: &'a AtomicBool) -> Self {
-        let node = Node {
+    pub(super) fn new(
+        root: &Path,
+        patterns: IgnorePatterns,
+        store: HashStore,
+        cancel: &'a AtomicBool,
+    ) -> Self {
+        let node = TreeEntry {
             parent: ROOT,
             name: OsString::new(),
             kind: FileKind::Dir,
             mode: 0,
-            stamp: Stamp::default(),
+            stamp: FileStamp::default(),
             link: None,
             device: 0,
             left_out: false,
             marks: None,
             children: None,
-            content: Asked::NotYet,
-            xattrs: Asked::NotYet,
+            content: CachedHash::NotYet,
+            xattrs: CachedHash::NotYet,
             unread: false,
         };
         Self {
@@ -143,12 +145,12 @@ impl<'a> Tree<'a> {
         }
     }
 
-    pub(super) fn node(&self, id: Id) -> &Node {
+    pub(super) fn node(&self, id: EntryId) -> &TreeEntry {
         // Ids are made here only, so that there is none without its node.
         &self.nodes[id.0 as usize]
     }
 
-    fn node_mut(&mut self, id: Id) -> &mut Node {
+    fn node_mut(&mut self, id: EntryId) -> &mut TreeEntry {
         &mut self.nodes[id.0 as usize]
     }
 
@@ -158,7 +160,7 @@ impl<'a> Tree<'a> {
     }
 
     /// The path of an entry below the root; empty for the root.
-    pub(super) fn path(&self, id: Id) -> PathBuf {
+    pub(super) fn path(&self, id: EntryId) -> PathBuf {
         let mut names = Vec::new();
         let mut at = id;
         while at != ROOT {
@@ -170,7 +172,7 @@ impl<'a> Tree<'a> {
 
     /// The folders that were listed: what is new, gone or another in one of them may change what is taken.
     pub(super) fn folders(&self) -> impl Iterator<Item = PathBuf> {
-        let ids = (0..self.nodes.len()).map(|at| Id(at as u32));
+        let ids = (0..self.nodes.len()).map(|at| EntryId(at as u32));
         let listed = ids.filter(|id| {
             let node = self.node(*id);
             node.kind == FileKind::Dir && node.children.is_some()
@@ -183,7 +185,7 @@ impl<'a> Tree<'a> {
         self.store.save();
     }
 
-    fn note(&mut self, id: Id, name: Option<&OsStr>, why: &str) {
+    fn note(&mut self, id: EntryId, name: Option<&OsStr>, why: &str) {
         self.node_mut(id).unread = true;
         self.unread_total += 1;
         if self.unread.len() < crate::event::fingerprint::MOST_UNREAD {
@@ -193,16 +195,17 @@ impl<'a> Tree<'a> {
     }
 
     /// What is in a folder and not left out for good, sorted by name.
-    pub(super) fn children(&mut self, id: Id) -> Rc<[Id]> {
+    pub(super) fn children(&mut self, id: EntryId) -> Rc<[EntryId]> {
         if let Some(children) = &self.node(id).children {
             return Rc::clone(children);
         }
-        let children: Rc<[Id]> = if self.node(id).kind == FileKind::Dir { self.list(id) } else { [].into() };
+        let children: Rc<[EntryId]> =
+            if self.node(id).kind == FileKind::Dir { self.list(id) } else { [].into() };
         self.node_mut(id).children = Some(Rc::clone(&children));
         children
     }
 
-    fn list(&mut self, id: Id) -> Rc<[Id]> {
+    fn list(&mut self, id: EntryId) -> Rc<[EntryId]> {
         if self.is_cancelled() {
             self.node_mut(id).unread = true;
             return [].into();
@@ -236,13 +239,13 @@ impl<'a> Tree<'a> {
         }
         found.sort_unstable_by(|(a, _), (b, _)| a.as_bytes().cmp(b.as_bytes()));
         self.work.entries += found.len() as u64;
-        let ids: Vec<Id> =
+        let ids: Vec<EntryId> =
             found.into_iter().filter_map(|(name, meta)| self.add(id, &folder, name, &meta)).collect();
         ids.into()
     }
 
     /// Takes up an entry, unless it is left out for good.
-    fn add(&mut self, parent: Id, folder: &Path, name: OsString, meta: &Metadata) -> Option<Id> {
+    fn add(&mut self, parent: EntryId, folder: &Path, name: OsString, meta: &Metadata) -> Option<EntryId> {
         let path = folder.join(&name);
         let is_dir = meta.is_dir();
         let (mut left_out, mut marks) = (false, None);
@@ -259,21 +262,21 @@ impl<'a> Tree<'a> {
                 return None;
             }
         }
-        let id = Id(self.nodes.len() as u32);
+        let id = EntryId(self.nodes.len() as u32);
         let kind = kind(meta);
-        let mut node = Node {
+        let mut node = TreeEntry {
             parent,
             name,
             kind,
             mode: (meta.mode() & 0o7777) as u16,
-            stamp: Stamp::of(meta),
+            stamp: FileStamp::of(meta),
             link: None,
             device: if kind == FileKind::Device { meta.rdev() } else { 0 },
             left_out,
             marks,
             children: None,
-            content: Asked::NotYet,
-            xattrs: Asked::NotYet,
+            content: CachedHash::NotYet,
+            xattrs: CachedHash::NotYet,
             unread: false,
         };
         let link = (kind == FileKind::Symlink).then(|| fs::read_link(self.root.join(&path)));
@@ -293,7 +296,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Whether `BuildKit` is sent an entry: it is not left out, or something in it is not.
-    fn is_visible(&mut self, id: Id) -> bool {
+    fn is_visible(&mut self, id: EntryId) -> bool {
         if !self.node(id).left_out {
             return true;
         }
@@ -307,16 +310,16 @@ impl<'a> Tree<'a> {
     }
 
     /// What is in a folder and is sent.
-    pub(super) fn sent(&mut self, id: Id) -> Vec<Id> {
+    pub(super) fn sent(&mut self, id: EntryId) -> Vec<EntryId> {
         let children = self.children(id);
         children.iter().copied().filter(|child| self.is_visible(*child)).collect()
     }
 
     /// All that is below an entry and is sent, each folder before what is in it, with its path from there. Folders that
     /// `enters` refuses are given, but not what is in them.
-    pub(super) fn below(&mut self, id: Id, enters: impl Fn(&Path) -> bool) -> Vec<(Id, PathBuf)> {
+    pub(super) fn below(&mut self, id: EntryId, enters: impl Fn(&Path) -> bool) -> Vec<(EntryId, PathBuf)> {
         let mut found = Vec::new();
-        let mut open: Vec<(Id, PathBuf)> = vec![(id, PathBuf::new())];
+        let mut open: Vec<(EntryId, PathBuf)> = vec![(id, PathBuf::new())];
         while let Some((at, path)) = open.pop() {
             if at != id {
                 found.push((at, path.clone()));
@@ -331,7 +334,7 @@ impl<'a> Tree<'a> {
     }
 
     /// The entry that a path leads to, links followed within the context; that of the last name only where `last` says so.
-    pub(super) fn resolve(&mut self, path: &[u8], last: bool) -> Result<Id, Astray> {
+    pub(super) fn resolve(&mut self, path: &[u8], last: bool) -> Result<EntryId, PathFault> {
         let mut names: Vec<Vec<u8>> = Vec::new();
         push_names(&mut names, path);
         let mut at = ROOT;
@@ -347,15 +350,15 @@ impl<'a> Tree<'a> {
             }
             let children = self.children(at);
             let found = children.binary_search_by(|child| self.node(*child).name.as_bytes().cmp(&name));
-            let child = found.ok().map(|place| children[place]).ok_or(Astray::Missing)?;
+            let child = found.ok().map(|place| children[place]).ok_or(PathFault::Missing)?;
             if !self.is_visible(child) {
-                return Err(Astray::Missing);
+                return Err(PathFault::Missing);
             }
             match self.node(child).link.clone() {
                 Some(link) if last || !names.is_empty() => {
                     links += 1;
                     if links > MOST_LINKS {
-                        return Err(Astray::Loop);
+                        return Err(PathFault::Loop);
                     }
                     if link.as_bytes().starts_with(b"/") {
                         at = ROOT;
@@ -369,19 +372,19 @@ impl<'a> Tree<'a> {
     }
 
     /// The hash of a file's content; none of what is no file, or could not be read.
-    pub(super) fn content(&mut self, id: Id) -> Option<Hash> {
-        if let Asked::Is(known) = self.node(id).content {
+    pub(super) fn content(&mut self, id: EntryId) -> Option<Hash> {
+        if let CachedHash::Is(known) = self.node(id).content {
             return known;
         }
         if self.node(id).kind != FileKind::File {
             return None;
         }
         let hash = self.read(id);
-        self.node_mut(id).content = Asked::Is(hash);
+        self.node_mut(id).content = CachedHash::Is(hash);
         hash
     }
 
-    fn read(&mut self, id: Id) -> Option<Hash> {
+    fn read(&mut self, id: EntryId) -> Option<Hash> {
         let stamp = self.node(id).stamp;
         if let Some(hash) = self.store.known(&stamp) {
             self.work.known_files += 1;
@@ -395,15 +398,15 @@ impl<'a> Tree<'a> {
                 self.store.learn(stamp, hash);
                 Some(hash)
             }
-            Err(content::Failure::Cancelled) => {
+            Err(content::HashFault::Cancelled) => {
                 self.node_mut(id).unread = true;
                 None
             }
-            Err(content::Failure::Changing) => {
+            Err(content::HashFault::Changing) => {
                 self.note(id, None, "it is being written to");
                 None
             }
-            Err(content::Failure::Io(error)) => {
+            Err(content::HashFault::Io(error)) => {
                 self.note(id, None, &reason(&error));
                 None
             }
@@ -411,12 +414,12 @@ impl<'a> Tree<'a> {
     }
 
     /// The hash of the extended attributes that count; none where there is none of them.
-    pub(super) fn xattrs(&mut self, id: Id) -> Option<Hash> {
-        if let Asked::Is(known) = self.node(id).xattrs {
+    pub(super) fn xattrs(&mut self, id: EntryId) -> Option<Hash> {
+        if let CachedHash::Is(known) = self.node(id).xattrs {
             return known;
         }
         let hash = content::xattrs(&self.root.join(self.path(id)));
-        self.node_mut(id).xattrs = Asked::Is(hash);
+        self.node_mut(id).xattrs = CachedHash::Is(hash);
         hash
     }
 }

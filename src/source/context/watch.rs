@@ -27,21 +27,21 @@ const QUIET: Duration = Duration::from_millis(300);
 const LONGEST_BURST: Duration = Duration::from_secs(5);
 
 /// Folders that are watched. Dropped, they are so no more.
-pub struct Watch {
+pub struct FolderWatch {
     watcher: Result<RecommendedWatcher, Text>,
     watched: HashSet<PathBuf>,
     torn: Receiver<PathBuf>,
     all_torn: Arc<AtomicBool>,
 }
 
-impl Watch {
+impl FolderWatch {
     /// Watches nothing yet. Each change is told by a `()`; where one is waiting to be heard no other is sent.
     pub fn start(tx: mpsc::Sender<()>) -> Self {
         let (tear, torn) = sync_channel(MOST_TORN);
         let all_torn = Arc::new(AtomicBool::new(false));
         let all = Arc::clone(&all_torn);
-        let hear = move |event: notify::Result<Event>| hear(event, &tear, &all, &tx);
-        let watcher = notify::recommended_watcher(hear).map_err(|error| why(&error));
+        let on_event = move |event: notify::Result<Event>| on_event(event, &tear, &all, &tx);
+        let watcher = notify::recommended_watcher(on_event).map_err(|error| why(&error));
         Self { watcher, watched: HashSet::new(), torn, all_torn }
     }
 
@@ -97,7 +97,12 @@ impl Watch {
 }
 
 /// Takes an event, on notify's thread: nothing is waited for.
-fn hear(event: notify::Result<Event>, tear: &SyncSender<PathBuf>, all: &AtomicBool, tx: &mpsc::Sender<()>) {
+fn on_event(
+    event: notify::Result<Event>,
+    tear: &SyncSender<PathBuf>,
+    all: &AtomicBool,
+    tx: &mpsc::Sender<()>,
+) {
     let Ok(event) = event else {
         // Something was missed.
         all.store(true, Ordering::Relaxed);
@@ -204,7 +209,7 @@ mod tests {
         std::fs::create_dir(at("a")).unwrap();
         std::fs::create_dir(at("b")).unwrap();
         let (tx, mut changes) = mpsc::channel(1);
-        let mut watch = Watch::start(tx);
+        let mut watch = FolderWatch::start(tx);
         assert!(watch.set(vec![at("a")]).unwrap());
         assert!(!watch.set(vec![at("a")]).unwrap());
         assert!(!watch.set(vec![at("a"), at("gone")]).unwrap());

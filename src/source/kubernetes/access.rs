@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use crate::event::cluster::ApiState;
 use crate::event::{Mask, Time};
 
-use super::Settings;
-use super::fault::Fault;
+use super::ClusterSettings;
+use super::fault::ApiFault;
 use super::helper;
 
 /// How long a connection may take to come about.
@@ -27,9 +27,8 @@ const IN_CLUSTER: &str = "in-cluster";
 
 /// A cluster that can be asked.
 #[derive(Clone)]
-pub(super) struct Access {
+pub(super) struct ClusterAccess {
     client: Client,
-    /// The kubeconfig's context.
     pub(super) context: String,
     /// Its address, for people.
     pub(super) server: String,
@@ -40,13 +39,13 @@ pub(super) struct Access {
     pub(super) until: Option<Time>,
 }
 
-impl Access {
+impl ClusterAccess {
     /// Reads the configuration and makes a client of it. Nobody is asked, unless the kubeconfig names a helper for credentials.
     ///
     /// # Errors
     ///
     /// The configuration is missing or can't be used, or its helper fails.
-    pub(super) async fn open(settings: &Settings) -> Result<Self, Fault> {
+    pub(super) async fn open(settings: &ClusterSettings) -> Result<Self, ApiFault> {
         let (mut config, context, until) = match kubeconfig(settings)? {
             Some(file) => from_file(file, settings).await?,
             None => (in_cluster(settings)?, IN_CLUSTER.to_owned(), None),
@@ -64,7 +63,7 @@ impl Access {
         let server = Mask::default().text(&config.cluster_url.to_string());
         let server = server.as_str().trim_end_matches('/').to_owned();
         let namespace = settings.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config).map_err(|error| Fault::of(&error, &server))?;
+        let client = Client::try_from(config).map_err(|error| ApiFault::of(&error, &server))?;
         Ok(Self { client, context, server, namespace, host, until })
     }
 
@@ -74,24 +73,28 @@ impl Access {
     }
 
     /// Asks for an object within `patience`.
-    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str, patience: Duration) -> Result<T, Fault> {
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        patience: Duration,
+    ) -> Result<T, ApiFault> {
         let request = http::Request::get(path).body(Vec::new()).map_err(|error| self.impossible(&error))?;
         match timeout(patience, self.client.request(request)).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(Fault::of(&error, &self.server)),
+            Ok(Err(error)) => Err(ApiFault::of(&error, &self.server)),
             Err(_) => Err(self.no_answer(patience).await),
         }
     }
 
     /// Asks for a text, of which no more than `most` bytes are read.
-    pub(super) async fn text(&self, path: &str, most: usize) -> Result<Vec<u8>, Fault> {
+    pub(super) async fn text(&self, path: &str, most: usize) -> Result<Vec<u8>, ApiFault> {
         let request = http::Request::get(path).body(Vec::new()).map_err(|error| self.impossible(&error))?;
         let asking = async {
             let answer = self.client.send(request.map(kube::client::Body::from)).await;
-            let mut answer = answer.map_err(|error| Fault::of(&error, &self.server))?;
+            let mut answer = answer.map_err(|error| ApiFault::of(&error, &self.server))?;
             let mut bytes = Vec::new();
             while let Some(frame) = answer.body_mut().frame().await {
-                let frame = frame.map_err(|error| Fault::of(&error, &self.server))?;
+                let frame = frame.map_err(|error| ApiFault::of(&error, &self.server))?;
                 bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
                 if bytes.len() >= most {
                     break;
@@ -102,8 +105,8 @@ impl Access {
             }
             let said = String::from_utf8_lossy(&bytes).into_owned();
             let status: kube::core::Status = serde_json::from_str(&said).unwrap_or_default();
-            let words = if status.message.is_empty() { said } else { status.message };
-            Err(Fault { code: Some(answer.status().as_u16()), ..Fault::new(ApiState::Failing, words) })
+            let detail = if status.message.is_empty() { said } else { status.message };
+            Err(ApiFault { code: Some(answer.status().as_u16()), ..ApiFault::new(ApiState::Failing, detail) })
         };
         match timeout(PATIENCE, asking).await {
             Ok(answer) => answer,
@@ -112,29 +115,29 @@ impl Access {
     }
 
     /// There was no answer in time: is there nobody, or somebody who says nothing?
-    pub(super) async fn no_answer(&self, patience: Duration) -> Fault {
-        let silent = Fault::silent(&self.server, patience.as_secs());
+    pub(super) async fn no_answer(&self, patience: Duration) -> ApiFault {
+        let silent = ApiFault::silent(&self.server, patience.as_secs());
         let Some((host, port)) = &self.host else { return silent };
         match timeout(Duration::from_secs(1), TcpStream::connect((host.as_str(), *port))).await {
             Ok(Ok(_)) => silent,
-            Ok(Err(error)) => Fault::new(
+            Ok(Err(error)) => ApiFault::new(
                 ApiState::Unreachable,
                 format!("{} can't be reached from here: {error}", self.server),
             ),
-            Err(_) => Fault::new(
+            Err(_) => ApiFault::new(
                 ApiState::Unreachable,
                 format!("nobody takes the call at {}: check the network", self.server),
             ),
         }
     }
 
-    fn impossible(&self, error: &dyn std::fmt::Display) -> Fault {
-        Fault::new(ApiState::Failing, format!("{} can't be asked that: {error}", self.server))
+    fn impossible(&self, error: &dyn std::fmt::Display) -> ApiFault {
+        ApiFault::new(ApiState::Failing, format!("{} can't be asked that: {error}", self.server))
     }
 }
 
 /// The files of `KUBECONFIG`, else the one in the home folder; none where there is none and nobody named one.
-fn kubeconfig(settings: &Settings) -> Result<Option<Kubeconfig>, Fault> {
+fn kubeconfig(settings: &ClusterSettings) -> Result<Option<Kubeconfig>, ApiFault> {
     let mut found: Option<Kubeconfig> = None;
     for path in paths(settings) {
         let read = match Kubeconfig::read_from(&path) {
@@ -156,7 +159,7 @@ fn kubeconfig(settings: &Settings) -> Result<Option<Kubeconfig>, Fault> {
     Ok(found)
 }
 
-fn paths(settings: &Settings) -> Vec<PathBuf> {
+fn paths(settings: &ClusterSettings) -> Vec<PathBuf> {
     if let Some(path) = &settings.kubeconfig {
         return vec![path.clone()];
     }
@@ -168,23 +171,23 @@ fn paths(settings: &Settings) -> Vec<PathBuf> {
     }
 }
 
-fn unusable(path: &Path, error: &KubeconfigError) -> Fault {
+fn unusable(path: &Path, error: &KubeconfigError) -> ApiFault {
     let why = match error {
         KubeconfigError::ReadConfig(why, _) => why.to_string(),
         other => other.to_string(),
     };
-    let words = format!(
+    let detail = format!(
         "the kubeconfig {} can't be used: {why}: name another one as `kubeconfig` in [kubernetes]",
         path.display()
     );
-    Fault::new(ApiState::BadConfig, words)
+    ApiFault::new(ApiState::BadConfig, detail)
 }
 
 async fn from_file(
     mut file: Kubeconfig,
-    settings: &Settings,
-) -> Result<(Config, String, Option<Time>), Fault> {
-    let bad = |words: String| Fault::new(ApiState::BadConfig, words);
+    settings: &ClusterSettings,
+) -> Result<(Config, String, Option<Time>), ApiFault> {
+    let bad = |detail: String| ApiFault::new(ApiState::BadConfig, detail);
     let context = settings.context.clone().or_else(|| file.current_context.clone()).unwrap_or_default();
     if context.is_empty() {
         return Err(bad("the kubeconfig has no current context: set kubernetes.context".to_owned()));
@@ -201,14 +204,14 @@ async fn from_file(
     Ok((config, context, until))
 }
 
-fn in_cluster(settings: &Settings) -> Result<Config, Fault> {
+fn in_cluster(settings: &ClusterSettings) -> Result<Config, ApiFault> {
     if !settings.env.contains_key("KUBERNETES_SERVICE_HOST") {
         let looked: Vec<String> = paths(settings).iter().map(|path| path.display().to_string()).collect();
-        let words = format!("there is no kubeconfig at {}", looked.join(", "));
-        return Err(Fault::new(ApiState::Unconfigured, words));
+        let detail = format!("there is no kubeconfig at {}", looked.join(", "));
+        return Err(ApiFault::new(ApiState::Unconfigured, detail));
     }
     Config::incluster().map_err(|error| {
-        Fault::new(ApiState::BadConfig, format!("the pod's own account can't be used: {error}"))
+        ApiFault::new(ApiState::BadConfig, format!("the pod's own account can't be used: {error}"))
     })
 }
 
@@ -229,13 +232,13 @@ fn bypasses(host: &str, env: &BTreeMap<String, String>) -> bool {
 mod tests {
     use super::*;
 
-    fn settings(env: &[(&str, &str)]) -> Settings {
+    fn settings(env: &[(&str, &str)]) -> ClusterSettings {
         let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Settings { env, ..Settings::default() }
+        ClusterSettings { env, ..ClusterSettings::default() }
     }
 
-    async fn fault(settings: &Settings) -> Fault {
-        Access::open(settings).await.err().unwrap()
+    async fn fault(settings: &ClusterSettings) -> ApiFault {
+        ClusterAccess::open(settings).await.err().unwrap()
     }
 
     #[tokio::test]
@@ -244,16 +247,19 @@ mod tests {
         let home = folder.path().display().to_string();
         let none = fault(&settings(&[("HOME", &home)])).await;
         assert_eq!(none.state, ApiState::Unconfigured);
-        assert!(none.words.contains(".kube/config"), "{}", none.words);
+        assert!(none.detail.contains(".kube/config"), "{}", none.detail);
 
         let path = folder.path().join("config");
-        let named = Settings { kubeconfig: Some(path.clone()), ..settings(&[]) };
-        assert!(fault(&named).await.words.contains("No such file"), "one that was asked for has to be there");
-        let folder = Settings { kubeconfig: Some(folder.path().to_owned()), ..settings(&[]) };
-        let words = fault(&folder).await.words;
+        let named = ClusterSettings { kubeconfig: Some(path.clone()), ..settings(&[]) };
         assert!(
-            words.contains("Is a directory") && words.ends_with("as `kubeconfig` in [kubernetes]"),
-            "{words}"
+            fault(&named).await.detail.contains("No such file"),
+            "one that was asked for has to be there"
+        );
+        let folder = ClusterSettings { kubeconfig: Some(folder.path().to_owned()), ..settings(&[]) };
+        let detail = fault(&folder).await.detail;
+        assert!(
+            detail.contains("Is a directory") && detail.ends_with("as `kubeconfig` in [kubernetes]"),
+            "{detail}"
         );
         std::fs::write(&path, "{").unwrap();
         assert_eq!(fault(&named).await.state, ApiState::BadConfig);
@@ -262,16 +268,16 @@ mod tests {
                     users: [{name: a, user: {exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: sh, \
                     args: [-c, 'echo secret; echo sign in first >&2; exit 3']}}}]\n";
         std::fs::write(&path, text).unwrap();
-        assert!(fault(&named).await.words.contains("no current context"));
-        let other = Settings { context: Some("b".into()), ..named.clone() };
-        assert!(fault(&other).await.words.contains("no context b; it has a"));
-        let helper = fault(&Settings { context: Some("a".into()), ..named }).await;
+        assert!(fault(&named).await.detail.contains("no current context"));
+        let other = ClusterSettings { context: Some("b".into()), ..named.clone() };
+        assert!(fault(&other).await.detail.contains("no context b; it has a"));
+        let helper = fault(&ClusterSettings { context: Some("a".into()), ..named }).await;
         assert!(
-            helper.words.contains("helper for credentials has ended with exit status: 3: sign in first"),
+            helper.detail.contains("helper for credentials has ended with exit status: 3: sign in first"),
             "{}",
-            helper.words
+            helper.detail
         );
-        assert!(!helper.words.contains("secret"));
+        assert!(!helper.detail.contains("secret"));
     }
 
     #[test]

@@ -5,28 +5,27 @@ use std::io::ErrorKind;
 
 use crate::event::cluster::{ApiState, Lack, Missing, Part};
 
-/// Why a question had no good answer.
+/// Why a request to the API server failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::source) struct Fault {
+pub(in crate::source) struct ApiFault {
     /// The state that it stands for.
     pub(in crate::source) state: ApiState,
     /// The status of the answer; none where there was no answer.
     pub(in crate::source) code: Option<u16>,
-    /// In words.
-    pub(in crate::source) words: String,
+    pub(in crate::source) detail: String,
 }
 
-impl Fault {
-    pub(super) fn new(state: ApiState, words: impl Into<String>) -> Self {
-        Self { state, code: None, words: words.into() }
+impl ApiFault {
+    pub(super) fn new(state: ApiState, detail: impl Into<String>) -> Self {
+        Self { state, code: None, detail: detail.into() }
     }
 
     /// Nothing came back in time.
     pub(super) fn silent(server: &str, seconds: u64) -> Self {
-        let words = format!(
+        let detail = format!(
             "{server} takes the connection and does not answer in {seconds} s: the API server hangs or is stopped"
         );
-        Self::new(ApiState::Silent, words)
+        Self::new(ApiState::Silent, detail)
     }
 
     /// Why a question to `server` failed.
@@ -59,7 +58,7 @@ impl Fault {
 
     fn status(code: u16, message: &str, server: &str) -> Self {
         let message = message.trim();
-        let (state, words) = match code {
+        let (state, detail) = match code {
             401 => (
                 ApiState::Unauthorized,
                 format!("{server} does not take these credentials (401): sign in again"),
@@ -71,7 +70,7 @@ impl Fault {
                 (ApiState::Failing, format!("{server} answers with an error of its own ({code}): {message}"))
             }
         };
-        Self { state, code: Some(code), words }
+        Self { state, code: Some(code), detail }
     }
 
     /// The resource version that was to be continued from is too old.
@@ -82,53 +81,53 @@ impl Fault {
     /// What it means for a part of the snapshot; none where it is not about that part.
     pub(super) fn missing(&self, part: Part, name: &str) -> Option<Missing> {
         let (lack, reason) = match self.code {
-            Some(403) => (Lack::Forbidden, format!("{name}: {}", forbidden(&self.words))),
+            Some(403) => (Lack::Forbidden, format!("{name}: {}", forbidden(&self.detail))),
             Some(404) => (Lack::Absent, format!("{name}: the cluster does not have it")),
             Some(401) | None if self.state != ApiState::NotKubernetes => return None,
-            _ => (Lack::Failing, format!("{name}: {}", self.words)),
+            _ => (Lack::Failing, format!("{name}: {}", self.detail)),
         };
         Some(Missing { part, lack, reason: reason.into() })
     }
 }
 
 /// `nodes is forbidden: User "a" cannot list …`: the resource is said already.
-fn forbidden(words: &str) -> String {
-    let rest = words.split_once("is forbidden: ").map_or(words, |(_, rest)| rest);
+fn forbidden(detail: &str) -> String {
+    let rest = detail.split_once("is forbidden: ").map_or(detail, |(_, rest)| rest);
     format!("forbidden: {rest}")
 }
 
 /// There was no answer. The reason is the innermost error that is known.
-fn transport(error: &kube::Error, server: &str) -> Fault {
+fn transport(error: &kube::Error, server: &str) -> ApiFault {
     let mut cause = error.source();
     let mut last = error.to_string();
     while let Some(error) = cause {
         last = error.to_string();
         if let Some(auth) = error.downcast_ref::<kube::client::AuthError>() {
-            return Fault::new(
+            return ApiFault::new(
                 ApiState::BadConfig,
                 format!("the credentials of the kubeconfig can't be used: {auth}"),
             );
         }
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return Fault::new(ApiState::Tls, format!("no secure connection to {server}: {tls}"));
+            return ApiFault::new(ApiState::Tls, format!("no secure connection to {server}: {tls}"));
         }
         if let Some(io) = error.downcast_ref::<std::io::Error>() {
             if let Some(tls) = tls_within(io) {
-                return Fault::new(ApiState::Tls, format!("no secure connection to {server}: {tls}"));
+                return ApiFault::new(ApiState::Tls, format!("no secure connection to {server}: {tls}"));
             }
             if let Some(fault) = of_io(io, server) {
                 return fault;
             }
         }
         if last.starts_with("dns error") || last.contains("failed to lookup address") {
-            return Fault::new(
+            return ApiFault::new(
                 ApiState::NotResolved,
                 format!("the name of {server} has no address here: check the DNS"),
             );
         }
         cause = error.source();
     }
-    Fault::new(ApiState::Unreachable, format!("{server} can't be asked: {last}"))
+    ApiFault::new(ApiState::Unreachable, format!("{server} can't be asked: {last}"))
 }
 
 /// rustls' own errors are wrapped in those of input and output, and these in others of their kind.
@@ -137,8 +136,8 @@ fn tls_within(io: &std::io::Error) -> Option<&rustls::Error> {
     inner.downcast_ref().or_else(|| tls_within(inner.downcast_ref()?))
 }
 
-fn of_io(io: &std::io::Error, server: &str) -> Option<Fault> {
-    let (state, words) = match io.kind() {
+fn of_io(io: &std::io::Error, server: &str) -> Option<ApiFault> {
+    let (state, detail) = match io.kind() {
         ErrorKind::ConnectionRefused => {
             (ApiState::Unreachable, format!("nothing listens at {server}: the API server is down"))
         }
@@ -153,7 +152,7 @@ fn of_io(io: &std::io::Error, server: &str) -> Option<Fault> {
         }
         _ => return None,
     };
-    Some(Fault::new(state, words))
+    Some(ApiFault::new(state, detail))
 }
 
 #[cfg(test)]
@@ -162,7 +161,7 @@ mod tests {
 
     #[test]
     fn statuses_are_told_apart() {
-        let of = |code, message| Fault::status(code, message, "https://a:1");
+        let of = |code, message| ApiFault::status(code, message, "https://a:1");
         assert_eq!(of(401, "Unauthorized").state, ApiState::Unauthorized);
         assert_eq!(of(503, "x").state, ApiState::Failing);
         assert!(of(410, "too old resource version").is_gone());
@@ -175,6 +174,6 @@ mod tests {
         );
         assert_eq!(of(404, "").missing(Part::Usage, "usage").unwrap().lack, Lack::Absent);
         assert_eq!(of(401, "").missing(Part::Nodes, "nodes"), None, "that is about the whole server");
-        assert_eq!(Fault::silent("a", 2).missing(Part::Nodes, "nodes"), None);
+        assert_eq!(ApiFault::silent("a", 2).missing(Part::Nodes, "nodes"), None);
     }
 }

@@ -12,10 +12,10 @@ use crate::clock::Clock;
 use crate::event::cluster::Part;
 use crate::source::retry::pause;
 
-use super::access::{Access, PATIENCE};
-use super::fault::Fault;
-use super::object::{List, Object};
-use super::world::News;
+use super::access::{ClusterAccess, PATIENCE};
+use super::fault::ApiFault;
+use super::object::{ApiObject, ObjectList};
+use super::state::ClusterUpdate;
 
 /// Objects a page: a page of nodes is about 2 MB.
 const PAGE: usize = 500;
@@ -28,26 +28,25 @@ const LIST_PATIENCE: Duration = Duration::from_secs(30);
 pub(super) const NAMESPACE: &str = "{namespace}";
 
 /// The way to a cluster while it answers; none while it does not.
-pub(super) type Gate = watch::Receiver<Option<Access>>;
+pub(super) type AccessReceiver = watch::Receiver<Option<ClusterAccess>>;
 
-/// What is watched.
 #[derive(Debug, Clone)]
-pub(super) struct Query {
+pub(super) struct WatchQuery {
     pub(super) part: Part,
-    /// `/api/v1/nodes`.
+    /// Path of the API, such as `/api/v1/nodes`.
     pub(super) path: String,
     /// Selectors, as a query: `labelSelector=app%3Da`; may be empty.
     pub(super) selectors: String,
 }
 
-impl Query {
+impl WatchQuery {
     pub(super) fn new(part: Part, path: String, selectors: &[(&str, &str)]) -> Self {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(selectors.iter().filter(|(_, value)| !value.is_empty()));
         Self { part, path, selectors: query.finish() }
     }
 
-    fn with(&self, access: &Access, more: &str) -> String {
+    fn with(&self, access: &ClusterAccess, more: &str) -> String {
         let and = if self.selectors.is_empty() { "" } else { "&" };
         format!("{}?{}{and}{more}", self.path.replace(NAMESPACE, &access.namespace), self.selectors)
     }
@@ -55,7 +54,7 @@ impl Query {
 
 /// A change in what there is, by key.
 #[derive(Debug)]
-pub(super) enum Change<T> {
+pub(super) enum ObjectChange<T> {
     /// This is all there is.
     All(Vec<(String, T)>),
     /// This one is new, or has changed.
@@ -65,30 +64,35 @@ pub(super) enum Change<T> {
 }
 
 /// Where the objects of a watch go.
-pub(super) struct Sink<R, T> {
+pub(super) struct ObjectSink<R, T> {
     /// What is kept of an object.
     pub(super) keep: fn(&R, Option<u16>) -> T,
     /// What `keep` is told beside it: the port that matters.
     pub(super) port: Option<u16>,
     /// How it is told.
-    pub(super) news: fn(Change<T>) -> News,
-    pub(super) tx: mpsc::Sender<News>,
+    pub(super) to_update: fn(ObjectChange<T>) -> ClusterUpdate,
+    pub(super) tx: mpsc::Sender<ClusterUpdate>,
 }
 
-impl<R: Object, T> Sink<R, T> {
+impl<R: ApiObject, T> ObjectSink<R, T> {
     fn pair(&self, raw: &R) -> (String, T) {
         let meta = raw.meta();
         (format!("{}/{}", meta.namespace, meta.name), (self.keep)(raw, self.port))
     }
 
     /// Whether anybody listens still.
-    async fn tell(&self, change: Change<T>) -> bool {
-        self.tx.send((self.news)(change)).await.is_ok()
+    async fn send(&self, change: ObjectChange<T>) -> bool {
+        self.tx.send((self.to_update)(change)).await.is_ok()
     }
 }
 
 /// Follows the objects of a query while the cluster answers. Ends when nobody listens.
-pub(super) async fn follow<R: Object, T>(query: Query, mut gate: Gate, clock: Clock, sink: Sink<R, T>) {
+pub(super) async fn follow<R: ApiObject, T>(
+    query: WatchQuery,
+    mut gate: AccessReceiver,
+    clock: Clock,
+    sink: ObjectSink<R, T>,
+) {
     let mut from: Option<String> = None;
     let mut failures = 0;
     loop {
@@ -111,7 +115,7 @@ pub(super) async fn follow<R: Object, T>(query: Query, mut gate: Gate, clock: Cl
         if let Some(missing) = fault.missing(query.part, part_name(query.part)) {
             // What is told to be missing is forgotten there, and has to be listed anew.
             from = None;
-            if sink.tx.send(News::Missing(missing)).await.is_err() {
+            if sink.tx.send(ClusterUpdate::Missing(missing)).await.is_err() {
                 return;
             }
         }
@@ -121,13 +125,13 @@ pub(super) async fn follow<R: Object, T>(query: Query, mut gate: Gate, clock: Cl
 }
 
 /// One connection after the other, up to a fault; none where nobody listens any more.
-async fn session<R: Object, T>(
-    query: &Query,
-    access: &Access,
+async fn session<R: ApiObject, T>(
+    query: &WatchQuery,
+    access: &ClusterAccess,
     from: &mut Option<String>,
-    sink: &Sink<R, T>,
+    sink: &ObjectSink<R, T>,
     failures: &mut u32,
-) -> Option<Fault> {
+) -> Option<ApiFault> {
     loop {
         let version = match from.clone() {
             Some(version) => version,
@@ -135,7 +139,7 @@ async fn session<R: Object, T>(
                 Err(fault) => return Some(fault),
                 Ok((items, version)) => {
                     let all = items.iter().map(|raw| sink.pair(raw)).collect();
-                    if !sink.tell(Change::All(all)).await {
+                    if !sink.send(ObjectChange::All(all)).await {
                         return None;
                     }
                     *from = Some(version.clone());
@@ -153,11 +157,14 @@ async fn session<R: Object, T>(
 }
 
 /// All objects, page by page, and where a watch goes on from.
-async fn list<R: Object>(query: &Query, access: &Access) -> Result<(Vec<R>, String), Fault> {
+async fn list<R: ApiObject>(
+    query: &WatchQuery,
+    access: &ClusterAccess,
+) -> Result<(Vec<R>, String), ApiFault> {
     let mut items = Vec::new();
     let mut page = format!("limit={PAGE}");
     loop {
-        let list: List<R> = access.get(&query.with(access, &page), LIST_PATIENCE).await?;
+        let list: ObjectList<R> = access.get(&query.with(access, &page), LIST_PATIENCE).await?;
         items.extend(list.items);
         if list.metadata.next.is_empty() {
             return Ok((items, list.metadata.resource_version));
@@ -168,44 +175,44 @@ async fn list<R: Object>(query: &Query, access: &Access) -> Result<(Vec<R>, Stri
 }
 
 /// One watch, up to its end. False: nobody listens any more.
-async fn follow_from<R: Object, T>(
-    query: &Query,
-    access: &Access,
+async fn follow_from<R: ApiObject, T>(
+    query: &WatchQuery,
+    access: &ClusterAccess,
     version: String,
     from: &mut Option<String>,
-    sink: &Sink<R, T>,
+    sink: &ObjectSink<R, T>,
     failures: &mut u32,
-) -> Result<bool, Fault> {
-    let words =
+) -> Result<bool, ApiFault> {
+    let parameters =
         format!("watch=1&allowWatchBookmarks=true&timeoutSeconds={LONGEST_WATCH}&resourceVersion={version}");
-    let request = http::Request::get(query.with(access, &words)).body(Vec::new());
-    let request = request.map_err(|error| Fault::of(&kube::Error::HttpError(error), &access.server))?;
+    let request = http::Request::get(query.with(access, &parameters)).body(Vec::new());
+    let request = request.map_err(|error| ApiFault::of(&kube::Error::HttpError(error), &access.server))?;
     let opened = match timeout(PATIENCE, access.client().request_events::<R>(request)).await {
-        Ok(opened) => opened.map_err(|error| Fault::of(&error, &access.server))?,
+        Ok(opened) => opened.map_err(|error| ApiFault::of(&error, &access.server))?,
         Err(_) => return Err(access.no_answer(PATIENCE).await),
     };
     let mut stream = std::pin::pin!(opened);
     let mut heard = false;
-    while let Some(event) = stream.try_next().await.map_err(|error| Fault::of(&error, &access.server))? {
+    while let Some(event) = stream.try_next().await.map_err(|error| ApiFault::of(&error, &access.server))? {
         heard = true;
         *failures = 0;
         let change = match event {
             WatchEvent::Added(raw) | WatchEvent::Modified(raw) => {
                 *from = Some(raw.meta().resource_version.clone());
                 let (key, kept) = sink.pair(&raw);
-                Change::Put(key, kept)
+                ObjectChange::Put(key, kept)
             }
             WatchEvent::Deleted(raw) => {
                 *from = Some(raw.meta().resource_version.clone());
-                Change::Gone(sink.pair(&raw).0)
+                ObjectChange::Gone(sink.pair(&raw).0)
             }
             WatchEvent::Bookmark(mark) => {
                 *from = Some(mark.metadata.resource_version);
                 continue;
             }
-            WatchEvent::Error(status) => return Err(Fault::of(&kube::Error::Api(status), &access.server)),
+            WatchEvent::Error(status) => return Err(ApiFault::of(&kube::Error::Api(status), &access.server)),
         };
-        if !sink.tell(change).await {
+        if !sink.send(change).await {
             return Ok(false);
         }
     }

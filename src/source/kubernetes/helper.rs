@@ -13,9 +13,9 @@ use tokio::process::Command;
 
 use crate::event::Time;
 use crate::event::cluster::ApiState;
-use crate::source::helper::{self, Silence};
+use crate::source::helper::{self, HelperError};
 
-use super::fault::Fault;
+use super::fault::ApiFault;
 
 /// How long a helper may take: it may ask somebody on the internet.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,14 +29,14 @@ struct ExecCredential {
     api_version: String,
     kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    spec: Option<Spec>,
+    spec: Option<ExecSpec>,
     #[serde(skip_serializing)]
-    status: Option<Given>,
+    status: Option<ExecStatus>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Spec {
+struct ExecSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     cluster: Option<serde_json::Value>,
     /// Whether it may talk with somebody.
@@ -46,7 +46,7 @@ struct Spec {
 /// What a helper gives.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Given {
+struct ExecStatus {
     expiration_timestamp: Option<String>,
     token: Option<String>,
     client_certificate_data: Option<String>,
@@ -58,7 +58,7 @@ struct Given {
 /// # Errors
 ///
 /// It can't be run, fails, hangs, or gives no credentials.
-pub(super) async fn sign_in(file: &mut Kubeconfig, context: &str) -> Result<Option<Time>, Fault> {
+pub(super) async fn sign_in(file: &mut Kubeconfig, context: &str) -> Result<Option<Time>, ApiFault> {
     let found = file.contexts.iter().find(|known| known.name == context);
     let Some(chosen) = found.and_then(|known| known.context.clone()) else { return Ok(None) };
     let cluster = file.clusters.iter().find(|known| known.name == chosen.cluster);
@@ -75,19 +75,19 @@ pub(super) async fn sign_in(file: &mut Kubeconfig, context: &str) -> Result<Opti
     }
 }
 
-fn bad(words: &str) -> Fault {
-    Fault::new(ApiState::BadConfig, format!("the kubeconfig {words}"))
+fn bad(detail: &str) -> ApiFault {
+    ApiFault::new(ApiState::BadConfig, format!("the kubeconfig {detail}"))
 }
 
 async fn ask(
     exec: &ExecConfig,
     user: &mut AuthInfo,
     cluster: Option<&Cluster>,
-) -> Result<Option<Time>, Fault> {
+) -> Result<Option<Time>, ApiFault> {
     let program = exec.command.clone().unwrap_or_default();
     let version = exec.api_version.clone().unwrap_or_default();
     let fails = |what: String| {
-        Fault::new(ApiState::BadConfig, format!("the kubeconfig's helper for credentials {what}"))
+        ApiFault::new(ApiState::BadConfig, format!("the kubeconfig's helper for credentials {what}"))
     };
     if program.is_empty() {
         return Err(fails("has no command".to_owned()));
@@ -109,7 +109,7 @@ async fn ask(
         Some(cluster) => Some(described(cluster)?),
         None => None,
     };
-    let spec = Some(Spec { cluster, interactive: false });
+    let spec = Some(ExecSpec { cluster, interactive: false });
     let kind = "ExecCredential".to_owned();
     let info = ExecCredential { api_version: version.clone(), kind, spec, status: None };
     let info = serde_json::to_string(&info).map_err(|error| fails(format!("can't be asked: {error}")))?;
@@ -118,15 +118,15 @@ async fn ask(
     let set = exec.env.iter().flatten().filter_map(|set| Some((set.get("name")?, set.get("value")?)));
     command.envs(set).env("KUBERNETES_EXEC_INFO", info);
     let said = helper::ask(command, b"", PATIENCE).await.map_err(|silence| match silence {
-        Silence::NoStart(why) => fails(format!("does not start: {program}: {why}")),
-        Silence::Broken(why) => fails(format!("({program}) failed: {why}")),
-        Silence::Late => fails(format!(
+        HelperError::NoStart(why) => fails(format!("does not start: {program}: {why}")),
+        HelperError::Broken(why) => fails(format!("({program}) failed: {why}")),
+        HelperError::Late => fails(format!(
             "({program}) has not answered in {} s and was ended: run `kubectl get nodes` to see what it waits for",
             PATIENCE.as_secs()
         )),
     })?;
     if !said.status.success() {
-        return Err(fails(format!("has ended with {}: {}", said.status, said.complaint())));
+        return Err(fails(format!("has ended with {}: {}", said.status, said.last_error_line())));
     }
     // Whatever it has printed may be a secret.
     let answer: ExecCredential = serde_json::from_slice(&said.stdout)
@@ -143,7 +143,7 @@ async fn ask(
 }
 
 /// What a helper may know of the cluster.
-fn described(cluster: &Cluster) -> Result<serde_json::Value, Fault> {
+fn described(cluster: &Cluster) -> Result<serde_json::Value, ApiFault> {
     let mut exec = ExecConfig {
         api_version: None,
         command: None,
@@ -159,7 +159,7 @@ fn described(cluster: &Cluster) -> Result<serde_json::Value, Fault> {
 }
 
 /// Puts credentials in the place of their helper; says whether there were any.
-fn take(user: &mut AuthInfo, given: Given) -> bool {
+fn take(user: &mut AuthInfo, given: ExecStatus) -> bool {
     let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
     let token = filled(given.token);
     let pair = filled(given.client_certificate_data).zip(filled(given.client_key_data));

@@ -10,11 +10,11 @@ use crate::clock::Clock;
 use crate::event::Text;
 use crate::event::cluster::{Lack, Missing, Part};
 
-use super::access::{Access, PATIENCE};
-use super::fault::Fault;
-use super::follow::{Gate, part_name};
-use super::object::{Amounts, List, NodeMetrics, Pod};
-use super::world::{News, Requested};
+use super::access::{ClusterAccess, PATIENCE};
+use super::fault::ApiFault;
+use super::follow::{AccessReceiver, part_name};
+use super::object::{NodeMetrics, ObjectList, PodObject, Quantities};
+use super::state::{ClusterUpdate, RequestedResources};
 
 /// A metrics server looks at nodes every 15 s.
 const USAGE_EVERY: Duration = Duration::from_secs(15);
@@ -31,15 +31,15 @@ const METRICS: &str = "/apis/metrics.k8s.io/v1beta1/nodes";
 const PODS: &str = "/api/v1/pods?fieldSelector=status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed";
 
 /// Asks on and on while the cluster answers. Ends when nobody listens.
-pub(super) async fn ask_on(mut gate: Gate, clock: Clock, tx: mpsc::Sender<News>) {
+pub(super) async fn ask_on(mut gate: AccessReceiver, clock: Clock, tx: mpsc::Sender<ClusterUpdate>) {
     loop {
         let Ok(access) = gate.wait_for(Option::is_some).await.map(|access| access.clone()) else { return };
         let Some(access) = access else { continue };
         let mut pause = USAGE_EVERY;
         let news = match usage(&access).await {
-            Ok(usage) => vec![News::Usage(usage)],
+            Ok(usage) => vec![ClusterUpdate::Usage(usage)],
             Err(fault) => {
-                let mut news: Vec<News> =
+                let mut news: Vec<ClusterUpdate> =
                     fault.missing(Part::Usage, part_name(Part::Usage)).map(unmeasured).into_iter().collect();
                 let asked = clock.now();
                 news.extend(requests(&access).await);
@@ -57,16 +57,16 @@ pub(super) async fn ask_on(mut gate: Gate, clock: Clock, tx: mpsc::Sender<News>)
     }
 }
 
-fn unmeasured(missing: Missing) -> News {
+fn unmeasured(missing: Missing) -> ClusterUpdate {
     let reason = match missing.lack {
         Lack::Absent => "usage: the cluster has no metrics server".into(),
         _ => missing.reason,
     };
-    News::Missing(Missing { reason, ..missing })
+    ClusterUpdate::Missing(Missing { reason, ..missing })
 }
 
-async fn usage(access: &Access) -> Result<BTreeMap<Text, (u64, u64)>, Fault> {
-    let list: List<NodeMetrics> = access.get(METRICS, PATIENCE).await?;
+async fn usage(access: &ClusterAccess) -> Result<BTreeMap<Text, (u64, u64)>, ApiFault> {
+    let list: ObjectList<NodeMetrics> = access.get(METRICS, PATIENCE).await?;
     let of = |node: &NodeMetrics| {
         Some((Text::clean(&node.metadata.name), (node.usage.millis()?, node.usage.bytes()?)))
     };
@@ -74,29 +74,35 @@ async fn usage(access: &Access) -> Result<BTreeMap<Text, (u64, u64)>, Fault> {
 }
 
 /// Sums up what all pods have requested, page by page, so that no more than a page is in memory.
-async fn requests(access: &Access) -> Option<News> {
-    let (mut sums, mut seen) = (BTreeMap::<Text, Requested>::new(), 0);
+async fn requests(access: &ClusterAccess) -> Option<ClusterUpdate> {
+    let (mut sums, mut seen) = (BTreeMap::<Text, RequestedResources>::new(), 0);
     let mut next = String::new();
     loop {
         let page = format!("{PODS}&limit={PAGE}&continue={next}");
-        let list: List<Pod> = match access.get(&page, PATIENCE).await {
+        let list: ObjectList<PodObject> = match access.get(&page, PATIENCE).await {
             Ok(list) => list,
-            Err(fault) => return fault.missing(Part::Requests, part_name(Part::Requests)).map(News::Missing),
+            Err(fault) => {
+                return fault.missing(Part::Requests, part_name(Part::Requests)).map(ClusterUpdate::Missing);
+            }
         };
         seen += list.items.len();
         for pod in &list.items {
             if let Some(node) = &pod.spec.node_name {
                 let sum = sums.entry(Text::clean(node)).or_default();
-                let (millis, bytes) = (requested(pod, Amounts::millis), requested(pod, Amounts::bytes));
+                let (millis, bytes) = (requested(pod, Quantities::millis), requested(pod, Quantities::bytes));
                 (sum.millis, sum.bytes, sum.pods) = (sum.millis + millis, sum.bytes + bytes, sum.pods + 1);
             }
         }
         if list.metadata.next.is_empty() {
-            return Some(News::Requests(sums));
+            return Some(ClusterUpdate::Requests(sums));
         }
         if seen >= MOST_PODS {
             let reason = format!("requests: the cluster has more than {MOST_PODS} pods").into();
-            return Some(News::Missing(Missing { part: Part::Requests, lack: Lack::TooMuch, reason }));
+            return Some(ClusterUpdate::Missing(Missing {
+                part: Part::Requests,
+                lack: Lack::TooMuch,
+                reason,
+            }));
         }
         next = url::form_urlencoded::byte_serialize(list.metadata.next.as_bytes()).collect();
         // Others want to go on, too.
@@ -105,8 +111,8 @@ async fn requests(access: &Access) -> Option<News> {
 }
 
 /// As the scheduler counts: containers run together, those of the beginning one after the other before them.
-fn requested(pod: &Pod, of: fn(&Amounts) -> Option<u64>) -> u64 {
-    let one = |container: &super::object::Container| of(&container.resources.requests).unwrap_or_default();
+fn requested(pod: &PodObject, of: fn(&Quantities) -> Option<u64>) -> u64 {
+    let one = |container: &super::object::PodContainer| of(&container.resources.requests).unwrap_or_default();
     let together: u64 = pod.spec.containers.iter().map(one).sum();
     let first = pod.spec.init_containers.iter().map(one).max().unwrap_or_default();
     together.max(first) + of(&pod.spec.overhead).unwrap_or_default()
@@ -120,7 +126,10 @@ mod tests {
     fn counts_as_the_scheduler_does() {
         let text = r#"{"spec":{"overhead":{"cpu":"10m"},"initContainers":[{"resources":{"requests":{"cpu":"2","memory":"1Mi"}}}],
             "containers":[{"resources":{"requests":{"cpu":"500m","memory":"1Mi"}}},{"resources":{"requests":{"memory":"2Mi"}}},{}]}}"#;
-        let pod: Pod = serde_json::from_str(text).unwrap();
-        assert_eq!((requested(&pod, Amounts::millis), requested(&pod, Amounts::bytes)), (2010, 3 << 20));
+        let pod: PodObject = serde_json::from_str(text).unwrap();
+        assert_eq!(
+            (requested(&pod, Quantities::millis), requested(&pod, Quantities::bytes)),
+            (2010, 3 << 20)
+        );
     }
 }

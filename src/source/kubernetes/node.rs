@@ -3,17 +3,17 @@
 use crate::event::cluster::{ClusterNode, Gauge, NodeState, Shortage};
 use crate::event::{Platform, Text, Time};
 
-use super::object::{Condition, Node, Taint};
+use super::object::{NodeCondition, NodeObject, Taint};
 
 /// Taints with this prefix are the cluster's own words for conditions, which are shown as such.
 const CONDITIONS: &str = "node.kubernetes.io/";
 const ROLE: &str = "node-role.kubernetes.io/";
 
 /// What is shown of a node, but for what other objects say of it.
-pub(super) fn node(raw: &Node) -> ClusterNode {
+pub(super) fn node(raw: &NodeObject) -> ClusterNode {
     let condition = |kind: &str| raw.status.conditions.iter().find(|condition| condition.kind == kind);
     let ready = condition("Ready");
-    let shortages: Vec<(Shortage, &Condition)> = [
+    let shortages: Vec<(Shortage, &NodeCondition)> = [
         (Shortage::Memory, "MemoryPressure"),
         (Shortage::Disk, "DiskPressure"),
         (Shortage::Pids, "PIDPressure"),
@@ -60,8 +60,8 @@ pub(super) fn time(text: Option<&String>) -> Option<Time> {
 }
 
 fn judge(
-    ready: Option<&Condition>,
-    shortages: &[(Shortage, &Condition)],
+    ready: Option<&NodeCondition>,
+    shortages: &[(Shortage, &NodeCondition)],
     cordoned: bool,
 ) -> (NodeState, Text) {
     let Some(ready) = ready else {
@@ -76,13 +76,13 @@ fn judge(
         _ => NodeState::Lost,
     };
     if !state.is_up() {
-        words.push(said(ready));
+        words.push(condition_text(ready));
     }
     words.extend(shortages.iter().map(|(shortage, condition)| match shortage {
-        Shortage::Memory => format!("short of memory ({})", said(condition)),
-        Shortage::Disk => format!("short of disk ({})", said(condition)),
-        Shortage::Pids => format!("short of process ids ({})", said(condition)),
-        Shortage::Network => format!("its network is not set up ({})", said(condition)),
+        Shortage::Memory => format!("short of memory ({})", condition_text(condition)),
+        Shortage::Disk => format!("short of disk ({})", condition_text(condition)),
+        Shortage::Pids => format!("short of process ids ({})", condition_text(condition)),
+        Shortage::Network => format!("its network is not set up ({})", condition_text(condition)),
     }));
     if cordoned {
         words.push("cordoned: it takes no new pods".to_owned());
@@ -91,7 +91,7 @@ fn judge(
 }
 
 /// A condition in its own words.
-pub(super) fn said(condition: &Condition) -> String {
+pub(super) fn condition_text(condition: &NodeCondition) -> String {
     let words = if condition.message.is_empty() { &condition.reason } else { &condition.message };
     words.trim_end_matches('.').to_owned()
 }

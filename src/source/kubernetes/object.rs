@@ -6,19 +6,19 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
 /// Something that can be listed and watched.
-pub(super) trait Object: DeserializeOwned + Clone + Send {
+pub(super) trait ApiObject: DeserializeOwned + Clone + Send {
     /// What stands in its metadata.
-    fn meta(&self) -> &Meta;
+    fn meta(&self) -> &ObjectMeta;
 }
 
 macro_rules! objects {
-    ($($name:ident),*) => { $(impl Object for $name {
-        fn meta(&self) -> &Meta {
+    ($($name:ident),*) => { $(impl ApiObject for $name {
+        fn meta(&self) -> &ObjectMeta {
             &self.metadata
         }
     })* };
 }
-objects!(Node, Pod, Service, Endpoints, Event);
+objects!(NodeObject, PodObject, ServiceObject, EndpointsObject, EventObject);
 
 /// Go writes `null` for a list or map that has nothing in it.
 fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(input: D) -> Result<T, D::Error> {
@@ -28,7 +28,7 @@ fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(input: D) 
 /// A page of a list.
 #[derive(Debug, Deserialize)]
 #[serde(bound = "T: DeserializeOwned")]
-pub(super) struct List<T> {
+pub(super) struct ObjectList<T> {
     pub(super) metadata: ListMeta,
     #[serde(default = "Vec::new", deserialize_with = "nullable")]
     pub(super) items: Vec<T>,
@@ -46,7 +46,7 @@ pub(super) struct ListMeta {
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Meta {
+pub(super) struct ObjectMeta {
     pub(super) name: String,
     pub(super) namespace: String,
     pub(super) resource_version: String,
@@ -54,20 +54,20 @@ pub(super) struct Meta {
     #[serde(deserialize_with = "nullable")]
     pub(super) labels: BTreeMap<String, String>,
     #[serde(deserialize_with = "nullable")]
-    pub(super) annotations: Annotations,
+    pub(super) annotations: ObjectAnnotations,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Annotations {
+pub(super) struct ObjectAnnotations {
     #[serde(rename = "kubectl.kubernetes.io/default-container")]
     pub(super) default_container: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Node {
-    pub(super) metadata: Meta,
+pub(super) struct NodeObject {
+    pub(super) metadata: ObjectMeta,
     pub(super) spec: NodeSpec,
     pub(super) status: NodeStatus,
 }
@@ -92,17 +92,17 @@ pub(super) struct Taint {
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct NodeStatus {
     #[serde(deserialize_with = "nullable")]
-    pub(super) conditions: Vec<Condition>,
+    pub(super) conditions: Vec<NodeCondition>,
     #[serde(deserialize_with = "nullable")]
-    pub(super) capacity: Amounts,
+    pub(super) capacity: Quantities,
     #[serde(deserialize_with = "nullable")]
-    pub(super) allocatable: Amounts,
-    pub(super) node_info: NodeInfo,
+    pub(super) allocatable: Quantities,
+    pub(super) node_info: NodeSystemInfo,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Condition {
+pub(super) struct NodeCondition {
     #[serde(rename = "type")]
     pub(super) kind: String,
     pub(super) status: String,
@@ -115,18 +115,18 @@ pub(super) struct Condition {
 /// Quantities as they are written: `1500m`, `128Mi`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Amounts {
+pub(super) struct Quantities {
     pub(super) cpu: Option<String>,
     pub(super) memory: Option<String>,
 }
 
-impl Amounts {
+impl Quantities {
     /// In thousandths of a CPU, rounded up as Kubernetes does.
     pub(super) fn millis(&self) -> Option<u64> {
         self.cpu.as_deref().and_then(quantity).map(|cpus| (cpus * 1000.0).ceil() as u64)
     }
 
-    /// In bytes.
+    /// The amount of memory in bytes.
     pub(super) fn bytes(&self) -> Option<u64> {
         self.memory.as_deref().and_then(quantity).map(|bytes| bytes.ceil() as u64)
     }
@@ -163,7 +163,7 @@ pub(super) fn quantity(text: &str) -> Option<f64> {
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct NodeInfo {
+pub(super) struct NodeSystemInfo {
     pub(super) architecture: String,
     pub(super) operating_system: String,
     pub(super) kubelet_version: String,
@@ -171,8 +171,8 @@ pub(super) struct NodeInfo {
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Pod {
-    pub(super) metadata: Meta,
+pub(super) struct PodObject {
+    pub(super) metadata: ObjectMeta,
     pub(super) spec: PodSpec,
     pub(super) status: PodStatus,
 }
@@ -182,25 +182,25 @@ pub(super) struct Pod {
 pub(super) struct PodSpec {
     pub(super) node_name: Option<String>,
     #[serde(deserialize_with = "nullable")]
-    pub(super) containers: Vec<Container>,
+    pub(super) containers: Vec<PodContainer>,
     #[serde(deserialize_with = "nullable")]
-    pub(super) init_containers: Vec<Container>,
+    pub(super) init_containers: Vec<PodContainer>,
     #[serde(deserialize_with = "nullable")]
-    pub(super) overhead: Amounts,
+    pub(super) overhead: Quantities,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Container {
+pub(super) struct PodContainer {
     pub(super) name: String,
-    pub(super) resources: Resources,
+    pub(super) resources: ResourceRequirements,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Resources {
+pub(super) struct ResourceRequirements {
     #[serde(deserialize_with = "nullable")]
-    pub(super) requests: Amounts,
+    pub(super) requests: Quantities,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -210,7 +210,7 @@ pub(super) struct PodStatus {
     pub(super) reason: String,
     pub(super) message: String,
     #[serde(deserialize_with = "nullable")]
-    pub(super) conditions: Vec<Condition>,
+    pub(super) conditions: Vec<NodeCondition>,
     #[serde(deserialize_with = "nullable")]
     pub(super) container_statuses: Vec<ContainerStatus>,
     #[serde(deserialize_with = "nullable")]
@@ -230,27 +230,27 @@ pub(super) struct ContainerStatus {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ContainerState {
-    pub(super) waiting: Option<Waiting>,
-    pub(super) running: Option<Running>,
-    pub(super) terminated: Option<Terminated>,
+    pub(super) waiting: Option<ContainerStateWaiting>,
+    pub(super) running: Option<ContainerStateRunning>,
+    pub(super) terminated: Option<ContainerStateTerminated>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Waiting {
+pub(super) struct ContainerStateWaiting {
     pub(super) reason: String,
     pub(super) message: String,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Running {
+pub(super) struct ContainerStateRunning {
     pub(super) started_at: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Terminated {
+pub(super) struct ContainerStateTerminated {
     pub(super) reason: String,
     pub(super) exit_code: i64,
     pub(super) finished_at: Option<String>,
@@ -258,8 +258,8 @@ pub(super) struct Terminated {
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Service {
-    pub(super) metadata: Meta,
+pub(super) struct ServiceObject {
+    pub(super) metadata: ObjectMeta,
     pub(super) spec: ServiceSpec,
     pub(super) status: ServiceStatus,
 }
@@ -289,45 +289,45 @@ pub(super) struct ServicePort {
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct ServiceStatus {
     #[serde(deserialize_with = "nullable")]
-    pub(super) load_balancer: LoadBalancer,
+    pub(super) load_balancer: LoadBalancerStatus,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct LoadBalancer {
+pub(super) struct LoadBalancerStatus {
     #[serde(deserialize_with = "nullable")]
-    pub(super) ingress: Vec<Ingress>,
+    pub(super) ingress: Vec<LoadBalancerIngress>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Ingress {
+pub(super) struct LoadBalancerIngress {
     pub(super) ip: String,
     pub(super) hostname: String,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Endpoints {
-    pub(super) metadata: Meta,
+pub(super) struct EndpointsObject {
+    pub(super) metadata: ObjectMeta,
     #[serde(deserialize_with = "nullable")]
-    pub(super) subsets: Vec<Subset>,
+    pub(super) subsets: Vec<EndpointSubset>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Subset {
+pub(super) struct EndpointSubset {
     #[serde(deserialize_with = "nullable")]
-    pub(super) addresses: Vec<Address>,
+    pub(super) addresses: Vec<EndpointAddress>,
     #[serde(deserialize_with = "nullable")]
-    pub(super) not_ready_addresses: Vec<Address>,
+    pub(super) not_ready_addresses: Vec<EndpointAddress>,
     #[serde(deserialize_with = "nullable")]
     pub(super) ports: Vec<EndpointPort>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Address {
+pub(super) struct EndpointAddress {
     pub(super) ip: String,
 }
 
@@ -340,28 +340,28 @@ pub(super) struct EndpointPort {
 /// What Kubernetes wrote about another object.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Event {
-    pub(super) metadata: Meta,
-    pub(super) involved_object: Reference,
+pub(super) struct EventObject {
+    pub(super) metadata: ObjectMeta,
+    pub(super) involved_object: ObjectReference,
     pub(super) reason: String,
     pub(super) message: String,
     pub(super) last_timestamp: Option<String>,
     #[serde(rename = "eventTime")]
     pub(super) time: Option<String>,
     pub(super) count: Option<u64>,
-    pub(super) series: Option<Series>,
+    pub(super) series: Option<EventSeries>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Reference {
+pub(super) struct ObjectReference {
     pub(super) name: String,
     pub(super) namespace: String,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Series {
+pub(super) struct EventSeries {
     pub(super) count: Option<u64>,
     pub(super) last_observed_time: Option<String>,
 }
@@ -370,14 +370,14 @@ pub(super) struct Series {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct NodeMetrics {
-    pub(super) metadata: Meta,
-    pub(super) usage: Amounts,
+    pub(super) metadata: ObjectMeta,
+    pub(super) usage: Quantities,
 }
 
 /// The answer of `/version`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Version {
+pub(super) struct VersionInfo {
     pub(super) git_version: String,
 }
 
@@ -388,7 +388,7 @@ mod tests {
     #[test]
     fn quantities_as_kubernetes_writes_them() {
         let amounts =
-            |cpu: &str, memory: &str| Amounts { cpu: Some(cpu.into()), memory: Some(memory.into()) };
+            |cpu: &str, memory: &str| Quantities { cpu: Some(cpu.into()), memory: Some(memory.into()) };
         let read = |cpu, memory| (amounts(cpu, memory).millis(), amounts(cpu, memory).bytes());
         assert_eq!(read("8", "32677600Ki"), (Some(8000), Some(33_461_862_400)));
         assert_eq!(read("7900m", "128Mi"), (Some(7900), Some(134_217_728)));
@@ -403,12 +403,12 @@ mod tests {
 
     #[test]
     fn nothing_may_be_null_or_absent() {
-        let list: List<Endpoints> = serde_json::from_str(
+        let list: ObjectList<EndpointsObject> = serde_json::from_str(
             r#"{"metadata":{"resourceVersion":"7"},"items":[{"metadata":{"name":"a","labels":null},"subsets":null},{}]}"#,
         )
         .unwrap();
         assert_eq!((list.items.len(), list.metadata.resource_version.as_str()), (2, "7"));
-        let none: List<Pod> = serde_json::from_str(r#"{"metadata":{},"items":null}"#).unwrap();
+        let none: ObjectList<PodObject> = serde_json::from_str(r#"{"metadata":{},"items":null}"#).unwrap();
         assert!(none.items.is_empty());
     }
 }

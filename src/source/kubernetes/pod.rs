@@ -3,7 +3,7 @@
 use crate::event::Text;
 use crate::event::cluster::{Ending, Pod, PodState};
 
-use super::node::{said, time};
+use super::node::{condition_text, time};
 use super::object::{self, ContainerStatus, PodStatus};
 
 /// What a container can wait for and never get.
@@ -19,7 +19,7 @@ const HOPELESS: &[&str] = &[
 ];
 
 /// What is shown of a pod, but for what events say of it.
-pub(super) fn pod(raw: &object::Pod) -> Pod {
+pub(super) fn pod(raw: &object::PodObject) -> Pod {
     let statuses = &raw.status.container_statuses;
     // Of several containers the one that restarted most has most to tell.
     let worst = statuses.iter().rev().max_by_key(|status| status.restart_count);
@@ -46,7 +46,7 @@ pub(super) fn pod(raw: &object::Pod) -> Pod {
     }
 }
 
-fn judge(raw: &object::Pod) -> (PodState, String) {
+fn judge(raw: &object::PodObject) -> (PodState, String) {
     let status = &raw.status;
     let own = || {
         [&status.reason, &status.message]
@@ -77,7 +77,7 @@ fn judge(raw: &object::Pod) -> (PodState, String) {
         }
         "Running" => {
             let words = ended(status);
-            let ready = condition("Ready").map(said).unwrap_or_default();
+            let ready = condition("Ready").map(condition_text).unwrap_or_default();
             let words = if words.is_empty() { ready } else { words };
             (PodState::NotReady, if words.is_empty() { "it is not ready".to_owned() } else { words })
         }
@@ -85,7 +85,7 @@ fn judge(raw: &object::Pod) -> (PodState, String) {
             let unbound = condition("PodScheduled").filter(|scheduled| scheduled.status == "False");
             let words = unbound.map_or_else(
                 || "its containers are about to start".to_owned(),
-                |why| format!("no node takes it: {}", said(why)),
+                |why| format!("no node takes it: {}", condition_text(why)),
             );
             (PodState::Pending, words)
         }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::event::Text;
 use crate::event::cluster::{Missing, Pod, PodState, RegistryService, ServiceVerdict};
 
-use super::object::{Endpoints, Service};
-use super::{RegistryIn, Settings};
+use super::object::{EndpointsObject, ServiceObject};
+use super::{ClusterSettings, RegistryWorkload};
 
 /// What is kept of a Service.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(super) struct EndpointFacts {
 }
 
 /// Reads a Service; `port` is the one that is meant, else its first.
-pub(super) fn service(raw: &Service, port: Option<u16>) -> ServiceFacts {
+pub(super) fn service(raw: &ServiceObject, port: Option<u16>) -> ServiceFacts {
     let spec = &raw.spec;
     let chosen = spec.ports.iter().find(|one| port.is_none_or(|port| one.port == port));
     let at = |host: &str| chosen.map(|one| format!("{host}:{}", one.port));
@@ -50,8 +50,7 @@ pub(super) fn service(raw: &Service, port: Option<u16>) -> ServiceFacts {
     }
 }
 
-/// Reads endpoints.
-pub(super) fn endpoints(raw: &Endpoints) -> EndpointFacts {
+pub(super) fn endpoints(raw: &EndpointsObject) -> EndpointFacts {
     let mut facts = EndpointFacts::default();
     for subset in &raw.subsets {
         for address in &subset.addresses {
@@ -64,7 +63,7 @@ pub(super) fn endpoints(raw: &Endpoints) -> EndpointFacts {
 
 /// What was seen. None: not seen yet, or may not be seen.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Seen<'a> {
+pub(super) struct RegistryObjects<'a> {
     /// The Service of that name, if there is one.
     pub(super) service: Option<Vec<&'a ServiceFacts>>,
     /// The endpoints of that name, if there are any.
@@ -74,7 +73,7 @@ pub(super) struct Seen<'a> {
     pub(super) missing: Vec<&'a Missing>,
 }
 
-impl Seen<'_> {
+impl RegistryObjects<'_> {
     fn service(&self) -> Option<&ServiceFacts> {
         self.service.as_ref()?.first().copied()
     }
@@ -84,12 +83,11 @@ impl Seen<'_> {
     }
 }
 
-/// Puts it together.
 pub(super) fn registry(
-    wanted: &RegistryIn,
+    wanted: &RegistryWorkload,
     namespace: &str,
-    settings: &Settings,
-    seen: Seen<'_>,
+    settings: &ClusterSettings,
+    seen: RegistryObjects<'_>,
 ) -> RegistryService {
     let kubectl = kubectl(settings, Some(namespace));
     let facts = seen.service();
@@ -123,7 +121,7 @@ pub(super) fn registry(
 }
 
 /// The command that leads to the namespace of the same cluster.
-pub(in crate::source) fn kubectl(settings: &Settings, namespace: Option<&str>) -> String {
+pub(in crate::source) fn kubectl(settings: &ClusterSettings, namespace: Option<&str>) -> String {
     let mut words = vec!["kubectl".to_owned()];
     if let Some(path) = &settings.kubeconfig {
         words.push(format!("--kubeconfig {}", quoted(&path.display().to_string())));
@@ -140,10 +138,10 @@ fn quoted(word: &str) -> String {
 }
 
 fn judge(
-    wanted: &RegistryIn,
+    wanted: &RegistryWorkload,
     namespace: &str,
     kubectl: &str,
-    seen: &Seen<'_>,
+    seen: &RegistryObjects<'_>,
 ) -> (ServiceVerdict, String, String) {
     let none = String::new;
     if let (Some(name), Some(true)) = (&wanted.service, seen.service.as_ref().map(Vec::is_empty)) {
@@ -213,11 +211,11 @@ fn judge(
     }
 }
 
-fn name(wanted: &RegistryIn) -> &str {
+fn name(wanted: &RegistryWorkload) -> &str {
     wanted.service.as_deref().unwrap_or_default()
 }
 
-fn count(seen: &Seen<'_>) -> u64 {
+fn count(seen: &RegistryObjects<'_>) -> u64 {
     seen.endpoints().map(|endpoints| endpoints.not_ready).unwrap_or_default()
 }
 
@@ -234,16 +232,21 @@ fn look(kubectl: &str, pod: &Pod) -> String {
 mod tests {
     use super::*;
 
-    fn wanted() -> RegistryIn {
-        RegistryIn { service: Some("reg".into()), selector: "app=reg".into(), port: Some(5000) }
+    fn wanted() -> RegistryWorkload {
+        RegistryWorkload { service: Some("reg".into()), selector: "app=reg".into(), port: Some(5000) }
     }
 
     fn pod(name: &str, state: PodState) -> Pod {
         Pod { name: name.into(), state, reason: "why".into(), containers: 1, ..Pod::default() }
     }
 
-    fn told(seen: Seen<'_>) -> RegistryService {
-        registry(&wanted(), "n", &Settings { context: Some("a b".into()), ..Settings::default() }, seen)
+    fn checked(seen: RegistryObjects<'_>) -> RegistryService {
+        registry(
+            &wanted(),
+            "n",
+            &ClusterSettings { context: Some("a b".into()), ..ClusterSettings::default() },
+            seen,
+        )
     }
 
     #[test]
@@ -253,16 +256,16 @@ mod tests {
             ..ServiceFacts::default()
         };
         let some = EndpointFacts { ready: vec!["10.0.0.1:5000".into()], not_ready: 1 };
-        let full = |endpoints, pods| Seen {
+        let full = |endpoints, pods| RegistryObjects {
             service: Some(vec![&facts]),
             endpoints: Some(Option::into_iter(endpoints).collect()),
             pods: Some(pods),
             missing: Vec::new(),
         };
         let cases = [
-            (Seen::default(), ServiceVerdict::Unknown, "", ""),
+            (RegistryObjects::default(), ServiceVerdict::Unknown, "", ""),
             (
-                Seen { service: Some(Vec::new()), ..Seen::default() },
+                RegistryObjects { service: Some(Vec::new()), ..RegistryObjects::default() },
                 ServiceVerdict::ServiceMissing,
                 "no Service reg in namespace n",
                 "get services",
@@ -302,13 +305,16 @@ mod tests {
             ),
         ];
         for (seen, verdict, reason, hint) in cases {
-            let told = told(seen.clone());
-            assert_eq!(told.verdict, verdict, "{seen:?}");
+            let checked = checked(seen.clone());
+            assert_eq!(checked.verdict, verdict, "{seen:?}");
             assert!(
-                told.reason.as_str().contains(reason) && told.reason.is_empty() == reason.is_empty(),
-                "{told:?}"
+                checked.reason.as_str().contains(reason) && checked.reason.is_empty() == reason.is_empty(),
+                "{checked:?}"
             );
-            assert!(told.hint.as_str().contains(hint) && told.hint.is_empty() == hint.is_empty(), "{told:?}");
+            assert!(
+                checked.hint.as_str().contains(hint) && checked.hint.is_empty() == hint.is_empty(),
+                "{checked:?}"
+            );
         }
     }
 
@@ -317,12 +323,12 @@ mod tests {
         let raw = r#"{"spec":{"type":"LoadBalancer","clusterIP":"10.96.0.7","ports":[{"port":80},{"port":5000,"nodePort":30500}]},
             "status":{"loadBalancer":{"ingress":[{"ip":"203.0.113.9"},{"hostname":"reg.example.com"}]}}}"#;
         let facts = service(&serde_json::from_str(raw).unwrap(), Some(5000));
-        let told = told(Seen { service: Some(vec![&facts]), ..Seen::default() });
-        assert_eq!(told.address, Some("10.96.0.7:5000".into()));
-        let outside: Vec<&str> = told.outside.iter().map(Text::as_str).collect();
+        let checked = checked(RegistryObjects { service: Some(vec![&facts]), ..RegistryObjects::default() });
+        assert_eq!(checked.address, Some("10.96.0.7:5000".into()));
+        let outside: Vec<&str> = checked.outside.iter().map(Text::as_str).collect();
         assert_eq!(outside, ["30500 on every node", "203.0.113.9:5000", "reg.example.com:5000"]);
         assert_eq!(
-            told.port_forward.as_str(),
+            checked.port_forward.as_str(),
             "kubectl --context 'a b' -n n port-forward service/reg 5000:5000"
         );
         let headless = service(

@@ -12,9 +12,9 @@ use crate::event::{Digest, Time};
 
 /// One value of the stream. Unknown fields are ignored; every field may be absent or null.
 #[derive(Deserialize)]
-pub(super) struct Status<'a> {
+pub(super) struct SolveStatus<'a> {
     #[serde(borrow, default)]
-    pub(super) vertexes: Option<Vec<Vertex<'a>>>,
+    pub(super) vertexes: Option<Vec<SolveVertex<'a>>>,
     #[serde(borrow, default)]
     pub(super) statuses: Option<Vec<VertexStatus<'a>>>,
     #[serde(default)]
@@ -24,26 +24,26 @@ pub(super) struct Status<'a> {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Vertex<'a> {
+pub(super) struct SolveVertex<'a> {
     pub(super) digest: Digest,
     #[serde(default)]
     pub(super) inputs: Option<Vec<Digest>>,
     #[serde(borrow, default)]
     pub(super) name: Option<Str<'a>>,
     #[serde(default)]
-    pub(super) started: Stamp,
+    pub(super) started: WireTime,
     #[serde(default)]
-    pub(super) completed: Stamp,
+    pub(super) completed: WireTime,
     #[serde(default)]
     pub(super) cached: Option<bool>,
     #[serde(borrow, default)]
     pub(super) error: Option<Str<'a>>,
     #[serde(borrow, default, rename = "progressGroup")]
-    pub(super) group: Option<Group<'a>>,
+    pub(super) group: Option<SolveGroup<'a>>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Group<'a> {
+pub(super) struct SolveGroup<'a> {
     #[serde(borrow, default)]
     pub(super) id: Option<Str<'a>>,
     #[serde(borrow, default)]
@@ -62,11 +62,11 @@ pub(super) struct VertexStatus<'a> {
     #[serde(default)]
     pub(super) total: Option<i64>,
     #[serde(default)]
-    pub(super) timestamp: Stamp,
+    pub(super) timestamp: WireTime,
     #[serde(default)]
-    pub(super) started: Stamp,
+    pub(super) started: WireTime,
     #[serde(default)]
-    pub(super) completed: Stamp,
+    pub(super) completed: WireTime,
 }
 
 #[derive(Deserialize)]
@@ -75,9 +75,9 @@ pub(super) struct VertexLog {
     #[serde(default)]
     pub(super) stream: Option<i64>,
     #[serde(default)]
-    pub(super) data: Bytes,
+    pub(super) data: Base64Bytes,
     #[serde(default)]
-    pub(super) timestamp: Stamp,
+    pub(super) timestamp: WireTime,
 }
 
 #[derive(Deserialize)]
@@ -86,15 +86,15 @@ pub(super) struct VertexWarning<'a> {
     #[serde(default)]
     pub(super) level: Option<i64>,
     #[serde(default)]
-    pub(super) short: Bytes,
+    pub(super) short: Base64Bytes,
     #[serde(default)]
-    pub(super) detail: Option<Vec<Bytes>>,
+    pub(super) detail: Option<Vec<Base64Bytes>>,
     #[serde(borrow, default)]
     pub(super) url: Option<Str<'a>>,
     #[serde(borrow, default, rename = "sourceInfo")]
     pub(super) source: Option<SourceInfo<'a>>,
     #[serde(default)]
-    pub(super) range: Option<Vec<Range>>,
+    pub(super) range: Option<Vec<SourceRange>>,
 }
 
 #[derive(Deserialize)]
@@ -104,13 +104,13 @@ pub(super) struct SourceInfo<'a> {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Range {
+pub(super) struct SourceRange {
     #[serde(default)]
-    pub(super) start: Option<Position>,
+    pub(super) start: Option<SourcePosition>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Position {
+pub(super) struct SourcePosition {
     #[serde(default)]
     pub(super) line: Option<u32>,
 }
@@ -122,19 +122,19 @@ pub(super) struct Str<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 /// A point in time, read straight from the JSON string; none where it is absent, null, or no time.
 #[derive(Default, Clone, Copy)]
-pub(super) struct Stamp(pub(super) Option<Time>);
+pub(super) struct WireTime(pub(super) Option<Time>);
 
 /// Bytes, base64 in the JSON. What is not base64 is taken as the bytes themselves: better odd than lost.
 #[derive(Default)]
-pub(super) struct Bytes(pub(super) Vec<u8>);
+pub(super) struct Base64Bytes(pub(super) Vec<u8>);
 
-impl<'de> Deserialize<'de> for Stamp {
+impl<'de> Deserialize<'de> for WireTime {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         raw(deserializer, |time| Self(Time::parse_bytes(time)))
     }
 }
 
-impl<'de> Deserialize<'de> for Bytes {
+impl<'de> Deserialize<'de> for Base64Bytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         raw(deserializer, |data| Self(STANDARD.decode(data).unwrap_or_else(|_| data.to_vec())))
     }
@@ -165,18 +165,17 @@ fn raw<'de, D: Deserializer<'de>, T: Default>(deserializer: D, read: fn(&[u8]) -
 }
 
 /// What stands at the beginning of some bytes.
-pub(super) enum Read<'a> {
+pub(super) enum ValueRead<'a> {
     /// A value of the stream, and how many bytes it took.
-    Value(Status<'a>, usize),
+    Value(SolveStatus<'a>, usize),
     /// The beginning of one.
     Incomplete,
-    /// Something else.
     Not,
 }
 
 /// Reads the value that `bytes` begin with.
-pub(super) fn read(bytes: &[u8]) -> Read<'_> {
-    let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<Status<'_>>();
+pub(super) fn read(bytes: &[u8]) -> ValueRead<'_> {
+    let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<SolveStatus<'_>>();
     match values.next() {
         Some(Ok(status)) => {
             let used = values.byte_offset();
@@ -186,16 +185,16 @@ pub(super) fn read(bytes: &[u8]) -> Read<'_> {
                 || status.warnings.is_some();
             // An object of somebody else's is text; an empty one is a message without news.
             let empty = || bytes[1..used - 1].iter().all(u8::is_ascii_whitespace);
-            if ours || empty() { Read::Value(status, used) } else { Read::Not }
+            if ours || empty() { ValueRead::Value(status, used) } else { ValueRead::Not }
         }
-        Some(Err(error)) if error.is_eof() => Read::Incomplete,
-        _ => Read::Not,
+        Some(Err(error)) if error.is_eof() => ValueRead::Incomplete,
+        _ => ValueRead::Not,
     }
 }
 
 /// The search for the end of a value that spans lines. It can be put aside and taken up again when more bytes are there.
 #[derive(Debug, Default)]
-pub(super) struct Scan {
+pub(super) struct ValueScan {
     at: usize,
     depth: usize,
     in_string: bool,
@@ -205,7 +204,7 @@ pub(super) struct Scan {
 }
 
 /// Where the value ends.
-pub(super) enum End {
+pub(super) enum ValueEnd {
     /// Behind this many bytes.
     At(usize),
     /// Not within these bytes.
@@ -214,12 +213,12 @@ pub(super) enum End {
     Never,
 }
 
-impl Scan {
+impl ValueScan {
     /// Goes on in `bytes`, which begin where the value begins, up to `limit` bytes.
-    pub(super) fn advance(&mut self, bytes: &[u8], limit: usize) -> End {
+    pub(super) fn advance(&mut self, bytes: &[u8], limit: usize) -> ValueEnd {
         while let Some(&byte) = bytes.get(self.at) {
             if self.at >= limit {
-                return End::Never;
+                return ValueEnd::Never;
             }
             self.at += 1;
             if self.in_string {
@@ -227,7 +226,7 @@ impl Scan {
                     _ if self.escaped => self.escaped = false,
                     b'\\' => self.escaped = true,
                     b'"' => self.in_string = false,
-                    b'\n' => return End::Never,
+                    b'\n' => return ValueEnd::Never,
                     _ => {}
                 }
                 continue;
@@ -240,7 +239,7 @@ impl Scan {
                 continue;
             }
             if std::mem::take(&mut self.line_start) && !b"\"{}[],:-tfn0123456789".contains(&byte) {
-                return End::Never;
+                return ValueEnd::Never;
             }
             match byte {
                 b'"' => self.in_string = true,
@@ -248,12 +247,12 @@ impl Scan {
                 b'}' | b']' => {
                     self.depth = self.depth.saturating_sub(1);
                     if self.depth == 0 {
-                        return End::At(self.at);
+                        return ValueEnd::At(self.at);
                     }
                 }
                 _ => {}
             }
         }
-        End::NotYet
+        ValueEnd::NotYet
     }
 }

@@ -26,7 +26,7 @@ use url::{Host, Url};
 use crate::clock::Clock;
 
 use super::super::{Connection, trust};
-use super::fault::Fault;
+use super::fault::RegistryFault;
 
 /// How long a connection may take to come about, a head to come, and a body to go on, where nobody says otherwise.
 const DIAL: Duration = Duration::from_secs(10);
@@ -39,8 +39,8 @@ const WHOLE: Duration = Duration::from_secs(30);
 pub(in crate::source) const MOST_BYTES: u64 = 32 << 20;
 const MOST_REDIRECTS: usize = 5;
 
-/// An answer, read to its end.
-pub(in crate::source) struct Answer {
+/// A response with its whole body.
+pub(in crate::source) struct HttpResponse {
     pub(in crate::source) status: StatusCode,
     pub(in crate::source) headers: HeaderMap,
     pub(in crate::source) body: Vec<u8>,
@@ -52,11 +52,11 @@ pub(in crate::source) struct Answer {
     pub(in crate::source) strayed: bool,
 }
 
-impl Answer {
+impl HttpResponse {
     /// What is wrong where it asks to be left alone.
-    pub(super) fn busy(&self) -> Option<Fault> {
+    pub(super) fn busy(&self) -> Option<RegistryFault> {
         let status = self.status.as_u16();
-        matches!(status, 429 | 503).then(|| Fault::Busy(status, retry_after(&self.headers)))
+        matches!(status, 429 | 503).then(|| RegistryFault::Busy(status, retry_after(&self.headers)))
     }
 }
 
@@ -71,9 +71,9 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     u64::try_from(time(asked)? - time(text(DATE)?)?).ok().map(Duration::from_secs)
 }
 
-/// What to ask, where.
+/// A request. Not `Debug`, since its headers may hold credentials.
 #[derive(Clone)]
-pub(in crate::source) struct Question {
+pub(in crate::source) struct HttpRequest {
     pub(in crate::source) method: Method,
     pub(in crate::source) url: Url,
     pub(in crate::source) headers: Vec<(HeaderName, HeaderValue)>,
@@ -82,7 +82,7 @@ pub(in crate::source) struct Question {
     pub(in crate::source) most: u64,
 }
 
-impl Question {
+impl HttpRequest {
     pub(in crate::source) fn get(url: Url, most: u64) -> Self {
         Self { method: Method::GET, url, headers: Vec::new(), body: Bytes::new(), most: most.min(MOST_BYTES) }
     }
@@ -101,11 +101,11 @@ impl Question {
 
 /// Scheme, host and port: what credentials are good for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(in crate::source) struct Origin(String, String, u16);
+pub(in crate::source) struct ServerOrigin(String, String, u16);
 
-pub(in crate::source) fn origin(url: &Url) -> Origin {
+pub(in crate::source) fn origin(url: &Url) -> ServerOrigin {
     let host = url.host_str().unwrap_or_default().to_owned();
-    Origin(url.scheme().to_owned(), host, url.port_or_known_default().unwrap_or_default())
+    ServerOrigin(url.scheme().to_owned(), host, url.port_or_known_default().unwrap_or_default())
 }
 
 /// Whether nobody but this machine can listen in.
@@ -118,22 +118,22 @@ pub(in crate::source) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-struct Link {
+struct HttpConnection {
     sender: SendRequest<Full<Bytes>>,
     driver: JoinHandle<()>,
     tls: Option<&'static str>,
 }
 
-impl Drop for Link {
+impl Drop for HttpConnection {
     fn drop(&mut self) {
         self.driver.abort();
     }
 }
 
-/// Asks questions, one after the other.
-pub(in crate::source) struct Client {
+/// Sends requests, one after the other.
+pub(in crate::source) struct HttpClient {
     tls: Arc<ClientConfig>,
-    links: HashMap<Origin, Link>,
+    links: HashMap<ServerOrigin, HttpConnection>,
     clock: Clock,
     /// Whether plain http may be spoken with others than this machine.
     insecure: bool,
@@ -143,7 +143,7 @@ pub(in crate::source) struct Client {
     plain: bool,
 }
 
-impl Client {
+impl HttpClient {
     pub(in crate::source) fn new(tls: Arc<ClientConfig>, clock: Clock, insecure: bool) -> Self {
         Self { tls, links: HashMap::new(), clock, insecure, answer: ANSWER, plain: false }
     }
@@ -164,7 +164,10 @@ impl Client {
     }
 
     /// Asks, and follows redirects. What identifies us goes to the origin that was asked and to no other.
-    pub(in crate::source) async fn ask(&mut self, question: Question) -> Result<Answer, Fault> {
+    pub(in crate::source) async fn ask(
+        &mut self,
+        question: HttpRequest,
+    ) -> Result<HttpResponse, RegistryFault> {
         let first = origin(&question.url);
         let mut question = question;
         for _ in 0..=MOST_REDIRECTS {
@@ -175,24 +178,24 @@ impl Client {
             let Some(location) = answer.headers.get(LOCATION).filter(|_| leads_on) else { return Ok(answer) };
             let next = location.to_str().ok().and_then(|to| question.url.join(to).ok());
             let Some(next) = next.filter(|to| matches!(to.scheme(), "http" | "https")) else {
-                return Err(Fault::Nonsense("a redirect to no address".into()));
+                return Err(RegistryFault::Nonsense("a redirect to no address".into()));
             };
             if question.url.scheme() == "https" && next.scheme() == "http" {
-                return Err(Fault::Nonsense("a redirect from https to http is not followed".into()));
+                return Err(RegistryFault::Nonsense("a redirect from https to http is not followed".into()));
             }
             if origin(&next) != origin(&question.url) {
                 question.headers.retain(|(name, _)| *name != AUTHORIZATION);
             }
             question.url = next;
         }
-        Err(Fault::Nonsense(format!("more than {MOST_REDIRECTS} redirects")))
+        Err(RegistryFault::Nonsense(format!("more than {MOST_REDIRECTS} redirects")))
     }
 
-    async fn ask_one(&mut self, question: &Question) -> Result<Answer, Fault> {
+    async fn ask_one(&mut self, question: &HttpRequest) -> Result<HttpResponse, RegistryFault> {
         let url = &question.url;
         if url.scheme() == "http" && !self.insecure && !is_loopback(url) {
             let host = url.host_str().unwrap_or_default();
-            return Err(Fault::Nonsense(format!(
+            return Err(RegistryFault::Nonsense(format!(
                 "plain http to {host}, which `insecure` would have to allow"
             )));
         }
@@ -203,18 +206,22 @@ impl Client {
         {
             match self.over(link, question).await {
                 // An idle connection may be cut off at the moment that it is used.
-                Err(Fault::HungUp(..)) => {}
+                Err(RegistryFault::HungUp(..)) => {}
                 other => return other,
             }
         }
         let link = timeout(DIAL, self.dial(url))
             .await
-            .map_err(|_| Fault::Unreachable(at, "no answer to the call in 10 s".into()))??;
+            .map_err(|_| RegistryFault::Unreachable(at, "no answer to the call in 10 s".into()))??;
         self.over(link, question).await
     }
 
     /// One question over a connection, which is kept where nothing went wrong on it.
-    async fn over(&mut self, mut link: Link, question: &Question) -> Result<Answer, Fault> {
+    async fn over(
+        &mut self,
+        mut link: HttpConnection,
+        question: &HttpRequest,
+    ) -> Result<HttpResponse, RegistryFault> {
         let at = authority(&question.url);
         let request = request(question)?;
         let sent = self.clock.now();
@@ -223,7 +230,7 @@ impl Client {
             link.sender.send_request(request).await
         };
         let response = match timeout(self.answer, asking).await {
-            Err(_) => return Err(Fault::Silent(at)),
+            Err(_) => return Err(RegistryFault::Silent(at)),
             Ok(Err(error)) => return Err(broken(&error, &at)),
             Ok(Ok(response)) => response,
         };
@@ -231,20 +238,22 @@ impl Client {
         let (status, headers) = (response.status(), response.headers().clone());
         let body =
             timeout(WHOLE, body(response, question.most, &at, self.answer)).await.map_err(|_| {
-                Fault::Nonsense("an answer that takes longer than 30 s: the way to it is too slow".into())
+                RegistryFault::Nonsense(
+                    "an answer that takes longer than 30 s: the way to it is too slow".into(),
+                )
             })??;
         let body_took = self.clock.now().since(headed);
         self.links.insert(origin(&question.url), link);
-        Ok(Answer { status, headers, body, took: headed.since(sent), body_took, strayed: false })
+        Ok(HttpResponse { status, headers, body, took: headed.since(sent), body_took, strayed: false })
     }
 
-    async fn dial(&self, url: &Url) -> Result<Link, Fault> {
+    async fn dial(&self, url: &Url) -> Result<HttpConnection, RegistryFault> {
         let at = authority(url);
         let host = match url.host() {
             Some(Host::Domain(name)) => name.to_owned(),
             Some(Host::Ipv4(address)) => address.to_string(),
             Some(Host::Ipv6(address)) => address.to_string(),
-            None => return Err(Fault::Nonsense("an address without a host".into())),
+            None => return Err(RegistryFault::Nonsense("an address without a host".into())),
         };
         let port = url.port_or_known_default().unwrap_or(443);
         let addresses: Vec<_> = match tokio::net::lookup_host((host.as_str(), port)).await {
@@ -252,7 +261,7 @@ impl Client {
             Err(_) => Vec::new(),
         };
         if addresses.is_empty() {
-            return Err(Fault::NotResolved(host));
+            return Err(RegistryFault::NotResolved(host));
         }
         let stream = TcpStream::connect(&addresses[..]).await.map_err(|error| no_call(&error, &at))?;
         // A question is one small write; there is nothing to gather.
@@ -260,13 +269,14 @@ impl Client {
         if url.scheme() == "http" {
             return handshake(Box::new(stream), None, &at).await;
         }
-        let name = ServerName::try_from(host).map_err(|_| Fault::Tls(at.clone(), "no host name".into()))?;
+        let name =
+            ServerName::try_from(host).map_err(|_| RegistryFault::Tls(at.clone(), "no host name".into()))?;
         let connecting = TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream);
         // Some that speak plain http wait for the end of a line, which a hello does not have.
         let or_plain = self.plain && is_loopback(url);
         let stream = match timeout(if or_plain { HELLO } else { self.answer }, connecting).await {
-            Err(_) if or_plain => return Err(Fault::NoTls(at)),
-            Err(_) => return Err(Fault::Silent(at)),
+            Err(_) if or_plain => return Err(RegistryFault::NoTls(at)),
+            Err(_) => return Err(RegistryFault::Silent(at)),
             Ok(Err(error)) => return Err(insecure(&error, &at)),
             Ok(Ok(stream)) => stream,
         };
@@ -279,15 +289,19 @@ impl Client {
     }
 }
 
-async fn handshake(stream: Box<dyn Connection>, tls: Option<&'static str>, at: &str) -> Result<Link, Fault> {
+async fn handshake(
+    stream: Box<dyn Connection>,
+    tls: Option<&'static str>,
+    at: &str,
+) -> Result<HttpConnection, RegistryFault> {
     let io = TokioIo::new(stream);
     let (sender, connection) = http1::handshake(io).await.map_err(|error| broken(&error, at))?;
     // How it ends is told by the request that was under way.
     let driver = tokio::spawn(async move { drop(connection.await) });
-    Ok(Link { sender, driver, tls })
+    Ok(HttpConnection { sender, driver, tls })
 }
 
-fn request(question: &Question) -> Result<Request<Full<Bytes>>, Fault> {
+fn request(question: &HttpRequest) -> Result<Request<Full<Bytes>>, RegistryFault> {
     let url = &question.url;
     let path = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
     let mut builder = Request::builder()
@@ -300,7 +314,7 @@ fn request(question: &Question) -> Result<Request<Full<Bytes>>, Fault> {
     }
     builder
         .body(Full::new(question.body.clone()))
-        .map_err(|error| Fault::Nonsense(format!("an address that can't be asked: {error}")))
+        .map_err(|error| RegistryFault::Nonsense(format!("an address that can't be asked: {error}")))
 }
 
 /// Reads a body, frame by frame, so that a sender that stops is noticed, and one that goes on for ever too.
@@ -309,18 +323,18 @@ async fn body(
     most: u64,
     at: &str,
     patience: Duration,
-) -> Result<Vec<u8>, Fault> {
+) -> Result<Vec<u8>, RegistryFault> {
     let mut body = response.into_body();
     let mut out = Vec::new();
     loop {
         let frame = match timeout(patience, body.frame()).await {
-            Err(_) => return Err(Fault::Silent(at.to_owned())),
+            Err(_) => return Err(RegistryFault::Silent(at.to_owned())),
             Ok(None) => return Ok(out),
             Ok(Some(frame)) => frame.map_err(|error| broken(&error, at))?,
         };
         if let Ok(data) = frame.into_data() {
             if out.len() as u64 + data.len() as u64 > most {
-                return Err(Fault::Nonsense(format!("an answer of more than {most} bytes")));
+                return Err(RegistryFault::Nonsense(format!("an answer of more than {most} bytes")));
             }
             out.extend_from_slice(&data);
         }
@@ -333,41 +347,41 @@ pub(in crate::source) fn authority(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-fn no_call(error: &io::Error, at: &str) -> Fault {
+fn no_call(error: &io::Error, at: &str) -> RegistryFault {
     use io::ErrorKind as Kind;
     let at = at.to_owned();
     match error.kind() {
-        Kind::ConnectionRefused => Fault::Refused(at),
-        Kind::HostUnreachable | Kind::NetworkUnreachable => Fault::Unreachable(at, "no route".into()),
-        Kind::TimedOut => Fault::Unreachable(at, "nobody takes the call".into()),
-        Kind::ConnectionReset | Kind::ConnectionAborted => Fault::HungUp(at, error.to_string()),
-        _ => Fault::Unreachable(at, error.to_string()),
+        Kind::ConnectionRefused => RegistryFault::Refused(at),
+        Kind::HostUnreachable | Kind::NetworkUnreachable => RegistryFault::Unreachable(at, "no route".into()),
+        Kind::TimedOut => RegistryFault::Unreachable(at, "nobody takes the call".into()),
+        Kind::ConnectionReset | Kind::ConnectionAborted => RegistryFault::HungUp(at, error.to_string()),
+        _ => RegistryFault::Unreachable(at, error.to_string()),
     }
 }
 
-fn broken(error: &hyper::Error, at: &str) -> Fault {
+fn broken(error: &hyper::Error, at: &str) -> RegistryFault {
     if error.is_parse() {
-        return Fault::NotRegistry("it does not speak HTTP".into());
+        return RegistryFault::NotRegistry("it does not speak HTTP".into());
     }
     if error.is_timeout() {
-        return Fault::Silent(at.to_owned());
+        return RegistryFault::Silent(at.to_owned());
     }
     let mut cause: &dyn std::error::Error = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    Fault::HungUp(at.to_owned(), cause.to_string())
+    RegistryFault::HungUp(at.to_owned(), cause.to_string())
 }
 
-fn insecure(error: &io::Error, at: &str) -> Fault {
+fn insecure(error: &io::Error, at: &str) -> RegistryFault {
     use rustls::{CertificateError as Bad, Error as Tls};
     let at = at.to_owned();
     let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<Tls>()) else {
         // Who does not know what a hello is hangs up.
-        return Fault::NoTls(at);
+        return RegistryFault::NoTls(at);
     };
     let why = match tls {
-        Tls::InvalidMessage(_) => return Fault::NoTls(at),
+        Tls::InvalidMessage(_) => return RegistryFault::NoTls(at),
         Tls::InvalidCertificate(Bad::UnknownIssuer) => {
             "its certificate is signed by nobody that is trusted here: give the authority's file as `ca`"
                 .into()
@@ -383,15 +397,16 @@ fn insecure(error: &io::Error, at: &str) -> Fault {
         }
         other => other.to_string(),
     };
-    Fault::Tls(at, why)
+    RegistryFault::Tls(at, why)
 }
 
 /// How to be sure whom one speaks with: by the system's authorities and the one in `ca`.
-pub(in crate::source) fn tls(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Fault> {
+pub(in crate::source) fn tls(ca: Option<&Path>) -> Result<Arc<ClientConfig>, RegistryFault> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = ca {
-        let bad =
-            |why: String| Fault::Settings(format!("the authority's file {} (`ca`): {why}", path.display()));
+        let bad = |why: String| {
+            RegistryFault::Settings(format!("the authority's file {} (`ca`): {why}", path.display()))
+        };
         let read = CertificateDer::pem_file_iter(path).map_err(|error| bad(error.to_string()))?;
         for certificate in read {
             let certificate = certificate.map_err(|error| bad(error.to_string()))?;
@@ -401,7 +416,7 @@ pub(in crate::source) fn tls(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Fau
             return Err(bad("it holds no certificate in PEM form".into()));
         }
     }
-    let config = trust::trusting(roots).map_err(|error| Fault::Settings(error.to_string()))?;
+    let config = trust::trusting(roots).map_err(|error| RegistryFault::Settings(error.to_string()))?;
     Ok(Arc::new(config.with_no_client_auth()))
 }
 

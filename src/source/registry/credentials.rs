@@ -12,9 +12,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use tokio::process::Command;
 
-use super::fault::Fault;
+use super::fault::RegistryFault;
 use crate::source::docker::folder;
-use crate::source::helper::{self, Silence};
+use crate::source::helper::{self, HelperError};
 
 /// How long a helper may take: it may have to ask its user.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,7 +22,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What says who we are. Not `Debug`, so that it can't be printed by accident.
 #[derive(Clone)]
 pub(super) enum Credential {
-    /// User and password.
     Basic(String, String),
     /// What is traded for tokens at the realm.
     Identity(String),
@@ -32,15 +31,15 @@ pub(super) enum Credential {
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct DockerConfig {
-    auths: HashMap<String, Entry>,
+struct DockerAuthConfig {
+    auths: HashMap<String, AuthEntry>,
     cred_helpers: HashMap<String, String>,
     creds_store: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Entry {
+struct AuthEntry {
     auth: String,
     username: String,
     password: String,
@@ -50,7 +49,7 @@ struct Entry {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Given {
+struct HelperCredentials {
     username: String,
     secret: String,
 }
@@ -61,12 +60,16 @@ pub(super) fn config_file(env: &BTreeMap<String, String>) -> Option<PathBuf> {
 }
 
 /// The credentials for a registry; none where docker knows none.
-pub(super) async fn find(host: &str, env: &BTreeMap<String, String>) -> Result<Option<Credential>, Fault> {
+pub(super) async fn find(
+    host: &str,
+    env: &BTreeMap<String, String>,
+) -> Result<Option<Credential>, RegistryFault> {
     let Some(path) = config_file(env) else { return Ok(None) };
     let Ok(text) = tokio::task::spawn_blocking(move || std::fs::read(path)).await else { return Ok(None) };
     let Ok(text) = text else { return Ok(None) };
-    let config: DockerConfig = serde_json::from_slice(&text)
-        .map_err(|error| Fault::Credentials(format!("docker's config.json can't be read: {error}")))?;
+    let config: DockerAuthConfig = serde_json::from_slice(&text).map_err(|error| {
+        RegistryFault::Credentials(format!("docker's config.json can't be read: {error}"))
+    })?;
     let names = names(host);
     let own = names.iter().find_map(|name| config.cred_helpers.get(name));
     if let Some(helper) = own.or(config.creds_store.as_ref()).filter(|helper| !helper.is_empty()) {
@@ -88,7 +91,7 @@ fn names(host: &str) -> Vec<String> {
     vec![host.to_owned(), format!("https://{host}"), format!("http://{host}")]
 }
 
-fn stored(entry: &Entry) -> Option<Credential> {
+fn stored(entry: &AuthEntry) -> Option<Credential> {
     if !entry.registrytoken.is_empty() {
         return Some(Credential::Token(entry.registrytoken.clone()));
     }
@@ -108,18 +111,18 @@ async fn ask_helper(
     name: &str,
     server: &str,
     env: &BTreeMap<String, String>,
-) -> Result<Option<Credential>, Fault> {
+) -> Result<Option<Credential>, RegistryFault> {
     let program = format!("docker-credential-{name}");
-    let bad = |why: String| Fault::Credentials(format!("{program} {why}"));
+    let bad = |why: String| RegistryFault::Credentials(format!("{program} {why}"));
     if !name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
-        return Err(Fault::Credentials(format!("{name:?} is no name of a credential helper")));
+        return Err(RegistryFault::Credentials(format!("{name:?} is no name of a credential helper")));
     }
     let mut command = Command::new(&program);
     command.arg("get").env_clear().envs(env);
     let output = helper::ask(command, server.as_bytes(), PATIENCE).await.map_err(|silence| match silence {
-        Silence::NoStart(error) => bad(format!("can't be run: {error}")),
-        Silence::Broken(error) => bad(format!("failed: {error}")),
-        Silence::Late => bad(format!(
+        HelperError::NoStart(error) => bad(format!("can't be run: {error}")),
+        HelperError::Broken(error) => bad(format!("failed: {error}")),
+        HelperError::Late => bad(format!(
             "has not answered in {} s and was ended: run `docker login {server}` to see what it waits for",
             PATIENCE.as_secs()
         )),
@@ -132,7 +135,8 @@ async fn ask_helper(
         return Err(bad(format!("failed: {}", said.trim().lines().next().unwrap_or("it said nothing"))));
     }
     // The text of a JSON error may quote what it could not read.
-    let given: Given = serde_json::from_str(&said).map_err(|_| bad("answers no credentials".into()))?;
+    let given: HelperCredentials =
+        serde_json::from_str(&said).map_err(|_| bad("answers no credentials".into()))?;
     Ok(Some(if given.username == "<token>" {
         Credential::Identity(given.secret)
     } else {

@@ -13,12 +13,12 @@ use crate::event::evidence::{CacheImage, CacheKey, CacheLayer, CacheManifest, Im
 use crate::event::{Digest, Mask, Text, Time};
 use crate::source::buildkit::cut;
 
-use super::Settings;
-use super::client::Question;
-use super::fault::Fault;
-use super::look::good;
+use super::RegistrySettings;
+use super::client::HttpRequest;
+use super::fault::RegistryFault;
 use super::manifest::{ACCEPT, Descriptor, Manifest, WirePlatform, is_tag};
-use super::session::Session;
+use super::repository::good;
+use super::session::RegistrySession;
 
 /// How long all of it may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,14 +30,14 @@ const MOST_PLATFORMS: usize = 16;
 /// The config of a cache (moby/buildkit `cache/remotecache/v1/spec.go`).
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Config {
-    layers: Vec<Layer>,
-    records: Vec<Record>,
+struct CacheConfig {
+    layers: Vec<CacheConfigLayer>,
+    records: Vec<CacheConfigRecord>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Layer {
+struct CacheConfigLayer {
     blob: String,
     /// −1: none; absent: 0, as Go leaves zeros out.
     parent: i64,
@@ -45,50 +45,50 @@ struct Layer {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Record {
+struct CacheConfigRecord {
     digest: String,
-    layers: Vec<Place>,
-    chains: Vec<Chain>,
+    layers: Vec<CacheResult>,
+    chains: Vec<ChainedResult>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Place {
+struct CacheResult {
     layer: u32,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Chain {
+struct ChainedResult {
     layers: Vec<u32>,
 }
 
 /// The config of an image, as far as it tells how its layers were made.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct ImageConfig {
+struct ImageHistoryConfig {
     #[serde(flatten)]
     platform: WirePlatform,
     rootfs: super::manifest::RootFs,
-    history: Option<Vec<History>>,
+    history: Option<Vec<ImageHistoryEntry>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct History {
+struct ImageHistoryEntry {
     created_by: String,
     empty_layer: bool,
 }
 
 /// Reads the cache tag of `settings`, and the tag that is built as it stands now. What can't be read is said in the result; whose it is
 /// says who has asked.
-pub(in crate::source) async fn read(settings: &Settings, mask: &Mask, clock: Clock) -> CacheManifest {
+pub(in crate::source) async fn read(settings: &RegistrySettings, mask: &Mask, clock: Clock) -> CacheManifest {
     let name = settings.cache.clone().unwrap_or_default();
-    let reading = timeout(PATIENCE, Reader::read(settings, &name, mask, clock));
-    let fault = |fault: Fault| fault.words(&settings.registry, &settings.repository);
+    let reading = timeout(PATIENCE, ManifestReader::read(settings, &name, mask, clock));
+    let fault = |fault: RegistryFault| fault.message(&settings.registry, &settings.repository);
     let found = match reading.await {
         Ok(Ok(found)) => found,
-        Ok(Err(Fault::Status(404, _))) => failed("there is no such tag".into()),
+        Ok(Err(RegistryFault::Status(404, _))) => failed("there is no such tag".into()),
         Ok(Err(other)) => failed(fault(other)),
         Err(_) => failed(Text::clean(&format!("no answer in {} s", PATIENCE.as_secs()))),
     };
@@ -96,13 +96,17 @@ pub(in crate::source) async fn read(settings: &Settings, mask: &Mask, clock: Clo
 }
 
 /// What a tag points at now: the digest that the registry tells, of an index where it is one. None where it does not tell.
-pub(in crate::source) async fn digest(settings: &Settings, tag: &str, clock: Clock) -> Option<Digest> {
+pub(in crate::source) async fn digest(
+    settings: &RegistrySettings,
+    tag: &str,
+    clock: Clock,
+) -> Option<Digest> {
     let asking = async {
-        let mut session = Session::new(settings, clock)?;
+        let mut session = RegistrySession::new(settings, clock)?;
         session.ping().await?;
         let url = session.at(&format!("{}/manifests/{tag}", settings.repository))?;
         // A question for the head alone is no pull, and does not count against anybody's limit.
-        let question = Question { method: hyper::Method::HEAD, ..Question::get(url, MOST_BYTES) };
+        let question = HttpRequest { method: hyper::Method::HEAD, ..HttpRequest::get(url, MOST_BYTES) };
         good(session.get(question, ACCEPT).await?)
     };
     let answer = timeout(PATIENCE, asking).await.ok()?.ok()?;
@@ -114,28 +118,28 @@ fn failed(why: Text) -> CacheManifest {
     CacheManifest { error: Some(why), ..CacheManifest::default() }
 }
 
-struct Reader<'a> {
-    session: Session,
+struct ManifestReader<'a> {
+    session: RegistrySession,
     repository: &'a str,
     mask: &'a Mask,
 }
 
-impl Reader<'_> {
+impl ManifestReader<'_> {
     async fn read(
-        settings: &Settings,
+        settings: &RegistrySettings,
         name: &str,
         mask: &Mask,
         clock: Clock,
-    ) -> Result<CacheManifest, Fault> {
-        let session = Session::new(settings, clock)?;
-        let mut reader = Reader { session, repository: &settings.repository, mask };
+    ) -> Result<CacheManifest, RegistryFault> {
+        let session = RegistrySession::new(settings, clock)?;
+        let mut reader = ManifestReader { session, repository: &settings.repository, mask };
         reader.session.ping().await?;
         let manifest: Manifest = reader.fetch("manifests", name).await?;
         let Some((_, config, blobs)) = manifest.cache().filter(|(_, config, _)| config.is_sound()) else {
             return Ok(failed("this tag is no cache of BuildKit".into()));
         };
         let config_bytes = config.size;
-        let config: Config = reader.fetch("blobs", &config.digest).await?;
+        let config: CacheConfig = reader.fetch("blobs", &config.digest).await?;
         let mut found = CacheManifest { config_bytes, ..chains(&config, &blobs) };
         if let Some(tag) = settings.tag.as_deref().filter(|tag| is_tag(tag)) {
             // A tag that is not there yet, or is no image, names nothing; the cache can be told all the same.
@@ -144,7 +148,7 @@ impl Reader<'_> {
         Ok(found)
     }
 
-    async fn images(&mut self, tag: &str) -> Result<Vec<CacheImage>, Fault> {
+    async fn images(&mut self, tag: &str) -> Result<Vec<CacheImage>, RegistryFault> {
         let manifest: Manifest = self.fetch("manifests", tag).await?;
         let mut parts = Vec::new();
         if manifest.manifests.is_empty() {
@@ -161,7 +165,7 @@ impl Reader<'_> {
         let mut images = Vec::new();
         for part in parts {
             let Some(config) = part.config.as_ref().filter(|config| config.is_sound()) else { continue };
-            let config: ImageConfig = self.fetch("blobs", &config.digest).await?;
+            let config: ImageHistoryConfig = self.fetch("blobs", &config.digest).await?;
             images.push(CacheImage {
                 tag: Text::clean(tag),
                 platform: config.platform.platform(),
@@ -171,18 +175,18 @@ impl Reader<'_> {
         Ok(images)
     }
 
-    async fn fetch<T: DeserializeOwned>(&mut self, kind: &str, name: &str) -> Result<T, Fault> {
+    async fn fetch<T: DeserializeOwned>(&mut self, kind: &str, name: &str) -> Result<T, RegistryFault> {
         let url = self.session.at(&format!("{}/{kind}/{name}", self.repository))?;
         let accept = if kind == "blobs" { "*/*" } else { ACCEPT };
-        let answer = good(self.session.get(Question::get(url, MOST_BYTES), accept).await?)?;
+        let answer = good(self.session.get(HttpRequest::get(url, MOST_BYTES), accept).await?)?;
         serde_json::from_slice(&answer.body)
-            .map_err(|error| Fault::Nonsense(format!("{kind} that can't be read: {error}")))
+            .map_err(|error| RegistryFault::Nonsense(format!("{kind} that can't be read: {error}")))
     }
 }
 
-fn chains(config: &Config, blobs: &[&Descriptor]) -> CacheManifest {
+fn chains(config: &CacheConfig, blobs: &[&Descriptor]) -> CacheManifest {
     let known: HashMap<&str, &&Descriptor> = blobs.iter().map(|blob| (blob.digest.as_str(), blob)).collect();
-    let layer = |layer: &Layer| {
+    let layer = |layer: &CacheConfigLayer| {
         let blob = known.get(layer.blob.as_str());
         let note = |name: &str| blob.and_then(|blob| blob.annotation(name));
         CacheLayer {
@@ -193,7 +197,7 @@ fn chains(config: &Config, blobs: &[&Descriptor]) -> CacheManifest {
             created: note("buildkit/createdat").and_then(Time::parse),
         }
     };
-    let key = |record: &Record| CacheKey {
+    let key = |record: &CacheConfigRecord| CacheKey {
         digest: Digest::parse(&record.digest),
         layers: record
             .layers
@@ -210,7 +214,7 @@ fn chains(config: &Config, blobs: &[&Descriptor]) -> CacheManifest {
 }
 
 /// The layers of an image with what made them: the history's entries that are not empty, in the same order.
-fn made_by(config: &ImageConfig, blobs: &[Descriptor], mask: &Mask) -> Vec<ImageLayer> {
+fn made_by(config: &ImageHistoryConfig, blobs: &[Descriptor], mask: &Mask) -> Vec<ImageLayer> {
     let entries = config.history.iter().flatten().filter(|entry| !entry.empty_layer);
     let texts: Vec<&str> = entries.map(|entry| entry.created_by.as_str()).collect();
     // A history that does not fit, as squashing leaves it, names nothing.
@@ -246,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_parent_that_is_left_out_is_the_first_layer() {
-        let config: Config = serde_json::from_str(
+        let config: CacheConfig = serde_json::from_str(
             r#"{"layers":[{"blob":"a","parent":-1},{"blob":"b"},{"blob":"c","parent":1}],
                 "records":[{"digest":"k","layers":[{"layer":2}]},{"digest":"l","chains":[{"layers":[0,1]}]}]}"#,
         )

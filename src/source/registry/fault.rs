@@ -10,12 +10,12 @@ use super::client::ANSWER;
 /// A registry that wants to be left alone is, but for no longer than this.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
-/// Why a question had no good answer.
+/// Why a request to a registry failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::source) enum Fault {
+pub(in crate::source) enum RegistryFault {
     /// The name of a host has no address.
     NotResolved(String),
-    /// Nothing listens.
+    /// No process listens on the port.
     Refused(String),
     /// No route, or nobody takes the call.
     Unreachable(String, String),
@@ -45,7 +45,7 @@ pub(in crate::source) enum Fault {
     Settings(String),
 }
 
-impl Fault {
+impl RegistryFault {
     /// The state that it stands for.
     pub(super) fn state(&self) -> RegistryState {
         match self {
@@ -70,8 +70,8 @@ impl Fault {
     }
 
     /// One sentence: cause, value, and what to do. `host` is the registry's, as docker knows it.
-    pub(super) fn words(&self, host: &str, repository: &str) -> Text {
-        let words = match self {
+    pub(super) fn message(&self, host: &str, repository: &str) -> Text {
+        let message = match self {
             Self::NotResolved(name) => {
                 format!("the name {name} has no address here: check `registry` and the DNS")
             }
@@ -102,10 +102,13 @@ impl Fault {
             }
             Self::Busy(429, None) => format!("{host} has had too many requests from here (429): wait"),
             Self::Busy(429, Some(wait)) => {
-                format!("{host} has had too many requests from here (429) and asks to wait {}", said(*wait))
+                format!(
+                    "{host} has had too many requests from here (429) and asks to wait {}",
+                    wait_text(*wait)
+                )
             }
             Self::Busy(code, Some(wait)) => {
-                format!("{host} is not ready ({code}) and asks to come back in {}", said(*wait))
+                format!("{host} is not ready ({code}) and asks to come back in {}", wait_text(*wait))
             }
             Self::Busy(code, None) => {
                 format!("{host} answers with an error of its own ({code}): see its log")
@@ -119,12 +122,12 @@ impl Fault {
             Self::Nonsense(why) => format!("{host} answers what can't be used: {why}"),
             Self::Settings(why) => why.clone(),
         };
-        Text::clean(&words)
+        Text::clean(&message)
     }
 }
 
 /// `1m 30s`, in whole seconds.
-fn said(wait: Duration) -> String {
+fn wait_text(wait: Duration) -> String {
     humantime::format_duration(Duration::from_secs(wait.as_secs())).to_string()
 }
 

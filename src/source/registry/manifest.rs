@@ -36,7 +36,7 @@ pub(super) struct Descriptor {
     pub(super) platform: Option<WirePlatform>,
 }
 
-/// Architecture and system.
+/// A platform as an OCI document writes it.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct WirePlatform {

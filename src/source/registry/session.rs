@@ -16,10 +16,10 @@ use crate::clock::Clock;
 use crate::event::registry::{Auth, AuthMode};
 use crate::event::{Text, Time};
 
-use super::Settings;
-use super::client::{self, Answer, Client, Question, authority, is_loopback, origin};
+use super::RegistrySettings;
+use super::client::{self, HttpClient, HttpRequest, HttpResponse, authority, is_loopback, origin};
 use super::credentials::{self, Credential};
-use super::fault::Fault;
+use super::fault::RegistryFault;
 
 /// The longest answer of a realm.
 const MOST_TOKEN: u64 = 1 << 20;
@@ -28,22 +28,22 @@ const TERM: Duration = Duration::from_secs(60);
 /// A token is given up this long before its end.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// What a registry that does not know us asks for.
+/// How a registry asks for credentials (`WWW-Authenticate`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Challenge {
     Basic,
     Bearer { realm: String, service: Option<String> },
 }
 
-/// What is sent along, and until when it is good.
-struct Pass {
+/// The header `Authorization`, and until when it is valid.
+struct Authorization {
     value: HeaderValue,
     until: Option<Time>,
 }
 
-/// A conversation with a registry.
-pub(super) struct Session {
-    client: Client,
+/// A session with a registry: its connection, credentials and token.
+pub(super) struct RegistrySession {
+    client: HttpClient,
     base: Url,
     /// Host and port, as docker knows it.
     host: String,
@@ -53,7 +53,7 @@ pub(super) struct Session {
     /// Whether plain http may be tried where no TLS is spoken.
     plain_allowed: bool,
     insecure: bool,
-    pass: Option<Pass>,
+    pass: Option<Authorization>,
     /// Whether docker's configuration has credentials, which does not say that they are taken.
     has_credentials: bool,
     auth: Option<Auth>,
@@ -61,19 +61,19 @@ pub(super) struct Session {
     read: (u64, Duration),
 }
 
-impl Session {
-    pub(super) fn new(settings: &Settings, clock: Clock) -> Result<Self, Fault> {
+impl RegistrySession {
+    pub(super) fn new(settings: &RegistrySettings, clock: Clock) -> Result<Self, RegistryFault> {
         let host = settings.registry.clone();
         let api = if matches!(host.as_str(), "docker.io" | "index.docker.io") {
             "registry-1.docker.io"
         } else {
             &host
         };
-        let bad = |_| Fault::NotResolved(format!("`{host}`"));
+        let bad = |_| RegistryFault::NotResolved(format!("`{host}`"));
         let base = Url::parse(&format!("https://{api}/")).map_err(bad)?;
         let plain_allowed = settings.ca.is_none() && (settings.insecure || is_loopback(&base));
         Ok(Self {
-            client: Client::new(client::tls(settings.ca.as_deref())?, clock, settings.insecure)
+            client: HttpClient::new(client::tls(settings.ca.as_deref())?, clock, settings.insecure)
                 .or_plain(plain_allowed),
             base,
             scope: format!("repository:{}:pull", settings.repository),
@@ -111,15 +111,18 @@ impl Session {
     }
 
     /// The address of a path below `/v2/`.
-    pub(super) fn at(&self, path: &str) -> Result<Url, Fault> {
-        self.base.join(&format!("/v2/{path}")).map_err(|error| Fault::Nonsense(error.to_string()))
+    pub(super) fn at(&self, path: &str) -> Result<Url, RegistryFault> {
+        self.base.join(&format!("/v2/{path}")).map_err(|error| RegistryFault::Nonsense(error.to_string()))
     }
 
     /// Asks `/v2/` without saying who we are, so that the time is that of one answer and no password travels for it.
-    pub(super) async fn ping(&mut self) -> Result<Answer, Fault> {
+    pub(super) async fn ping(&mut self) -> Result<HttpResponse, RegistryFault> {
         let url = self.at("")?;
-        let answer = self.speak(Question::get(url, MOST_TOKEN)).await;
-        if matches!(answer, Err(Fault::Refused(_) | Fault::NotRegistry(_) | Fault::HungUp(..))) {
+        let answer = self.send(HttpRequest::get(url, MOST_TOKEN)).await;
+        if matches!(
+            answer,
+            Err(RegistryFault::Refused(_) | RegistryFault::NotRegistry(_) | RegistryFault::HungUp(..))
+        ) {
             self.forget_scheme();
         }
         let answer = answer?;
@@ -152,7 +155,11 @@ impl Session {
     }
 
     /// Asks for something of the repository, signing in where that is asked for.
-    pub(super) async fn get(&mut self, mut question: Question, accept: &str) -> Result<Answer, Fault> {
+    pub(super) async fn get(
+        &mut self,
+        mut question: HttpRequest,
+        accept: &str,
+    ) -> Result<HttpResponse, RegistryFault> {
         question = question.with(ACCEPT, accept);
         let mut signed = false;
         loop {
@@ -161,7 +168,7 @@ impl Session {
                 self.pass = None;
             }
             let pass = self.pass.as_ref().map(|pass| pass.value.clone());
-            let answer = self.speak(question.clone().authorized(pass.as_ref())).await?;
+            let answer = self.send(question.clone().authorized(pass.as_ref())).await?;
             // Another origin's refusal is no question to us.
             if answer.status.as_u16() != 401 || answer.strayed {
                 self.signed_in(self.has_credentials && pass.is_some());
@@ -189,7 +196,7 @@ impl Session {
     }
 
     /// Asks whether something is still as it was; `etag` is what it was.
-    pub(super) fn unless(question: Question, etag: Option<&str>) -> Question {
+    pub(super) fn unless(question: HttpRequest, etag: Option<&str>) -> HttpRequest {
         match etag {
             Some(etag) => question.with(IF_NONE_MATCH, etag),
             None => question,
@@ -197,7 +204,7 @@ impl Session {
     }
 
     /// Asks in the scheme that the registry speaks. https comes first, as docker does it.
-    async fn speak(&mut self, mut question: Question) -> Result<Answer, Fault> {
+    async fn send(&mut self, mut question: HttpRequest) -> Result<HttpResponse, RegistryFault> {
         let mut here = question.url.clone();
         // Between http and https this can't fail: both have a host.
         let _ = here.set_scheme(self.base.scheme());
@@ -206,7 +213,7 @@ impl Session {
             question.url = here;
         }
         let mut answer = self.client.ask(question.clone()).await;
-        if own && self.plain_allowed && matches!(answer, Err(Fault::NoTls(_))) {
+        if own && self.plain_allowed && matches!(answer, Err(RegistryFault::NoTls(_))) {
             let _ = self.base.set_scheme("http");
             let _ = question.url.set_scheme("http");
             answer = self.client.ask(question).await;
@@ -218,15 +225,17 @@ impl Session {
         answer
     }
 
-    async fn sign_in(&mut self, asked: &Challenge) -> Result<Option<Pass>, Fault> {
+    async fn sign_in(&mut self, asked: &Challenge) -> Result<Option<Authorization>, RegistryFault> {
         let credential = credentials::find(&self.host, &self.env).await?;
         self.has_credentials = credential.is_some();
         let (realm, service) = match (asked, credential.as_ref()) {
             (_, Some(Credential::Token(token))) => {
-                return Ok(secret(&format!("Bearer {token}")).map(|value| Pass { value, until: None }));
+                return Ok(
+                    secret(&format!("Bearer {token}")).map(|value| Authorization { value, until: None })
+                );
             }
             (Challenge::Basic, Some(Credential::Basic(user, password))) => {
-                return Ok(basic(user, password).map(|value| Pass { value, until: None }));
+                return Ok(basic(user, password).map(|value| Authorization { value, until: None }));
             }
             (Challenge::Basic, _) => return Ok(None),
             (Challenge::Bearer { realm, service }, _) => (realm, service),
@@ -234,10 +243,9 @@ impl Session {
         let url = self.realm(realm)?;
         let at = format!("{}://{}", url.scheme(), authority(&url));
         let question = self.token_question(url, service.as_deref(), credential.as_ref());
-        let answer =
-            self.client.ask(question).await.map_err(|fault| {
-                Fault::Token(at.clone(), fault.words(&at, "the token").as_str().to_owned())
-            })?;
+        let answer = self.client.ask(question).await.map_err(|fault| {
+            RegistryFault::Token(at.clone(), fault.message(&at, "the token").as_str().to_owned())
+        })?;
         if let Some(busy) = answer.busy() {
             return Err(busy);
         }
@@ -249,20 +257,20 @@ impl Session {
                 }
                 _ => format!("it answers {status}"),
             };
-            return Err(Fault::Token(at, why));
+            return Err(RegistryFault::Token(at, why));
         }
-        let token: Token = serde_json::from_slice(&answer.body)
-            .map_err(|_| Fault::Token(at.clone(), "it answers no token".into()))?;
+        let token: TokenResponse = serde_json::from_slice(&answer.body)
+            .map_err(|_| RegistryFault::Token(at.clone(), "it answers no token".into()))?;
         let text = if token.docker.is_empty() { &token.oauth } else { &token.docker };
         let value = secret(&format!("Bearer {text}")).filter(|_| !text.is_empty());
-        let value = value.ok_or_else(|| Fault::Token(at, "it answers no token".into()))?;
+        let value = value.ok_or_else(|| RegistryFault::Token(at, "it answers no token".into()))?;
         let term = token.expires_in.map_or(TERM, Duration::from_secs);
-        Ok(Some(Pass { value, until: Some(self.clock.now().plus(term.saturating_sub(MARGIN))) }))
+        Ok(Some(Authorization { value, until: Some(self.clock.now().plus(term.saturating_sub(MARGIN))) }))
     }
 
     /// The realm's address, where what we send there stays between us and it.
-    fn realm(&self, realm: &str) -> Result<Url, Fault> {
-        let refuse = |why: &str| Fault::Token(realm.to_owned(), why.to_owned());
+    fn realm(&self, realm: &str) -> Result<Url, RegistryFault> {
+        let refuse = |why: &str| RegistryFault::Token(realm.to_owned(), why.to_owned());
         let url = Url::parse(realm).map_err(|_| refuse("that is no address"))?;
         match url.scheme() {
             "https" => Ok(url),
@@ -279,14 +287,14 @@ impl Session {
         mut url: Url,
         service: Option<&str>,
         credential: Option<&Credential>,
-    ) -> Question {
+    ) -> HttpRequest {
         if let Some(Credential::Identity(token)) = credential {
             let mut form = Serializer::new(String::new());
             form.append_pair("grant_type", "refresh_token");
             form.append_pair("client_id", "layertop").append_pair("scope", &self.scope);
             form.extend_pairs(service.map(|service| ("service", service)));
             form.append_pair("refresh_token", token);
-            let mut question = Question::get(url, MOST_TOKEN);
+            let mut question = HttpRequest::get(url, MOST_TOKEN);
             question = question.with(CONTENT_TYPE, "application/x-www-form-urlencoded");
             question.method = Method::POST;
             question.body = Bytes::from(form.finish());
@@ -300,13 +308,13 @@ impl Session {
             Some(Credential::Basic(user, password)) => basic(user, password),
             _ => None,
         };
-        Question::get(url, MOST_TOKEN).authorized(value.as_ref())
+        HttpRequest::get(url, MOST_TOKEN).authorized(value.as_ref())
     }
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Token {
+struct TokenResponse {
     #[serde(rename = "token")]
     docker: String,
     #[serde(rename = "access_token")]

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{Control, State, Update};
+use super::{Control, ReplayState, ReplayUpdate};
 use crate::clock::{ReplayClock, Speed};
 use crate::event::{Event, Level, Notice, Stamped, Text, Time};
 
@@ -18,9 +18,9 @@ const TOGETHER: Duration = Duration::from_millis(10);
 /// However far away the next event is, the wait is thought over again.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
-/// What is to be done next.
+/// The next action of the replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum ScheduleAction {
     /// Hand out an update.
     Send,
     /// Look again after this time, a control or a read.
@@ -44,22 +44,22 @@ pub(super) struct Schedule {
     start: Option<Time>,
     /// The latest time that was handed out.
     last: Time,
-    ahead: Ahead,
-    tell: Tell,
+    ahead: EarlyRelease,
+    flags: UpdateFlags,
 }
 
 /// What is handed out before it is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ahead {
+enum EarlyRelease {
     /// So many single events, that were asked for.
     Steps(usize),
     /// All, on the way to the end.
     All,
 }
 
-/// What the next update has to say besides events.
+/// Flags of the next update.
 #[derive(Debug, Default)]
-struct Tell {
+struct UpdateFlags {
     /// To forget what came before.
     reset: bool,
     /// That the state is another one.
@@ -78,8 +78,8 @@ impl Schedule {
             rewind: false,
             start: None,
             last: Time::default(),
-            ahead: Ahead::Steps(0),
-            tell: Tell::default(),
+            ahead: EarlyRelease::Steps(0),
+            flags: UpdateFlags::default(),
         }
     }
 
@@ -99,7 +99,7 @@ impl Schedule {
             self.start = Some(first.at);
             self.last = first.at;
             self.clock.seek(real, first.at);
-            self.tell.changed = true;
+            self.flags.changed = true;
         }
         self.weight += weight(&events);
         self.queue.extend(events);
@@ -111,8 +111,8 @@ impl Schedule {
     pub(super) fn rewound(&mut self) {
         self.rewind = false;
         self.drained = false;
-        self.tell.reset = true;
-        self.tell.changed = true;
+        self.flags.reset = true;
+        self.flags.changed = true;
         self.last = self.start.unwrap_or_default();
         self.queue.clear();
         self.weight = 0;
@@ -129,11 +129,11 @@ impl Schedule {
     /// The recording ends at `end`.
     pub(super) fn set_end(&mut self, end: Time) {
         self.clock.set_end(end);
-        self.tell.changed = true;
+        self.flags.changed = true;
     }
 
     pub(super) fn control(&mut self, real: Time, control: Control) {
-        self.tell.changed = true;
+        self.flags.changed = true;
         let now = self.clock.now(real);
         let speed = self.clock.speed();
         match control {
@@ -141,14 +141,14 @@ impl Schedule {
             Control::TogglePause => self.pause(real),
             Control::Step => {
                 self.pause(real);
-                if let Ahead::Steps(steps) = &mut self.ahead {
+                if let EarlyRelease::Steps(steps) = &mut self.ahead {
                     *steps = steps.saturating_add(1);
                 }
             }
             Control::Back(by) => self.seek(real, now.minus(by)),
             Control::Forward(by) => self.seek(real, now.plus(by)),
             Control::ToStart => self.seek(real, self.start.unwrap_or_default()),
-            Control::ToEnd => self.ahead = Ahead::All,
+            Control::ToEnd => self.ahead = EarlyRelease::All,
             Control::Faster => self.clock.set_speed(real, speed.faster()),
             Control::Slower => self.clock.set_speed(real, speed.slower()),
             Control::Speed(speed) => self.clock.set_speed(real, speed),
@@ -157,8 +157,8 @@ impl Schedule {
     }
 
     fn pause(&mut self, real: Time) {
-        if self.ahead == Ahead::All {
-            self.ahead = Ahead::Steps(0);
+        if self.ahead == EarlyRelease::All {
+            self.ahead = EarlyRelease::Steps(0);
         }
         self.clock.pause(real);
     }
@@ -174,7 +174,7 @@ impl Schedule {
             }
         }
         self.clock.seek(real, to);
-        self.ahead = Ahead::Steps(0);
+        self.ahead = EarlyRelease::Steps(0);
     }
 
     /// Whether everything has been handed out.
@@ -187,10 +187,10 @@ impl Schedule {
         if !self.ended() {
             return;
         }
-        if self.ahead == Ahead::All {
+        if self.ahead == EarlyRelease::All {
             self.clock.seek(real, self.last);
         }
-        self.ahead = Ahead::Steps(0);
+        self.ahead = EarlyRelease::Steps(0);
         self.clock.set_end(self.last);
     }
 
@@ -199,12 +199,12 @@ impl Schedule {
         if self.rewind {
             return 0;
         }
-        let all = self.ahead == Ahead::All || (self.clock.speed().is_max() && !self.clock.is_paused());
+        let all = self.ahead == EarlyRelease::All || (self.clock.speed().is_max() && !self.clock.is_paused());
         let now = if all { Time::from_micros(i64::MAX) } else { self.clock.now(real) };
         let due = self.queue.iter().take(BATCH).take_while(|event| event.at <= now).count();
         match self.ahead {
-            Ahead::Steps(steps) => due.max(steps.min(self.queue.len())),
-            Ahead::All => due,
+            EarlyRelease::Steps(steps) => due.max(steps.min(self.queue.len())),
+            EarlyRelease::All => due,
         }
     }
 
@@ -213,27 +213,27 @@ impl Schedule {
         self.rewind || self.due(real) > 0 || (self.queue.is_empty() && !self.drained)
     }
 
-    pub(super) fn next(&self, real: Time) -> Next {
+    pub(super) fn next(&self, real: Time) -> ScheduleAction {
         // The first update, and the first one behind a reset, wait for events: the screen does not go blank in between.
-        let blank = self.start.is_none() || self.tell.reset;
+        let blank = self.start.is_none() || self.flags.reset;
         let waits = self.rewind || (blank && self.queue.is_empty() && !self.drained);
-        let told = self.tell.changed || (self.tell.catching_up && !self.catching_up(real));
-        if !waits && (told || self.due(real) > 0) {
-            return Next::Send;
+        let has_flags = self.flags.changed || (self.flags.catching_up && !self.catching_up(real));
+        if !waits && (has_flags || self.due(real) > 0) {
+            return ScheduleAction::Send;
         }
         match self.queue.front().and_then(|event| self.clock.until(real, event.at)) {
-            Some(wait) if !self.rewind => Next::Wait(wait.clamp(TOGETHER, LONGEST_WAIT)),
-            _ => Next::Idle,
+            Some(wait) if !self.rewind => ScheduleAction::Wait(wait.clamp(TOGETHER, LONGEST_WAIT)),
+            _ => ScheduleAction::Idle,
         }
     }
 
-    /// The update that [`Next::Send`] spoke of.
-    pub(super) fn take(&mut self, real: Time) -> Update {
+    /// The update that [`ScheduleAction::Send`] spoke of.
+    pub(super) fn take(&mut self, real: Time) -> ReplayUpdate {
         let due = self.due(real);
         let events: Vec<Stamped> = self.queue.drain(..due).collect();
         self.weight = self.weight.saturating_sub(weight(&events));
         self.last = events.iter().map(|event| event.at).fold(self.last, Time::max);
-        if let Ahead::Steps(steps) = &mut self.ahead {
+        if let EarlyRelease::Steps(steps) = &mut self.ahead {
             *steps = steps.saturating_sub(due);
         }
         // What is handed out ahead of the clock takes it along.
@@ -242,10 +242,14 @@ impl Schedule {
         }
         self.settle(real);
         let catching_up = self.catching_up(real);
-        let reset = std::mem::take(&mut self.tell).reset;
-        self.tell.catching_up = catching_up;
+        let reset = std::mem::take(&mut self.flags).reset;
+        self.flags.catching_up = catching_up;
         let start = self.start.unwrap_or_default();
-        Update { reset, events, state: State { clock: self.clock, start, ended: self.ended(), catching_up } }
+        ReplayUpdate {
+            reset,
+            events,
+            state: ReplayState { clock: self.clock, start, ended: self.ended(), catching_up },
+        }
     }
 }
 
@@ -270,7 +274,7 @@ mod tests {
         Time::from_micros(second * 1_000_000)
     }
 
-    fn seconds(update: &Update) -> Vec<i64> {
+    fn seconds(update: &ReplayUpdate) -> Vec<i64> {
         update.events.iter().map(|e| e.at.micros() / 1_000_000).collect()
     }
 
@@ -282,10 +286,10 @@ mod tests {
     }
 
     /// What goes out at this real time, in one piece.
-    fn at_once(schedule: &mut Schedule, real: i64) -> Update {
-        assert_eq!(schedule.next(secs(real)), Next::Send);
+    fn at_once(schedule: &mut Schedule, real: i64) -> ReplayUpdate {
+        assert_eq!(schedule.next(secs(real)), ScheduleAction::Send);
         let update = schedule.take(secs(real));
-        assert_ne!(schedule.next(secs(real)), Next::Send);
+        assert_ne!(schedule.next(secs(real)), ScheduleAction::Send);
         update
     }
 
@@ -293,7 +297,7 @@ mod tests {
     fn events_go_out_when_they_are_due() {
         let mut schedule = ten(Speed::times(2.0).unwrap());
         assert_eq!(seconds(&at_once(&mut schedule, 0)), [100]);
-        assert_eq!(schedule.next(secs(0)), Next::Wait(Duration::from_millis(500)));
+        assert_eq!(schedule.next(secs(0)), ScheduleAction::Wait(Duration::from_millis(500)));
         let update = at_once(&mut schedule, 2);
         assert_eq!(seconds(&update), [101, 102, 103, 104]);
         assert_eq!((update.state.clock.now(secs(2)), update.state.start), (secs(104), secs(100)));
@@ -302,7 +306,7 @@ mod tests {
         assert_eq!(seconds(&last), [105, 106, 107, 108, 109]);
         assert!(last.state.ended);
         assert_eq!(last.state.clock.now(secs(999)), secs(109), "the clock stands at the end");
-        assert_eq!(schedule.next(secs(999)), Next::Idle);
+        assert_eq!(schedule.next(secs(999)), ScheduleAction::Idle);
     }
 
     #[test]
@@ -313,7 +317,7 @@ mod tests {
         let update = at_once(&mut schedule, 50);
         assert_eq!(seconds(&update), [101]);
         assert!(update.state.clock.is_paused());
-        assert_eq!(schedule.next(secs(50)), Next::Idle);
+        assert_eq!(schedule.next(secs(50)), ScheduleAction::Idle);
         schedule.control(secs(60), Control::Step);
         let update = at_once(&mut schedule, 60);
         assert_eq!(seconds(&update), [102]);
@@ -328,10 +332,14 @@ mod tests {
         at_once(&mut schedule, 8);
         schedule.control(secs(8), Control::Back(Duration::from_secs(5)));
         assert!(schedule.wants_rewind() && !schedule.wants_more());
-        assert_eq!(schedule.next(secs(8)), Next::Idle, "nothing goes out before the source begins again");
+        assert_eq!(
+            schedule.next(secs(8)),
+            ScheduleAction::Idle,
+            "nothing goes out before the source begins again"
+        );
         schedule.rewound();
         assert!(schedule.wants_more());
-        assert_eq!(schedule.next(secs(8)), Next::Idle, "the reset waits for its events");
+        assert_eq!(schedule.next(secs(8)), ScheduleAction::Idle, "the reset waits for its events");
         schedule.push(secs(8), (100..110).map(at).collect(), true);
         let update = at_once(&mut schedule, 8);
         assert!(update.reset);
@@ -429,7 +437,7 @@ mod tests {
                     if schedule.wants_rewind() {
                         read = 0;
                         schedule.rewound();
-                    } else if schedule.next(secs(real)) == Next::Send {
+                    } else if schedule.next(secs(real)) == ScheduleAction::Send {
                         let update = schedule.take(secs(real));
                         if update.reset {
                             shown.clear();
@@ -443,7 +451,7 @@ mod tests {
                         break;
                     }
                 }
-                prop_assert_ne!(schedule.next(secs(real)), Next::Send);
+                prop_assert_ne!(schedule.next(secs(real)), ScheduleAction::Send);
                 prop_assert_eq!(&shown[..], &recording[..shown.len()]);
                 let now = schedule.clock.now(secs(real));
                 prop_assert!(recording.get(shown.len()).is_none_or(|next| next.at > now));

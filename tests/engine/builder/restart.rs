@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use layertop::event::BuilderSnapshot;
 use layertop::event::builder::Health;
-use layertop::source::builder::Settings;
+use layertop::source::builder::BuilderSettings;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
@@ -107,8 +107,8 @@ impl Engine {
         self.wait();
     }
 
-    fn settings(&self, builder: &str) -> Settings {
-        Settings { env: self.env(), ..settings(builder, "linux/amd64") }
+    fn settings(&self, builder: &str) -> BuilderSettings {
+        BuilderSettings { env: self.env(), ..settings(builder, "linux/amd64") }
     }
 }
 

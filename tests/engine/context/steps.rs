@@ -9,7 +9,7 @@ use layertop::event::fingerprint::{
     Completeness, ContextKind, FileKind, Gap, Input, MOST_FILES, MountKind, Origin, StepKind,
 };
 use layertop::event::{Event, Platform, Text};
-use layertop::recording::format::{Record, event_line, parse_line};
+use layertop::recording::format::{RecordingLine, event_line, parse_line};
 use layertop::source::context::{fingerprint, start};
 use tokio::sync::mpsc;
 
@@ -297,7 +297,7 @@ fn it_comes_back_from_a_recording() {
     };
     let mut line = Vec::new();
     event_line(&made, &mut line);
-    assert_eq!(parse_line(&line), Record::Event(Box::new(made)));
+    assert_eq!(parse_line(&line), RecordingLine::Event(Box::new(made)));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use layertop::event::Text;
 use layertop::explain::{Past, judge};
-use layertop::history::{Build, Wanted, earlier, name, read};
+use layertop::history::{PastQuery, StoredBuild, earlier, name, read};
 use layertop::model::Model;
 
 use super::open;
@@ -36,9 +36,9 @@ fn the_store_tells_what_the_recording_tells() {
     for path in recorded() {
         let model = whole(&path);
         let mut store = open(&dir.path().join(format!("{}.db", name(&path)))).store;
-        store.keep(&Build::of(&model, name(&path), Some(path.clone()))).unwrap().unwrap();
+        store.keep(&StoredBuild::of(&model, name(&path), Some(path.clone()))).unwrap().unwrap();
         let started = model.started().clone();
-        let wanted = Wanted {
+        let wanted = PastQuery {
             image: started.image,
             builder: started.builder,
             platforms: started.platforms,
@@ -82,13 +82,14 @@ fn a_build_that_the_store_knows_is_not_read_again() {
     std::fs::copy(&source, at(1)).unwrap();
     std::fs::copy(&source, at(2)).unwrap();
     let started = model.started().clone();
-    let wanted = Wanted { image: started.image, builder: started.builder, platforms: Vec::new(), many: true };
+    let wanted =
+        PastQuery { image: started.image, builder: started.builder, platforms: Vec::new(), many: true };
     let names = |found: Vec<Past>| found.into_iter().map(|past| past.name).collect::<Vec<Text>>();
     let all = names(earlier(None, Some(&recordings), &wanted, None, &|| false));
     assert_eq!(all, [name(&at(2)), name(&at(1))]);
     // It says something else of one of them, so that it can be seen who has told.
     let mut store = open(&dir.path().join("history.db")).store;
-    let mut kept = Build::of(&model, name(&at(2)), Some(at(2)));
+    let mut kept = StoredBuild::of(&model, name(&at(2)), Some(at(2)));
     kept.past.record_bytes = 4711;
     kept.started = layertop::recording::begun(at(2).file_name().unwrap().to_str().unwrap()).unwrap();
     store.keep(&kept).unwrap().unwrap();

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use layertop::clock::Clock;
 use layertop::event::Time;
-use layertop::history::{Clerk, Kept, Limits, Place, Store};
+use layertop::history::{KeepResult, RetentionLimits, Store, StoreLocation, StoreWorker};
 
 use super::{build, child, model, open, output_of, small};
 
-const ALL: Limits = Limits { keep: u64::MAX, keep_for: Duration::MAX, keep_bytes: u64::MAX };
+const ALL: RetentionLimits =
+    RetentionLimits { keep: u64::MAX, keep_for: Duration::MAX, keep_bytes: u64::MAX };
 
 #[test]
 fn a_limit_on_files_is_told_and_nothing_else_happens() {
@@ -57,10 +58,11 @@ fn a_full_disk_is_told_and_nothing_else_happens() {
 fn a_folder_that_can_not_be_made_is_told_and_nothing_else_happens() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("file"), "").unwrap();
-    let clerk = Clerk::start(Place::At(dir.path().join("file/layertop/history.db")), Clock::live());
-    assert_eq!(clerk.keep(small("a", 1), ALL).recv().unwrap(), Kept::No);
-    assert_eq!(clerk.ask(|store| store.is_some()).recv(), Ok(false));
-    let told = clerk.close();
+    let worker =
+        StoreWorker::start(StoreLocation::File(dir.path().join("file/layertop/history.db")), Clock::live());
+    assert_eq!(worker.keep(small("a", 1), ALL).recv().unwrap(), KeepResult::NotStored);
+    assert_eq!(worker.ask(|store| store.is_some()).recv(), Ok(false));
+    let told = worker.close();
     let [told] = told.as_slice() else { panic!("{told:?}") };
     assert!(
         told.starts_with("the history is not kept: ") && told.contains("; the build goes on; "),
@@ -71,9 +73,9 @@ fn a_folder_that_can_not_be_made_is_told_and_nothing_else_happens() {
 
 #[test]
 fn without_a_place_nothing_is_kept_or_told() {
-    let clerk = Clerk::start(Place::Nowhere, Clock::live());
-    assert_eq!(clerk.keep(small("a", 1), ALL).recv().unwrap(), Kept::No);
-    assert_eq!(clerk.close(), [""; 0]);
+    let worker = StoreWorker::start(StoreLocation::Disabled, Clock::live());
+    assert_eq!(worker.keep(small("a", 1), ALL).recv().unwrap(), KeepResult::NotStored);
+    assert_eq!(worker.close(), [""; 0]);
 }
 
 #[test]
@@ -91,9 +93,9 @@ fn damage_that_is_found_by_writing_is_set_aside_too() {
     let length = bytes.len();
     bytes[3 * 4096..].fill(0x5a);
     fs::write(&path, &bytes).unwrap();
-    let clerk = Clerk::start(Place::At(path.clone()), Clock::live());
-    assert!(matches!(clerk.keep(build(&full, "new"), ALL).recv().unwrap(), Kept::Yes(_)));
-    let told = clerk.close();
+    let worker = StoreWorker::start(StoreLocation::File(path.clone()), Clock::live());
+    assert!(matches!(worker.keep(build(&full, "new"), ALL).recv().unwrap(), KeepResult::Stored(_)));
+    let told = worker.close();
     let [told] = told.as_slice() else { panic!("{told:?}") };
     assert!(
         told.contains("was set aside as history.db.corrupt-") && told.contains("it is damaged"),
@@ -146,13 +148,13 @@ fn the_oldest_go_by_count_and_age() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = days(&dir.path().join("history.db"));
     let now = Time::from_micros(10 * 86_400_000_000);
-    let keep = |keep| Limits { keep, ..ALL };
+    let keep = |keep| RetentionLimits { keep, ..ALL };
     assert_eq!(store.prune(&keep(3), now, true).unwrap().builds, 7);
     assert_eq!(store.prune(&keep(10), now, false).unwrap().builds, 0);
     assert_eq!(left(&store).len(), 10, "a rehearsal changes nothing");
     let pruned = store.prune(&keep(8), now, false).unwrap();
     assert_eq!((pruned.builds, pruned.left), (2, 8));
-    let young = Limits { keep_for: Duration::from_secs(5 * 86_400), ..ALL };
+    let young = RetentionLimits { keep_for: Duration::from_secs(5 * 86_400), ..ALL };
     assert_eq!(store.prune(&young, now, false).unwrap().builds, 2);
     assert_eq!(left(&store), ["day-10", "day-9", "day-8", "day-7", "day-6", "day-5"]);
 }
@@ -167,25 +169,25 @@ fn the_oldest_go_by_size_and_the_file_shrinks() {
         store.keep(&build(&full, &format!("{at:03}"))).unwrap();
     }
     let whole = store.prune(&ALL, Time::default(), false).unwrap();
-    let limits = Limits { keep_bytes: whole.bytes / 2, ..ALL };
+    let limits = RetentionLimits { keep_bytes: whole.bytes / 2, ..ALL };
     let pruned = store.prune(&limits, Time::default(), false).unwrap();
     assert!(pruned.bytes <= limits.keep_bytes && pruned.bytes_before == whole.bytes, "{pruned:?}");
     assert!(pruned.left > 100 && pruned.builds > 100, "no more than it takes: {pruned:?}");
     drop(store);
     assert!(fs::metadata(&path).unwrap().len() <= limits.keep_bytes + 64 * 1024);
     let mut store = open(&path).store;
-    assert_eq!(store.prune(&Limits { keep: 0, ..ALL }, Time::default(), false).unwrap().left, 0);
+    assert_eq!(store.prune(&RetentionLimits { keep: 0, ..ALL }, Time::default(), false).unwrap().left, 0);
     store.keep(&build(&full, "again")).unwrap().unwrap();
 }
 
 #[test]
 fn each_build_lets_those_go_that_are_too_many() {
     let dir = tempfile::tempdir().unwrap();
-    let clerk = Clerk::start(Place::At(dir.path().join("history.db")), Clock::live());
+    let worker = StoreWorker::start(StoreLocation::File(dir.path().join("history.db")), Clock::live());
     let now = Clock::live().now().micros() / 1_000_000;
     for at in 0..5 {
-        clerk.keep(small(&format!("b{at}"), now + at), Limits { keep: 2, ..ALL }).recv().unwrap();
+        worker.keep(small(&format!("b{at}"), now + at), RetentionLimits { keep: 2, ..ALL }).recv().unwrap();
     }
-    let names = clerk.ask(|store| left(store.unwrap())).recv().unwrap();
+    let names = worker.ask(|store| left(store.unwrap())).recv().unwrap();
     assert_eq!(names, ["b4", "b3"]);
 }

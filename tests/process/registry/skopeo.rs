@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use layertop::clock::Clock;
 use layertop::event::registry::{CacheKind, CacheState, CacheTag, Registry as Seen, RegistryState, Tag};
 use layertop::event::{Digest, Platform, Time};
-use layertop::source::registry::Settings;
+use layertop::source::registry::RegistrySettings;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -203,7 +203,7 @@ async fn a_cache_and_tags_are_what_skopeo_and_the_blobs_say() {
     let Some(registry) = engines_registry() else { return };
     let there = push(&registry);
     for cache in ["buildcache", "index"] {
-        let wanted = Settings {
+        let wanted = RegistrySettings {
             repository: there.name.clone(),
             cache: Some(cache.into()),
             ..settings(&there.address)
@@ -234,7 +234,7 @@ async fn a_locked_cache_is_what_skopeo_and_the_blobs_say() {
     let tls = format!("  tls: {{certificate: {}, key: {}}}\n", at("cert.pem"), at("key.pem"));
     let locked = Registry::on(Arc::clone(&folder), &tls, &HTPASSWD_AUTH.replace("FILE", &at("htpasswd")));
     let auths = serde_json::json!({"auths": {locked.address(): {"auth": STANDARD.encode("user:secret")}}});
-    let wanted = Settings {
+    let wanted = RegistrySettings {
         repository: there.name.clone(),
         ca: Some(folder.path().join("ca.pem")),
         env: docker_config(folder.path(), &auths.to_string()),

@@ -11,7 +11,7 @@ use layertop::event::evidence::{CacheRecord, Records, When};
 use layertop::event::plan::LastBuild;
 use layertop::event::{Digest, Platform, Started, Text};
 use layertop::explain::{self, Past};
-use layertop::source::context::{Request, fingerprint};
+use layertop::source::context::{FingerprintRequest, fingerprint};
 
 const DOCKERFILE: &str = "FROM continuumio/miniconda3
 WORKDIR /app
@@ -58,13 +58,13 @@ fn planned(change: &dyn Fn(&std::path::Path)) -> Vec<Stamped> {
     fs::write(path.join("requirements.txt"), "numpy==1.26.4\n").unwrap();
     fs::create_dir(path.join("src")).unwrap();
     fs::write(path.join("src/main.py"), "1").unwrap();
-    let request = Request {
+    let request = FingerprintRequest {
         dockerfile: "Dockerfile".into(),
         context: ".".to_owned(),
         cwd: path.to_owned(),
         platforms: Platform::parse_list("linux/amd64,linux/arm64"),
         build_platform: Platform::parse("linux/amd64"),
-        ..Request::default()
+        ..FingerprintRequest::default()
     };
     let started = Started {
         image: Some("127.0.0.1:5000/montage-ai:latest".into()),

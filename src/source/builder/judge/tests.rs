@@ -1,16 +1,16 @@
-use super::engine::{Kind, Trouble};
+use super::engine::{EngineFault, EngineFaultKind};
 use super::*;
 use crate::event::builder::EngineFacts;
 
-fn definition(driver: Driver, nodes: &[(&str, &[&str])]) -> Definition {
-    let node = |(name, platforms): &(&str, &[&str])| Node {
+fn definition(driver: Driver, nodes: &[(&str, &[&str])]) -> BuilderDefinition {
+    let node = |(name, platforms): &(&str, &[&str])| NodeDefinition {
         name: (*name).to_owned(),
         endpoint: "unix:///x.sock".to_owned(),
-        host: Some(super::super::instance::Host::Unix("/x.sock".to_owned())),
+        host: Some(super::super::instance::EngineAddress::Unix("/x.sock".to_owned())),
         platforms: parse(platforms),
-        ..Node::default()
+        ..NodeDefinition::default()
     };
-    Definition { name: "b".to_owned(), driver, nodes: nodes.iter().map(node).collect() }
+    BuilderDefinition { name: "b".to_owned(), driver, nodes: nodes.iter().map(node).collect() }
 }
 
 fn parse(platforms: &[&str]) -> Vec<Platform> {
@@ -18,24 +18,24 @@ fn parse(platforms: &[&str]) -> Vec<Platform> {
 }
 
 /// A node that is well: on this machine, with these platforms in its `BuildKit`.
-fn well(native: &str, platforms: &[&str]) -> Known {
-    Known {
-        engine: Some(engine::Reading {
+fn well(native: &str, platforms: &[&str]) -> NodeReadings {
+    NodeReadings {
+        engine: Some(engine::EngineReading {
             facts: Some(EngineFacts::default()),
             native: Platform::parse(native),
             container: Some(Container { name: "c".into(), status: "running".into(), ..Container::default() }),
             asked: true,
-            ..engine::Reading::default()
+            ..engine::EngineReading::default()
         }),
-        kit: Some(buildkit::Reading {
+        kit: Some(buildkit::BuildkitReading {
             latency_us: Some(900),
             platforms: parse(platforms),
-            ..buildkit::Reading::default()
+            ..buildkit::BuildkitReading::default()
         }),
     }
 }
 
-fn container(change: impl FnOnce(&mut Container)) -> Known {
+fn container(change: impl FnOnce(&mut Container)) -> NodeReadings {
     let mut known = well("linux/amd64", &["linux/amd64"]);
     change(known.engine.as_mut().unwrap().container.as_mut().unwrap());
     known
@@ -43,22 +43,23 @@ fn container(change: impl FnOnce(&mut Container)) -> Known {
 
 #[test]
 fn each_state_has_its_words_and_its_remedy() {
-    let with_engine = |change: &dyn Fn(&mut engine::Reading)| {
+    let with_engine = |change: &dyn Fn(&mut engine::EngineReading)| {
         let mut known = well("linux/amd64", &["linux/amd64"]);
         change(known.engine.as_mut().unwrap());
         known
     };
-    let with_kit = |change: &dyn Fn(&mut buildkit::Reading)| {
+    let with_kit = |change: &dyn Fn(&mut buildkit::BuildkitReading)| {
         let mut known = well("linux/amd64", &["linux/amd64"]);
         change(known.kit.as_mut().unwrap());
         known
     };
     let bootstrap = "docker buildx inspect b --bootstrap";
-    let trouble =
-        |kind, words: &str| with_engine(&|e| e.error = Some(Trouble { kind, words: words.to_owned() }));
+    let trouble = |kind, detail: &str| {
+        with_engine(&|e| e.error = Some(EngineFault { kind, detail: detail.to_owned() }))
+    };
     let cases = [
         (well("linux/amd64", &["linux/amd64"]), Health::Ok, "", ""),
-        (Known::default(), Health::Unknown, "", ""),
+        (NodeReadings::default(), Health::Unknown, "", ""),
         (with_engine(&|e| e.container = None), Health::Gone, "no container buildx_buildkit_b0", bootstrap),
         (container(|c| c.status = "paused".into()), Health::Paused, "c is paused", "docker unpause c"),
         (container(|c| c.status = "restarting".into()), Health::Restarting, "is restarted", "docker logs"),
@@ -77,20 +78,30 @@ fn each_state_has_its_words_and_its_remedy() {
         ),
         (container(|c| c.oom_killed = true), Health::Ok, "want of memory", "memory=…"),
         (
-            trouble(Kind::NotThere, "No such file or directory"),
+            trouble(EngineFaultKind::NotThere, "No such file or directory"),
             Health::EngineDown,
             "unix:///x.sock does not run: No such file",
             "sudo systemctl start docker",
         ),
         (
-            trouble(Kind::Silent, "no answer in 3 s"),
+            trouble(EngineFaultKind::Silent, "no answer in 3 s"),
             Health::EngineSilent,
             "unix:///x.sock takes the connection and hangs, or is stopped: no answer in 3 s",
             "sudo systemctl restart docker",
         ),
-        (trouble(Kind::NoRoute, "nobody takes the call"), Health::NoRoute, "there is no way to", "ping"),
-        (trouble(Kind::Denied, "Permission denied"), Health::EngineDown, "may not be used", "usermod"),
-        (trouble(Kind::Failing, "500"), Health::EngineDown, "does not answer: 500", "docker info"),
+        (
+            trouble(EngineFaultKind::NoRoute, "nobody takes the call"),
+            Health::NoRoute,
+            "there is no way to",
+            "ping",
+        ),
+        (
+            trouble(EngineFaultKind::Denied, "Permission denied"),
+            Health::EngineDown,
+            "may not be used",
+            "usermod",
+        ),
+        (trouble(EngineFaultKind::Failing, "500"), Health::EngineDown, "does not answer: 500", "docker info"),
         (
             with_kit(&|k| k.error = Some("connection refused".to_owned())),
             Health::Unreachable,
@@ -123,8 +134,11 @@ fn where_the_engine_can_not_be_asked_the_docker_command_tells() {
         ("Cannot connect to the Docker daemon at ssh://h. Is the docker daemon running?", Health::EngineDown),
         ("what else there is", Health::Unreachable),
     ] {
-        let kit = buildkit::Reading { error: Some(error.to_owned()), ..buildkit::Reading::default() };
-        let known = Known { engine: Some(engine::Reading::default()), kit: Some(kit) };
+        let kit = buildkit::BuildkitReading {
+            error: Some(error.to_owned()),
+            ..buildkit::BuildkitReading::default()
+        };
+        let known = NodeReadings { engine: Some(engine::EngineReading::default()), kit: Some(kit) };
         assert_eq!(builder(&definition, &[known], &[]).state, state, "{error}");
     }
 }
@@ -142,10 +156,11 @@ fn one_dead_node_leaves_a_builder_that_works_in_part() {
 #[test]
 fn platforms_go_where_buildx_sends_them() {
     let wanted = parse(&["linux/amd64", "linux/arm64", "linux/386", "linux/s390x"]);
-    let places = |definition: &Definition, known: &[Known]| -> Vec<(Option<String>, Execution)> {
-        let found = builder(definition, known, &wanted);
-        found.platforms.into_iter().map(|p| (p.node.map(|n| n.to_string()), p.execution)).collect()
-    };
+    let places =
+        |definition: &BuilderDefinition, known: &[NodeReadings]| -> Vec<(Option<String>, Execution)> {
+            let found = builder(definition, known, &wanted);
+            found.platforms.into_iter().map(|p| (p.node.map(|n| n.to_string()), p.execution)).collect()
+        };
     let on = |node: &str, execution| (Some(node.to_owned()), execution);
     let amd = || well("linux/amd64", &["linux/amd64", "linux/arm64", "linux/386"]);
 
@@ -172,7 +187,7 @@ fn platforms_go_where_buildx_sends_them() {
     );
     let unknown = (None, Execution::Unknown);
     assert_eq!(
-        places(&two, &[Known::default(), Known::default()]),
+        places(&two, &[NodeReadings::default(), NodeReadings::default()]),
         [unknown.clone(), on("b1", Execution::Unknown), unknown, on("b1", Execution::Unknown)]
     );
     // A build that asks for no platform is one for the machine.

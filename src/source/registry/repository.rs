@@ -15,11 +15,11 @@ use crate::event::registry::{
 };
 use crate::event::{Digest, Platform, Text, Time};
 
-use super::Settings;
-use super::client::{Answer, Question, origin};
-use super::fault::Fault;
+use super::RegistrySettings;
+use super::client::{HttpRequest, HttpResponse, origin};
+use super::fault::RegistryFault;
 use super::manifest::{ACCEPT, Descriptor, ImageConfig, Manifest, TagPage, is_digest, is_tag};
-use super::session::Session;
+use super::session::RegistrySession;
 
 /// Names of tags that are counted, in so many pages.
 const MOST_NAMES: usize = 5_000;
@@ -40,7 +40,7 @@ const MOST_MANIFEST: u64 = 8 << 20;
 
 /// What is known of a tag.
 #[derive(Default)]
-struct Seen {
+struct KnownTag {
     digest: Option<String>,
     /// The look that it was opened in; 0: none yet.
     opened: u64,
@@ -48,7 +48,7 @@ struct Seen {
 
 /// What a digest stands for.
 #[derive(Default)]
-struct Image {
+struct KnownImage {
     /// Each platform with its layers by their content.
     parts: Vec<(Platform, Vec<String>)>,
     bytes: u64,
@@ -58,15 +58,15 @@ struct Image {
 
 /// The blobs of the cache at the last look: what is compared with the next.
 #[derive(Default)]
-struct Blobs {
+struct CacheBlobs {
     sizes: HashMap<String, u64>,
     contents: HashSet<String>,
     etag: Option<String>,
 }
 
 /// Looks into one repository, again and again.
-pub(super) struct Looker {
-    session: Session,
+pub(super) struct RepositoryReader {
+    session: RegistrySession,
     clock: Clock,
     repository: String,
     building: Option<String>,
@@ -75,19 +75,19 @@ pub(super) struct Looker {
     questions: u32,
     /// Whether all names were counted at the last look.
     complete: bool,
-    seen: BTreeMap<String, Seen>,
-    images: HashMap<String, Image>,
-    blobs: Blobs,
+    seen: BTreeMap<String, KnownTag>,
+    images: HashMap<String, KnownImage>,
+    blobs: CacheBlobs,
     cache: Option<CacheTag>,
     /// The digest of the newest config of the cache that could be read.
     sound_config: Option<String>,
     changes: VecDeque<Change>,
 }
 
-impl Looker {
-    pub(super) fn new(settings: &Settings, clock: Clock) -> Result<Self, Fault> {
+impl RepositoryReader {
+    pub(super) fn new(settings: &RegistrySettings, clock: Clock) -> Result<Self, RegistryFault> {
         Ok(Self {
-            session: Session::new(settings, clock)?,
+            session: RegistrySession::new(settings, clock)?,
             clock,
             repository: settings.repository.clone(),
             building: settings.tag.clone(),
@@ -97,7 +97,7 @@ impl Looker {
             complete: false,
             seen: BTreeMap::new(),
             images: HashMap::new(),
-            blobs: Blobs::default(),
+            blobs: CacheBlobs::default(),
             cache: None,
             sound_config: None,
             changes: VecDeque::new(),
@@ -125,13 +125,13 @@ impl Looker {
     }
 
     /// Looks once. What was found before a fault is kept and can be asked for.
-    pub(super) async fn look(&mut self) -> Result<(), Fault> {
+    pub(super) async fn look(&mut self) -> Result<(), RegistryFault> {
         let begun = self.clock.now();
         self.questions = 0;
         // What answers now may speak another scheme than before; addresses are made from the one that is spoken.
         self.session.ping().await?;
         let listed = self.names().await;
-        if let Err(fault @ Fault::Status(404, _)) = listed {
+        if let Err(fault @ RegistryFault::Status(404, _)) = listed {
             // There is no such repository, so there is nothing in it.
             self.note_names(BTreeSet::new(), true, begun);
             self.note_cache(None, begun);
@@ -163,7 +163,7 @@ impl Looker {
         }
     }
 
-    fn tag(&self, name: &str, seen: &Seen) -> Tag {
+    fn tag(&self, name: &str, seen: &KnownTag) -> Tag {
         let image = seen.digest.as_ref().and_then(|digest| self.images.get(digest));
         Tag {
             name: Text::clean(name),
@@ -179,11 +179,11 @@ impl Looker {
     }
 
     /// The names of all tags, and whether these are all.
-    async fn names(&mut self) -> Result<(BTreeSet<String>, bool), Fault> {
+    async fn names(&mut self) -> Result<(BTreeSet<String>, bool), RegistryFault> {
         let mut names = BTreeSet::new();
         let mut url = self.session.at(&format!("{}/tags/list?n=1000", self.repository))?;
         for _ in 0..MOST_PAGES {
-            let question = Question::get(url.clone(), MOST_MANIFEST);
+            let question = HttpRequest::get(url.clone(), MOST_MANIFEST);
             let answer = good(self.session.get(question, "application/json").await?)?;
             let page: TagPage = read(&answer, "the list of tags")?;
             let before = names.len();
@@ -211,7 +211,7 @@ impl Looker {
                 .map(|(name, what)| change(at, name, what))
                 .collect();
             for change in changed {
-                self.tell(change);
+                self.add_change(change);
             }
         }
         if complete {
@@ -223,18 +223,19 @@ impl Looker {
         self.complete = complete;
     }
 
-    fn tell(&mut self, change: Change) {
+    fn add_change(&mut self, change: Change) {
         if self.changes.len() >= MOST_CHANGES {
             self.changes.pop_front();
         }
         self.changes.push_back(change);
     }
 
-    async fn look_at_cache(&mut self) -> Result<(), Fault> {
+    async fn look_at_cache(&mut self) -> Result<(), RegistryFault> {
         let Some(name) = self.cache_name.clone() else { return Ok(()) };
         let at = self.clock.now();
         let url = self.session.at(&format!("{}/manifests/{name}", self.repository))?;
-        let question = Session::unless(Question::get(url, MOST_MANIFEST), self.blobs.etag.as_deref());
+        let question =
+            RegistrySession::unless(HttpRequest::get(url, MOST_MANIFEST), self.blobs.etag.as_deref());
         let answer = self.session.get(question, ACCEPT).await?;
         match answer.status.as_u16() {
             304 => {
@@ -251,12 +252,12 @@ impl Looker {
                 match read {
                     Ok((answer, manifest)) => self.note_cache(Some((&answer, &manifest)), at),
                     Err(fault) => {
-                        let reason = fault.words("the registry", &name);
+                        let reason = fault.message("the registry", &name);
                         let name = Text::clean(&name);
                         let state = CacheState::Unreadable;
                         self.cache =
                             Some(CacheTag { name, looked: at, state, reason, ..CacheTag::default() });
-                        self.blobs = Blobs::default();
+                        self.blobs = CacheBlobs::default();
                     }
                 }
             }
@@ -265,7 +266,7 @@ impl Looker {
     }
 
     /// Reads the manifest of the cache, and its config, without which nobody can import it.
-    async fn read_cache(&mut self, answer: Answer) -> Result<(Answer, Manifest), Fault> {
+    async fn read_cache(&mut self, answer: HttpResponse) -> Result<(HttpResponse, Manifest), RegistryFault> {
         let manifest = manifest_of(&answer)?;
         let config = manifest.cache().map(|(_, config, _)| config.clone());
         let wanted = config.filter(|config| config.is_sound() && config.size <= MOST_CONFIG_BYTES);
@@ -278,7 +279,7 @@ impl Looker {
     }
 
     /// Notes what the cache tag holds, and how that differs from before.
-    fn note_cache(&mut self, answer: Option<(&Answer, &Manifest)>, at: Time) {
+    fn note_cache(&mut self, answer: Option<(&HttpResponse, &Manifest)>, at: Time) {
         let Some(name) = self.cache_name.clone() else { return };
         let (cache, blobs) = match answer {
             Some((answer, manifest)) => cache_of(answer, manifest),
@@ -288,7 +289,7 @@ impl Looker {
                     reason: Text::clean("there is no cache yet: the first build with cache export makes it"),
                     ..CacheTag::default()
                 },
-                Blobs::default(),
+                CacheBlobs::default(),
             ),
         };
         let cache = CacheTag { name: Text::clean(&name), looked: at, ..cache };
@@ -303,13 +304,13 @@ impl Looker {
             (_, None) => ChangeKind::Removed,
             _ => ChangeKind::CacheReplaced,
         };
-        let count = |of: &Blobs, less: &Blobs| {
+        let count = |of: &CacheBlobs, less: &CacheBlobs| {
             of.sizes.keys().filter(|digest| !less.sizes.contains_key(*digest)).count() as u32
         };
         let bytes = i64::try_from(cache.bytes).unwrap_or(i64::MAX);
         let bytes = bytes.saturating_sub(i64::try_from(before.bytes).unwrap_or(i64::MAX));
         let (added, removed) = (count(&self.blobs, &old), count(&old, &self.blobs));
-        self.tell(Change { bytes: Some(bytes), added, removed, ..change(at, &name, what) });
+        self.add_change(Change { bytes: Some(bytes), added, removed, ..change(at, &name, what) });
     }
 
     /// How much of an image the cache holds, platform by platform. A cache does not say what it was exported for, so it is
@@ -335,7 +336,7 @@ impl Looker {
     }
 
     /// Opens tags: the one being built always, then those that are not known yet, then those not seen for longest.
-    async fn open_tags(&mut self, begun: Time) -> Result<(), Fault> {
+    async fn open_tags(&mut self, begun: Time) -> Result<(), RegistryFault> {
         let mut names: Vec<String> = self.seen.keys().rev().cloned().collect();
         let building = self.building.clone();
         let built = |name: &String| building.as_ref() == Some(name);
@@ -351,9 +352,9 @@ impl Looker {
             match self.open(&name).await {
                 Ok(()) => {}
                 // One that went away meanwhile, or that is broken, is no reason not to open the others.
-                Err(fault @ (Fault::Status(404, _) | Fault::Nonsense(_))) => {
-                    if let (Fault::Nonsense(why), true) = (fault, built(&name)) {
-                        broken = Some(Fault::Broken(name.clone(), why));
+                Err(fault @ (RegistryFault::Status(404, _) | RegistryFault::Nonsense(_))) => {
+                    if let (RegistryFault::Nonsense(why), true) = (fault, built(&name)) {
+                        broken = Some(RegistryFault::Broken(name.clone(), why));
                     }
                     if let Some(seen) = self.seen.get_mut(&name) {
                         seen.opened = self.looks + 1;
@@ -367,13 +368,13 @@ impl Looker {
         broken.map_or(Ok(()), Err)
     }
 
-    async fn open(&mut self, name: &str) -> Result<(), Fault> {
+    async fn open(&mut self, name: &str) -> Result<(), RegistryFault> {
         self.questions += 1;
         let url = self.session.at(&format!("{}/manifests/{name}", self.repository))?;
-        let question = Question { method: Method::HEAD, ..Question::get(url, MOST_MANIFEST) };
+        let question = HttpRequest { method: Method::HEAD, ..HttpRequest::get(url, MOST_MANIFEST) };
         let answer = good(self.session.get(question, ACCEPT).await?)?;
         let digest = content_digest(&answer.headers)
-            .ok_or_else(|| Fault::Nonsense(format!("a tag {name} without a digest")))?;
+            .ok_or_else(|| RegistryFault::Nonsense(format!("a tag {name} without a digest")))?;
         if !self.images.contains_key(&digest) {
             let image = self.image(&digest).await?;
             self.images.insert(digest.clone(), image);
@@ -384,15 +385,15 @@ impl Looker {
         let before = seen.digest.replace(digest);
         let moved = before.is_some() && before != seen.digest;
         if moved && !is_cache {
-            self.tell(change(at, name, ChangeKind::Moved));
+            self.add_change(change(at, name, ChangeKind::Moved));
         }
         Ok(())
     }
 
     /// Reads what a digest stands for.
-    async fn image(&mut self, digest: &str) -> Result<Image, Fault> {
+    async fn image(&mut self, digest: &str) -> Result<KnownImage, RegistryFault> {
         let manifest = self.manifest(digest).await?;
-        let mut image = Image::default();
+        let mut image = KnownImage::default();
         let mut blobs = HashMap::new();
         if let Some((_, config, parts)) = manifest.cache() {
             image.cache = true;
@@ -417,9 +418,9 @@ impl Looker {
     async fn part(
         &mut self,
         manifest: &Manifest,
-        image: &mut Image,
+        image: &mut KnownImage,
         blobs: &mut HashMap<String, u64>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), RegistryFault> {
         let all = manifest.layers.iter().chain(&manifest.config);
         blobs.extend(all.map(|blob| (blob.digest.clone(), blob.size)));
         let is_image = |config: &&Descriptor| {
@@ -434,29 +435,33 @@ impl Looker {
         Ok(())
     }
 
-    async fn manifest(&mut self, digest: &str) -> Result<Manifest, Fault> {
+    async fn manifest(&mut self, digest: &str) -> Result<Manifest, RegistryFault> {
         self.questions += 1;
         let url = self.session.at(&format!("{}/manifests/{digest}", self.repository))?;
-        let answer = good(self.session.get(Question::get(url, MOST_MANIFEST), ACCEPT).await?)?;
+        let answer = good(self.session.get(HttpRequest::get(url, MOST_MANIFEST), ACCEPT).await?)?;
         read(&answer, "a manifest")
     }
 
     /// Reads a blob of JSON, which has to be as long as is said of it.
-    async fn blob<T: DeserializeOwned>(&mut self, blob: &Descriptor, what: &str) -> Result<T, Fault> {
+    async fn blob<T: DeserializeOwned>(&mut self, blob: &Descriptor, what: &str) -> Result<T, RegistryFault> {
         self.questions += 1;
         let url = self.session.at(&format!("{}/blobs/{}", self.repository, blob.digest))?;
-        let answer = self.session.get(Question::get(url, blob.size.min(MOST_MANIFEST)), "*/*").await;
+        let answer = self.session.get(HttpRequest::get(url, blob.size.min(MOST_MANIFEST)), "*/*").await;
         let answer = match answer {
             Ok(answer) if answer.status.as_u16() == 404 => {
-                return Err(Fault::Nonsense(format!("a manifest whose blob, {what}, is not there (404)")));
+                return Err(RegistryFault::Nonsense(format!(
+                    "a manifest whose blob, {what}, is not there (404)"
+                )));
             }
             Ok(answer) => good(answer)?,
-            Err(Fault::Nonsense(why)) => return Err(Fault::Nonsense(format!("instead of {what} {why}"))),
+            Err(RegistryFault::Nonsense(why)) => {
+                return Err(RegistryFault::Nonsense(format!("instead of {what} {why}")));
+            }
             Err(fault) => return Err(fault),
         };
         if answer.body.len() as u64 != blob.size {
             let (is, said) = (answer.body.len(), blob.size);
-            return Err(Fault::Nonsense(format!("{what} of {is} bytes that should have {said}")));
+            return Err(RegistryFault::Nonsense(format!("{what} of {is} bytes that should have {said}")));
         }
         read(&answer, what)
     }
@@ -477,16 +482,20 @@ fn content_digest(headers: &HeaderMap) -> Option<String> {
 }
 
 /// The manifest in an answer.
-fn manifest_of(answer: &Answer) -> Result<Manifest, Fault> {
+fn manifest_of(answer: &HttpResponse) -> Result<Manifest, RegistryFault> {
     let manifest: Manifest = read(answer, "a manifest")?;
-    if manifest.is_one() { Ok(manifest) } else { Err(Fault::Nonsense("JSON that is no manifest".into())) }
+    if manifest.is_one() {
+        Ok(manifest)
+    } else {
+        Err(RegistryFault::Nonsense("JSON that is no manifest".into()))
+    }
 }
 
-fn cache_of(answer: &Answer, manifest: &Manifest) -> (CacheTag, Blobs) {
+fn cache_of(answer: &HttpResponse, manifest: &Manifest) -> (CacheTag, CacheBlobs) {
     let mut cache = CacheTag::default();
-    let mut found = Blobs {
+    let mut found = CacheBlobs {
         etag: answer.headers.get(ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned),
-        ..Blobs::default()
+        ..CacheBlobs::default()
     };
     cache.digest = content_digest(&answer.headers).as_deref().map(Digest::parse);
     let Some((kind, config, blobs)) = manifest.cache() else {
@@ -528,12 +537,12 @@ fn next_page(url: &Url, headers: &HeaderMap) -> Option<Url> {
 }
 
 /// Reads JSON. Where it is another kind of thing, a page, its type says so; where a redirect has led away, that does.
-fn read<T: DeserializeOwned>(answer: &Answer, what: &str) -> Result<T, Fault> {
+fn read<T: DeserializeOwned>(answer: &HttpResponse, what: &str) -> Result<T, RegistryFault> {
     serde_json::from_slice(&answer.body).map_err(|error| {
         let kind = answer.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
         let led = if answer.strayed { ", behind a redirect to another host" } else { "" };
-        Fault::Nonsense(match kind {
+        RegistryFault::Nonsense(match kind {
             "" => format!("{what} that can't be read{led}: {error}"),
             _ if kind.contains("json") => format!("{what} that can't be read{led}: {error}"),
             _ => format!("{kind} instead of {what}{led}"),
@@ -542,7 +551,7 @@ fn read<T: DeserializeOwned>(answer: &Answer, what: &str) -> Result<T, Fault> {
 }
 
 /// An answer of success, or what is wrong in the registry's own words.
-pub(super) fn good(answer: Answer) -> Result<Answer, Fault> {
+pub(super) fn good(answer: HttpResponse) -> Result<HttpResponse, RegistryFault> {
     if answer.status.is_success() {
         return Ok(answer);
     }
@@ -551,5 +560,5 @@ pub(super) fn good(answer: Answer) -> Result<Answer, Fault> {
     }
     let errors: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let message = errors["errors"][0]["message"].as_str().unwrap_or_default();
-    Err(Fault::Status(answer.status.as_u16(), message.chars().take(120).collect()))
+    Err(RegistryFault::Status(answer.status.as_u16(), message.chars().take(120).collect()))
 }

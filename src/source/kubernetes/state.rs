@@ -8,11 +8,11 @@ use crate::event::cluster::{
 };
 use crate::event::{Text, Time};
 
-use super::fault::Fault;
-use super::follow::Change;
+use super::fault::ApiFault;
+use super::follow::ObjectChange;
 use super::node::time;
-use super::service::{EndpointFacts, Seen, ServiceFacts};
-use super::{Settings, object, service};
+use super::service::{EndpointFacts, RegistryObjects, ServiceFacts};
+use super::{ClusterSettings, object, service};
 
 /// How long a warning is shown.
 const RECENT: Duration = Duration::from_secs(3600);
@@ -20,31 +20,31 @@ const RECENT: Duration = Duration::from_secs(3600);
 const MOST_WARNINGS: usize = 2_000;
 const MOST_SHOWN: usize = 10;
 
-/// What is told by the tasks that ask.
+/// A message of a task that asks the cluster.
 #[derive(Debug)]
-pub(super) enum News {
+pub(super) enum ClusterUpdate {
     /// The API server has answered.
-    Up(Answer),
+    Up(ApiAnswer),
     /// It can't be asked.
-    Down(Fault),
-    Nodes(Change<ClusterNode>),
-    RegistryPods(Change<Pod>),
-    BuilderPods(Change<Pod>),
-    Service(Change<ServiceFacts>),
-    Endpoints(Change<EndpointFacts>),
-    NodeEvents(Change<Warned>),
-    PodEvents(Change<Warned>),
+    Down(ApiFault),
+    Nodes(ObjectChange<ClusterNode>),
+    RegistryPods(ObjectChange<Pod>),
+    BuilderPods(ObjectChange<Pod>),
+    Service(ObjectChange<ServiceFacts>),
+    Endpoints(ObjectChange<EndpointFacts>),
+    NodeEvents(ObjectChange<ObjectWarning>),
+    PodEvents(ObjectChange<ObjectWarning>),
     /// CPU in thousandths and memory in bytes that nodes use, by name.
     Usage(BTreeMap<Text, (u64, u64)>),
     /// What the pods of nodes have requested, by the node's name.
-    Requests(BTreeMap<Text, Requested>),
+    Requests(BTreeMap<Text, RequestedResources>),
     /// A part can't be seen.
     Missing(Missing),
 }
 
 /// An answer of the API server to whether it is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(super) struct ApiAnswer {
     pub(super) at: Time,
     pub(super) took_us: u64,
     pub(super) version: Text,
@@ -55,27 +55,25 @@ pub(super) struct Answer {
 
 /// A warning about something.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Warned {
+pub(super) struct ObjectWarning {
     /// Name of what it is about.
     about: Text,
-    /// The warning.
     what: Happening,
 }
 
 /// What the pods of a node have requested in sum.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Requested {
+pub(super) struct RequestedResources {
     pub(super) millis: u64,
     pub(super) bytes: u64,
     pub(super) pods: u64,
 }
 
-/// Reads an event.
-pub(super) fn warned(raw: &object::Event) -> Warned {
+pub(super) fn object_warning(raw: &object::EventObject) -> ObjectWarning {
     let series = raw.series.as_ref();
     let last = series.and_then(|series| time(series.last_observed_time.as_ref()));
     let at = last.or_else(|| time(raw.last_timestamp.as_ref())).or_else(|| time(raw.time.as_ref()));
-    Warned {
+    ObjectWarning {
         about: Text::clean(&raw.involved_object.name),
         what: Happening {
             at,
@@ -86,51 +84,51 @@ pub(super) fn warned(raw: &object::Event) -> Warned {
     }
 }
 
-type Kept<T> = BTreeMap<String, T>;
+type ByKey<T> = BTreeMap<String, T>;
 
-/// All that is known of the cluster.
+/// The newest state of the cluster.
 #[derive(Debug)]
-pub(super) struct World {
-    settings: Settings,
-    answer: Option<Answer>,
-    fault: Option<Fault>,
-    nodes: Kept<ClusterNode>,
-    registry_pods: Kept<Pod>,
-    builder_pods: Kept<Pod>,
-    services: Kept<ServiceFacts>,
-    endpoints: Kept<EndpointFacts>,
-    node_events: Kept<Warned>,
-    pod_events: Kept<Warned>,
+pub(super) struct ClusterWatchState {
+    settings: ClusterSettings,
+    answer: Option<ApiAnswer>,
+    fault: Option<ApiFault>,
+    nodes: ByKey<ClusterNode>,
+    registry_pods: ByKey<Pod>,
+    builder_pods: ByKey<Pod>,
+    services: ByKey<ServiceFacts>,
+    endpoints: ByKey<EndpointFacts>,
+    node_events: ByKey<ObjectWarning>,
+    pod_events: ByKey<ObjectWarning>,
     usage: BTreeMap<Text, (u64, u64)>,
-    requests: BTreeMap<Text, Requested>,
+    requests: BTreeMap<Text, RequestedResources>,
     missing: BTreeMap<Part, Missing>,
-    heard: BTreeSet<Part>,
+    answered: BTreeSet<Part>,
 }
 
-impl World {
-    pub(super) fn new(settings: Settings) -> Self {
+impl ClusterWatchState {
+    pub(super) fn new(settings: ClusterSettings) -> Self {
         Self {
             settings,
             answer: None,
             fault: None,
-            nodes: Kept::new(),
-            registry_pods: Kept::new(),
-            builder_pods: Kept::new(),
-            services: Kept::new(),
-            endpoints: Kept::new(),
-            node_events: Kept::new(),
-            pod_events: Kept::new(),
+            nodes: ByKey::new(),
+            registry_pods: ByKey::new(),
+            builder_pods: ByKey::new(),
+            services: ByKey::new(),
+            endpoints: ByKey::new(),
+            node_events: ByKey::new(),
+            pod_events: ByKey::new(),
             usage: BTreeMap::new(),
             requests: BTreeMap::new(),
             missing: BTreeMap::new(),
-            heard: BTreeSet::new(),
+            answered: BTreeSet::new(),
         }
     }
 
     /// Takes news. Whether something is to be told at once: heartbeats and the like can wait for the next snapshot.
-    pub(super) fn take(&mut self, news: News) -> bool {
-        match news {
-            News::Up(answer) => {
+    pub(super) fn take(&mut self, update: ClusterUpdate) -> bool {
+        match update {
+            ClusterUpdate::Up(answer) => {
                 let known = self.answer.as_ref();
                 let same = known
                     .is_some_and(|known| known.version == answer.version && known.server == answer.server);
@@ -138,45 +136,47 @@ impl World {
                 self.answer = Some(answer);
                 !same || was_down
             }
-            News::Down(fault) => {
+            ClusterUpdate::Down(fault) => {
                 let new = self.fault.as_ref() != Some(&fault);
                 self.fault = Some(fault);
                 new
             }
-            News::Nodes(change) => {
+            ClusterUpdate::Nodes(change) => {
                 let beside = |node: &ClusterNode| ClusterNode { heartbeat: None, ..node.clone() };
-                self.told(Part::Nodes, |world| put(&mut world.nodes, change, |a, b| beside(a) == beside(b)))
+                self.seen_part(Part::Nodes, |state| {
+                    put(&mut state.nodes, change, |a, b| beside(a) == beside(b))
+                })
             }
-            News::RegistryPods(change) => {
-                self.told(Part::RegistryPods, |world| put(&mut world.registry_pods, change, Pod::eq))
+            ClusterUpdate::RegistryPods(change) => {
+                self.seen_part(Part::RegistryPods, |state| put(&mut state.registry_pods, change, Pod::eq))
             }
-            News::BuilderPods(change) => {
-                self.told(Part::BuilderPods, |world| put(&mut world.builder_pods, change, Pod::eq))
+            ClusterUpdate::BuilderPods(change) => {
+                self.seen_part(Part::BuilderPods, |state| put(&mut state.builder_pods, change, Pod::eq))
             }
-            News::Service(change) => {
-                self.told(Part::Service, |world| put(&mut world.services, change, ServiceFacts::eq))
+            ClusterUpdate::Service(change) => {
+                self.seen_part(Part::Service, |state| put(&mut state.services, change, ServiceFacts::eq))
             }
-            News::Endpoints(change) => {
-                self.told(Part::Endpoints, |world| put(&mut world.endpoints, change, EndpointFacts::eq))
+            ClusterUpdate::Endpoints(change) => {
+                self.seen_part(Part::Endpoints, |state| put(&mut state.endpoints, change, EndpointFacts::eq))
             }
-            News::NodeEvents(change) => {
-                self.told(Part::NodeEvents, |world| put_event(&mut world.node_events, change))
+            ClusterUpdate::NodeEvents(change) => {
+                self.seen_part(Part::NodeEvents, |state| put_event(&mut state.node_events, change))
             }
-            News::PodEvents(change) => {
-                self.told(Part::PodEvents, |world| put_event(&mut world.pod_events, change))
+            ClusterUpdate::PodEvents(change) => {
+                self.seen_part(Part::PodEvents, |state| put_event(&mut state.pod_events, change))
             }
-            News::Usage(usage) => self.told(Part::Usage, |world| {
-                world.heard.insert(Part::Requests);
-                world.missing.remove(&Part::Requests);
+            ClusterUpdate::Usage(usage) => self.seen_part(Part::Usage, |state| {
+                state.answered.insert(Part::Requests);
+                state.missing.remove(&Part::Requests);
                 // They are counted only where usage is not known, and would stand still from now on.
-                world.requests.clear();
-                std::mem::replace(&mut world.usage, usage).is_empty()
+                state.requests.clear();
+                std::mem::replace(&mut state.usage, usage).is_empty()
             }),
-            News::Requests(requests) => {
-                self.told(Part::Requests, |world| std::mem::replace(&mut world.requests, requests).is_empty())
-            }
-            News::Missing(missing) => {
-                self.heard.insert(missing.part);
+            ClusterUpdate::Requests(requests) => self.seen_part(Part::Requests, |state| {
+                std::mem::replace(&mut state.requests, requests).is_empty()
+            }),
+            ClusterUpdate::Missing(missing) => {
+                self.answered.insert(missing.part);
                 self.forget(missing.part);
                 let before = self.missing.insert(missing.part, missing.clone());
                 before != Some(missing)
@@ -185,8 +185,8 @@ impl World {
     }
 
     /// A part was seen.
-    fn told(&mut self, part: Part, take: impl FnOnce(&mut Self) -> bool) -> bool {
-        let first = self.heard.insert(part);
+    fn seen_part(&mut self, part: Part, take: impl FnOnce(&mut Self) -> bool) -> bool {
+        let first = self.answered.insert(part);
         let found = self.missing.remove(&part).is_some();
         take(self) || first || found
     }
@@ -207,15 +207,15 @@ impl World {
     }
 
     /// Whether there is nothing more to wait for.
-    pub(super) fn is_whole(&self) -> bool {
-        self.fault.is_some() || self.settings.parts().iter().all(|part| self.heard.contains(part))
+    pub(super) fn is_complete(&self) -> bool {
+        self.fault.is_some() || self.settings.parts().iter().all(|part| self.answered.contains(part))
     }
 
     /// The cluster as it stands.
     pub(super) fn snapshot(&self, now: Time) -> ClusterSnapshot {
         let answer = self.answer.as_ref();
         let (state, reason, hint) = self.state();
-        let text = |pick: fn(&Answer) -> &Text| answer.map(pick).cloned().unwrap_or_default();
+        let text = |pick: fn(&ApiAnswer) -> &Text| answer.map(pick).cloned().unwrap_or_default();
         let since = now.minus(RECENT);
         ClusterSnapshot {
             state,
@@ -238,7 +238,7 @@ impl World {
 
     fn state(&self) -> (ApiState, String, String) {
         if let Some(fault) = &self.fault {
-            return (fault.state, fault.words.clone(), self.settings.remedy(fault.state));
+            return (fault.state, fault.detail.clone(), self.settings.remedy(fault.state));
         }
         if self.answer.is_none() {
             return (ApiState::Unknown, String::new(), String::new());
@@ -292,9 +292,9 @@ impl World {
             .namespace
             .as_deref()
             .or(self.answer.as_ref().map(|answer| answer.namespace.as_str()));
-        let seen = |part: Part| self.heard.contains(&part) && !self.missing.contains_key(&part);
+        let seen = |part: Part| self.answered.contains(&part) && !self.missing.contains_key(&part);
         let parts = [Part::RegistryPods, Part::Service, Part::Endpoints];
-        let seen = Seen {
+        let seen = RegistryObjects {
             service: seen(Part::Service).then(|| self.services.values().collect()),
             endpoints: seen(Part::Endpoints).then(|| self.endpoints.values().collect()),
             pods: seen(Part::RegistryPods).then(|| pods(&self.registry_pods, &self.pod_events, since)),
@@ -305,40 +305,40 @@ impl World {
 }
 
 /// Takes a change of what is kept. Whether anything is another than before.
-fn put<T>(kept: &mut Kept<T>, change: Change<T>, same: impl Fn(&T, &T) -> bool) -> bool {
+fn put<T>(kept: &mut ByKey<T>, change: ObjectChange<T>, same: impl Fn(&T, &T) -> bool) -> bool {
     match change {
-        Change::All(all) => {
-            let all: Kept<T> = all.into_iter().collect();
+        ObjectChange::All(all) => {
+            let all: ByKey<T> = all.into_iter().collect();
             let alike = all.len() == kept.len()
                 && all.iter().all(|(key, new)| kept.get(key).is_some_and(|old| same(old, new)));
             *kept = all;
             !alike
         }
-        Change::Put(key, new) => {
+        ObjectChange::Put(key, new) => {
             let alike = kept.get(&key).is_some_and(|old| same(old, &new));
             kept.insert(key, new);
             !alike
         }
-        Change::Gone(key) => kept.remove(&key).is_some(),
+        ObjectChange::Gone(key) => kept.remove(&key).is_some(),
     }
 }
 
 /// The same for warnings, of which there may be any number. That one has run out is no news.
-fn put_event(kept: &mut Kept<Warned>, change: Change<Warned>) -> bool {
-    let gone = matches!(change, Change::Gone(_));
-    let news = put(kept, change, Warned::eq);
+fn put_event(kept: &mut ByKey<ObjectWarning>, change: ObjectChange<ObjectWarning>) -> bool {
+    let gone = matches!(change, ObjectChange::Gone(_));
+    let update = put(kept, change, ObjectWarning::eq);
     let excess = kept.len().saturating_sub(MOST_WARNINGS);
     if excess > 0 {
-        let mut by_age: Vec<_> = kept.iter().map(|(key, warned)| (warned.what.at, key.clone())).collect();
+        let mut by_age: Vec<_> = kept.iter().map(|(key, warning)| (warning.what.at, key.clone())).collect();
         by_age.sort_unstable();
         for (_, key) in by_age.into_iter().take(excess) {
             kept.remove(&key);
         }
     }
-    news && !gone
+    update && !gone
 }
 
-fn pods(kept: &Kept<Pod>, events: &Kept<Warned>, since: Time) -> Vec<Pod> {
+fn pods(kept: &ByKey<Pod>, events: &ByKey<ObjectWarning>, since: Time) -> Vec<Pod> {
     if kept.is_empty() {
         return Vec::new();
     }
@@ -348,10 +348,10 @@ fn pods(kept: &Kept<Pod>, events: &Kept<Warned>, since: Time) -> Vec<Pod> {
 }
 
 /// Warnings since then by what they are about, newest first.
-fn by_subject(events: &Kept<Warned>, since: Time) -> BTreeMap<Text, Vec<Happening>> {
+fn by_subject(events: &ByKey<ObjectWarning>, since: Time) -> BTreeMap<Text, Vec<Happening>> {
     let mut found: BTreeMap<Text, Vec<Happening>> = BTreeMap::new();
-    for warned in events.values().filter(|warned| warned.what.at.is_none_or(|at| at >= since)) {
-        found.entry(warned.about.clone()).or_default().push(warned.what.clone());
+    for warning in events.values().filter(|warning| warning.what.at.is_none_or(|at| at >= since)) {
+        found.entry(warning.about.clone()).or_default().push(warning.what.clone());
     }
     for happenings in found.values_mut() {
         happenings.sort_by_key(|happening| std::cmp::Reverse(happening.at));
