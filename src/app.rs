@@ -1,6 +1,6 @@
 //! Wires everything: the command line to a feed, a feed to a front end, the end to an exit code.
 
-mod around;
+mod atomic_file;
 mod build;
 mod builds;
 mod compare;
@@ -10,18 +10,18 @@ mod export;
 mod gates;
 mod history;
 mod inputs;
-mod lines;
-mod logs;
-mod look;
+mod lookups;
+mod output_style;
 mod plan;
+mod progress;
 mod replay;
 mod screen;
 mod session;
 mod signals;
+mod snapshot_filter;
 mod stats;
 mod status;
-mod thin;
-mod whole;
+mod watchers;
 mod why;
 
 use clap::CommandFactory;
@@ -36,14 +36,14 @@ use crate::source::buildx::{BuildCommand, Program};
 use crate::terminal::Display;
 use crate::ui::keys::Action;
 use crate::ui::{ReplayStatus, Scene, Ui};
-use around::Targets;
-use build::End;
-use inputs::Inputs;
-use logs::Asking;
-use look::Look;
-use screen::{Left, Watch};
-use session::{Feed, Session};
-use signals::{Number, Signals};
+use build::BuildEnd;
+use inputs::InputReader;
+use lookups::Lookups;
+use output_style::OutputStyle;
+use screen::{ScreenExit, ScreenLoop};
+use session::{BuildSession, Feed};
+use signals::{SignalNumber, Signals};
+use watchers::WatchTargets;
 
 /// Does what was typed.
 ///
@@ -115,27 +115,27 @@ async fn build(cli: &Cli, args: &cli::BuildArgs, around: &Surroundings) -> Resul
         }
         return configuration::print(&format!("{}\n", command.shell()));
     }
-    let look = Look::of(&config, around);
+    let look = OutputStyle::of(&config, around);
     let recorded = !args.no_record && *config.recordings.keep > 0;
     let recorder = recorded.then(|| Recorder::start(recording(&config, &command), clock));
-    let mut session = Session::new(clock, recorder);
+    let mut session = BuildSession::new(clock, recorder);
     let mut signals = Signals::listen()?;
     session.gates.clone_from(&args.fail_on);
-    let historian = history::Historian::start(&command, &config, clock);
+    let historian = history::HistoryClient::start(&command, &config, clock);
     session.explainer = Some(why::Explainer::start(&command, historian.clerk(), clock));
     let earlier = historian.earlier();
     session.historian = Some(historian);
-    let targets = Targets::of(&config, &command, around);
-    let asking = Asking::of(&targets);
+    let targets = WatchTargets::of(&config, &command, around);
+    let asking = Lookups::of(&targets);
     let running = build::start(command, &config, around, targets, earlier, clock);
     let ended_by = match look.progress {
         ProgressMode::Tui => {
-            let mut stage = Stage::take(look)?;
+            let mut stage = FullScreen::take(look)?;
             let watch = stage.watch(&mut session, running.feed, &mut signals);
-            let left = Watch { stay: args.stay, asking, ..watch }.run().await?;
-            if let Left::Signal(number) = left { Some(number) } else { None }
+            let left = ScreenLoop { stay: args.stay, asking, ..watch }.run().await?;
+            if let ScreenExit::Signal(number) = left { Some(number) } else { None }
         }
-        _ => lines::run(&mut session, running.feed, look.writer(), &mut signals).await?,
+        _ => progress::run(&mut session, running.feed, look.writer(), &mut signals).await?,
     };
     let end = running.end.await.unwrap_or(Err(Error::Exit(130)));
     let closed = session.close();
@@ -153,7 +153,7 @@ async fn build(cli: &Cli, args: &cli::BuildArgs, around: &Surroundings) -> Resul
     if let Some(number) = ended_by.filter(|_| end.as_ref().is_ok_and(|end| end.stopped)) {
         return Err(die_by(number));
     }
-    let End { exit_code, diagnosis, .. } = end?;
+    let BuildEnd { exit_code, diagnosis, .. } = end?;
     match diagnosis {
         // The lines have said it; everybody else hears it now.
         Some(diagnosis) if look.progress != ProgressMode::Plain => Err(Error::Diagnosed {
@@ -179,9 +179,9 @@ async fn status(cli: &Cli, args: &cli::StatusArgs, around: &Surroundings) -> Res
         ..cli::BuildOverrides::default()
     };
     let config = Config::load(&cli.global, Some(&typed), around)?;
-    let look = Look::of(&config, around);
+    let look = OutputStyle::of(&config, around);
     let command = build::command(&config, &[], Program::default(), around)?;
-    let mut targets = Targets::of(&config, &command, around);
+    let mut targets = WatchTargets::of(&config, &command, around);
     // There is no build that the builder is to be left alone for.
     targets.builder.images.clear();
     status::run(targets, look, args.watch).await
@@ -190,7 +190,7 @@ async fn status(cli: &Cli, args: &cli::StatusArgs, around: &Surroundings) -> Res
 /// Without a command: what there is of this project, and nothing is started.
 async fn dashboard(cli: &Cli, around: &Surroundings) -> Result<(), Error> {
     let config = Config::load(&cli.global, None, around)?;
-    let look = Look::of(&config, around);
+    let look = OutputStyle::of(&config, around);
     let command = build::command(&config, &[], Program::default(), around)?;
     if !dashboard::is_project(&config, &command) {
         configuration::complain(&format!("{}\n", Cli::command().render_help()));
@@ -199,22 +199,22 @@ async fn dashboard(cli: &Cli, around: &Surroundings) -> Result<(), Error> {
             "go to a project's folder, or see a build without one: layertop demo",
         ));
     }
-    let targets = Targets::of(&config, &command, around);
+    let targets = WatchTargets::of(&config, &command, around);
     if look.progress != ProgressMode::Tui {
         return status::run(targets, look, false).await;
     }
     let clock = Clock::live();
-    let mut session = Session::new(clock, None);
+    let mut session = BuildSession::new(clock, None);
     let mut signals = Signals::listen()?;
-    let asking = Asking::of(&targets);
+    let asking = Lookups::of(&targets);
     let feed = dashboard::feed(command, config, around, targets, clock);
-    let mut stage = Stage::take(look)?;
+    let mut stage = FullScreen::take(look)?;
     stage.ui.dashboard = true;
-    let left = Watch { asking, ..stage.watch(&mut session, feed, &mut signals) }.run().await?;
+    let left = ScreenLoop { asking, ..stage.watch(&mut session, feed, &mut signals) }.run().await?;
     drop(stage);
     match left {
-        Left::Signal(number) => Err(die_by(number)),
-        Left::Quit | Left::Scene(_) => Ok(()),
+        ScreenExit::Signal(number) => Err(die_by(number)),
+        ScreenExit::Quit | ScreenExit::Scene(_) => Ok(()),
     }
 }
 
@@ -229,22 +229,22 @@ fn recording(config: &Config, command: &BuildCommand) -> RecorderSettings {
 
 async fn replay(cli: &Cli, args: &cli::ReplayArgs, around: &Surroundings) -> Result<(), Error> {
     let clock = Clock::live();
-    let look = Look::without_build(&cli.global, around)?;
+    let look = OutputStyle::without_build(&cli.global, around)?;
     let file = replay::file(&args.file)?;
     let name = crate::history::name(&file);
     let reader = Reader::open(file, Mask::default()).map_err(|error| replay::unreadable(&error))?;
-    let mut session = Session::new(clock, None);
+    let mut session = BuildSession::new(clock, None);
     session.untold = Some(Box::new(move |model| builds::untold(model, &name, None)));
     let mut signals = Signals::listen()?;
     let feed = replay::play(reader, clock, args.speed, look.progress == ProgressMode::Tui);
     let ended_by = if look.progress == ProgressMode::Tui {
-        let mut stage = Stage::take(look)?;
+        let mut stage = FullScreen::take(look)?;
         match stage.watch(&mut session, feed, &mut signals).run().await? {
-            Left::Signal(number) => Some(number),
-            Left::Quit | Left::Scene(_) => None,
+            ScreenExit::Signal(number) => Some(number),
+            ScreenExit::Quit | ScreenExit::Scene(_) => None,
         }
     } else {
-        lines::run(&mut session, feed, look.writer(), &mut signals).await?
+        progress::run(&mut session, feed, look.writer(), &mut signals).await?
     };
     if let Some(number) = ended_by {
         return Err(die_by(number));
@@ -264,7 +264,7 @@ async fn replay(cli: &Cli, args: &cli::ReplayArgs, around: &Surroundings) -> Res
 
 async fn demo(cli: &Cli, args: &cli::DemoArgs, around: &Surroundings) -> Result<(), Error> {
     let clock = Clock::live();
-    let look = Look::without_build(&cli.global, around)?;
+    let look = OutputStyle::without_build(&cli.global, around)?;
     let mut signals = Signals::listen()?;
     let scenes = replay::BUNDLED;
     let chosen = |wanted| scenes.iter().position(|scene| scene.scenario == wanted);
@@ -272,34 +272,34 @@ async fn demo(cli: &Cli, args: &cli::DemoArgs, around: &Surroundings) -> Result<
     if look.progress != ProgressMode::Tui {
         let last = if args.scenario.is_some() { at } else { scenes.len() - 1 };
         for scene in &scenes[at..=last] {
-            let mut session = Session::new(clock, None);
+            let mut session = BuildSession::new(clock, None);
             if look.progress == ProgressMode::Plain {
                 configuration::print(&format!("== {} ==\n", scene.title))?;
             }
             let feed = replay::play(scene.open()?, clock, args.speed, false);
-            if let Some(number) = lines::run(&mut session, feed, look.writer(), &mut signals).await? {
+            if let Some(number) = progress::run(&mut session, feed, look.writer(), &mut signals).await? {
                 return Err(die_by(number));
             }
         }
         return Ok(());
     }
-    let mut stage = Stage::take(look)?;
+    let mut stage = FullScreen::take(look)?;
     loop {
-        let mut session = Session::new(clock, None);
+        let mut session = BuildSession::new(clock, None);
         let feed = replay::play(scenes[at].open()?, clock, args.speed, true);
         stage.ui.reset();
         let scene = Scene { number: at + 1, of: scenes.len(), title: scenes[at].title };
         stage.ui.replay = Some(ReplayStatus { scene: Some(scene), ..ReplayStatus::default() });
         let watch = stage.watch(&mut session, feed, &mut signals);
         let more = args.scenario.is_none() && at + 1 < scenes.len();
-        match (Watch { more, asking: Asking::of_bundled(at), ..watch }).run().await? {
-            Left::Scene(Action::PreviousScene) => at = at.saturating_sub(1),
-            Left::Scene(_) => at = (at + 1).min(scenes.len() - 1),
-            Left::Quit => {
+        match (ScreenLoop { more, asking: Lookups::of_bundled(at), ..watch }).run().await? {
+            ScreenExit::Scene(Action::PreviousScene) => at = at.saturating_sub(1),
+            ScreenExit::Scene(_) => at = (at + 1).min(scenes.len() - 1),
+            ScreenExit::Quit => {
                 drop(stage);
                 return configuration::print(AFTER_THE_DEMO);
             }
-            Left::Signal(number) => {
+            ScreenExit::Signal(number) => {
                 drop(stage);
                 return Err(die_by(number));
             }
@@ -315,20 +315,25 @@ these builds were recorded. For your own, in the folder of a project:
 ";
 
 /// The terminal with what belongs to it.
-struct Stage {
+struct FullScreen {
     display: Option<Display>,
     ui: Ui,
-    inputs: Inputs,
+    inputs: InputReader,
 }
 
-impl Stage {
-    fn take(look: Look) -> Result<Self, Error> {
+impl FullScreen {
+    fn take(look: OutputStyle) -> Result<Self, Error> {
         let display = Display::take().map_err(|error| screen::broken(&error))?;
-        Ok(Self { display: Some(display), ui: Ui::new(look.theme), inputs: Inputs::listen() })
+        Ok(Self { display: Some(display), ui: Ui::new(look.theme), inputs: InputReader::listen() })
     }
 
-    fn watch<'a>(&'a mut self, session: &'a mut Session, feed: Feed, signals: &'a mut Signals) -> Watch<'a> {
-        Watch {
+    fn watch<'a>(
+        &'a mut self,
+        session: &'a mut BuildSession,
+        feed: Feed,
+        signals: &'a mut Signals,
+    ) -> ScreenLoop<'a> {
+        ScreenLoop {
             display: &mut self.display,
             ui: &mut self.ui,
             session,
@@ -338,7 +343,7 @@ impl Stage {
             stay: false,
             leaving: false,
             signal: None,
-            asking: Asking::default(),
+            asking: Lookups::default(),
             more: false,
         }
     }
@@ -346,6 +351,6 @@ impl Stage {
 
 /// The process ends by the signal that it was sent, so that whoever sent it sees that it did: when all tasks have been dropped. The
 /// terminal has been given back before.
-fn die_by(number: Number) -> Error {
+fn die_by(number: SignalNumber) -> Error {
     Error::Signal(u8::try_from(number.0).unwrap_or(0))
 }

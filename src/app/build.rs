@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::around::{Around, Targets};
-use super::session::{Feed, Steer, Update};
+use super::session::{Feed, FeedControl, FeedUpdate};
+use super::watchers::{WatchTargets, Watchers};
 use crate::clock::Clock;
 use crate::config::{Config, Surroundings};
 use crate::dockerfile;
@@ -41,13 +41,13 @@ const LOST_STREAM: &str = "buildx lost the builder's progress stream, and nobody
                            See what became of it: docker buildx history ls";
 
 /// A build that runs: its feed, and how it will have ended.
-pub(super) struct Running {
+pub(super) struct RunningBuild {
     pub(super) feed: Feed,
-    pub(super) end: JoinHandle<Result<End, Error>>,
+    pub(super) end: JoinHandle<Result<BuildEnd, Error>>,
 }
 
 /// How a build ended.
-pub(super) struct End {
+pub(super) struct BuildEnd {
     /// The exit code of its process.
     pub(super) exit_code: i32,
     /// Why it could not begin, where it could not.
@@ -61,10 +61,10 @@ pub(super) fn start(
     command: BuildCommand,
     config: &Config,
     around: &Surroundings,
-    targets: Targets,
+    targets: WatchTargets,
     earlier: EarlierListings,
     clock: Clock,
-) -> Running {
+) -> RunningBuild {
     let (tx, updates) = mpsc::channel(AHEAD);
     let (cancel, asked) = mpsc::channel(CANCELS);
     let mut known = before(&command, config, clock);
@@ -72,18 +72,18 @@ pub(super) fn start(
     let watching = if watches { targets.watching() } else { Watching::default() };
     known.push(Stamped { at: clock.now(), event: Event::Watching(watching) });
     // The channel is empty: this comes first, whatever else is heard of by then.
-    let _ = tx.try_send(Update::news(known));
+    let _ = tx.try_send(FeedUpdate::news(known));
     let evidence = evidence::EvidenceSettings {
         listings: targets.builder.listings.clone(),
         earlier,
         beside_build: true,
         ..evidence_of(&command, config, around)
     };
-    let witness = Witness::call(&command, evidence, around, clock);
+    let witness = EvidenceTask::call(&command, evidence, around, clock);
     let builder = watches.then(|| targets.builder.clone());
     let end = tokio::spawn(drive(command, around.clone(), clock, tx, asked, (witness, builder)));
-    let around = if watches { Around::watch(targets, clock) } else { Around::nothing() };
-    Running { feed: Feed { updates, steer: Steer::Build(cancel), around }, end }
+    let around = if watches { Watchers::watch(targets, clock) } else { Watchers::nothing() };
+    RunningBuild { feed: Feed { updates, steer: FeedControl::Build(cancel), around }, end }
 }
 
 /// The command that builds, with the secrets that stand in its Dockerfile among those that are masked. `typed` are the words behind `--`.
@@ -177,11 +177,11 @@ async fn drive(
     command: BuildCommand,
     around: Surroundings,
     clock: Clock,
-    tx: mpsc::Sender<Update>,
+    tx: mpsc::Sender<FeedUpdate>,
     mut asked: mpsc::Receiver<Cancel>,
-    (mut witness, watched): (Witness, Option<builder::BuilderSettings>),
-) -> Result<End, Error> {
-    let mut voice = Voice::new(&command, clock, tx);
+    (mut witness, watched): (EvidenceTask, Option<builder::BuilderSettings>),
+) -> Result<BuildEnd, Error> {
+    let mut voice = OutputDecoder::new(&command, clock, tx);
     let plugin = buildx::plugin::behind_docker(&around.env);
     let (chunks, mut heard) = mpsc::channel::<Chunk>(AHEAD);
     let (cancels, passed_on) = mpsc::channel(CANCELS);
@@ -233,13 +233,13 @@ async fn drive(
             // Before it has begun buildx calls a build that was cancelled a failed one.
             let cancelled = asked && exit.code() != 0 && !voice.has_begun();
             let exit_code = if cancelled { i32::from(buildx::CANCELLED) } else { exit.code() };
-            Ok(End { exit_code, diagnosis, stopped: asked && exit_code != 0 })
+            Ok(BuildEnd { exit_code, diagnosis, stopped: asked && exit_code != 0 })
         }
         Err(error) => Err(error),
     };
     let (exit_code, trouble) = match &end {
         // What is shown and recorded is what layertop ends with.
-        Ok(End { diagnosis: Some(why), .. }) => {
+        Ok(BuildEnd { diagnosis: Some(why), .. }) => {
             (i32::from(why.exit_code), Some(format!("{}: {}", why.message, why.hint)))
         }
         Ok(end) if voice.gave_up && count == 0 => (end.exit_code, Some(LOST_STREAM.to_owned())),
@@ -288,7 +288,7 @@ pub(super) fn evidence_of(
 const LAST_WAIT: Duration = Duration::from_secs(2);
 
 /// Finds out beside the build what it is made from, and where its hits come from.
-struct Witness {
+struct EvidenceTask {
     news: mpsc::Receiver<Vec<Stamped>>,
     over: watch::Sender<bool>,
     /// Reads what the build is made from: its context and the commit.
@@ -297,7 +297,7 @@ struct Witness {
     evidence: JoinHandle<()>,
 }
 
-impl Witness {
+impl EvidenceTask {
     fn call(
         command: &BuildCommand,
         settings: evidence::EvidenceSettings,
@@ -357,8 +357,8 @@ impl Witness {
 }
 
 /// What the child says, as events.
-struct Voice {
-    tx: mpsc::Sender<Update>,
+struct OutputDecoder {
+    tx: mpsc::Sender<FeedUpdate>,
     clock: Clock,
     mask: Mask,
     decoder: Decoder,
@@ -371,8 +371,8 @@ struct Voice {
     gave_up: bool,
 }
 
-impl Voice {
-    fn new(command: &BuildCommand, clock: Clock, tx: mpsc::Sender<Update>) -> Self {
+impl OutputDecoder {
+    fn new(command: &BuildCommand, clock: Clock, tx: mpsc::Sender<FeedUpdate>) -> Self {
         let mask = Mask::new(command.secrets.iter().cloned());
         let (decoder, stdout) = (Decoder::new(mask.clone()), Sanitizer::default());
         Self { tx, clock, mask, decoder, stdout, complaint: Some(String::new()), left_out: 0, gave_up: false }
@@ -457,7 +457,7 @@ impl Voice {
     /// Hands events on. A front end that is gone hears nothing; the build goes on without it until the program ends.
     async fn say(&self, events: Vec<Stamped>) {
         if !events.is_empty() {
-            let _ = self.tx.send(Update::news(events)).await;
+            let _ = self.tx.send(FeedUpdate::news(events)).await;
         }
     }
 }

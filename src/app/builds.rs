@@ -35,7 +35,7 @@ const MOST_NAMED: usize = 8;
 
 /// A build of which something is kept on this machine.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
+pub(super) struct FoundBuild {
     /// The name of its recording, or what that would be.
     pub(super) name: Text,
     /// When it was begun, at least to the second; none of a file from elsewhere.
@@ -70,7 +70,7 @@ impl Choice {
     }
 }
 
-impl Found {
+impl FoundBuild {
     /// Whether a word is how its name begins, and no more.
     pub(super) fn is_named_in_part(&self, word: &str) -> bool {
         self.name.as_str() != word && self.name.as_str().starts_with(word)
@@ -90,7 +90,7 @@ impl Found {
 
 /// Why a word means no build.
 #[derive(Debug)]
-pub(super) enum Unclear {
+pub(super) enum BuildLookupError {
     /// None is called so.
     Unknown(Error),
     /// Several are.
@@ -99,10 +99,12 @@ pub(super) enum Unclear {
     Unreadable(Error),
 }
 
-impl From<Unclear> for Error {
-    fn from(unclear: Unclear) -> Self {
+impl From<BuildLookupError> for Error {
+    fn from(unclear: BuildLookupError) -> Self {
         match unclear {
-            Unclear::Unknown(error) | Unclear::Ambiguous(error) | Unclear::Unreadable(error) => error,
+            BuildLookupError::Unknown(error)
+            | BuildLookupError::Ambiguous(error)
+            | BuildLookupError::Unreadable(error) => error,
         }
     }
 }
@@ -117,9 +119,9 @@ pub(super) const STDIN_FILE: &str = "/dev/stdin";
 pub(super) const PIPE_ONE: &str = "pipe one into it: zstdcat build.jsonl.zst | layertop replay -";
 
 /// The build that a word means: a file, a build's name, or how the name of just one begins.
-pub(super) fn named(word: &str) -> Result<Found, Unclear> {
+pub(super) fn named(word: &str) -> Result<FoundBuild, BuildLookupError> {
     let path = Path::new(word);
-    let found = |recording: PathBuf| Found {
+    let found = |recording: PathBuf| FoundBuild {
         name: history::name(&recording),
         begun: None,
         recording: Some(recording),
@@ -128,7 +130,7 @@ pub(super) fn named(word: &str) -> Result<Found, Unclear> {
     };
     if word == STDIN {
         if std::io::stdin().is_terminal() {
-            return Err(Unclear::Unreadable(Error::usage(
+            return Err(BuildLookupError::Unreadable(Error::usage(
                 "standard input is a terminal, not a recording",
                 PIPE_ONE,
             )));
@@ -143,17 +145,17 @@ pub(super) fn named(word: &str) -> Result<Found, Unclear> {
     if is_there {
         return Ok(found(path.to_owned()));
     }
-    let all = all().map_err(Unclear::Unreadable)?;
+    let all = all().map_err(BuildLookupError::Unreadable)?;
     let whole = history::name(path);
     if let Some(build) = all.iter().find(|build| build.name == whole) {
         return Ok(build.clone());
     }
-    let begins: Vec<&Found> =
+    let begins: Vec<&FoundBuild> =
         all.iter().filter(|build| !word.is_empty() && build.name.as_str().starts_with(word)).collect();
     match begins.as_slice() {
-        [] => Err(Unclear::Unknown(unknown(word))),
+        [] => Err(BuildLookupError::Unknown(unknown(word))),
         [one] => Ok((*one).clone()),
-        several => Err(Unclear::Ambiguous(ambiguous(word, several))),
+        several => Err(BuildLookupError::Ambiguous(ambiguous(word, several))),
     }
 }
 
@@ -174,7 +176,7 @@ pub(super) fn is_folder(path: &Path) -> Error {
     Error::usage(format!("{folder} is a folder, not a recording"), format!("name a file in it: ls {folder}"))
 }
 
-fn ambiguous(word: &str, several: &[&Found]) -> Error {
+fn ambiguous(word: &str, several: &[&FoundBuild]) -> Error {
     let names: Vec<&str> = several.iter().take(MOST_NAMED).map(|build| build.name.as_str()).collect();
     let more = match several.len().saturating_sub(MOST_NAMED) {
         0 => String::new(),
@@ -187,7 +189,7 @@ fn ambiguous(word: &str, several: &[&Found]) -> Error {
 }
 
 /// The build that is meant: by a word, else the newest of the project in the working directory, else of this machine.
-pub(super) fn meant(word: Option<&str>, global: &GlobalArgs, around: &Surroundings) -> Result<Found, Error> {
+pub(super) fn meant(word: Option<&str>, global: &GlobalArgs, around: &Surroundings) -> Result<FoundBuild, Error> {
     match word {
         Some(word) => Ok(named(word)?),
         None => newest(Project::of(global, around)?.as_ref()),
@@ -195,16 +197,16 @@ pub(super) fn meant(word: Option<&str>, global: &GlobalArgs, around: &Surroundin
 }
 
 /// The newest build that has a recording; of a project, where one is given.
-pub(super) fn newest(project: Option<&Project>) -> Result<Found, Error> {
-    let all: Vec<Found> = all()?.into_iter().filter(|build| build.recording.is_some()).collect();
+pub(super) fn newest(project: Option<&Project>) -> Result<FoundBuild, Error> {
+    let all: Vec<FoundBuild> = all()?.into_iter().filter(|build| build.recording.is_some()).collect();
     let choice = if project.is_some() { Choice::OfProject } else { Choice::OfMachine };
-    let is_meant = |build: &&Found| project.is_none_or(|project| project.has(build));
+    let is_meant = |build: &&FoundBuild| project.is_none_or(|project| project.has(build));
     let mut meant = all.iter().take(MOST_OPENED).filter(is_meant).peekable();
     // A build that is still recorded is meant only where there is no other.
     let first = meant.peek().copied();
-    let is_whole = |build: &&Found| !build.recording.as_deref().is_some_and(recording::is_written);
+    let is_whole = |build: &&FoundBuild| !build.recording.as_deref().is_some_and(recording::is_written);
     if let Some(found) = meant.find(is_whole).or(first) {
-        return Ok(Found { choice, ..found.clone() });
+        return Ok(FoundBuild { choice, ..found.clone() });
     }
     Err(match project {
         Some(project) if !all.is_empty() => Error::unavailable(
@@ -221,16 +223,16 @@ pub(super) fn newest(project: Option<&Project>) -> Result<Found, Error> {
 }
 
 /// All builds of which something is kept, newest first.
-fn all() -> Result<Vec<Found>, Error> {
+fn all() -> Result<Vec<FoundBuild>, Error> {
     let store = store();
     let rows = store.and_then(|store| store.builds(None, usize::MAX).ok()).unwrap_or_default();
-    let mut found: Vec<Found> = rows.into_iter().map(of_row).collect();
+    let mut found: Vec<FoundBuild> = rows.into_iter().map(of_row).collect();
     let known: std::collections::HashSet<Text> = found.iter().map(|build| build.name.clone()).collect();
     for RecordingFile { begun, path, .. } in recordings()? {
         let name = history::name(&path);
         if !known.contains(&name) {
             let begun = Some(begun);
-            found.push(Found { name, begun, recording: Some(path), row: None, choice: Choice::Named });
+            found.push(FoundBuild { name, begun, recording: Some(path), row: None, choice: Choice::Named });
         }
     }
     found.sort_by(|a, b| (b.begun, &b.name).cmp(&(a.begun, &a.name)));
@@ -257,9 +259,9 @@ pub(super) fn recordings() -> Result<Vec<RecordingFile>, Error> {
     }
 }
 
-fn of_row(row: BuildRow) -> Found {
+fn of_row(row: BuildRow) -> FoundBuild {
     let path = row.recording.as_ref().map(|path| PathBuf::from(path.as_str()));
-    Found {
+    FoundBuild {
         name: row.name.clone(),
         begun: Some(row.started),
         recording: path.filter(|path| path.is_file()),
@@ -305,7 +307,7 @@ impl Project {
     }
 
     /// Whether a build is of the project: of its image, or made in its folder.
-    fn has(&self, build: &Found) -> bool {
+    fn has(&self, build: &FoundBuild) -> bool {
         let image = build.row.as_ref().and_then(|row| row.image.as_ref());
         let same = |image: &str| self.image.as_deref() == Some(explain::repository(image).0);
         if image.is_some_and(|image| same(image.as_str())) {
@@ -329,14 +331,14 @@ fn started(path: &Path) -> Option<Started> {
 }
 
 /// The line above what is said of a build: which one it is, when it was begun, and how it was chosen.
-pub(super) fn heading(found: &Found, model: &Model, ascii: bool) -> crate::report::styled::StyledLine {
+pub(super) fn heading(found: &FoundBuild, model: &Model, ascii: bool) -> crate::report::styled::StyledLine {
     let begun = model.begun().map(kept::when);
     crate::report::heading::line(model, &found.name, begun.as_deref(), found.choice.note(), ascii)
 }
 
 /// How much is read of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Extent {
+pub(super) enum ReadExtent {
     /// All but what the steps said.
     Steps,
     /// All of it.
@@ -345,7 +347,7 @@ pub(super) enum Extent {
 
 /// Whether what is damaged in a recording is told on standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Damage {
+pub(super) enum DamageWarning {
     /// It is.
     Told,
     /// It is not: there is a screen, or it was told before.
@@ -353,25 +355,25 @@ pub(super) enum Damage {
 }
 
 /// What a recording tells of its build, and what it leaves [`untold`].
-pub(super) fn read(path: &Path, extent: Extent, damage: Damage) -> Result<Model, Error> {
+pub(super) fn read(path: &Path, extent: ReadExtent, damage: DamageWarning) -> Result<Model, Error> {
     Ok(completed(read_as_it_is(path, extent, damage)?, path))
 }
 
 /// What a recording tells of its build, and no more.
-pub(super) fn read_as_it_is(path: &Path, extent: Extent, damage: Damage) -> Result<Model, Error> {
+pub(super) fn read_as_it_is(path: &Path, extent: ReadExtent, damage: DamageWarning) -> Result<Model, Error> {
     let mut reader =
         Reader::open(path, Mask::default()).map_err(|error| super::replay::unreadable(&error))?;
     let (mut model, mut batch, mut more) = (Model::default(), Vec::new(), true);
     while more {
         more = reader.next_batch(BATCH, &mut batch);
-        if extent != Extent::All {
+        if extent != ReadExtent::All {
             batch.retain(|event| !matches!(event.event, Event::Log(_)));
         }
         model.apply_all(&batch);
         batch.clear();
     }
     // What is still written has no end yet.
-    if damage == Damage::Told && !recording::is_written(path) {
+    if damage == DamageWarning::Told && !recording::is_written(path) {
         let file = Text::clean(&path.display().to_string());
         reader.diagnostics().damage().for_each(|text| complain(&format!("warning: {file}: {text}\n")));
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::builds::{self, store};
 use super::configuration::print;
-use super::look::Look;
+use super::output_style::OutputStyle;
 use super::replay::BUNDLED;
 use crate::cli::{self, Cli, ProgressMode};
 use crate::clock::Clock;
@@ -24,14 +24,14 @@ const MOST: usize = 200;
 
 /// Compares the two builds that are meant.
 pub(super) fn run(cli: &Cli, args: &cli::CompareArgs, around: &Surroundings) -> Result<(), Error> {
-    let look = Look::without_build(&cli.global, around)?;
+    let look = OutputStyle::without_build(&cli.global, around)?;
     let (a, b) = (side(&args.a)?, side(&args.b)?);
     let found = compare::compare(&a, &b);
     if look.progress == ProgressMode::Json {
         return print(&compare::json(&found));
     }
     let mut text = String::new();
-    for line in compare::lines(&found, Look::columns(), look.theme.ascii) {
+    for line in compare::lines(&found, OutputStyle::columns(), look.theme.ascii) {
         line.write(look.theme.color, &mut text);
     }
     print(&text)
@@ -48,13 +48,13 @@ fn side(build: &str) -> Result<Side, Error> {
             return steps.map(|steps| Side::kept(row, &steps)).ok_or(gone);
         }
     };
-    let model = builds::read(path, builds::Extent::Steps, builds::Damage::Told)?;
+    let model = builds::read(path, builds::ReadExtent::Steps, builds::DamageWarning::Told)?;
     Ok(Side::of_model(found.name.clone(), &model, model.newest()))
 }
 
 /// The builds that there were before the one on the screen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Earlier {
+pub(super) enum EarlierBuilds {
     /// Those of this machine.
     #[default]
     Machine,
@@ -63,14 +63,14 @@ pub(super) enum Earlier {
 }
 
 /// An earlier build.
-struct Candidate {
+struct CompareCandidate {
     begun: Time,
     name: Text,
     recording: Option<PathBuf>,
     row: Option<BuildRow>,
 }
 
-impl Earlier {
+impl EarlierBuilds {
     /// What a build is compared with. It reads files and may take its time.
     ///
     /// # Errors
@@ -146,13 +146,13 @@ fn on_machine(wanted: &Wanted) -> Result<Before, Text> {
 }
 
 /// The earlier builds of the image, newest first: those that the history knows, and recordings that it does not.
-fn candidates(store: Option<&Store>, wanted: &Wanted) -> Vec<Candidate> {
+fn candidates(store: Option<&Store>, wanted: &Wanted) -> Vec<CompareCandidate> {
     let image = wanted.image.as_ref().map(Text::as_str);
     let begun = wanted.begun.unwrap_or_else(|| Time::from_micros(i64::MAX));
     let rows = store.and_then(|store| store.builds_before(image, begun, MOST).ok()).unwrap_or_default();
-    let mut found: Vec<Candidate> = rows
+    let mut found: Vec<CompareCandidate> = rows
         .into_iter()
-        .map(|row| Candidate {
+        .map(|row| CompareCandidate {
             begun: row.started,
             name: row.name.clone(),
             recording: row
@@ -171,7 +171,12 @@ fn candidates(store: Option<&Store>, wanted: &Wanted) -> Vec<Candidate> {
     for listed in earlier.take(MOST) {
         let name = history::name(&listed.path);
         if !found.iter().any(|known| known.name == name) && !listed.is_written() {
-            found.push(Candidate { begun: listed.begun, name, recording: Some(listed.path), row: None });
+            found.push(CompareCandidate {
+                begun: listed.begun,
+                name,
+                recording: Some(listed.path),
+                row: None,
+            });
         }
     }
     // Another builder is another machine, and other platforms are other steps.
@@ -183,7 +188,7 @@ fn candidates(store: Option<&Store>, wanted: &Wanted) -> Vec<Candidate> {
 }
 
 /// Whether a build was made where the wanted one was, for the same platforms. Of a recording that is taken to be so.
-fn is_alike(build: &Candidate, wanted: &Wanted) -> bool {
+fn is_alike(build: &CompareCandidate, wanted: &Wanted) -> bool {
     let same = |row: &BuildRow| {
         let all =
             |list: &[Platform], other: &[Platform]| list.iter().all(|platform| other.contains(platform));
@@ -193,7 +198,7 @@ fn is_alike(build: &Candidate, wanted: &Wanted) -> bool {
     build.row.as_ref().is_none_or(same)
 }
 
-fn read(store: Option<&Store>, build: &Candidate) -> Result<Side, Text> {
+fn read(store: Option<&Store>, build: &CompareCandidate) -> Result<Side, Text> {
     let kept = || {
         let row = build.row.as_ref()?;
         Some(Side::kept(row, &store?.steps(row.id).ok()?))
@@ -201,7 +206,7 @@ fn read(store: Option<&Store>, build: &Candidate) -> Result<Side, Text> {
     let Some(path) = &build.recording else {
         return kept().ok_or_else(|| Text::clean(&format!("{} can't be read from the history", build.name)));
     };
-    match builds::read(path, builds::Extent::Steps, builds::Damage::Silent) {
+    match builds::read(path, builds::ReadExtent::Steps, builds::DamageWarning::Silent) {
         Ok(model) => Ok(Side::of_model(build.name.clone(), &model, model.newest())),
         Err(error) => kept().ok_or_else(|| Text::clean(&error.to_string())),
     }

@@ -83,7 +83,7 @@ pub(super) fn print(text: &str) -> Result<(), Error> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // A pipe that is closed and a terminal that has gone have nobody who reads them.
-        Err(error) if !super::lines::is_gone(&error) => {
+        Err(error) if !super::progress::is_gone(&error) => {
             Err(Error::not_written("write to", "standard output", error))
         }
         _ => Ok(()),

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 
 use tokio::sync::mpsc;
 
-use super::around::{Around, Targets};
-use super::plan::Ground;
-use super::session::{Feed, Steer, Update};
+use super::plan::PlanInputs;
+use super::session::{Feed, FeedControl, FeedUpdate};
+use super::watchers::{WatchTargets, Watchers};
 use crate::clock::Clock;
 use crate::config::{Config, Surroundings};
 use crate::event::builder::Amount;
@@ -30,7 +30,7 @@ pub(super) fn feed(
     command: BuildCommand,
     config: Config,
     around: &Surroundings,
-    targets: Targets,
+    targets: WatchTargets,
     clock: Clock,
 ) -> Feed {
     let (tx, updates) = mpsc::channel(2);
@@ -39,16 +39,16 @@ pub(super) fn feed(
     let watching = if watches { targets.watching() } else { Watching::default() };
     let watching = Stamped { at: clock.now(), event: Event::Watching(watching) };
     // The channel is empty: this comes first.
-    let _ = tx.try_send(Update::news(vec![watching]));
-    let ground = Ground::of(command, config, around, clock).sharing(targets.builder.listings.clone());
+    let _ = tx.try_send(FeedUpdate::news(vec![watching]));
+    let ground = PlanInputs::of(command, config, around, clock).sharing(targets.builder.listings.clone());
     tokio::spawn(Planner::new(ground, tx).run(asked));
-    let around = if watches { Around::watch(targets, clock) } else { Around::nothing() };
-    Feed { updates, steer: Steer::Board(Board::new(asks)), around }
+    let around = if watches { Watchers::watch(targets, clock) } else { Watchers::nothing() };
+    Feed { updates, steer: FeedControl::Board(PlannerHandle::new(asks)), around }
 }
 
 /// What the planner is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ask {
+enum PlannerRequest {
     /// The last build instead of the plan, or the other way round.
     Turn,
     /// A build has ended on the builder.
@@ -58,21 +58,21 @@ enum Ask {
 }
 
 /// The front end's side of the planner: it tells it what goes on around.
-pub(super) struct Board {
-    asks: mpsc::Sender<Ask>,
+pub(super) struct PlannerHandle {
+    asks: mpsc::Sender<PlannerRequest>,
     running: BTreeSet<Text>,
     kept: Vec<Amount>,
     cache: Option<Digest>,
 }
 
-impl Board {
-    fn new(asks: mpsc::Sender<Ask>) -> Self {
+impl PlannerHandle {
+    fn new(asks: mpsc::Sender<PlannerRequest>) -> Self {
         Self { asks, running: BTreeSet::new(), kept: Vec::new(), cache: None }
     }
 
     /// The last build instead of the plan, or the other way round.
     pub(super) fn turn(&self) {
-        let _ = self.asks.try_send(Ask::Turn);
+        let _ = self.asks.try_send(PlannerRequest::Turn);
     }
 
     /// Hears what is told of registry and builder.
@@ -85,7 +85,7 @@ impl Board {
                     let before = self.cache.take();
                     let moved = before.is_some() && cache.is_some() && before != cache;
                     self.cache = cache.or(before);
-                    moved.then_some(Ask::Moved)
+                    moved.then_some(PlannerRequest::Moved)
                 }
                 _ => None,
             };
@@ -94,7 +94,7 @@ impl Board {
         }
     }
 
-    fn hear_builder(&mut self, snapshot: &BuilderSnapshot) -> Option<Ask> {
+    fn hear_builder(&mut self, snapshot: &BuilderSnapshot) -> Option<PlannerRequest> {
         // Of a node that does not answer it is not known what runs on it.
         let known = !snapshot.nodes.is_empty() && snapshot.nodes.iter().all(|node| node.active.is_some());
         if !known {
@@ -108,6 +108,6 @@ impl Board {
             snapshot.nodes.iter().filter_map(|node| Some(node.usage.as_ref()?.total)).collect();
         let before = std::mem::replace(&mut self.kept, kept);
         let moved = !before.is_empty() && before != self.kept;
-        if ended { Some(Ask::Ended) } else { moved.then_some(Ask::Moved) }
+        if ended { Some(PlannerRequest::Ended) } else { moved.then_some(PlannerRequest::Moved) }
     }
 }

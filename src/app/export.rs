@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::configuration::{complain, print};
-use super::{builds, whole};
+use super::{atomic_file, builds};
 use crate::cli::{self, Cli, ExportFormat};
 use crate::config::Surroundings;
 use crate::error::Error;
@@ -15,7 +15,7 @@ use crate::source::collector::{self, Collector};
 /// Exports the build that is meant.
 pub(super) async fn run(cli: &Cli, args: &cli::ExportArgs, around: &Surroundings) -> Result<(), Error> {
     let found = builds::meant(args.build.as_deref(), &cli.global, around)?;
-    let model = builds::read(found.recording()?, builds::Extent::All, builds::Damage::Told)?;
+    let model = builds::read(found.recording()?, builds::ReadExtent::All, builds::DamageWarning::Told)?;
     if found.choice.note().is_some() {
         let mut told = "exporting ".to_owned();
         builds::heading(&found, &model, false).write(false, &mut told);
@@ -35,14 +35,14 @@ pub(super) async fn run(cli: &Cli, args: &cli::ExportArgs, around: &Surroundings
         ExportFormat::Otlp => return send(&model, now, args.output.as_deref(), around).await,
     };
     match &args.output {
-        Some(path) => whole::write(path, &bytes),
+        Some(path) => atomic_file::write(path, &bytes),
         None => print(&String::from_utf8_lossy(&bytes)),
     }
 }
 
 /// Writes a build's metrics.
 pub(super) fn write_metrics(model: &Model, now: Time, path: &Path) -> Result<(), Error> {
-    whole::write(path, metrics::render(&json::summary(model, now)).as_bytes())
+    atomic_file::write(path, metrics::render(&json::summary(model, now)).as_bytes())
 }
 
 /// Sends the trace of a build to the collector that the environment names, or writes it to a file.
@@ -51,7 +51,7 @@ async fn send(model: &Model, now: Time, output: Option<&Path>, around: &Surround
     let spans = otlp::count(&request);
     let bytes = otlp::encode(&request);
     if let Some(path) = output {
-        return whole::write(path, &bytes);
+        return atomic_file::write(path, &bytes);
     }
     let collector = Collector::of(&around.env)?;
     collector.send(bytes, spans).await?;

@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 
 use super::builds;
 use super::configuration::{complain, print};
-use super::look::Look;
+use super::output_style::OutputStyle;
 use crate::cli::{self, Cli, HistoryCommand, ProgressMode};
 use crate::clock::Clock;
 use crate::config::{Config, KeepOptions, Surroundings};
@@ -33,14 +33,14 @@ use crate::source::evidence::EarlierListings;
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Looks up what a build's history says, and writes the build down.
-pub(super) struct Historian {
+pub(super) struct HistoryClient {
     clerk: StoreWorker,
     limits: RetentionLimits,
     expected: Option<Receiver<Expected>>,
     kept: Option<Receiver<KeepResult>>,
 }
 
-impl Historian {
+impl HistoryClient {
     /// Opens the store and looks up how long earlier builds took.
     pub(super) fn start(command: &BuildCommand, config: &Config, clock: Clock) -> Self {
         let limits = limits(&config.history);
@@ -173,7 +173,7 @@ pub(super) fn run(cli: &Cli, args: &cli::HistoryArgs, around: &Surroundings) -> 
 }
 
 fn list(cli: &Cli, args: &cli::HistoryArgs, around: &Surroundings) -> Result<(), Error> {
-    let look = Look::without_build(&cli.global, around)?;
+    let look = OutputStyle::without_build(&cli.global, around)?;
     let most = if args.limit == 0 { usize::MAX } else { args.limit };
     let builds = match open()? {
         None => Vec::new(),
@@ -314,7 +314,7 @@ fn by_age(files: &[PathBuf]) -> Vec<PathBuf> {
 
 /// Reads a recording into the store, and gives when its build began; none where it is there already.
 fn read(store: &mut Store, file: &Path) -> Result<Option<Time>, Error> {
-    let mut model = builds::read_as_it_is(file, builds::Extent::Steps, builds::Damage::Told)?;
+    let mut model = builds::read_as_it_is(file, builds::ReadExtent::Steps, builds::DamageWarning::Told)?;
     let Some(name) = unused(store, &history::name(file), model.begun().unwrap_or_default()) else {
         return Ok(None);
     };
@@ -346,7 +346,8 @@ fn rejudge(store: &mut Store, oldest: Time) {
         let Some(file) = file.filter(|file| file.is_file() && file.parent() != own.as_deref()) else {
             continue;
         };
-        let Ok(mut model) = builds::read_as_it_is(&file, builds::Extent::Steps, builds::Damage::Silent)
+        let Ok(mut model) =
+            builds::read_as_it_is(&file, builds::ReadExtent::Steps, builds::DamageWarning::Silent)
         else {
             continue;
         };
@@ -405,7 +406,7 @@ pub(super) fn hint() {
 }
 
 /// Lines as they are printed.
-pub(super) fn text(look: Look, lines: Vec<crate::report::styled::StyledLine>) -> String {
+pub(super) fn text(look: OutputStyle, lines: Vec<crate::report::styled::StyledLine>) -> String {
     let mut text = String::new();
     for line in lines {
         line.write(look.theme.color, &mut text);
@@ -415,7 +416,7 @@ pub(super) fn text(look: Look, lines: Vec<crate::report::styled::StyledLine>) ->
 
 /// How wide a table may be; who reads it by a program gets all of it.
 pub(super) fn wide() -> Option<usize> {
-    std::io::stdout().is_terminal().then(Look::columns)
+    std::io::stdout().is_terminal().then(OutputStyle::columns)
 }
 
 /// A moment, as the clock on the wall shows it now.

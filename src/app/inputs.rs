@@ -12,12 +12,12 @@ const AHEAD: usize = 64;
 
 /// Hears what is typed. A task of its own asks crossterm, which makes every question that comes too early wait for a lock;
 /// here it is asked again just when there is something.
-pub(super) struct Inputs {
+pub(super) struct InputReader {
     heard: mpsc::Receiver<io::Result<Input>>,
     task: JoinHandle<()>,
 }
 
-impl Inputs {
+impl InputReader {
     /// Starts to listen.
     pub(super) fn listen() -> Self {
         let (tx, heard) = mpsc::channel(AHEAD);
@@ -38,7 +38,7 @@ impl Inputs {
     }
 }
 
-impl Drop for Inputs {
+impl Drop for InputReader {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -13,7 +13,7 @@ use super::builds;
 use super::configuration::{complain, print};
 use super::die_by;
 use super::history;
-use super::look::Look;
+use super::output_style::OutputStyle;
 use super::signals::Signals;
 use super::why;
 use crate::cli::{self, Cli, ProgressMode};
@@ -39,10 +39,10 @@ const REBUILT: u8 = 3;
 /// Says what a build would do.
 pub(super) async fn run(cli: &Cli, args: &cli::PlanArgs, around: &Surroundings) -> Result<(), Error> {
     let config = Config::load(&cli.global, Some(&args.overrides), around)?;
-    let look = Look::of(&config, around);
+    let look = OutputStyle::of(&config, around);
     let command = build::command(&config, &args.buildx, Program::default(), around)?;
     let mut signals = Signals::listen()?;
-    let ground = Ground::of(command, config, around, Clock::live());
+    let ground = PlanInputs::of(command, config, around, Clock::live());
     let model = tokio::select! {
         biased;
         signal = signals.next() => return Err(die_by(signal)),
@@ -90,7 +90,7 @@ fn unplanned(model: &Model) -> Error {
 }
 
 /// Finds out what a build would be made from and what there is for it, and predicts it.
-async fn make(ground: &Ground) -> Model {
+async fn make(ground: &PlanInputs) -> Model {
     let clock = ground.clock;
     let (tx, mut prints) = mpsc::channel(1);
     let print = async {
@@ -116,7 +116,7 @@ async fn make(ground: &Ground) -> Model {
 
 /// What a plan is made from, and how it is had.
 #[derive(Clone)]
-pub(super) struct Ground {
+pub(super) struct PlanInputs {
     command: BuildCommand,
     config: Config,
     settings: evidence::EvidenceSettings,
@@ -125,7 +125,7 @@ pub(super) struct Ground {
     pub(super) clock: Clock,
 }
 
-impl Ground {
+impl PlanInputs {
     pub(super) fn of(command: BuildCommand, config: Config, around: &Surroundings, clock: Clock) -> Self {
         let earlier = history::earlier_in_store();
         let settings =

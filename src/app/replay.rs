@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::mpsc;
 
-use super::around::Around;
 use super::builds;
-use super::session::{Feed, Reset, Steer, Update};
+use super::session::{Feed, FeedControl, FeedUpdate, Reset};
+use super::watchers::Watchers;
 use crate::cli::DemoScenario;
 use crate::clock::{Clock, Speed};
 use crate::error::Error;
@@ -20,37 +20,37 @@ const AHEAD: usize = 2;
 
 /// A recording that is part of the program.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bundled {
+pub(super) struct BundledRecording {
     pub(super) scenario: DemoScenario,
     pub(super) title: &'static str,
     bytes: &'static [u8],
 }
 
 /// The four rows of the strategy's table, in its order; made on the test engine by `tests/testbed/demo.sh`.
-pub(super) const BUNDLED: [Bundled; 4] = [
-    Bundled {
+pub(super) const BUNDLED: [BundledRecording; 4] = [
+    BundledRecording {
         scenario: DemoScenario::First,
         title: "first build",
         bytes: include_bytes!("../../assets/demo/first.jsonl.zst"),
     },
-    Bundled {
+    BundledRecording {
         scenario: DemoScenario::Code,
         title: "a file in src/ changed",
         bytes: include_bytes!("../../assets/demo/code.jsonl.zst"),
     },
-    Bundled {
+    BundledRecording {
         scenario: DemoScenario::Requirements,
         title: "requirements.txt changed",
         bytes: include_bytes!("../../assets/demo/requirements.jsonl.zst"),
     },
-    Bundled {
+    BundledRecording {
         scenario: DemoScenario::Unchanged,
         title: "nothing changed",
         bytes: include_bytes!("../../assets/demo/unchanged.jsonl.zst"),
     },
 ];
 
-impl Bundled {
+impl BundledRecording {
     /// The recording.
     pub(super) fn open(self) -> Result<Reader, Error> {
         Reader::from_bytes(self.bytes, Mask::default()).map_err(|error| {
@@ -79,13 +79,13 @@ pub(super) fn play(reader: Reader, clock: Clock, speed: Speed, controlled: bool)
     tokio::spawn(async move {
         while let Some(replay::ReplayUpdate { reset, events, state }) = updates.recv().await {
             let reset = if reset { Reset::All } else { Reset::No };
-            if tx.send(Update { reset, events, replay: Some(state) }).await.is_err() {
+            if tx.send(FeedUpdate { reset, events, replay: Some(state) }).await.is_err() {
                 return;
             }
         }
     });
-    let steer = if controlled { Steer::Replay(controls) } else { Steer::None };
-    Feed { updates: rx, steer, around: Around::nothing() }
+    let steer = if controlled { FeedControl::Replay(controls) } else { FeedControl::None };
+    Feed { updates: rx, steer, around: Watchers::nothing() }
 }
 
 /// Why a file can't be replayed; the error says what to do.

@@ -8,10 +8,10 @@ use crossterm::event::Event as Input;
 use ratatui::widgets::Widget;
 use tokio::time::MissedTickBehavior;
 
-use super::inputs::Inputs;
-use super::logs::{Answer, Asking};
-use super::session::{Feed, Reset, Session, Steer, Update};
-use super::signals::{Number, Signals};
+use super::inputs::InputReader;
+use super::lookups::{LookupAnswer, Lookups};
+use super::session::{BuildSession, Feed, FeedControl, FeedUpdate, Reset};
+use super::signals::{SignalNumber, Signals};
 use crate::error::Error;
 use crate::event::Event;
 use crate::source::buildx::Cancel;
@@ -38,13 +38,13 @@ const AT_ONCE: usize = 64;
 
 /// Why the screen was left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Left {
+pub(super) enum ScreenExit {
     /// The build ended, or the user had seen enough.
     Quit,
     /// Another scene is wanted: one on, or one back.
     Scene(Action),
     /// Somebody sent a signal that ends us.
-    Signal(Number),
+    Signal(SignalNumber),
 }
 
 /// Whether it is drawn beside a build before the next beat: not what steps say, and not how what is around the build is.
@@ -53,27 +53,27 @@ fn is_pressing(event: &Event) -> bool {
 }
 
 /// What the screen shows and is steered by.
-pub(super) struct Watch<'a> {
+pub(super) struct ScreenLoop<'a> {
     pub(super) display: &'a mut Option<Display>,
     pub(super) ui: &'a mut Ui,
-    pub(super) session: &'a mut Session,
+    pub(super) session: &'a mut BuildSession,
     pub(super) feed: Feed,
-    pub(super) inputs: &'a mut Inputs,
+    pub(super) inputs: &'a mut InputReader,
     pub(super) signals: &'a mut Signals,
     /// Keep the screen when the build has ended.
     pub(super) stay: bool,
     pub(super) leaving: bool,
-    pub(super) signal: Option<Number>,
+    pub(super) signal: Option<SignalNumber>,
     /// Whom to ask for the last words of a part.
-    pub(super) asking: Asking,
+    pub(super) asking: Lookups,
     /// Whether another scene follows when this one has been seen.
     pub(super) more: bool,
 }
 
-impl Watch<'_> {
+impl ScreenLoop<'_> {
     /// Shows the feed until there is no more reason to.
-    pub(super) async fn run(mut self) -> Result<Left, Error> {
-        let builds = matches!(self.feed.steer, Steer::Build(_));
+    pub(super) async fn run(mut self) -> Result<ScreenExit, Error> {
+        let builds = matches!(self.feed.steer, FeedControl::Build(_));
         let mut tick = tokio::time::interval(if builds { FRAME_BESIDE_BUILD } else { FRAME });
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut beat = tokio::time::interval(if builds { BEAT } else { FRAME });
@@ -111,9 +111,9 @@ impl Watch<'_> {
                 }
                 answer = self.asking.next() => {
                     match answer {
-                        Answer::Logs(of, answer) => self.ui.logs_came(&of, answer),
-                        Answer::Before(wanted, answer) => self.ui.compared(&wanted, answer.map(|before| *before)),
-                        Answer::Trends(answer) => self.ui.trends_came(answer),
+                        LookupAnswer::Logs(of, answer) => self.ui.logs_came(&of, answer),
+                        LookupAnswer::Before(wanted, answer) => self.ui.compared(&wanted, answer.map(|before| *before)),
+                        LookupAnswer::Trends(answer) => self.ui.trends_came(answer),
                     }
                     dirty = true;
                 }
@@ -122,23 +122,23 @@ impl Watch<'_> {
                     dirty |= self.news(update) || !open;
                 }
                 events = self.feed.around.next() => {
-                    if let Steer::Board(board) = &mut self.feed.steer {
+                    if let FeedControl::Board(board) = &mut self.feed.steer {
                         board.hear(&events);
                     }
-                    dirty |= self.news(Some(Update::news(events)));
+                    dirty |= self.news(Some(FeedUpdate::news(events)));
                 }
                 () = tokio::time::sleep(LOOK), if self.more && !moves && self.has_been_seen() => {
-                    return Ok(Left::Scene(Action::NextScene));
+                    return Ok(ScreenExit::Scene(Action::NextScene));
                 }
             }
-            if self.display.is_none() && !matches!(self.feed.steer, Steer::Build(_)) {
+            if self.display.is_none() && !matches!(self.feed.steer, FeedControl::Build(_)) {
                 // Which of both is heard of first, that it has gone or the signal, depends on who started us.
                 let gone = || broken(&std::io::Error::other("it is gone"));
-                return self.signals.hang_up().map(Left::Signal).ok_or_else(gone);
+                return self.signals.hang_up().map(ScreenExit::Signal).ok_or_else(gone);
             }
             if self.is_over(open) {
                 self.draw()?;
-                return Ok(self.signal.map_or(Left::Quit, Left::Signal));
+                return Ok(self.signal.map_or(ScreenExit::Quit, ScreenExit::Signal));
             }
         }
     }
@@ -153,11 +153,11 @@ impl Watch<'_> {
     /// Whether a build has ended and nobody looks at it any more.
     fn is_over(&self, open: bool) -> bool {
         let wanted = self.display.is_some() && (self.stay || self.ui.holds());
-        matches!(self.feed.steer, Steer::Build(_)) && !open && (!wanted || self.leaving)
+        matches!(self.feed.steer, FeedControl::Build(_)) && !open && (!wanted || self.leaving)
     }
 
     /// Takes news; tells whether they are to be drawn before the next beat.
-    fn news(&mut self, update: Option<Update>) -> bool {
+    fn news(&mut self, update: Option<FeedUpdate>) -> bool {
         let (mut next, mut taken) = (update, 0);
         let mut pressing = !(self.builds() && view::ticks(&self.session.model));
         while let Some(update) = next {
@@ -193,13 +193,13 @@ impl Watch<'_> {
         let screen = Screen::new(&self.session.model, self.ui, self.session.now());
         let drawn = display.draw(|area, buf| (&screen).render(area, buf));
         match drawn {
-            Err(_) if matches!(self.feed.steer, Steer::Build(_)) => *self.display = None,
+            Err(_) if matches!(self.feed.steer, FeedControl::Build(_)) => *self.display = None,
             drawn => drawn.map_err(|error| broken(&error))?,
         }
         Ok(true)
     }
 
-    fn input(&mut self, input: Option<std::io::Result<Input>>) -> Result<Option<Left>, Error> {
+    fn input(&mut self, input: Option<std::io::Result<Input>>) -> Result<Option<ScreenExit>, Error> {
         let Some(Ok(input)) = input else {
             // Nobody can type any more: the terminal is gone.
             *self.display = None;
@@ -214,20 +214,20 @@ impl Watch<'_> {
                 self.leaving = true;
                 self.cancel();
             }
-            Effect::Quit => return Ok(Some(Left::Quit)),
+            Effect::Quit => return Ok(Some(ScreenExit::Quit)),
             Effect::Cancel => self.cancel(),
             Effect::Copy(text) => self.copy(&text),
             Effect::Suspend => self.suspend(Who::Group)?,
             Effect::Redraw => self.redraw()?,
             Effect::Replay(action @ (Action::NextScene | Action::PreviousScene)) => {
-                return Ok(Some(Left::Scene(action)));
+                return Ok(Some(ScreenExit::Scene(action)));
             }
             Effect::Replay(action) => self.control(action),
             Effect::Logs(of) => self.asking.ask(of),
             Effect::Compare(wanted) => self.asking.before(wanted),
             Effect::Trends { image, builder } => self.asking.trends(image, builder),
             Effect::Turn => {
-                if let Steer::Board(board) = &self.feed.steer {
+                if let FeedControl::Board(board) = &self.feed.steer {
                     board.turn();
                 }
             }
@@ -237,22 +237,22 @@ impl Watch<'_> {
 
     /// Whether a build of ours is running.
     fn builds(&self) -> bool {
-        matches!(self.feed.steer, Steer::Build(_)) && !self.feed.updates.is_closed()
+        matches!(self.feed.steer, FeedControl::Build(_)) && !self.feed.updates.is_closed()
     }
 
-    fn signal(&mut self, signal: Number) -> Result<Option<Left>, Error> {
-        if signal == Number::SUSPEND {
+    fn signal(&mut self, signal: SignalNumber) -> Result<Option<ScreenExit>, Error> {
+        if signal == SignalNumber::SUSPEND {
             self.suspend(Who::Us)?;
             return Ok(None);
         }
         if !self.builds() {
-            return Ok(Some(Left::Signal(signal)));
+            return Ok(Some(ScreenExit::Signal(signal)));
         }
         if signal.is_final() {
             *self.display = None;
         }
         // Who interrupts a build wants the build's own exit code for it.
-        if signal != Number::INTERRUPT {
+        if signal != SignalNumber::INTERRUPT {
             self.signal = Some(signal);
         }
         self.leaving = true;
@@ -262,7 +262,7 @@ impl Watch<'_> {
 
     fn cancel(&mut self) {
         self.session.cancelling();
-        if let Steer::Build(cancel) = &self.feed.steer {
+        if let FeedControl::Build(cancel) = &self.feed.steer {
             // A full channel holds as many requests as can make a difference.
             let _ = cancel.try_send(Cancel);
         }
@@ -289,7 +289,7 @@ impl Watch<'_> {
     }
 
     fn control(&mut self, action: Action) {
-        let Steer::Replay(controls) = &self.feed.steer else { return };
+        let FeedControl::Replay(controls) = &self.feed.steer else { return };
         let control = match action {
             Action::PauseReplay => Control::TogglePause,
             Action::StepReplay => Control::Step,

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use tokio::sync::mpsc;
 
-use super::around::Around;
-use super::dashboard::Board;
-use super::history::Historian;
-use super::thin::{self, Thin};
+use super::dashboard::PlannerHandle;
+use super::history::HistoryClient;
+use super::snapshot_filter::{self, SnapshotFilter};
+use super::watchers::Watchers;
 use super::why::Explainer;
 use crate::clock::{Clock, Speed};
 use crate::event::gate::Gate;
@@ -25,7 +25,7 @@ const HEAVY: usize = 256 << 10;
 const TOGETHER: usize = 8 << 20;
 
 /// News for a front end.
-pub(super) struct Update {
+pub(super) struct FeedUpdate {
     /// What is to be forgotten first.
     pub(super) reset: Reset,
     /// What happened.
@@ -45,7 +45,7 @@ pub(super) enum Reset {
     All,
 }
 
-impl Update {
+impl FeedUpdate {
     /// What happened, and nothing else.
     pub(super) fn news(events: Vec<Stamped>) -> Self {
         Self { reset: Reset::No, events, replay: None }
@@ -74,29 +74,29 @@ impl Update {
 
 /// Where news come from, and how it is steered.
 pub(super) struct Feed {
-    pub(super) updates: mpsc::Receiver<Update>,
-    pub(super) steer: Steer,
+    pub(super) updates: mpsc::Receiver<FeedUpdate>,
+    pub(super) steer: FeedControl,
     /// What is around it; it goes on when the news have ended.
-    pub(super) around: Around,
+    pub(super) around: Watchers,
 }
 
 /// How a feed is steered.
-pub(super) enum Steer {
+pub(super) enum FeedControl {
     /// A build can be cancelled, harder each time.
     Build(mpsc::Sender<Cancel>),
     /// A replay can be paused, sought, sped up.
     Replay(mpsc::Sender<replay::Control>),
     /// The dashboard can show the plan or the last build, and wants to know what goes on on the builder.
-    Board(Board),
+    Board(PlannerHandle),
     /// It goes its own way.
     None,
 }
 
 /// Gives what a recording does not tell of its build.
-pub(super) type Untold = Box<dyn Fn(&Model) -> Vec<Event>>;
+pub(super) type DerivedEvents = Box<dyn Fn(&Model) -> Vec<Event>>;
 
 /// One build, live or replayed.
-pub(super) struct Session {
+pub(super) struct BuildSession {
     pub(super) model: Model,
     pub(super) replay: Option<replay::ReplayState>,
     clock: Clock,
@@ -106,26 +106,27 @@ pub(super) struct Session {
     /// What the build must not do.
     pub(super) gates: Vec<Gate>,
     /// Writes a live build down.
-    pub(super) historian: Option<Historian>,
+    pub(super) historian: Option<HistoryClient>,
     /// What is told at the end of a replay that its recording does not tell.
-    pub(super) untold: Option<Untold>,
-    thin: Thin,
+    pub(super) untold: Option<DerivedEvents>,
+    thin: SnapshotFilter,
     /// For the recorder, which is another thread: waking it for each message costs more than the message.
     held: Vec<Stamped>,
     /// Whether the recording's problem has been said.
     warned: bool,
 }
 
-impl Session {
+impl BuildSession {
     pub(super) fn new(clock: Clock, recorder: Option<Recorder>) -> Self {
-        let (model, thin, held) = (Model::default(), Thin::every(thin::APART), Vec::new());
+        let (model, thin, held) =
+            (Model::default(), SnapshotFilter::every(snapshot_filter::APART), Vec::new());
         let (explainer, historian, untold, gates) = (None, None, None, Vec::new());
         let (replay, warned) = (None, false);
         Self { model, replay, clock, recorder, explainer, gates, historian, untold, thin, held, warned }
     }
 
-    /// Takes news; gives the events back, with layertop's own among them. They are recorded with the next [`Session::keep`].
-    pub(super) fn take(&mut self, update: Update) -> Vec<Stamped> {
+    /// Takes news; gives the events back, with layertop's own among them. They are recorded with the next [`BuildSession::keep`].
+    pub(super) fn take(&mut self, update: FeedUpdate) -> Vec<Stamped> {
         match update.reset {
             Reset::No => {}
             Reset::Build => self.model.forget_build(),
@@ -185,7 +186,7 @@ impl Session {
         }
         let problem = self.recorder.as_mut().and_then(Recorder::new_problem);
         self.warned |= problem.is_some();
-        let of_history = self.historian.as_ref().map(Historian::news).unwrap_or_default();
+        let of_history = self.historian.as_ref().map(HistoryClient::news).unwrap_or_default();
         for text in problem.into_iter().chain(of_history) {
             let notice = Notice { level: Level::Warn, text: Text::clean(&text) };
             let notice = Stamped { at: self.clock.now(), event: Event::Notice(notice) };
@@ -241,7 +242,7 @@ impl Session {
 
     /// Waits until the build is in the history; gives what nobody has heard of yet.
     pub(super) fn unkept(&mut self) -> Vec<String> {
-        self.historian.take().map(Historian::close).unwrap_or_default()
+        self.historian.take().map(HistoryClient::close).unwrap_or_default()
     }
 
     /// Ends the recording. Its problem is one that nobody has heard of: that a disk is full may be found by the last write

@@ -17,9 +17,9 @@ pub(super) struct Signals {
 
 /// A signal's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Number(pub(super) i32);
+pub(super) struct SignalNumber(pub(super) i32);
 
-impl Number {
+impl SignalNumber {
     pub(super) const INTERRUPT: Self = Self(SIGINT);
     pub(super) const SUSPEND: Self = Self(SIGTSTP);
 
@@ -47,13 +47,13 @@ impl Signals {
     }
 
     /// What a terminal that has gone means to who is shown on it: the signal that comes with that, or behind it; none where that is ignored.
-    pub(super) fn hang_up(&self) -> Option<Number> {
-        self.hang_up.is_some().then_some(Number(SIGHUP))
+    pub(super) fn hang_up(&self) -> Option<SignalNumber> {
+        self.hang_up.is_some().then_some(SignalNumber(SIGHUP))
     }
 
     /// The next signal.
-    pub(super) async fn next(&mut self) -> Number {
-        Number(tokio::select! {
+    pub(super) async fn next(&mut self) -> SignalNumber {
+        SignalNumber(tokio::select! {
             _ = self.interrupt.recv() => SIGINT,
             _ = self.terminate.recv() => SIGTERM,
             _ = heard(&mut self.hang_up) => SIGHUP,

@@ -2,7 +2,7 @@
 
 use super::configuration::print;
 use super::history::{hint, named, open, text, unreadable, wide};
-use super::look::Look;
+use super::output_style::OutputStyle;
 use crate::cli::{self, Cli, ProgressMode};
 use crate::clock::Clock;
 use crate::config::{Config, Surroundings};
@@ -16,7 +16,7 @@ use crate::report::trends::{self, Trends};
 /// Prints the table.
 pub(super) fn run(cli: &Cli, args: &cli::StatsArgs, around: &Surroundings) -> Result<(), Error> {
     let config = Config::load(&cli.global, None, around)?;
-    let look = Look::of(&config, around);
+    let look = OutputStyle::of(&config, around);
     let store = open()?;
     let (image, builds) = match &store {
         None => (args.image.clone().or_else(|| config.repository()), Vec::new()),
@@ -49,7 +49,7 @@ pub(super) fn run(cli: &Cli, args: &cli::StatsArgs, around: &Surroundings) -> Re
 }
 
 /// Prints how long the layers ran.
-fn trended(look: Look, store: &Store, image: Option<&str>, all: bool) -> Result<(), Error> {
+fn trended(look: OutputStyle, store: &Store, image: Option<&str>, all: bool) -> Result<(), Error> {
     let mut layers = store.layer_runs(image).map_err(|error| unreadable(&error))?;
     if !all {
         // Another builder is another machine: those of the newest build are shown.

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::around::{Around, Targets};
-use super::look::Look;
-use super::session::{Session, Update};
-use super::signals::{Number, Signals};
-use super::thin::{self, Thin};
+use super::output_style::OutputStyle;
+use super::session::{BuildSession, FeedUpdate};
+use super::signals::{SignalNumber, Signals};
+use super::snapshot_filter::{self, SnapshotFilter};
+use super::watchers::{WatchTargets, Watchers};
 use super::{configuration, die_by};
 use crate::cli::ProgressMode;
 use crate::clock::Clock;
@@ -26,16 +26,16 @@ const USAGE: Duration = Duration::from_millis(750);
 const FAULT: u8 = 3;
 
 /// Looks until all is known, and says it; with `watch` again whenever something has changed.
-pub(super) async fn run(targets: Targets, look: Look, watch: bool) -> Result<(), Error> {
+pub(super) async fn run(targets: WatchTargets, look: OutputStyle, watch: bool) -> Result<(), Error> {
     let clock = Clock::live();
-    let mut session = Session::new(clock, None);
+    let mut session = BuildSession::new(clock, None);
     let mut signals = Signals::listen()?;
     let watching = Event::Watching(targets.watching());
-    session.take(Update::news(vec![Stamped { at: clock.now(), event: watching }]));
-    let mut around = Around::watch(targets, clock);
+    session.take(FeedUpdate::news(vec![Stamped { at: clock.now(), event: watching }]));
+    let mut around = Watchers::watch(targets, clock);
     let json = look.progress == ProgressMode::Json;
     // It hears all from the start, so that what was said is not said again.
-    let mut thin = Thin::every(if json { thin::APART } else { Duration::MAX });
+    let mut thin = SnapshotFilter::every(if json { snapshot_filter::APART } else { Duration::MAX });
     let mut late = std::pin::pin!(sleep(PATIENCE));
     let mut sizes = std::pin::pin!(sleep(USAGE));
     while !is_known(&session) {
@@ -45,7 +45,7 @@ pub(super) async fn run(targets: Targets, look: Look, watch: bool) -> Result<(),
             signal = signals.next() => stop(signal)?,
             () = &mut late => break,
             () = &mut sizes, if is_last => break,
-            events = around.next() => drop(thin.of(&session.take(Update::news(events)))),
+            events = around.next() => drop(thin.of(&session.take(FeedUpdate::news(events)))),
         }
     }
     say(&session, look)?;
@@ -61,18 +61,18 @@ pub(super) async fn run(targets: Targets, look: Look, watch: bool) -> Result<(),
 
 /// Says it again whenever something has changed, until somebody has seen enough.
 async fn go_on(
-    mut session: Session,
-    mut around: Around,
-    look: Look,
+    mut session: BuildSession,
+    mut around: Watchers,
+    look: OutputStyle,
     mut signals: Signals,
-    mut thin: Thin,
+    mut thin: SnapshotFilter,
 ) -> Result<(), Error> {
     loop {
         tokio::select! {
             biased;
             signal = signals.next() => stop(signal)?,
             events = around.next() => {
-                let events = session.take(Update::news(events));
+                let events = session.take(FeedUpdate::news(events));
                 if !thin.of(&events).is_empty() {
                     if look.progress != ProgressMode::Json {
                         configuration::print("\n")?;
@@ -85,32 +85,32 @@ async fn go_on(
 }
 
 /// Whether all that is looked at has said what there is to say.
-fn is_known(session: &Session) -> bool {
+fn is_known(session: &BuildSession) -> bool {
     Health::all(&session.model, session.now()).iter().all(|health| health.is_whole(&session.model))
 }
 
 /// Whether nothing is missing but what the builder's cache takes.
-fn is_known_but_sizes(session: &Session) -> bool {
+fn is_known_but_sizes(session: &BuildSession) -> bool {
     let all = Health::all(&session.model, session.now());
     all.iter().all(|health| health.is_whole_but_sizes(&session.model))
 }
 
-fn stop(signal: Number) -> Result<(), Error> {
-    if signal == Number::SUSPEND {
+fn stop(signal: SignalNumber) -> Result<(), Error> {
+    if signal == SignalNumber::SUSPEND {
         let _ = signal_hook::low_level::emulate_default_handler(signal.0);
         return Ok(());
     }
     Err(die_by(signal))
 }
 
-fn say(session: &Session, look: Look) -> Result<(), Error> {
+fn say(session: &BuildSession, look: OutputStyle) -> Result<(), Error> {
     let (model, now) = (&session.model, session.now());
     match look.progress {
         ProgressMode::Json => configuration::print(&json::Status::of(model, now).line()),
         ProgressMode::Quiet => Ok(()),
         _ => {
             let mut text = String::new();
-            for line in status::lines(model, now, Look::columns(), look.theme.ascii) {
+            for line in status::lines(model, now, OutputStyle::columns(), look.theme.ascii) {
                 line.write(look.theme.color, &mut text);
             }
             configuration::print(&text)

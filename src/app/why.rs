@@ -6,10 +6,10 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use super::build;
-use super::builds::{self, Damage, Extent, Found, Unclear};
+use super::builds::{self, BuildLookupError, DamageWarning, FoundBuild, ReadExtent};
 use super::configuration::{complain, print};
-use super::history::{self as app_history, Historian, take_listing};
-use super::look::Look;
+use super::history::{self as app_history, HistoryClient, take_listing};
+use super::output_style::OutputStyle;
 use crate::cli::{self, Cli, ProgressMode};
 use crate::clock::Clock;
 use crate::config::{Config, Surroundings};
@@ -41,13 +41,13 @@ pub(super) struct Explainer {
     again: Option<Receiver<Option<Vec<Past>>>>,
     known: Option<Vec<Past>>,
     /// What was known when it was judged last.
-    seen: Seen,
+    seen: JudgementInputs,
     told: std::collections::HashMap<Digest, Reason>,
 }
 
 /// What changes a judgement, roughly and cheaply.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Seen {
+struct JudgementInputs {
     missed: usize,
     hit: usize,
     failed_imports: usize,
@@ -62,7 +62,16 @@ impl Explainer {
     pub(super) fn start(command: &BuildCommand, clerk: &StoreWorker, clock: Clock) -> Self {
         let wanted = PastQuery::of(&command.started(), true);
         let (asker, told) = (clerk.client(), std::collections::HashMap::new());
-        Self { wanted, clock, asker, pasts: None, again: None, known: None, seen: Seen::default(), told }
+        Self {
+            wanted,
+            clock,
+            asker,
+            pasts: None,
+            again: None,
+            known: None,
+            seen: JudgementInputs::default(),
+            told,
+        }
     }
 
     /// Has earlier builds looked for. The build waits for nothing.
@@ -72,7 +81,7 @@ impl Explainer {
     }
 
     /// Takes a listing of the builder: what it tells of the build before this one may be why a step misses now.
-    pub(super) fn listed(&mut self, records: &Arc<Records>, historian: &Historian) {
+    pub(super) fn listed(&mut self, records: &Arc<Records>, historian: &HistoryClient) {
         let (wanted, clock, is_asked) = (self.wanted.clone(), self.clock, self.pasts.is_some());
         let (builder, records) = (wanted.builder.clone(), Arc::clone(records));
         self.again = Some(historian.clerk().ask(move |store| {
@@ -106,7 +115,7 @@ impl Explainer {
             self.again = None;
             if told.is_some() {
                 self.known = told;
-                self.seen = Seen::default();
+                self.seen = JudgementInputs::default();
             }
         }
         seen.pasts = self.known.is_some();
@@ -133,10 +142,10 @@ pub(super) fn earlier(wanted: &PastQuery) -> Vec<Past> {
     history::earlier(builds::store().as_ref(), recording::default_dir().as_deref(), wanted, None, &|| false)
 }
 
-fn seen(model: &Model) -> Seen {
+fn seen(model: &Model) -> JudgementInputs {
     let steps = || model.stack().steps().map(|(id, _)| id);
     let imports = model.cache().imports;
-    Seen {
+    JudgementInputs {
         missed: steps().filter(|id| model.missed(*id)).count(),
         hit: steps().filter(|id| model.state(*id) == crate::model::State::Hit).count(),
         failed_imports: imports.iter().filter(|one| one.error.is_some()).count(),
@@ -184,14 +193,14 @@ async fn completed(path: &Path, model: &Model, cli: &Cli, around: &Surroundings)
 
 /// `layertop why`.
 pub(super) async fn run(cli: &Cli, args: &cli::WhyArgs, around: &Surroundings) -> Result<(), Error> {
-    let look = Look::without_build(&cli.global, around)?;
-    let Meant { found, step, no_build } = meant(args, &cli.global, around)?;
+    let look = OutputStyle::without_build(&cli.global, around)?;
+    let WhyTarget { found, step, no_build } = meant(args, &cli.global, around)?;
     let path = found.recording()?;
     // What steps said is counted in JSON.
-    let extent = if look.progress == ProgressMode::Json { Extent::All } else { Extent::Steps };
-    let mut model = builds::read(path, extent, Damage::Told)?;
+    let extent = if look.progress == ProgressMode::Json { ReadExtent::All } else { ReadExtent::Steps };
+    let mut model = builds::read(path, extent, DamageWarning::Told)?;
     if completed(path, &model, cli, around).await {
-        model = builds::read(path, extent, Damage::Silent)?;
+        model = builds::read(path, extent, DamageWarning::Silent)?;
     }
     let chosen = match &step {
         None => None,
@@ -212,15 +221,15 @@ pub(super) async fn run(cli: &Cli, args: &cli::WhyArgs, around: &Surroundings) -
 }
 
 /// What the words mean.
-struct Meant {
-    found: Found,
+struct WhyTarget {
+    found: FoundBuild,
     step: Option<String>,
     /// Why the word for the step names no build, where it was the only word.
     no_build: Option<Error>,
 }
 
 /// No step is called so. A word that is alone may have been meant as the name of a build.
-fn no_step(found: &Found, model: &Model, text: &str, no_build: Option<Error>) -> Error {
+fn no_step(found: &FoundBuild, model: &Model, text: &str, no_build: Option<Error>) -> Error {
     let (names, build, text) = (why::names(model).join(", "), &found.name, Text::clean(text));
     let newest = found.choice.note().map(|note| format!(", the {note},")).unwrap_or_default();
     match no_build {
@@ -241,8 +250,8 @@ fn no_step(found: &Found, model: &Model, text: &str, no_build: Option<Error>) ->
 
 /// What is meant by the words. A word that is alone is a build where it is a file, a build's name, or how the name of just one begins, as
 /// for every command; else it is a step of the newest.
-fn meant(args: &cli::WhyArgs, global: &cli::GlobalArgs, around: &Surroundings) -> Result<Meant, Error> {
-    let meant = |found, step, no_build| Meant { found, step, no_build };
+fn meant(args: &cli::WhyArgs, global: &cli::GlobalArgs, around: &Surroundings) -> Result<WhyTarget, Error> {
+    let meant = |found, step, no_build| WhyTarget { found, step, no_build };
     let (Some(word), None) = (&args.build, &args.step) else {
         let found = builds::meant(args.build.as_deref(), global, around)?;
         return Ok(meant(found, args.step.clone(), None));
@@ -254,12 +263,12 @@ fn meant(args: &cli::WhyArgs, global: &cli::GlobalArgs, around: &Surroundings) -
             }
             Ok(meant(found, None, None))
         }
-        Err(Unclear::Unreadable(error)) => Err(error),
-        Err(Unclear::Unknown(error)) if word.contains(['/', '.']) => Err(error),
-        Err(Unclear::Unknown(error)) => {
+        Err(BuildLookupError::Unreadable(error)) => Err(error),
+        Err(BuildLookupError::Unknown(error)) if word.contains(['/', '.']) => Err(error),
+        Err(BuildLookupError::Unknown(error)) => {
             Ok(meant(builds::meant(None, global, around)?, Some(word.clone()), Some(error)))
         }
-        Err(Unclear::Ambiguous(error)) => match newest_with(word, global, around) {
+        Err(BuildLookupError::Ambiguous(error)) => match newest_with(word, global, around) {
             Some(newest) => Ok(meant(newest, Some(word.clone()), None)),
             None => Err(error),
         },
@@ -267,14 +276,14 @@ fn meant(args: &cli::WhyArgs, global: &cli::GlobalArgs, around: &Surroundings) -
 }
 
 /// The newest build, where it has a step of this name.
-fn newest_with(word: &str, global: &cli::GlobalArgs, around: &Surroundings) -> Option<Found> {
+fn newest_with(word: &str, global: &cli::GlobalArgs, around: &Surroundings) -> Option<FoundBuild> {
     let newest = builds::meant(None, global, around).ok()?;
-    let model = builds::read(newest.recording().ok()?, Extent::Steps, Damage::Silent).ok()?;
+    let model = builds::read(newest.recording().ok()?, ReadExtent::Steps, DamageWarning::Silent).ok()?;
     (!why::find(&model, word).is_empty()).then_some(newest)
 }
 
 /// Says how to ask for the step, where a word is one and is how a build's name begins as well.
-fn note(word: &str, found: &Found, global: &cli::GlobalArgs, around: &Surroundings) {
+fn note(word: &str, found: &FoundBuild, global: &cli::GlobalArgs, around: &Surroundings) {
     if let Some(newest) = newest_with(word, global, around) {
         let text = format!(
             "note: `{word}` is how {} begins; for the step of {1}: layertop why {1} {word}\n",

@@ -13,19 +13,19 @@ const MOST_OPENED: usize = 8;
 const READ: usize = 4096;
 
 /// A build that has ended.
-pub(super) struct Last {
+pub(super) struct EndedBuild {
     pub(super) build: LastBuild,
     /// Its events; how things stood around it then is of no use now.
     pub(super) events: Vec<Stamped>,
 }
 
 /// The newest build of this image that has ended.
-pub(super) fn build(image: Option<&str>) -> Option<Last> {
+pub(super) fn build(image: Option<&str>) -> Option<EndedBuild> {
     let paths = newest_of(&default_dir()?, image.unwrap_or_default());
     paths.into_iter().take(MOST_OPENED).find_map(|path| ended_build(path, image))
 }
 
-fn ended_build(path: PathBuf, image: Option<&str>) -> Option<Last> {
+fn ended_build(path: PathBuf, image: Option<&str>) -> Option<EndedBuild> {
     let mut reader = Reader::open(path, Mask::default()).ok()?;
     let mut events = Vec::new();
     let mut more = true;
@@ -47,7 +47,7 @@ fn ended_build(path: PathBuf, image: Option<&str>) -> Option<Last> {
         Event::Ended(ended) => Some(LastBuild { ended: event.at, exit_code: ended.exit_code }),
         _ => None,
     });
-    ended.map(|build| Last { build, events })
+    ended.map(|build| EndedBuild { build, events })
 }
 
 fn is_around(event: &Event) -> bool {

@@ -12,10 +12,10 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Sleep, sleep};
 
-use super::Ask;
-use super::last::{self, Last};
-use crate::app::plan::{self, Ground};
-use crate::app::session::{Reset, Update};
+use super::PlannerRequest;
+use super::last::{self, EndedBuild};
+use crate::app::plan::{self, PlanInputs};
+use crate::app::session::{FeedUpdate, Reset};
 use crate::event::fingerprint::Work;
 use crate::event::{Digest, Event, Fingerprint, Level, Notice, Stamped, Text, Time};
 use crate::explain::{self, Past};
@@ -33,19 +33,19 @@ const POLL: Duration = Duration::from_secs(5);
 const POLL_SHARE: u32 = 20;
 
 /// What a task has found out.
-enum Done {
+enum TaskResult {
     Surveyed(Option<Box<(FolderWatch, WatchedFingerprint)>>),
     Cached(Vec<Stamped>),
-    Built(Vec<Past>, Option<Stamped>, Option<Box<Last>>),
+    Built(Vec<Past>, Option<Stamped>, Option<Box<EndedBuild>>),
     Based(Vec<Text>, BTreeMap<Text, Digest>),
     Planned(Vec<Stamped>),
 }
 
 /// The plan, and all that it is made from.
 pub(super) struct Planner {
-    ground: Ground,
-    tx: mpsc::Sender<Update>,
-    tasks: JoinSet<Done>,
+    ground: PlanInputs,
+    tx: mpsc::Sender<FeedUpdate>,
+    tasks: JoinSet<TaskResult>,
     /// None while a look at the files has it.
     watch: Option<FolderWatch>,
     print: Option<Box<Fingerprint>>,
@@ -53,16 +53,16 @@ pub(super) struct Planner {
     pasts: Option<Arc<Vec<Past>>>,
     /// How long they took.
     expected: Option<Stamped>,
-    last: Option<Box<Last>>,
+    last: Option<Box<EndedBuild>>,
     bases: BTreeMap<Text, Digest>,
     based_on: Option<Vec<Text>>,
     plan: Vec<Stamped>,
     /// Why changes of files are not heard of.
     blind: Option<Text>,
-    due: BTreeSet<Job>,
+    due: BTreeSet<PlanJob>,
     /// The caches are to be asked when it is not too soon.
     later: bool,
-    busy: BTreeSet<Job>,
+    busy: BTreeSet<PlanJob>,
     /// When the caches were asked last.
     asked: Option<Time>,
     /// Whether the last build is shown instead.
@@ -70,12 +70,12 @@ pub(super) struct Planner {
     first_is_over: bool,
     /// What is still to be done before the next plan, where a build has ended: its results are in the builder's records, and what these
     /// tell is in the history behind that.
-    before_plan: Option<Job>,
+    before_plan: Option<PlanJob>,
 }
 
 /// What takes time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Job {
+enum PlanJob {
     /// A look at the files.
     Survey,
     /// The builder's records, and the caches in registries.
@@ -89,7 +89,7 @@ enum Job {
 }
 
 impl Planner {
-    pub(super) fn new(ground: Ground, tx: mpsc::Sender<Update>) -> Self {
+    pub(super) fn new(ground: PlanInputs, tx: mpsc::Sender<FeedUpdate>) -> Self {
         Self {
             ground,
             tx,
@@ -104,7 +104,7 @@ impl Planner {
             based_on: None,
             plan: Vec::new(),
             blind: None,
-            due: [Job::Survey, Job::Cached, Job::Built].into(),
+            due: [PlanJob::Survey, PlanJob::Cached, PlanJob::Built].into(),
             later: false,
             busy: BTreeSet::new(),
             asked: None,
@@ -115,8 +115,8 @@ impl Planner {
     }
 
     /// Plans for as long as somebody looks.
-    pub(super) async fn run(mut self, mut asks: mpsc::Receiver<Ask>) {
-        let (mut files, mut recordings) = (Ear::open(), Ear::open());
+    pub(super) async fn run(mut self, mut asks: mpsc::Receiver<PlannerRequest>) {
+        let (mut files, mut recordings) = (FolderWatcher::open(), FolderWatcher::open());
         self.watch = Some(files.watch());
         let mut records = recordings.watch();
         listen_to_recordings(&mut records);
@@ -128,24 +128,24 @@ impl Planner {
             tokio::select! {
                 () = self.tx.closed() => return,
                 ask = asks.recv() => match ask {
-                    Some(Ask::Turn) => {
+                    Some(PlannerRequest::Turn) => {
                         self.turned = !self.turned;
                         self.show().await;
                     }
-                    Some(Ask::Ended) => {
-                        self.due.extend([Job::Cached, Job::Built]);
-                        self.before_plan = Some(Job::Cached);
+                    Some(PlannerRequest::Ended) => {
+                        self.due.extend([PlanJob::Cached, PlanJob::Built]);
+                        self.before_plan = Some(PlanJob::Cached);
                         // There may have been no recording before.
                         listen_to_recordings(&mut records);
                     }
-                    Some(Ask::Moved) => self.later = true,
+                    Some(PlannerRequest::Moved) => self.later = true,
                     None => return,
                 },
-                Some(()) = files.changes.recv() => drop(self.due.insert(Job::Survey)),
-                Some(()) = recordings.changes.recv() => drop(self.due.insert(Job::Built)),
+                Some(()) = files.changes.recv() => drop(self.due.insert(PlanJob::Survey)),
+                Some(()) = recordings.changes.recv() => drop(self.due.insert(PlanJob::Built)),
                 Some(done) = self.tasks.join_next() => {
                     if let Ok(done) = done {
-                        let surveyed = matches!(done, Done::Surveyed(_));
+                        let surveyed = matches!(done, TaskResult::Surveyed(_));
                         self.take(done).await;
                         if surveyed {
                             poll.set(sleep(self.poll_after()));
@@ -154,7 +154,7 @@ impl Planner {
                 }
                 () = &mut first, if !self.first_is_over => self.first_is_over = true,
                 () = &mut poll, if self.blind.is_some() && self.watch.is_some() => {
-                    self.due.insert(Job::Survey);
+                    self.due.insert(PlanJob::Survey);
                 }
                 () = &mut again, if self.later => again.set(sleep(APART)),
             }
@@ -167,50 +167,50 @@ impl Planner {
     }
 
     fn start_what_is_due(&mut self) {
-        if self.due.contains(&Job::Survey)
+        if self.due.contains(&PlanJob::Survey)
             && let Some(watch) = self.watch.take()
         {
-            self.due.remove(&Job::Survey);
+            self.due.remove(&PlanJob::Survey);
             self.survey(watch);
         }
         let now = self.ground.clock.now();
         if self.later && self.asked.is_none_or(|asked| now.since(asked) >= APART) {
-            self.due.insert(Job::Cached);
+            self.due.insert(PlanJob::Cached);
         }
         let ground = self.ground.clone();
-        if self.begin(Job::Cached) {
+        if self.begin(PlanJob::Cached) {
             (self.later, self.asked) = (false, Some(now));
-            self.tasks.spawn(async move { Done::Cached(ground.evidence().await) });
+            self.tasks.spawn(async move { TaskResult::Cached(ground.evidence().await) });
         }
         let ground = self.ground.clone();
-        if self.begin(Job::Built) {
+        if self.begin(PlanJob::Built) {
             self.tasks.spawn(async move {
                 let image = ground.image().map(str::to_owned);
                 let last = spawn_blocking(move || last::build(image.as_deref()));
                 let ((pasts, expected), last) = tokio::join!(ground.pasts(), last);
-                Done::Built(pasts, expected, last.ok().flatten().map(Box::new))
+                TaskResult::Built(pasts, expected, last.ok().flatten().map(Box::new))
             });
         }
         let images = self.print.as_deref().map(plan::images);
         if let Some(images) = images.filter(|images| self.based_on.as_ref() != Some(images)) {
-            self.due.insert(Job::Based);
+            self.due.insert(PlanJob::Based);
             let ground = self.ground.clone();
-            if self.begin(Job::Based) {
+            if self.begin(PlanJob::Based) {
                 self.tasks.spawn(async move {
                     let bases = ground.bases(&images).await;
-                    Done::Based(images, bases)
+                    TaskResult::Based(images, bases)
                 });
             }
         }
         let known = self.cached.is_some() && self.pasts.is_some() && self.based_on.is_some();
         let waits = self.before_plan.is_some();
-        if self.print.is_some() && (known || self.first_is_over) && !waits && self.begin(Job::Plan) {
+        if self.print.is_some() && (known || self.first_is_over) && !waits && self.begin(PlanJob::Plan) {
             self.plan();
         }
     }
 
     /// Whether a job is due and can begin; then it is being done.
-    fn begin(&mut self, job: Job) -> bool {
+    fn begin(&mut self, job: PlanJob) -> bool {
         let begins = self.due.contains(&job) && !self.busy.contains(&job);
         if begins {
             self.due.remove(&job);
@@ -226,7 +226,7 @@ impl Planner {
                 Some(request) => context::survey(request, watch, clock).await,
                 None => None,
             };
-            Done::Surveyed(made.map(Box::new))
+            TaskResult::Surveyed(made.map(Box::new))
         });
     }
 
@@ -248,37 +248,37 @@ impl Planner {
                 shown.extend(explain::plan(&known, &pasts, &bases));
                 shown
             });
-            Done::Planned(told.await.unwrap_or_default())
+            TaskResult::Planned(told.await.unwrap_or_default())
         });
     }
 
-    async fn take(&mut self, done: Done) {
+    async fn take(&mut self, done: TaskResult) {
         match done {
-            Done::Surveyed(Some(made)) => {
+            TaskResult::Surveyed(Some(made)) => {
                 let (watch, survey) = *made;
                 self.watch = Some(watch);
                 if survey.again {
-                    self.due.insert(Job::Survey);
+                    self.due.insert(PlanJob::Survey);
                 }
                 self.surveyed(survey).await;
             }
             // There is nothing to look at; it stays with the last build.
-            Done::Surveyed(None) => self.show().await,
-            Done::Cached(events) => {
-                self.busy.remove(&Job::Cached);
-                self.due.insert(Job::Plan);
-                if self.before_plan == Some(Job::Cached) && !self.due.contains(&Job::Cached) {
-                    self.due.insert(Job::Built);
-                    self.before_plan = Some(Job::Built);
+            TaskResult::Surveyed(None) => self.show().await,
+            TaskResult::Cached(events) => {
+                self.busy.remove(&PlanJob::Cached);
+                self.due.insert(PlanJob::Plan);
+                if self.before_plan == Some(PlanJob::Cached) && !self.due.contains(&PlanJob::Cached) {
+                    self.due.insert(PlanJob::Built);
+                    self.before_plan = Some(PlanJob::Built);
                 }
                 // What base images are now is asked with the caches.
                 self.based_on = self.cached.is_none().then(|| self.based_on.take()).flatten();
                 self.cached = Some(events);
             }
-            Done::Built(pasts, expected, last) => {
-                self.busy.remove(&Job::Built);
-                self.due.insert(Job::Plan);
-                if self.before_plan == Some(Job::Built) && !self.due.contains(&Job::Built) {
+            TaskResult::Built(pasts, expected, last) => {
+                self.busy.remove(&PlanJob::Built);
+                self.due.insert(PlanJob::Plan);
+                if self.before_plan == Some(PlanJob::Built) && !self.due.contains(&PlanJob::Built) {
                     self.before_plan = None;
                 }
                 self.pasts = Some(Arc::new(pasts));
@@ -287,22 +287,22 @@ impl Planner {
                 // What was listed before a build has ended tells nothing of what it has left behind.
                 let ended = self.last.as_ref().map(|last| last.build.ended);
                 if ended > self.asked && self.asked.is_some() {
-                    self.due.insert(Job::Cached);
-                    self.before_plan = Some(Job::Cached);
+                    self.due.insert(PlanJob::Cached);
+                    self.before_plan = Some(PlanJob::Cached);
                 }
                 if self.plan.is_empty() || self.turned {
                     self.show().await;
                 }
             }
-            Done::Based(images, bases) => {
-                self.busy.remove(&Job::Based);
+            TaskResult::Based(images, bases) => {
+                self.busy.remove(&PlanJob::Based);
                 if self.bases != bases || self.based_on.is_none() {
-                    self.due.insert(Job::Plan);
+                    self.due.insert(PlanJob::Plan);
                 }
                 (self.based_on, self.bases) = (Some(images), bases);
             }
-            Done::Planned(events) => {
-                self.busy.remove(&Job::Plan);
+            TaskResult::Planned(events) => {
+                self.busy.remove(&PlanJob::Plan);
                 self.plan = events;
                 if !self.turned {
                     self.show().await;
@@ -328,7 +328,7 @@ impl Planner {
             return self.show().await;
         }
         if !same || new {
-            self.due.insert(Job::Plan);
+            self.due.insert(PlanJob::Plan);
         }
         // Whether the caches are still what they were is asked behind what is shown at once.
         self.later |= !same;
@@ -346,7 +346,7 @@ impl Planner {
         } else {
             self.planned().await
         };
-        let _ = self.tx.send(Update { reset: Reset::Build, events, replay: None }).await;
+        let _ = self.tx.send(FeedUpdate { reset: Reset::Build, events, replay: None }).await;
     }
 
     /// The plan; before there is one, what would be built.
@@ -373,12 +373,12 @@ impl Planner {
 }
 
 /// Hears of changes in folders, burst by burst.
-struct Ear {
+struct FolderWatcher {
     raw: mpsc::Sender<()>,
     changes: mpsc::Receiver<()>,
 }
 
-impl Ear {
+impl FolderWatcher {
     fn open() -> Self {
         let (raw, heard) = mpsc::channel(1);
         let (tx, changes) = mpsc::channel(1);

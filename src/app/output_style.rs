@@ -4,8 +4,8 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use super::configuration;
-use super::lines::Writer;
-use super::session::Session;
+use super::progress::ProgressWriter;
+use super::session::BuildSession;
 use crate::cli::{ColorChoice, GlobalArgs, ProgressMode};
 use crate::config::{Config, Surroundings};
 use crate::error::Error;
@@ -16,13 +16,13 @@ use crate::ui::theme::Theme;
 
 /// Which front end, and how it looks.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Look {
+pub(super) struct OutputStyle {
     /// Never `Auto`.
     pub(super) progress: ProgressMode,
     pub(super) theme: Theme,
 }
 
-impl Look {
+impl OutputStyle {
     /// That of a build.
     pub(super) fn of(config: &Config, around: &Surroundings) -> Self {
         Self::resolve(*config.ui.progress, *config.ui.color, *config.ui.ascii, around)
@@ -48,11 +48,11 @@ impl Look {
     }
 
     /// The writer of a front end without a screen.
-    pub(super) fn writer(self) -> Writer {
+    pub(super) fn writer(self) -> ProgressWriter {
         match self.progress {
-            ProgressMode::Json => Writer::Json(super::lines::Json::default()),
-            ProgressMode::Quiet => Writer::Quiet,
-            _ => Writer::plain(plain::Options { color: self.theme.color, ascii: self.theme.ascii }),
+            ProgressMode::Json => ProgressWriter::Json(super::progress::JsonWriter::default()),
+            ProgressMode::Quiet => ProgressWriter::Quiet,
+            _ => ProgressWriter::plain(plain::Options { color: self.theme.color, ascii: self.theme.ascii }),
         }
     }
 
@@ -64,7 +64,7 @@ impl Look {
     }
 
     /// What stays behind when everything else is gone.
-    pub(super) fn farewell(self, session: &Session, recording: Option<&Path>) -> Result<(), Error> {
+    pub(super) fn farewell(self, session: &BuildSession, recording: Option<&Path>) -> Result<(), Error> {
         match self.progress {
             ProgressMode::Tui => {
                 let mut text = String::new();
@@ -84,7 +84,7 @@ impl Look {
     }
 
     /// The errors that `--progress quiet` leaves to be said: why a build failed, and that one is lost.
-    pub(super) fn errors(self, session: &Session) {
+    pub(super) fn errors(self, session: &BuildSession) {
         let (model, ascii) = (&session.model, self.theme.ascii);
         if self.progress != ProgressMode::Quiet {
             return;

@@ -2,8 +2,8 @@
 
 use tokio::task::JoinSet;
 
-use super::around::Targets;
-use super::compare::Earlier;
+use super::compare::EarlierBuilds;
+use super::watchers::WatchTargets;
 use crate::event::{Line, Text};
 use crate::report::trends::Trends;
 use crate::source::{builder, kubernetes};
@@ -12,13 +12,13 @@ use crate::ui::sheet::{Before, Wanted};
 
 /// Whom the last words can be had of; nobody in a replay.
 #[derive(Debug, Clone, Default)]
-struct Sources {
+struct LogSources {
     builder: Option<builder::BuilderSettings>,
     cluster: Option<kubernetes::ClusterSettings>,
 }
 
 /// What came back.
-pub(super) enum Answer {
+pub(super) enum LookupAnswer {
     /// The last words of a part.
     Logs(LogsOf, Result<Vec<Line>, Text>),
     /// A build to compare with.
@@ -29,22 +29,22 @@ pub(super) enum Answer {
 
 /// Asks, and hands back what is answered.
 #[derive(Debug, Default)]
-pub(super) struct Asking {
-    sources: Sources,
-    earlier: Earlier,
-    tasks: JoinSet<Answer>,
+pub(super) struct Lookups {
+    sources: LogSources,
+    earlier: EarlierBuilds,
+    tasks: JoinSet<LookupAnswer>,
 }
 
-impl Asking {
+impl Lookups {
     /// Asks those that are watched.
-    pub(super) fn of(targets: &Targets) -> Self {
-        let sources = Sources { builder: Some(targets.builder.clone()), cluster: targets.cluster.clone() };
+    pub(super) fn of(targets: &WatchTargets) -> Self {
+        let sources = LogSources { builder: Some(targets.builder.clone()), cluster: targets.cluster.clone() };
         Self { sources, ..Self::default() }
     }
 
     /// Looks among the bundled builds for those before this one; there is nobody else to ask.
     pub(super) fn of_bundled(at: usize) -> Self {
-        Self { earlier: Earlier::Bundled(at), ..Self::default() }
+        Self { earlier: EarlierBuilds::Bundled(at), ..Self::default() }
     }
 
     /// Asks; what was asked before is wanted no more.
@@ -55,7 +55,7 @@ impl Asking {
             let answer = last_words(&of, &sources).await;
             let mask = sources.builder.map(|settings| settings.mask).unwrap_or_default();
             let answer = answer.map(|lines| lines.into_iter().map(|line| mask.line(line)).collect());
-            Answer::Logs(of, answer)
+            LookupAnswer::Logs(of, answer)
         });
     }
 
@@ -65,7 +65,7 @@ impl Asking {
         let earlier = self.earlier;
         self.tasks.spawn_blocking(move || {
             let answer = earlier.before(&wanted).map(Box::new);
-            Answer::Before(wanted, answer)
+            LookupAnswer::Before(wanted, answer)
         });
     }
 
@@ -73,11 +73,12 @@ impl Asking {
     pub(super) fn trends(&mut self, image: Option<Text>, builder: Option<Text>) {
         self.tasks.abort_all();
         let earlier = self.earlier;
-        self.tasks.spawn_blocking(move || Answer::Trends(earlier.trends(image.as_ref(), builder.as_ref())));
+        self.tasks
+            .spawn_blocking(move || LookupAnswer::Trends(earlier.trends(image.as_ref(), builder.as_ref())));
     }
 
     /// The next answer; never where nobody was asked.
-    pub(super) async fn next(&mut self) -> Answer {
+    pub(super) async fn next(&mut self) -> LookupAnswer {
         loop {
             match self.tasks.join_next().await {
                 Some(Ok(answer)) => return answer,
@@ -89,7 +90,7 @@ impl Asking {
     }
 }
 
-async fn last_words(of: &LogsOf, sources: &Sources) -> Result<Vec<Line>, Text> {
+async fn last_words(of: &LogsOf, sources: &LogSources) -> Result<Vec<Line>, Text> {
     match (of, &sources.builder, &sources.cluster) {
         (LogsOf::Builder(node), Some(settings), _) => builder::logs(settings, node.as_str(), LOG_LINES).await,
         (LogsOf::Pod(pod), _, Some(settings)) => kubernetes::logs(settings, pod.as_str(), LOG_LINES).await,

@@ -17,13 +17,13 @@ const AHEAD: usize = 16;
 
 /// What is to be looked at.
 #[derive(Debug, Clone)]
-pub(super) struct Targets {
+pub(super) struct WatchTargets {
     pub(super) registry: Option<registry::RegistrySettings>,
     pub(super) cluster: Option<kubernetes::ClusterSettings>,
     pub(super) builder: builder::BuilderSettings,
 }
 
-impl Targets {
+impl WatchTargets {
     /// The registry of the image, and the builder, of a build.
     pub(super) fn of(config: &Config, command: &BuildCommand, around: &Surroundings) -> Self {
         let builder = builder::BuilderSettings {
@@ -52,7 +52,7 @@ impl Targets {
 
 /// An image in a registry that somebody named.
 #[derive(Debug, PartialEq, Eq)]
-struct Image {
+struct RegistryImage {
     host: String,
     repository: String,
     tag: Option<String>,
@@ -61,15 +61,15 @@ struct Image {
 
 /// The image that a build makes, else the one that its cache belongs to. None where no registry was named: that would be
 /// Docker Hub, and nobody has chosen to ask it.
-fn image_of(command: &BuildCommand) -> Option<Image> {
+fn image_of(command: &BuildCommand) -> Option<RegistryImage> {
     let image = command.images.iter().find_map(|image| parse(image));
     let cache = command.cache.as_deref().and_then(parse);
     match (image, cache) {
         (Some(image), Some(cache)) if (&image.0, &image.1) == (&cache.0, &cache.1) => {
-            Some(Image { host: image.0, repository: image.1, tag: image.2, cache: cache.2 })
+            Some(RegistryImage { host: image.0, repository: image.1, tag: image.2, cache: cache.2 })
         }
-        (Some((host, repository, tag)), _) => Some(Image { host, repository, tag, cache: None }),
-        (None, Some((host, repository, cache))) => Some(Image { host, repository, tag: None, cache }),
+        (Some((host, repository, tag)), _) => Some(RegistryImage { host, repository, tag, cache: None }),
+        (None, Some((host, repository, cache))) => Some(RegistryImage { host, repository, tag: None, cache }),
         (None, None) => None,
     }
 }
@@ -80,7 +80,7 @@ fn parse(reference: &str) -> Option<(String, String, Option<String>)> {
     Some((reference.host?.to_owned(), reference.path.to_owned(), reference.tag.map(str::to_owned)))
 }
 
-fn settings(config: &Config, image: Image, around: &Surroundings) -> registry::RegistrySettings {
+fn settings(config: &Config, image: RegistryImage, around: &Surroundings) -> registry::RegistrySettings {
     let asked = &config.registry;
     registry::RegistrySettings {
         tag: Some(image.tag.unwrap_or_else(|| "latest".to_owned())),
@@ -117,19 +117,19 @@ fn cluster(
 }
 
 /// The watchers of all parts. Dropped, it ends them, whatever they wait for.
-pub(super) struct Around {
+pub(super) struct Watchers {
     heard: mpsc::Receiver<Vec<Stamped>>,
     _watchers: JoinSet<()>,
 }
 
-impl Around {
+impl Watchers {
     /// Nothing is watched.
     pub(super) fn nothing() -> Self {
         Self { heard: mpsc::channel(1).1, _watchers: JoinSet::new() }
     }
 
     /// Begins to watch.
-    pub(super) fn watch(targets: Targets, clock: Clock) -> Self {
+    pub(super) fn watch(targets: WatchTargets, clock: Clock) -> Self {
         let (tx, heard) = mpsc::channel(AHEAD);
         let mut watchers = JoinSet::new();
         if let Some(settings) = targets.registry {

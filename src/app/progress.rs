@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use super::session::{Feed, Session, Steer, Update};
-use super::signals::{Number, Signals};
+use super::session::{BuildSession, Feed, FeedControl, FeedUpdate};
+use super::signals::{SignalNumber, Signals};
 use crate::error::Error;
 use crate::event::{Stamped, Time};
 use crate::model::Outcome;
@@ -23,21 +23,21 @@ const LOOK: Duration = Duration::from_secs(1);
 const MOST_WAITING: usize = 8 << 20;
 
 /// What is written.
-pub(super) enum Writer {
+pub(super) enum ProgressWriter {
     /// Lines for a log.
     Plain(Box<Plain>),
     /// Events as JSON, a summary last.
-    Json(Json),
+    Json(JsonWriter),
     /// Nothing.
     Quiet,
 }
 
-impl Writer {
+impl ProgressWriter {
     pub(super) fn plain(options: Options) -> Self {
         Self::Plain(Box::new(Plain::new(options)))
     }
 
-    fn write(&mut self, session: &Session, events: &[Stamped], out: &mut Vec<u8>) {
+    fn write(&mut self, session: &BuildSession, events: &[Stamped], out: &mut Vec<u8>) {
         match self {
             Self::Plain(plain) => {
                 let mut text = String::new();
@@ -49,7 +49,7 @@ impl Writer {
         }
     }
 
-    fn finish(&mut self, session: &Session, out: &mut Vec<u8>) {
+    fn finish(&mut self, session: &BuildSession, out: &mut Vec<u8>) {
         if matches!(self, Self::Json(_)) {
             out.extend_from_slice(json::line(&session.model, session.now()).as_bytes());
         }
@@ -58,15 +58,15 @@ impl Writer {
 
 /// What has been written as JSON.
 #[derive(Default)]
-pub(super) struct Json {
+pub(super) struct JsonWriter {
     /// Whether the header is written.
     begun: bool,
     /// When it was last said how long it still takes.
     estimated: Option<Time>,
 }
 
-impl Json {
-    fn write(&mut self, session: &Session, events: &[Stamped], out: &mut Vec<u8>) {
+impl JsonWriter {
+    fn write(&mut self, session: &BuildSession, events: &[Stamped], out: &mut Vec<u8>) {
         if !std::mem::replace(&mut self.begun, true) {
             let first = events.first().map_or_else(|| session.now(), |event| event.at);
             out.extend_from_slice(header_line(first).as_bytes());
@@ -86,24 +86,24 @@ impl Json {
 
 /// Writes the feed to standard output until it ends; gives the signal that ends us, where one does.
 pub(super) async fn run(
-    session: &mut Session,
+    session: &mut BuildSession,
     mut feed: Feed,
-    mut writer: Writer,
+    mut writer: ProgressWriter,
     signals: &mut Signals,
-) -> Result<Option<Number>, Error> {
+) -> Result<Option<SignalNumber>, Error> {
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut out = Out::open()?;
+    let mut out = StdoutWriter::open()?;
     let (mut open, mut heard, mut ended_by) = (true, false, None);
     loop {
         let mut bytes = Vec::new();
         tokio::select! {
             biased;
             signal = signals.next() => {
-                if signal == Number::SUSPEND {
+                if signal == SignalNumber::SUSPEND {
                     let _ = signal_hook::low_level::emulate_default_handler(signal.0);
-                } else if let (Steer::Build(cancel), true) = (&feed.steer, open) {
-                    if signal != Number::INTERRUPT {
+                } else if let (FeedControl::Build(cancel), true) = (&feed.steer, open) {
+                    if signal != SignalNumber::INTERRUPT {
                         ended_by = Some(signal);
                     }
                     let _ = cancel.try_send(Cancel);
@@ -124,7 +124,7 @@ pub(super) async fn run(
                 }
             }
             events = feed.around.next(), if open && out.takes_more() => {
-                let events = session.take(Update::news(events));
+                let events = session.take(FeedUpdate::news(events));
                 writer.write(session, &events, &mut bytes);
             }
             // Before there is news nobody knows what time it is in a replay.
@@ -137,7 +137,7 @@ pub(super) async fn run(
         if !open && !out.is_busy() {
             return Ok(ended_by);
         }
-        if out.gone && !matches!(feed.steer, Steer::Build(_)) {
+        if out.gone && !matches!(feed.steer, FeedControl::Build(_)) {
             return Ok(None);
         }
     }
@@ -145,7 +145,7 @@ pub(super) async fn run(
 
 /// Standard output, written by a thread of its own: whoever reads it may stop to, and signals are to be heard even then. When nobody
 /// reads it any more a build goes on in silence.
-struct Out {
+struct StdoutWriter {
     pieces: std::sync::mpsc::SyncSender<Vec<u8>>,
     written: mpsc::Receiver<std::io::Result<()>>,
     /// What waits for the piece that is on its way.
@@ -154,7 +154,7 @@ struct Out {
     gone: bool,
 }
 
-impl Out {
+impl StdoutWriter {
     fn open() -> Result<Self, Error> {
         let (pieces, inbox) = std::sync::mpsc::sync_channel::<Vec<u8>>(1);
         let (done, written) = mpsc::channel(1);

@@ -25,7 +25,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut hidden = std::ffi::OsString::from(".");
     hidden.push(name);
     hidden.push(format!(".{}.tmp", std::process::id()));
-    let part = Part(path.with_file_name(hidden));
+    let part = PartialFile(path.with_file_name(hidden));
     let mut file = File::create(&part.0)?;
     file.write_all(bytes)?;
     file.sync_all()?;
@@ -36,9 +36,9 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// What is there of a file; gone where it did not become one.
-struct Part(PathBuf);
+struct PartialFile(PathBuf);
 
-impl Drop for Part {
+impl Drop for PartialFile {
     fn drop(&mut self) {
         // After the renaming there is nothing of this name.
         let _ = fs::remove_file(&self.0);

@@ -13,7 +13,7 @@ pub(super) const APART: Duration = Duration::from_secs(30);
 
 /// What was written down last of each part.
 #[derive(Debug)]
-pub(super) struct Thin {
+pub(super) struct SnapshotFilter {
     apart: Duration,
     registry: Option<(Time, Registry)>,
     builder: Option<(Time, BuilderSnapshot)>,
@@ -23,7 +23,7 @@ pub(super) struct Thin {
     ended: bool,
 }
 
-impl Thin {
+impl SnapshotFilter {
     /// What did not change is told `apart`.
     pub(super) fn every(apart: Duration) -> Self {
         let held = [const { None }; 3];
@@ -175,7 +175,7 @@ mod tests {
     }
 
     fn kept(events: &[Stamped]) -> Vec<u64> {
-        let mut thin = Thin::every(APART);
+        let mut thin = SnapshotFilter::every(APART);
         let one = |event: &Stamped| thin.of(std::slice::from_ref(event)).pop();
         events.iter().filter_map(one).map(|event| event.at.micros() as u64 / 1_000_000).collect()
     }
@@ -196,10 +196,13 @@ mod tests {
         let ended = at(9, Event::Ended(Ended::with(Some(0))));
         let mut polls: Vec<_> = (0..9).map(|s| registry(s, RegistryState::Ok)).collect();
         polls.push(ended.clone());
-        let kept = Thin::every(APART).of(&polls);
+        let kept = SnapshotFilter::every(APART).of(&polls);
         assert_eq!(kept, [polls[0].clone(), polls[8].clone(), ended.clone()]);
         // What is written down already is not written twice.
-        assert_eq!(Thin::every(APART).of(&[polls[0].clone(), ended.clone()]), [polls[0].clone(), ended]);
+        assert_eq!(
+            SnapshotFilter::every(APART).of(&[polls[0].clone(), ended.clone()]),
+            [polls[0].clone(), ended]
+        );
     }
 
     #[test]
@@ -207,7 +210,7 @@ mod tests {
         let ended = at(1, Event::Ended(Ended::with(Some(0))));
         assert_eq!(kept(&[ended, registry(2, RegistryState::Down)]), [1]);
         let watching = Watching { registry: Watched::On, ..Watching::default() };
-        let told = Thin::every(APART).of(&[at(0, Event::Watching(watching))]);
+        let told = SnapshotFilter::every(APART).of(&[at(0, Event::Watching(watching))]);
         let Event::Watching(told) = &told[0].event else { panic!("{told:?}") };
         assert_eq!((told.registry, told.apart()), (Watched::On, APART));
     }
