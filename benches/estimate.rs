@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use layertop::event::{Event, Mask, Stamped};
 use layertop::model::expected::{PastBuild, expected};
-use layertop::model::{Left, Model, Outcome, Timeline};
+use layertop::model::{Model, Outcome, TimeLeft, Timeline};
 use layertop::recording::Reader;
 
 /// What is promised of the median, in percent.
@@ -101,7 +101,7 @@ fn recordings(folder: &Path) -> Vec<Recorded> {
 }
 
 /// What was said at a moment to be left, and by how much of a hundred that was wrong.
-fn judge(build: &Recorded, told: &Event, share: f64) -> Option<(Left, f64)> {
+fn judge(build: &Recorded, told: &Event, share: f64) -> Option<(TimeLeft, f64)> {
     let (begun, ended) = (build.model.begun()?, build.model.ended()?);
     let now = begun.plus(ended.since(begun).mul_f64(share));
     let mut model = Model::default();

@@ -1,28 +1,28 @@
 //! What is known about a build: a pure fold over its events. No I/O, no clock, and nothing that can fail: what makes
 //! no sense is kept as it came, or left out.
 
-pub mod builder;
+pub mod builder_rates;
 mod causes;
 pub mod cluster;
 pub mod estimate;
 pub mod expected;
+mod forecast;
 pub mod graph;
 pub mod layers;
 pub mod log;
 pub mod name;
 pub mod nodes;
 pub mod outcome;
-mod plan;
+pub mod part_changes;
 mod platforms;
 pub mod reason;
-pub mod registry;
+pub mod registry_health;
 mod shared;
 pub mod source;
 pub mod stack;
 pub mod state;
 pub mod timeline;
 pub(crate) mod triggers;
-pub mod turns;
 pub mod vertex;
 
 use std::collections::{BinaryHeap, VecDeque};
@@ -32,23 +32,23 @@ use crate::event::{
     Commit, Digest, Ended, Event, Fingerprint, Gates, Level, LogChunk, Notice, Output, Platform, Reason,
     Stamped, Started, StatusUpdate, Text, Time, VertexUpdate, Warning, Watching,
 };
-pub use builder::Builder;
-pub use causes::{Cause, causes};
+pub use builder_rates::Builder;
+pub use causes::{RootCause, causes};
 pub use cluster::Cluster;
-pub use estimate::{Estimate, Left, StepEstimate, WithoutCache};
+pub use estimate::{Estimate, StepEstimate, TimeLeft, WithoutCache};
 pub use expected::{Basis, Expectation};
+pub use forecast::Forecast;
 pub use log::{Log, LogLine};
-pub use name::{Kind, StepName};
-pub use outcome::{Cache, Failure, Outcome, Transfer};
-pub use plan::Forecast;
-pub use registry::RegistryHealth;
-pub use source::{CachedLayer, Grade, Origin, RecordIndex, Source};
-pub use stack::{Group, Row, Stack, Step, StepId};
+pub use name::{StepName, VertexKind};
+pub use outcome::{BuildFailure, CacheTransfers, Outcome, Transfer};
+pub use part_changes::PartChanges;
+pub use registry_health::RegistryHealth;
+pub use source::{CachedLayer, HitOrigin, OriginGrade, RecordIndex, Source};
+pub use stack::{InstructionRow, Stack, StageGroup, Step, StepId};
 pub(crate) use state::hit_rate;
 pub use state::{Activity, Counts, State};
 pub use timeline::Timeline;
-pub use turns::Turns;
-pub use vertex::{Phase, Run, Vertex, VertexId};
+pub use vertex::{Phase, RunTimes, Vertex, VertexId};
 
 /// Memory that the output of all vertices together may take.
 const MOST_LOG_BYTES: usize = 4 << 20;
@@ -82,14 +82,14 @@ pub struct Model {
     registry: RegistryHealth,
     builder: Builder,
     cluster: Cluster,
-    turns: Turns,
+    turns: PartChanges,
     fingerprint: Option<Box<Fingerprint>>,
     commit: Option<Commit>,
     reasons: DigestMap<Reason>,
     gates: Gates,
-    expected: Box<expected::Known>,
-    evidence: source::Evidence,
-    plan: Option<plan::Plan>,
+    expected: Box<expected::PastDurations>,
+    evidence: source::HitEvidence,
+    plan: Option<forecast::PlannedSteps>,
     /// Whether something has changed that tells where hits came from.
     unjudged: bool,
 }
@@ -151,7 +151,7 @@ impl Model {
             Event::Fingerprint(fingerprint) => return self.fingerprint = Some(fingerprint.clone()),
             Event::Reasons(news) => return self.take_reasons(news),
             Event::Gates(gates) => return self.gates = gates.clone(),
-            Event::Planned(planned) => return self.plan = Some(plan::Plan::of(planned)),
+            Event::Planned(planned) => return self.plan = Some(forecast::PlannedSteps::of(planned)),
             Event::Commit(commit) => return self.commit = Some(commit.clone()),
             Event::Expected(expected) => return self.expected.take(expected),
             Event::Records(records) => {
@@ -338,13 +338,13 @@ impl Model {
     }
 
     /// Whether a stage becomes an image: the Dockerfile says so, or nothing in the stream is computed from it.
-    pub fn is_final(&self, group: &Group) -> bool {
+    pub fn is_final(&self, group: &StageGroup) -> bool {
         let sink = |id: &StepId| self.vertices_of(*id).any(|vertex| !self.consumed.contains(&vertex.digest));
         group.outlined_target || group.rows.last().is_some_and(|row| row.steps.iter().any(sink))
     }
 
     /// The stages as they are shown: those that become an image first, then the others, each in order of appearance.
-    pub fn groups(&self) -> Vec<(&Group, bool)> {
+    pub fn groups(&self) -> Vec<(&StageGroup, bool)> {
         let all = self.stack.groups().iter().filter(|group| !group.rows.is_empty());
         let mut groups: Vec<_> = all.map(|group| (group, self.is_final(group))).collect();
         groups.sort_by_key(|(_, is_final)| !is_final);
@@ -392,7 +392,7 @@ impl Model {
     }
 
     /// How these parts have become worse and well again.
-    pub fn turns(&self) -> &Turns {
+    pub fn turns(&self) -> &PartChanges {
         &self.turns
     }
 

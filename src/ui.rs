@@ -12,7 +12,7 @@ use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyEventKind};
 use tui_input::backend::crossterm::EventHandler as _;
 
 use crate::event::{Line, Platform, Text};
-use crate::model::{Kind, Model, Outcome, StepId, VertexId};
+use crate::model::{Model, Outcome, StepId, VertexId, VertexKind};
 use crate::report::health::Part;
 use crate::report::words;
 use keys::{Action, Sheet};
@@ -543,7 +543,7 @@ impl Ui {
         let lines: Vec<&str> = vertex.log.iter().map(|line| line.line.text()).collect();
         self.message = Some(format!("copied: the step and {} lines of its log", lines.len()));
         let title = match &vertex.kind {
-            Kind::Step(step) => step.instruction.clone(),
+            VertexKind::Step(step) => step.instruction.clone(),
             _ => vertex.name.clone(),
         };
         Some(Effect::Copy(format!("{title}\n{}\n", lines.join("\n"))))

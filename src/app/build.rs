@@ -17,7 +17,7 @@ use crate::event::{
     Cancelling, Ended, Event, Level, Line, LineBuffer, Mask, Notice, Outline, Output, Sanitizer, Stamped,
     Started, Stream, Text, Watching, amount,
 };
-use crate::model::name::{self, Kind};
+use crate::model::name::{self, VertexKind};
 use crate::model::outcome::lost_stream;
 use crate::source::buildx::{self, BuildCommand, Cancel, Chunk, Exit, Program, secrets};
 use crate::source::docker::{self, Diagnosis};
@@ -422,7 +422,7 @@ impl OutputDecoder {
     fn note(&mut self, events: &[Stamped]) {
         let step = |event: &Stamped| match &event.event {
             Event::Vertex(vertex) => {
-                vertex.started.is_some() && matches!(name::parse(&vertex.name), Kind::Step(_))
+                vertex.started.is_some() && matches!(name::parse(&vertex.name), VertexKind::Step(_))
             }
             _ => false,
         };

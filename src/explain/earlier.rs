@@ -129,7 +129,8 @@ impl<'a> Judge<'a> {
         if let Some((stage, _)) = here.print.filter(|_| prints) {
             return stage.steps.iter().map(|step| compared(step.instruction.as_str())).collect();
         }
-        let of = |group: &&crate::model::Group| group.rows.iter().any(|row| row.steps.contains(&here.id));
+        let of =
+            |group: &&crate::model::StageGroup| group.rows.iter().any(|row| row.steps.contains(&here.id));
         let group = self.model.stack().groups().iter().find(of);
         let rows = group.map_or(&[][..], |group| group.rows.as_slice());
         rows.iter().map(|row| compared(row.instruction.as_str())).collect()

@@ -10,7 +10,7 @@ use super::judge::{Here, Judge};
 use super::past::{Past, PastStep};
 use crate::event::evidence::CacheRecord;
 use crate::event::{Platform, Text};
-use crate::model::{Kind, Model, RecordIndex, State, Step, name};
+use crate::model::{Model, RecordIndex, State, Step, VertexKind, name};
 
 /// A chain longer than this is a circle.
 const LONGEST_CHAIN: usize = 512;
@@ -30,7 +30,7 @@ impl PastIndex {
         let places = records.iter().enumerate().map(|(at, record)| (record.id.clone(), at)).collect();
         let mut index = Self { described: RecordIndex::of(records), places, trees: HashMap::new() };
         for record in records {
-            let Kind::Step(step) = name::parse(&record.description) else { continue };
+            let VertexKind::Step(step) = name::parse(&record.description) else { continue };
             // What runs elsewhere than it is built for has that one's records.
             let Some(platform) = step.platform.filter(|_| step.runs_on.is_none()) else { continue };
             let root = index.root(records, record).clone();

@@ -123,7 +123,7 @@ fn top<'a>(model: &Model, ids: &[StepId], steps: &'a [StoredStep]) -> Option<&'a
 
 fn steps(model: &Model, begun: Time, now: Time) -> Vec<(StepId, StoredStep)> {
     let rows = model.stack().groups().iter().flat_map(|group| &group.rows);
-    let of_row = |row: &crate::model::Row| {
+    let of_row = |row: &crate::model::InstructionRow| {
         let told =
             row.steps.iter().filter_map(|id| Some((*id, step(model, *id, row.layer.clone(), begun, now)?)));
         told.collect::<Vec<_>>()

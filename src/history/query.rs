@@ -10,7 +10,7 @@ use super::store::Store;
 use crate::event::expected::{Pulls, TransferKind};
 use crate::event::{Platform, Reason, Text, Time};
 use crate::explain::repository;
-use crate::model::expected::{Exports, PastBuild, PastRun, covered};
+use crate::model::expected::{BuildExports, PastBuild, PastRun, covered};
 use crate::model::{Outcome, State, name};
 
 /// The columns of a [`BuildRow`], in the order in which [`build`] reads them.
@@ -151,8 +151,8 @@ pub(super) fn steps_time(spans: &mut Statement<'_>, build: i64) -> rusqlite::Res
 }
 
 /// What a build exported, by its command.
-pub(super) fn exports(command: &str) -> Exports {
-    Exports::of(&serde_json::from_str::<Vec<Text>>(command).unwrap_or_default())
+pub(super) fn exports(command: &str) -> BuildExports {
+    BuildExports::of(&serde_json::from_str::<Vec<Text>>(command).unwrap_or_default())
 }
 
 fn build(row: &Row<'_>) -> rusqlite::Result<BuildRow> {

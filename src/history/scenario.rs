@@ -13,7 +13,7 @@
 use super::build::StoredStep;
 use crate::event::Text;
 use crate::event::reason::{Reason, ReasonKind};
-use crate::model::layers::{self, Taken};
+use crate::model::layers::{self, CopiedFiles};
 use crate::model::{State, name};
 
 /// Every layer was built, for no cache had any of it.
@@ -60,8 +60,8 @@ pub(super) fn of(steps: &[StoredStep], top: Option<&StoredStep>) -> Option<Text>
     }
     let editable = first.layer.as_ref().is_some_and(|layer| layer.as_str().contains("editable"));
     Some(match layers::taken(first.past.instruction.as_str()) {
-        Some(Taken::Sources) => CODE.into(),
-        Some(Taken::Packages) if !editable => REQUIREMENTS.into(),
+        Some(CopiedFiles::Sources) => CODE.into(),
+        Some(CopiedFiles::Packages) if !editable => REQUIREMENTS.into(),
         _ => Text::clean(&format!("{layer} change")),
     })
 }

@@ -12,7 +12,7 @@ const MOST_COSTED: usize = 64;
 
 /// A cause, with all that it makes run, over the platforms.
 #[derive(Debug, Clone)]
-pub struct Cause {
+pub struct RootCause {
     /// The steps that it begins at. The first is the one to name: of those of one platform, the one with most behind it.
     pub roots: Vec<StepId>,
     /// The steps that follow from these: those that ran, and while the build runs those that are built on them and have not begun.
@@ -28,16 +28,16 @@ pub struct Cause {
 }
 
 /// The causes of a build's misses, those that cost most first, and of those that cost the same the topmost.
-pub fn causes(model: &Model) -> Vec<Cause> {
+pub fn causes(model: &Model) -> Vec<RootCause> {
     if !model.has_reasons() && !model.is_plan() {
         return Vec::new();
     }
-    let build = Build::of(model);
-    let mut found: Vec<Cause> = Vec::new();
+    let build = BuildMisses::of(model);
+    let mut found: Vec<RootCause> = Vec::new();
     for (id, reason) in build.missed.iter().filter(|(_, reason)| reason.follows.is_none()) {
         match found.iter_mut().find(|cause| build.is_one(cause, *id, reason)) {
             Some(cause) => cause.roots.push(*id),
-            None => found.push(Cause {
+            None => found.push(RootCause {
                 roots: vec![*id],
                 followers: Vec::new(),
                 layers: 0,
@@ -51,7 +51,7 @@ pub fn causes(model: &Model) -> Vec<Cause> {
         build.complete(cause);
     }
     found.sort_by_key(|cause| std::cmp::Reverse(cause.time));
-    let lists: Vec<Vec<StepId>> = found.iter().take(MOST_COSTED).map(Cause::steps).collect();
+    let lists: Vec<Vec<StepId>> = found.iter().take(MOST_COSTED).map(RootCause::steps).collect();
     if model.is_plan() {
         for cause in &mut found {
             cause.cost = cause.time;
@@ -61,19 +61,19 @@ pub fn causes(model: &Model) -> Vec<Cause> {
             cause.cost = cost;
         }
     }
-    let place = |cause: &Cause| cause.roots.iter().map(|id| build.place(*id)).min();
+    let place = |cause: &RootCause| cause.roots.iter().map(|id| build.place(*id)).min();
     found.sort_by_key(|cause| (std::cmp::Reverse((cause.cost, cause.followers.len())), place(cause)));
     found
 }
 
-impl Cause {
+impl RootCause {
     fn steps(&self) -> Vec<StepId> {
         self.roots.iter().chain(&self.followers).copied().collect()
     }
 }
 
 /// What is asked of a build to find its causes.
-struct Build<'a> {
+struct BuildMisses<'a> {
     model: &'a Model,
     /// The row that each step stands in, and the layer of it, or its instruction.
     rows: HashMap<StepId, (usize, &'a str)>,
@@ -83,7 +83,7 @@ struct Build<'a> {
     missed: Vec<(StepId, &'a Reason)>,
 }
 
-impl<'a> Build<'a> {
+impl<'a> BuildMisses<'a> {
     fn of(model: &'a Model) -> Self {
         let mut rows = HashMap::new();
         for (at, row) in model.stack().groups().iter().flat_map(|group| &group.rows).enumerate() {
@@ -117,7 +117,7 @@ impl<'a> Build<'a> {
 
     /// Whether a step misses for a cause that is known already: it is the same instruction on another platform, or a cache lost both,
     /// or the one is built on the other.
-    fn is_one(&self, cause: &Cause, id: StepId, reason: &Reason) -> bool {
+    fn is_one(&self, cause: &RootCause, id: StepId, reason: &Reason) -> bool {
         if cause.reason.kind != reason.kind {
             return false;
         }
@@ -172,7 +172,7 @@ impl<'a> Build<'a> {
     }
 
     /// Finds what follows from a cause.
-    fn complete(&self, cause: &mut Cause) {
+    fn complete(&self, cause: &mut RootCause) {
         let digests: Vec<_> = cause.roots.iter().filter_map(|id| self.model.digest_of(*id)).collect();
         let told = self.missed.iter().filter(|(_, reason)| {
             reason.follows.as_ref().is_some_and(|root| digests.contains(&&root.digest))

@@ -1,8 +1,8 @@
 //! Estimates that follow from what earlier builds took: how long it still takes, and what the cache saved.
 
-mod left;
 mod pace;
+mod time_left;
 mod without_cache;
 
-pub use left::{Estimate, Left, StepEstimate};
+pub use time_left::{Estimate, StepEstimate, TimeLeft};
 pub use without_cache::WithoutCache;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::name::keyword;
-use super::{Kind, Model, State, Step, StepId, Vertex};
+use super::{Model, State, Step, StepId, Vertex, VertexKind};
 use crate::event::expected::{BesideSample, Expected, ExpectedStep, TransferKind, TransferSample};
 use crate::event::{Platform, Text, Time};
 
@@ -44,7 +44,7 @@ pub struct Expectation {
 
 /// How long a transfer takes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct ToldTransfer {
+pub(super) struct PastTransfer {
     pub(super) took: Duration,
     /// The longest of those that it is taken from.
     pub(super) most: Duration,
@@ -54,13 +54,13 @@ pub(super) struct ToldTransfer {
 
 /// What was told of earlier builds.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct PastDurations {
     said: Box<Expected>,
     by_text: HashMap<(Option<Platform>, String), usize>,
     by_layer: HashMap<(Option<Platform>, Text, String), usize>,
 }
 
-impl Known {
+impl PastDurations {
     /// Takes what was told; it replaces what was told before.
     pub(super) fn take(&mut self, told: &Expected) {
         self.by_text.clear();
@@ -113,9 +113,10 @@ impl Known {
     }
 
     /// What a build of this size that exports the same takes beside its steps: the median of the nine that are nearest.
-    pub(super) fn beside(&self, size: Size, exports: Exports) -> Option<Duration> {
-        let same =
-            |sample: &&BesideSample| Exports { push: sample.push, cache: sample.cache_export } == exports;
+    pub(super) fn beside(&self, size: BuildSize, exports: BuildExports) -> Option<Duration> {
+        let same = |sample: &&BesideSample| {
+            BuildExports { push: sample.push, cache: sample.cache_export } == exports
+        };
         let alike = self.said.beside.iter().filter(same);
         let samples = alike.map(|sample| (size.apart(sample.ran, sample.of), sample.us)).collect();
         let times = nearest(samples, size);
@@ -124,7 +125,7 @@ impl Known {
 
     /// How long a transfer took in the builds most like this one, by their size: the median of the nine that are nearest, of
     /// equals the newest.
-    pub(super) fn transfer(&self, kind: TransferKind, size: Size) -> Option<ToldTransfer> {
+    pub(super) fn transfer(&self, kind: TransferKind, size: BuildSize) -> Option<PastTransfer> {
         let samples = &self.said.transfers.iter().find(|transfer| transfer.kind == kind)?.samples;
         let alike: Vec<(u64, u64)> = samples
             .iter()
@@ -134,12 +135,12 @@ impl Known {
         let times = nearest(alike, size);
         let took = times.get(times.len() / 2).copied().map(Duration::from_micros)?;
         let most = times.last().copied().map(Duration::from_micros)?;
-        Some(ToldTransfer { took, most, away })
+        Some(PastTransfer { took, most, away })
     }
 }
 
 /// The times of those builds that are most like one of this size, the shortest first. Each comes with how far it is away from it.
-fn nearest(mut samples: Vec<(u64, u64)>, size: Size) -> Vec<u64> {
+fn nearest(mut samples: Vec<(u64, u64)>, size: BuildSize) -> Vec<u64> {
     samples.sort_by_key(|(away, _)| *away);
     // Builds that are far from this one do not speak where one is near.
     let limit = samples.first().map_or(0, |(nearest, _)| nearest + size.ran / 10);
@@ -151,14 +152,14 @@ fn nearest(mut samples: Vec<(u64, u64)>, size: Size) -> Vec<u64> {
 
 /// What a build does with what it has made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Exports {
+pub struct BuildExports {
     /// It pushes the image.
     pub push: bool,
     /// It exports a cache.
     pub cache: bool,
 }
 
-impl Exports {
+impl BuildExports {
     /// By the words of a buildx command.
     pub fn of(command: &[Text]) -> Self {
         let mut made = Self::default();
@@ -178,14 +179,14 @@ impl Exports {
 
 /// How large a build is, as far as an export's length goes by it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Size {
+pub(super) struct BuildSize {
     /// How many of its steps run, over the platforms.
     pub(super) ran: u64,
     /// How many it has.
     pub(super) of: u64,
 }
 
-impl Size {
+impl BuildSize {
     /// By how many steps another build differs. One for other platforms has other layers to export.
     fn apart(self, ran: u32, of: u32) -> u64 {
         let differs = if of == 0 { 0 } else { u64::from(of).abs_diff(self.of) };
@@ -270,13 +271,13 @@ impl Model {
 
     /// When the last step or export ended: what comes behind them is no part of the build's graph.
     pub(super) fn last_done(&self) -> Option<Time> {
-        let counts = |vertex: &&Vertex| vertex.kind != Kind::Client && vertex.started().is_some();
+        let counts = |vertex: &&Vertex| vertex.kind != VertexKind::Client && vertex.started().is_some();
         self.vertices.iter().filter(counts).filter_map(Vertex::completed).max()
     }
 
     /// The size of this build, where so many of its steps run.
-    pub(super) fn size(&self, ran: usize) -> Size {
-        Size { ran: ran as u64, of: self.counts().total as u64 }
+    pub(super) fn size(&self, ran: usize) -> BuildSize {
+        BuildSize { ran: ran as u64, of: self.counts().total as u64 }
     }
 
     /// How many steps ran to their end, over the platforms: what an export's length goes by.
@@ -286,12 +287,12 @@ impl Model {
 }
 
 /// What kind of transfer a vertex is.
-pub(super) fn transfer_kind(kind: &Kind, name: &Text) -> Option<TransferKind> {
+pub(super) fn transfer_kind(kind: &VertexKind, name: &Text) -> Option<TransferKind> {
     match kind {
-        Kind::CacheImport(_) => Some(TransferKind::CacheImport),
-        Kind::CacheExport => Some(TransferKind::CacheExport),
-        Kind::Export => Some(TransferKind::ImageExport),
-        Kind::Internal if name.as_str().contains("load build context") => Some(TransferKind::Context),
+        VertexKind::CacheImport(_) => Some(TransferKind::CacheImport),
+        VertexKind::CacheExport => Some(TransferKind::CacheExport),
+        VertexKind::Export => Some(TransferKind::ImageExport),
+        VertexKind::Internal if name.as_str().contains("load build context") => Some(TransferKind::Context),
         _ => None,
     }
 }
@@ -304,7 +305,7 @@ mod tests {
     fn what_a_command_exports() {
         let of = |words: &str| {
             let words: Vec<Text> = words.split(' ').map(Text::clean).collect();
-            let Exports { push, cache } = Exports::of(&words);
+            let BuildExports { push, cache } = BuildExports::of(&words);
             (push, cache)
         };
         assert_eq!(of("docker buildx build ."), (false, false));
@@ -319,7 +320,7 @@ mod tests {
     #[test]
     fn what_like_builds_took_beside_their_steps() {
         let sample = |ran, push, us| BesideSample { ran, of: 22, push, cache_export: false, us };
-        let mut known = Known::default();
+        let mut known = PastDurations::default();
         let beside = vec![
             sample(0, false, 1),
             sample(0, true, 5_000_000),
@@ -328,11 +329,11 @@ mod tests {
             sample(20, true, 30_000_000),
         ];
         known.take(&Expected { builds: 5, beside, ..Expected::default() });
-        let took = |ran, push| known.beside(Size { ran, of: 22 }, Exports { push, cache: false });
+        let took = |ran, push| known.beside(BuildSize { ran, of: 22 }, BuildExports { push, cache: false });
         assert_eq!(took(2, true), Some(Duration::from_secs(6)));
         assert_eq!(took(19, true), Some(Duration::from_secs(30)));
         assert_eq!(took(0, false), Some(Duration::from_micros(1)));
-        let exports = Exports { push: true, cache: true };
-        assert_eq!(known.beside(Size { ran: 0, of: 22 }, exports), None);
+        let exports = BuildExports { push: true, cache: true };
+        assert_eq!(known.beside(BuildSize { ran: 0, of: 22 }, exports), None);
     }
 }

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{Kind, Model, Vertex};
+use super::{Model, Vertex, VertexKind};
 use crate::event::Time;
 
 /// Edges that are added to one vertex at most for what the stream does not tell.
@@ -16,7 +16,7 @@ const MOST_ADDED: usize = 64;
 
 /// What part of a build a vertex has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
+pub(super) enum VertexPart {
     /// Before any step: the Dockerfile, the metadata of base images.
     Prepare,
     /// The cache's manifests.
@@ -41,20 +41,20 @@ pub(super) enum Part {
 pub(super) struct Graph {
     before: Vec<Vec<usize>>,
     order: Vec<usize>,
-    parts: Vec<Part>,
+    parts: Vec<VertexPart>,
 }
 
 /// How long a vertex takes, and how long after the last of those that it waits for it begins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Span {
+pub(super) struct VertexSpan {
     pub(super) lag: Duration,
     pub(super) length: Duration,
 }
 
 /// A vertex as it ran, in time from the build's beginning.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Ran {
-    pub(super) span: Span,
+pub(super) struct VertexRun {
+    pub(super) span: VertexSpan,
     /// When it ended, its idle time in between left out.
     pub(super) end: Duration,
 }
@@ -63,13 +63,13 @@ impl Graph {
     pub(super) fn of(model: &Model) -> Self {
         let vertices = &model.vertices;
         let first_work = vertices.iter().filter(|v| is_work(model, v)).filter_map(Vertex::started).min();
-        let parts: Vec<Part> = vertices.iter().map(|vertex| part(model, vertex, first_work)).collect();
+        let parts: Vec<VertexPart> = vertices.iter().map(|vertex| part(model, vertex, first_work)).collect();
         let mut before: Vec<Vec<usize>> = Vec::with_capacity(vertices.len());
         for vertex in vertices {
             let inputs = vertex.inputs.iter().filter_map(|input| model.index.get(input));
             before.push(inputs.map(|id| id.0 as usize).collect());
         }
-        let added = Added::of(model, &parts);
+        let added = AddedEdges::of(model, &parts);
         for (at, vertex) in vertices.iter().enumerate() {
             let is_root = before.get(at).is_none_or(Vec::is_empty);
             let (Some(list), Some(part)) = (before.get_mut(at), parts.get(at)) else { continue };
@@ -80,8 +80,8 @@ impl Graph {
         Self { before, order, parts }
     }
 
-    pub(super) fn part(&self, at: usize) -> Part {
-        self.parts.get(at).copied().unwrap_or(Part::Aside)
+    pub(super) fn part(&self, at: usize) -> VertexPart {
+        self.parts.get(at).copied().unwrap_or(VertexPart::Aside)
     }
 
     pub(super) fn before(&self, at: usize) -> &[usize] {
@@ -94,11 +94,11 @@ impl Graph {
     }
 
     /// When each vertex ends, from the beginning of all on.
-    pub(super) fn ends(&self, span: impl Fn(usize) -> Span) -> Vec<Duration> {
+    pub(super) fn ends(&self, span: impl Fn(usize) -> VertexSpan) -> Vec<Duration> {
         let mut ends = vec![Duration::ZERO; self.before.len()];
         for &at in &self.order {
             let begin = self.latest(at, &ends);
-            let Span { lag, length } = span(at);
+            let VertexSpan { lag, length } = span(at);
             if let Some(end) = ends.get_mut(at) {
                 *end = begin.saturating_add(lag).saturating_add(length);
             }
@@ -112,15 +112,15 @@ impl Graph {
     }
 
     /// How the vertices ran, open ones until `now`; none for those that never started.
-    pub(super) fn as_it_ran(&self, model: &Model, now: Time) -> Vec<Option<Ran>> {
+    pub(super) fn as_it_ran(&self, model: &Model, now: Time) -> Vec<Option<VertexRun>> {
         let begun = model.begun().unwrap_or_default();
-        let mut ran: Vec<Option<Ran>> = vec![None; self.before.len()];
+        let mut ran: Vec<Option<VertexRun>> = vec![None; self.before.len()];
         for (at, vertex) in model.vertices.iter().enumerate() {
             let Some(start) = vertex.started() else { continue };
             let length = vertex.at_work(now);
             let end = start.since(begun) + length;
             if let Some(place) = ran.get_mut(at) {
-                *place = Some(Ran { span: Span { lag: Duration::ZERO, length }, end });
+                *place = Some(VertexRun { span: VertexSpan { lag: Duration::ZERO, length }, end });
             }
         }
         let ends: Vec<Duration> = ran.iter().map(|ran| ran.map_or(Duration::ZERO, |ran| ran.end)).collect();
@@ -135,7 +135,7 @@ impl Graph {
 }
 
 /// The vertices that others wait for without the stream saying so.
-struct Added {
+struct AddedEdges {
     prepare: Vec<usize>,
     imports: Vec<usize>,
     /// The last steps: nothing is computed from them.
@@ -145,9 +145,9 @@ struct Added {
     cache_exports: Vec<usize>,
 }
 
-impl Added {
-    fn of(model: &Model, parts: &[Part]) -> Self {
-        let of = |part: Part| {
+impl AddedEdges {
+    fn of(model: &Model, parts: &[VertexPart]) -> Self {
+        let of = |part: VertexPart| {
             let mut found: Vec<usize> = (0..parts.len()).filter(|at| parts.get(*at) == Some(&part)).collect();
             // Those that end last are those that are waited for.
             found.sort_by_key(|at| {
@@ -158,29 +158,29 @@ impl Added {
         };
         let sink = |at: &usize| model.vertices.get(*at).is_some_and(|v| !model.consumed.contains(&v.digest));
         let mut sinks: Vec<usize> =
-            (0..parts.len()).filter(|at| parts.get(*at) == Some(&Part::Work)).filter(sink).collect();
+            (0..parts.len()).filter(|at| parts.get(*at) == Some(&VertexPart::Work)).filter(sink).collect();
         sinks.truncate(MOST_ADDED);
         Self {
-            prepare: of(Part::Prepare),
-            imports: of(Part::Import),
+            prepare: of(VertexPart::Prepare),
+            imports: of(VertexPart::Import),
             sinks,
-            late: of(Part::Late),
-            exports: of(Part::Export),
-            cache_exports: of(Part::CacheExport),
+            late: of(VertexPart::Late),
+            exports: of(VertexPart::Export),
+            cache_exports: of(VertexPart::CacheExport),
         }
     }
 
-    fn before(&self, part: Part, is_root: bool) -> impl Iterator<Item = usize> {
+    fn before(&self, part: VertexPart, is_root: bool) -> impl Iterator<Item = usize> {
         let none: &[usize] = &[];
         let lists: [&[usize]; 4] = match part {
-            Part::Prepare | Part::Aside => [none; 4],
-            Part::Import => [&self.prepare, none, none, none],
-            Part::Work if is_root => [&self.prepare, none, none, none],
-            Part::Work => [&self.imports, none, none, none],
-            Part::Late => [&self.sinks, none, none, none],
-            Part::Export => [&self.sinks, &self.late, none, none],
-            Part::CacheExport => [&self.sinks, &self.late, &self.exports, none],
-            Part::After => [&self.sinks, &self.late, &self.exports, &self.cache_exports],
+            VertexPart::Prepare | VertexPart::Aside => [none; 4],
+            VertexPart::Import => [&self.prepare, none, none, none],
+            VertexPart::Work if is_root => [&self.prepare, none, none, none],
+            VertexPart::Work => [&self.imports, none, none, none],
+            VertexPart::Late => [&self.sinks, none, none, none],
+            VertexPart::Export => [&self.sinks, &self.late, none, none],
+            VertexPart::CacheExport => [&self.sinks, &self.late, &self.exports, none],
+            VertexPart::After => [&self.sinks, &self.late, &self.exports, &self.cache_exports],
         };
         lists.into_iter().flatten().copied()
     }
@@ -196,26 +196,27 @@ fn ended_before(one: Option<&Vertex>, other: &Vertex) -> bool {
 }
 
 fn is_work(model: &Model, vertex: &Vertex) -> bool {
-    matches!(vertex.kind, Kind::Step(_))
+    matches!(vertex.kind, VertexKind::Step(_))
         || !vertex.inputs.is_empty()
-        || (matches!(vertex.kind, Kind::Internal | Kind::Other) && model.consumed.contains(&vertex.digest))
+        || (matches!(vertex.kind, VertexKind::Internal | VertexKind::Other)
+            && model.consumed.contains(&vertex.digest))
 }
 
-fn part(model: &Model, vertex: &Vertex, first_work: Option<Time>) -> Part {
+fn part(model: &Model, vertex: &Vertex, first_work: Option<Time>) -> VertexPart {
     let early = || match (vertex.started(), first_work) {
         (Some(start), Some(first)) => start < first,
         _ => first_work.is_none(),
     };
     match vertex.kind {
-        Kind::CacheImport(_) => Part::Import,
-        Kind::Export => Part::Export,
-        Kind::CacheExport => Part::CacheExport,
-        Kind::Internal if vertex.name.as_str().contains("[auth]") => Part::Aside,
-        _ if is_work(model, vertex) => Part::Work,
-        Kind::Internal => Part::Prepare,
-        _ if early() => Part::Prepare,
-        Kind::Client => Part::After,
-        _ => Part::Late,
+        VertexKind::CacheImport(_) => VertexPart::Import,
+        VertexKind::Export => VertexPart::Export,
+        VertexKind::CacheExport => VertexPart::CacheExport,
+        VertexKind::Internal if vertex.name.as_str().contains("[auth]") => VertexPart::Aside,
+        _ if is_work(model, vertex) => VertexPart::Work,
+        VertexKind::Internal => VertexPart::Prepare,
+        _ if early() => VertexPart::Prepare,
+        VertexKind::Client => VertexPart::After,
+        _ => VertexPart::Late,
     }
 }
 
@@ -263,7 +264,7 @@ mod tests {
     fn graph(before: &[&[usize]]) -> Graph {
         let before: Vec<Vec<usize>> = before.iter().map(|list| list.to_vec()).collect();
         let order = order(&before);
-        let parts = vec![Part::Work; before.len()];
+        let parts = vec![VertexPart::Work; before.len()];
         Graph { before, order, parts }
     }
 
@@ -271,8 +272,8 @@ mod tests {
         ends.iter().map(Duration::as_secs).collect()
     }
 
-    fn take(length: u64) -> Span {
-        Span { lag: Duration::ZERO, length: Duration::from_secs(length) }
+    fn take(length: u64) -> VertexSpan {
+        VertexSpan { lag: Duration::ZERO, length: Duration::from_secs(length) }
     }
 
     #[test]

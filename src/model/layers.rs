@@ -17,24 +17,24 @@ use command::Tool;
 use files::Files;
 
 /// The rules that were compiled last.
-static LAST_COMPILED: Mutex<Option<Compiled>> = Mutex::new(None);
+static LAST_COMPILED: Mutex<Option<CompiledRules>> = Mutex::new(None);
 
 /// Rules, and what came of compiling them.
-struct Compiled {
+struct CompiledRules {
     rules: Vec<LayerRule>,
-    namer: Namer,
+    namer: LayerNamer,
     refused: Vec<String>,
 }
 
 /// Names steps.
 #[derive(Debug, Clone, Default)]
-pub struct Namer {
+pub struct LayerNamer {
     rules: Vec<(Text, Regex)>,
 }
 
 /// What a `COPY` or `ADD` of the build's own files takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
+pub enum CopiedFiles {
     /// Nothing but lists of packages: `requirements.txt`, `package.json`, …
     Packages,
     /// Sources.
@@ -42,20 +42,20 @@ pub enum Taken {
 }
 
 /// What an instruction takes from the build's context; none where it takes nothing, or something else.
-pub fn taken(instruction: &str) -> Option<Taken> {
+pub fn taken(instruction: &str) -> Option<CopiedFiles> {
     let keyword = keyword(instruction);
     match guess(instruction) {
         _ if !keyword.eq_ignore_ascii_case("COPY") && !keyword.eq_ignore_ascii_case("ADD") => None,
-        Guess::Manifest(Tool::System | Tool::Build) => None,
-        Guess::Manifest(_) => Some(Taken::Packages),
-        Guess::Installs(Tool::Source) => Some(Taken::Sources),
+        LayerGuess::Manifest(Tool::System | Tool::Build) => None,
+        LayerGuess::Manifest(_) => Some(CopiedFiles::Packages),
+        LayerGuess::Installs(Tool::Source) => Some(CopiedFiles::Sources),
         _ => None,
     }
 }
 
 /// What a step is, before its neighbours are looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Guess {
+enum LayerGuess {
     /// Named by itself.
     Named(String),
     /// Installs with a tool; the last word on it.
@@ -68,7 +68,7 @@ enum Guess {
     Unknown,
 }
 
-impl Namer {
+impl LayerNamer {
     /// Compiles the rules. Those that can't be read are left out; the second value says which, and why.
     ///
     /// The last rules are kept compiled: a build's outline, its model and the recordings beside it have the same ones, and compiling
@@ -79,7 +79,7 @@ impl Namer {
             return (compiled.namer.clone(), compiled.refused.clone());
         }
         let (namer, refused) = Self::compile(rules);
-        *last = Some(Compiled { rules: rules.to_vec(), namer: namer.clone(), refused: refused.clone() });
+        *last = Some(CompiledRules { rules: rules.to_vec(), namer: namer.clone(), refused: refused.clone() });
         (namer, refused)
     }
 
@@ -108,16 +108,16 @@ impl Namer {
     /// that can't be said.
     pub fn names(&self, instructions: &[&str]) -> Vec<Option<Text>> {
         let ruled: Vec<Option<&Text>> = instructions.iter().map(|text| self.ruled(text)).collect();
-        let guesses: Vec<Guess> = instructions.iter().map(|text| guess(text)).collect();
+        let guesses: Vec<LayerGuess> = instructions.iter().map(|text| guess(text)).collect();
         let mut names: Vec<Option<Text>> = Vec::with_capacity(instructions.len());
         for (at, guess) in guesses.iter().enumerate() {
             let name = match (ruled[at], guess) {
                 (Some(name), _) => Some(name.clone()),
-                (None, Guess::Named(name)) => Some(Text::clean(name)),
-                (None, Guess::Installs(tool)) => Some(tool.layer().into()),
-                (None, Guess::Manifest(tool)) => Some(consumer(*tool, &ruled, &guesses, at)),
-                (None, Guess::Joins) => names.last().cloned().flatten(),
-                (None, Guess::Unknown) => None,
+                (None, LayerGuess::Named(name)) => Some(Text::clean(name)),
+                (None, LayerGuess::Installs(tool)) => Some(tool.layer().into()),
+                (None, LayerGuess::Manifest(tool)) => Some(consumer(*tool, &ruled, &guesses, at)),
+                (None, LayerGuess::Joins) => names.last().cloned().flatten(),
+                (None, LayerGuess::Unknown) => None,
             };
             names.push(name);
         }
@@ -135,16 +135,16 @@ const NEAR: usize = 50;
 
 /// The layer that the manifest copied at `at` belongs to: that of the next step which is no manifest itself, where a
 /// rule names it; else that of the next step which runs the tool, or a tool that reads the same files.
-fn consumer(tool: Tool, ruled: &[Option<&Text>], guesses: &[Guess], at: usize) -> Text {
+fn consumer(tool: Tool, ruled: &[Option<&Text>], guesses: &[LayerGuess], at: usize) -> Text {
     let after = || guesses.iter().enumerate().skip(at + 1).take(NEAR);
-    let beside = |&(next, guess): &(usize, &Guess)| {
-        ruled[next].is_none() && matches!(guess, Guess::Manifest(_) | Guess::Joins)
+    let beside = |&(next, guess): &(usize, &LayerGuess)| {
+        ruled[next].is_none() && matches!(guess, LayerGuess::Manifest(_) | LayerGuess::Joins)
     };
     if let Some(name) = after().find(|step| !beside(step)).and_then(|(next, _)| ruled[next]) {
         return name.clone();
     }
-    let reads = |(next, guess): (usize, &Guess)| match guess {
-        Guess::Installs(by) if tool.feeds(*by) => {
+    let reads = |(next, guess): (usize, &LayerGuess)| match guess {
+        LayerGuess::Installs(by) if tool.feeds(*by) => {
             Some(ruled[next].cloned().unwrap_or_else(|| by.layer().into()))
         }
         _ => None,
@@ -152,20 +152,20 @@ fn consumer(tool: Tool, ruled: &[Option<&Text>], guesses: &[Guess], at: usize) -
     after().find_map(reads).unwrap_or_else(|| tool.layer().into())
 }
 
-fn guess(instruction: &str) -> Guess {
+fn guess(instruction: &str) -> LayerGuess {
     let instruction = instruction.trim_start();
     let instruction = triggers::left(instruction).unwrap_or(instruction);
     let (keyword, rest) = instruction.split_once(char::is_whitespace).unwrap_or((instruction, ""));
     match keyword.to_ascii_uppercase().as_str() {
-        "FROM" => Guess::Named("base image".to_owned()),
-        "WORKDIR" => Guess::Joins,
-        "RUN" => command::installs(rest).map_or(Guess::Unknown, Guess::Installs),
+        "FROM" => LayerGuess::Named("base image".to_owned()),
+        "WORKDIR" => LayerGuess::Joins,
+        "RUN" => command::installs(rest).map_or(LayerGuess::Unknown, LayerGuess::Installs),
         "COPY" | "ADD" => match files::copied(rest) {
-            Files::From(stage) => Guess::Named(format!("from {stage}")),
-            Files::Manifest(tool) => Guess::Manifest(tool),
-            Files::Installs(tool) => Guess::Installs(tool),
+            Files::From(stage) => LayerGuess::Named(format!("from {stage}")),
+            Files::Manifest(tool) => LayerGuess::Manifest(tool),
+            Files::Installs(tool) => LayerGuess::Installs(tool),
         },
-        _ => Guess::Unknown,
+        _ => LayerGuess::Unknown,
     }
 }
 

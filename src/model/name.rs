@@ -7,7 +7,7 @@ use crate::event::{Platform, Text};
 
 /// What a vertex is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
+pub enum VertexKind {
     /// A numbered instruction of a Dockerfile.
     Step(StepName),
     /// Loading of the Dockerfile, the context, image metadata.
@@ -79,23 +79,23 @@ const CLIENT: [&str; 8] = [
 ];
 
 /// Reads a vertex's name.
-pub fn parse(name: &Text) -> Kind {
+pub fn parse(name: &Text) -> VertexKind {
     let text = name.as_str();
     if is_client(text) {
-        return Kind::Client;
+        return VertexKind::Client;
     }
     let Some((bracket, rest)) = text.strip_prefix('[').and_then(|t| t.split_once("] ")) else {
         return unbracketed(text);
     };
     if let Some(step) = step(bracket, rest) {
-        return Kind::Step(step);
+        return VertexKind::Step(step);
     }
     let words: Vec<&str> = bracket.split_whitespace().collect();
     match words.as_slice() {
-        [.., "internal"] | ["auth" | "context", ..] => Kind::Internal,
+        [.., "internal"] | ["auth" | "context", ..] => VertexKind::Internal,
         // Bake: `[api] exporting to image`.
         [_] => unbracketed(rest),
-        _ => Kind::Other,
+        _ => VertexKind::Other,
     }
 }
 
@@ -104,19 +104,19 @@ fn is_client(text: &str) -> bool {
         || (text.starts_with("pushing ") && text.ends_with(" with docker"))
 }
 
-fn unbracketed(text: &str) -> Kind {
+fn unbracketed(text: &str) -> VertexKind {
     if is_client(text) {
-        Kind::Client
+        VertexKind::Client
     } else if let Some(reference) = text.strip_prefix("importing cache manifest from ") {
-        Kind::CacheImport(Text::clean(reference))
+        VertexKind::CacheImport(Text::clean(reference))
     } else if text.starts_with("exporting cache") {
-        Kind::CacheExport
+        VertexKind::CacheExport
     } else if text.starts_with("exporting ") || text.starts_with("sending tarball") {
-        Kind::Export
+        VertexKind::Export
     } else if text.starts_with("resolve image config for ") || text.starts_with("load metadata for ") {
-        Kind::Internal
+        VertexKind::Internal
     } else {
-        Kind::Other
+        VertexKind::Other
     }
 }
 
@@ -171,12 +171,12 @@ fn cross_target(on: &Platform, target: &str) -> Option<Platform> {
 mod tests {
     use super::*;
 
-    fn of(name: &str) -> Kind {
+    fn of(name: &str) -> VertexKind {
         parse(&Text::clean(name))
     }
 
     fn step_of(name: &str) -> String {
-        let Kind::Step(s) = of(name) else { return format!("{:?}", of(name)) };
+        let VertexKind::Step(s) = of(name) else { return format!("{:?}", of(name)) };
         let text = |t: &Option<Text>| t.as_ref().map_or("-".to_owned(), ToString::to_string);
         let platform = |p: &Option<Platform>| p.as_ref().map_or("-".to_owned(), ToString::to_string);
         format!(
@@ -213,26 +213,26 @@ mod tests {
     #[test]
     fn others() {
         for (name, expected) in [
-            ("[internal] load build definition from Dockerfile", Kind::Internal),
-            ("[linux/amd64 internal] load metadata for a/b:latest", Kind::Internal),
-            ("[api internal] load .dockerignore", Kind::Internal),
-            ("[auth] library/alpine:pull token for registry-1.docker.io", Kind::Internal),
-            ("[context foo] load from client", Kind::Internal),
-            ("resolve image config for docker-image://docker/dockerfile:1", Kind::Internal),
-            ("importing cache manifest from r/a:c", Kind::CacheImport("r/a:c".into())),
-            ("[api] importing cache manifest from r/a:c", Kind::CacheImport("r/a:c".into())),
-            ("exporting cache to registry", Kind::CacheExport),
-            ("exporting cache to client directory", Kind::CacheExport),
-            ("[api] exporting to image", Kind::Export),
-            ("exporting to docker image format", Kind::Export),
-            ("resolving provenance for metadata file", Kind::Client),
-            ("[internal] load local bake definitions", Kind::Client),
-            ("[api] resolving provenance for metadata file", Kind::Client),
-            ("pushing r/a:b with docker", Kind::Client),
-            ("docker-image://docker.io/library/alpine", Kind::Other),
-            ("FROM a", Kind::Other),
-            ("", Kind::Other),
-            ("[", Kind::Other),
+            ("[internal] load build definition from Dockerfile", VertexKind::Internal),
+            ("[linux/amd64 internal] load metadata for a/b:latest", VertexKind::Internal),
+            ("[api internal] load .dockerignore", VertexKind::Internal),
+            ("[auth] library/alpine:pull token for registry-1.docker.io", VertexKind::Internal),
+            ("[context foo] load from client", VertexKind::Internal),
+            ("resolve image config for docker-image://docker/dockerfile:1", VertexKind::Internal),
+            ("importing cache manifest from r/a:c", VertexKind::CacheImport("r/a:c".into())),
+            ("[api] importing cache manifest from r/a:c", VertexKind::CacheImport("r/a:c".into())),
+            ("exporting cache to registry", VertexKind::CacheExport),
+            ("exporting cache to client directory", VertexKind::CacheExport),
+            ("[api] exporting to image", VertexKind::Export),
+            ("exporting to docker image format", VertexKind::Export),
+            ("resolving provenance for metadata file", VertexKind::Client),
+            ("[internal] load local bake definitions", VertexKind::Client),
+            ("[api] resolving provenance for metadata file", VertexKind::Client),
+            ("pushing r/a:b with docker", VertexKind::Client),
+            ("docker-image://docker.io/library/alpine", VertexKind::Other),
+            ("FROM a", VertexKind::Other),
+            ("", VertexKind::Other),
+            ("[", VertexKind::Other),
         ] {
             assert_eq!(of(name), expected, "{name}");
         }

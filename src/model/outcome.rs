@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::vertex::is_cancellation;
-use super::{Kind, Model, Phase, Vertex, VertexId};
+use super::{Model, Phase, Vertex, VertexId, VertexKind};
 use crate::event::{Line, Text, Time};
 
 /// How the error of an import ends whose cache does not exist.
@@ -45,7 +45,7 @@ impl Outcome {
 
 /// Why a build failed.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Failure {
+pub struct BuildFailure {
     /// The vertex that failed, where one did.
     pub vertex: Option<VertexId>,
     /// The error on one line.
@@ -67,7 +67,7 @@ pub struct Transfer {
 
 /// What became of the cache imports and exports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Cache {
+pub struct CacheTransfers {
     /// In order of appearance.
     pub imports: Vec<Transfer>,
     /// In order of appearance.
@@ -131,10 +131,10 @@ impl Model {
     /// begun yet, or there were none. What a build does not need never begins either, but what is exported shows that.
     fn is_cut(&self) -> bool {
         let done = |v: &Vertex| {
-            matches!(v.kind, Kind::Export | Kind::CacheExport)
+            matches!(v.kind, VertexKind::Export | VertexKind::CacheExport)
                 && matches!(v.phase(), Phase::Done | Phase::Cached)
         };
-        let mut steps = self.vertices.iter().filter(|v| matches!(v.kind, Kind::Step(_))).peekable();
+        let mut steps = self.vertices.iter().filter(|v| matches!(v.kind, VertexKind::Step(_))).peekable();
         self.vertices.iter().any(|v| matches!(v.phase(), Phase::Running(_)))
             || !self.vertices.iter().any(done)
                 && (steps.peek().is_none() || steps.any(|v| v.phase() == Phase::Waiting))
@@ -157,7 +157,7 @@ impl Model {
     }
 
     /// Why the build failed, as soon as that is known: a failed vertex is enough.
-    pub fn failure(&self) -> Option<Failure> {
+    pub fn failure(&self) -> Option<BuildFailure> {
         let vertex = self.vertices().find(|(_, v)| v.phase() == Phase::Failed && !is_soft(v));
         let own = vertex.as_ref().and_then(|(_, v)| v.error.clone());
         let said = self.error_line();
@@ -169,7 +169,7 @@ impl Model {
             Some(code) => Text::clean(&format!("buildx ended with exit code {code}")),
             None => Text::clean("the build ended without saying why"),
         });
-        Some(Failure { vertex: vertex.map(|(id, _)| id), message, excerpt: self.excerpt() })
+        Some(BuildFailure { vertex: vertex.map(|(id, _)| id), message, excerpt: self.excerpt() })
     }
 
     /// Whether buildx gave up the stream of the build's progress: what became of the build, it does not know.
@@ -195,14 +195,16 @@ impl Model {
     }
 
     /// What became of the cache transfers.
-    pub fn cache(&self) -> Cache {
-        let mut cache = Cache::default();
+    pub fn cache(&self) -> CacheTransfers {
+        let mut cache = CacheTransfers::default();
         for vertex in &self.vertices {
             match &vertex.kind {
-                Kind::CacheImport(reference) => {
+                VertexKind::CacheImport(reference) => {
                     cache.imports.push(Transfer::of(vertex, Some(reference.clone())));
                 }
-                Kind::CacheExport => cache.exports.push(Transfer::of(vertex, self.started.cache.clone())),
+                VertexKind::CacheExport => {
+                    cache.exports.push(Transfer::of(vertex, self.started.cache.clone()))
+                }
                 _ => {}
             }
         }
@@ -220,5 +222,5 @@ pub(crate) fn lost_stream(line: &str) -> bool {
 
 /// A failed cache import ends nothing: the build goes on, and everything misses.
 fn is_soft(vertex: &Vertex) -> bool {
-    matches!(vertex.kind, Kind::CacheImport(_))
+    matches!(vertex.kind, VertexKind::CacheImport(_))
 }

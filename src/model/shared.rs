@@ -12,15 +12,15 @@
 use foldhash::{HashMap, HashMapExt};
 
 use super::name::{StepName, same_keyword};
-use super::stack::Group;
+use super::stack::StageGroup;
 use super::vertex::{Vertex, VertexId};
 use crate::event::Text;
 use crate::event::digest::DigestMap;
 
 /// A stage, as names have it: bake target and stage.
-type Stage = (Option<Text>, Option<Text>);
+type StageKey = (Option<Text>, Option<Text>);
 
-fn stage(name: &StepName) -> Stage {
+fn stage(name: &StepName) -> StageKey {
     (name.target.clone(), name.stage.clone())
 }
 
@@ -30,10 +30,10 @@ pub(super) fn rename(
     names: &mut [Option<StepName>],
     vertices: &[Vertex],
     index: &DigestMap<VertexId>,
-    outlined: &[Group],
+    outlined: &[StageGroup],
     many: Option<bool>,
 ) {
-    let own = Own::of(names, outlined);
+    let own = OwnSteps::of(names, outlined);
     // Each of bake's targets has platforms of its own.
     let other_form =
         |name: &StepName| name.target.is_none() && many.is_some_and(|many| many != name.platform.is_some());
@@ -111,25 +111,25 @@ fn twins(
 }
 
 /// What the steps of this build are called.
-struct Own<'a> {
+struct OwnSteps<'a> {
     /// How many steps each stage has.
-    of: HashMap<Stage, u16>,
-    outlined: &'a [Group],
+    of: HashMap<StageKey, u16>,
+    outlined: &'a [StageGroup],
     /// Whether the stream speaks of the Dockerfile's stages by the names that they have there.
     by_outline: bool,
 }
 
-impl<'a> Own<'a> {
+impl<'a> OwnSteps<'a> {
     /// A stage has as many steps as the Dockerfile says, else as most of its steps say.
-    fn of(names: &[Option<StepName>], outlined: &'a [Group]) -> Self {
-        let mut votes: HashMap<Stage, HashMap<u16, usize>> = HashMap::new();
+    fn of(names: &[Option<StepName>], outlined: &'a [StageGroup]) -> Self {
+        let mut votes: HashMap<StageKey, HashMap<u16, usize>> = HashMap::new();
         for name in names.iter().flatten() {
             *votes.entry(stage(name)).or_default().entry(name.of).or_default() += 1;
         }
         let rows =
-            |of: &Stage| outlined.iter().find(|group| group.stage == of.1).map(|group| group.rows.len());
+            |of: &StageKey| outlined.iter().find(|group| group.stage == of.1).map(|group| group.rows.len());
         let by_outline = votes.keys().any(|stage| rows(stage).is_some());
-        let winner = |(stage, votes): (Stage, HashMap<u16, usize>)| {
+        let winner = |(stage, votes): (StageKey, HashMap<u16, usize>)| {
             let rows = rows(&stage);
             let most = votes.into_iter().max_by_key(|(of, n)| (rows == Some(usize::from(*of)), *n, *of));
             most.map(|(of, _)| (stage, of))
@@ -137,7 +137,7 @@ impl<'a> Own<'a> {
         Self { of: votes.into_iter().filter_map(winner).collect(), outlined, by_outline }
     }
 
-    fn outline(&self, name: &StepName) -> Option<&Group> {
+    fn outline(&self, name: &StepName) -> Option<&StageGroup> {
         self.outlined.iter().find(|group| group.stage == name.stage)
     }
 

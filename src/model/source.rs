@@ -15,7 +15,7 @@
 mod fit;
 mod index;
 mod layers;
-mod world;
+mod node_records;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -24,13 +24,13 @@ use foldhash::HashSet;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Kind, Model, Phase, State, Step, StepId, Vertex};
+use super::{Model, Phase, State, Step, StepId, Vertex, VertexKind};
 pub use crate::event::evidence::Source;
 use crate::event::evidence::{CacheRecord, When};
 use crate::event::{CacheManifest, Digest, Platform, Records, Text, Time};
 
-use fit::{Fit, Instruction};
-use world::World;
+use fit::{Fit, InstructionForms};
+use node_records::NodeRecords;
 
 pub use index::RecordIndex;
 pub use layers::CachedLayer;
@@ -39,7 +39,7 @@ pub use layers::CachedLayer;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[warn(missing_docs)]
 #[serde(rename_all = "snake_case")]
-pub enum Grade {
+pub enum OriginGrade {
     /// The evidence leaves nothing else.
     Proven,
     /// Nothing speaks against it.
@@ -50,19 +50,19 @@ pub enum Grade {
 
 /// Where a hit came from, and how that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
+pub struct HitOrigin {
     /// Where from.
     pub source: Source,
     /// The registry cache that it came from, where it is known which.
     pub reference: Option<Text>,
     /// How sure that is.
-    pub grade: Grade,
+    pub grade: OriginGrade,
     /// One sentence that says how it is known.
     pub evidence: Text,
 }
 
 /// What a stack shows of a hit: `hit local`, `hit registry`, `hit`.
-pub fn words(origin: Option<&Origin>) -> &'static str {
+pub fn words(origin: Option<&HitOrigin>) -> &'static str {
     match origin.map(|origin| origin.source) {
         Some(Source::Local) => "hit local",
         Some(Source::Registry) => "hit registry",
@@ -72,7 +72,7 @@ pub fn words(origin: Option<&Origin>) -> &'static str {
 
 /// What was heard of the records and the caches.
 #[derive(Debug, Default)]
-pub(super) struct Evidence {
+pub(super) struct HitEvidence {
     before: Vec<Arc<Records>>,
     /// Those of before the build by their descriptions, once somebody has asked.
     indices: OnceLock<Vec<RecordIndex>>,
@@ -81,10 +81,10 @@ pub(super) struct Evidence {
     after: Vec<Arc<Records>>,
     pub(super) manifests: Vec<CacheManifest>,
     /// Where the hits came from, once somebody has asked.
-    origins: OnceLock<HashMap<StepId, Origin>>,
+    origins: OnceLock<HashMap<StepId, HitOrigin>>,
 }
 
-impl Evidence {
+impl HitEvidence {
     pub(super) fn records(&mut self, records: &Arc<Records>, begun: Time) {
         self.indices.take();
         self.ids.take();
@@ -139,7 +139,7 @@ fn before_of(after: &Records, begun: Time) -> Records {
 
 impl Model {
     /// Where a hit came from; none of a step that is no hit.
-    pub fn source_of(&self, id: StepId) -> Option<Origin> {
+    pub fn source_of(&self, id: StepId) -> Option<HitOrigin> {
         if self.state(id) != State::Hit {
             return None;
         }
@@ -165,7 +165,7 @@ impl Model {
 
     /// When the first step hit.
     fn first_hit(&self) -> Option<Time> {
-        let hit = |vertex: &&Vertex| vertex.cached && matches!(vertex.kind, Kind::Step(_));
+        let hit = |vertex: &&Vertex| vertex.cached && matches!(vertex.kind, VertexKind::Step(_));
         self.vertices.iter().filter(hit).filter_map(Vertex::started).min()
     }
 
@@ -179,8 +179,8 @@ impl Model {
         self.evidence.origins.take();
     }
 
-    fn judged(&self) -> HashMap<StepId, Origin> {
-        Judge::new(self).map(|judge| judge.all()).unwrap_or_default()
+    fn judged(&self) -> HashMap<StepId, HitOrigin> {
+        HitJudge::new(self).map(|judge| judge.all()).unwrap_or_default()
     }
 }
 
@@ -189,19 +189,24 @@ fn platform_of(model: &Model, step: &Step) -> Option<Platform> {
     step.name.runs_on.clone().or_else(|| model.platform_of(step))
 }
 
-fn unknown(why: &str) -> Origin {
-    Origin { source: Source::Unknown, reference: None, grade: Grade::NotKnown, evidence: Text::clean(why) }
+fn unknown(why: &str) -> HitOrigin {
+    HitOrigin {
+        source: Source::Unknown,
+        reference: None,
+        grade: OriginGrade::NotKnown,
+        evidence: Text::clean(why),
+    }
 }
 
-/// A node's records: the place in `Judge::worlds`, and the identity of one.
+/// A node's records: the place in `HitJudge::worlds`, and the identity of one.
 type At<'a> = (usize, &'a str);
 
-struct Judge<'a> {
+struct HitJudge<'a> {
     model: &'a Model,
     hits: Vec<StepId>,
     /// Caches whose import succeeded.
     imported: Vec<&'a Text>,
-    worlds: Vec<World<'a>>,
+    worlds: Vec<NodeRecords<'a>>,
     /// Whether the builder had no result of any step before the build.
     bare: bool,
     /// The steps that are built on each step.
@@ -210,14 +215,14 @@ struct Judge<'a> {
     found: HashMap<StepId, Vec<At<'a>>>,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> HitJudge<'a> {
     /// None while an import is not decided: until then nothing can be told.
     fn new(model: &'a Model) -> Option<Self> {
         let hits: Vec<StepId> =
             model.stack.steps().map(|(id, _)| id).filter(|id| model.state(*id) == State::Hit).collect();
         let mut imported = Vec::new();
         for vertex in &model.vertices {
-            let Kind::CacheImport(reference) = &vertex.kind else { continue };
+            let VertexKind::CacheImport(reference) = &vertex.kind else { continue };
             match vertex.phase() {
                 Phase::Done | Phase::Cached => imported.push(reference),
                 Phase::Running(_) | Phase::Waiting if model.ended.is_none() => return None,
@@ -241,12 +246,12 @@ impl<'a> Judge<'a> {
         Some(judge)
     }
 
-    fn all(&self) -> HashMap<StepId, Origin> {
+    fn all(&self) -> HashMap<StepId, HitOrigin> {
         self.hits.iter().filter_map(|id| Some((*id, self.origin(*id, self.model.stack.step(*id)?)))).collect()
     }
 
     fn see_worlds(&mut self) {
-        let Evidence { before, after, .. } = &self.model.evidence;
+        let HitEvidence { before, after, .. } = &self.model.evidence;
         let first = self.model.first_hit();
         let begun = self.model.first.unwrap_or_default();
         if after.is_empty() && self.model.ended.is_none() {
@@ -257,7 +262,7 @@ impl<'a> Judge<'a> {
         }
         for listing in before {
             let later = after.iter().find(|after| after.node == listing.node);
-            let mut world = World::new(listing, later.map(Arc::as_ref), begun, first);
+            let mut world = NodeRecords::new(listing, later.map(Arc::as_ref), begun, first);
             self.place_trees(&mut world);
             self.worlds.push(world);
         }
@@ -267,7 +272,7 @@ impl<'a> Judge<'a> {
 
     /// Learns which tree of imported records is which platform's: by the blobs that were fetched for its steps, and by the
     /// image that has the same layers.
-    fn place_trees(&self, world: &mut World<'a>) {
+    fn place_trees(&self, world: &mut NodeRecords<'a>) {
         let mut trees: HashMap<&Digest, HashSet<&str>> = HashMap::new();
         let mut records: HashMap<&Digest, &'a str> = HashMap::new();
         for known in world.all() {
@@ -421,7 +426,7 @@ impl<'a> Judge<'a> {
         records
     }
 
-    fn worlds(&self, platform: Option<&Platform>) -> Vec<(usize, &World<'a>)> {
+    fn worlds(&self, platform: Option<&Platform>) -> Vec<(usize, &NodeRecords<'a>)> {
         let all = self.worlds.iter().enumerate();
         all.filter(|(_, world)| world.builds(platform)).collect()
     }
@@ -460,11 +465,11 @@ impl<'a> Judge<'a> {
             && (&one.target, &one.stage, one.index) == (&other.target, &other.stage, other.index)
     }
 
-    fn instruction<'s>(&'s self, step: &'s Step) -> Instruction<'s> {
-        Instruction::new(&step.name, self.model.stack.written(step))
+    fn instruction<'s>(&'s self, step: &'s Step) -> InstructionForms<'s> {
+        InstructionForms::new(&step.name, self.model.stack.written(step))
     }
 
-    fn fit(&self, instruction: &Instruction<'_>, record: &CacheRecord) -> Fit {
+    fn fit(&self, instruction: &InstructionForms<'_>, record: &CacheRecord) -> Fit {
         let Some(blob) = &record.imported else { return instruction.of_record(record) };
         // A blob that an image has is known by the image's history.
         let manifests = self.model.evidence.manifests.iter();
@@ -477,21 +482,21 @@ impl<'a> Judge<'a> {
         named.map(|layer| instruction.of_history(layer.made_by.as_str())).max().unwrap_or(Fit::Maybe)
     }
 
-    fn origin(&self, id: StepId, step: &Step) -> Origin {
+    fn origin(&self, id: StepId, step: &Step) -> HitOrigin {
         if self.imported.is_empty() {
             let evidence = if step.name.is_from() {
                 "nothing was fetched for it, and no registry cache was imported"
             } else {
                 "no registry cache was imported, so it was in the builder's own"
             };
-            return local(Grade::Proven, evidence);
+            return local(OriginGrade::Proven, evidence);
         }
         let platform = platform_of(self.model, step);
         let worlds = self.worlds(platform.as_ref());
         if self.bare && !step.name.is_from() {
             let evidence =
                 "the builder had no result of any step before the build, and the cache was imported";
-            return self.registry(Grade::Proven, None, evidence);
+            return self.registry(OriginGrade::Proven, None, evidence);
         }
         self.by_records(id)
             .or_else(|| self.by_blobs(id))
@@ -500,11 +505,11 @@ impl<'a> Judge<'a> {
     }
 
     /// By the records that can be its result, where they all say the same.
-    fn by_records(&self, id: StepId) -> Option<Origin> {
+    fn by_records(&self, id: StepId) -> Option<HitOrigin> {
         let records = self.found.get(&id)?;
         let known: Vec<_> = records.iter().filter_map(|(at, id)| self.worlds.get(*at)?.get(id)).collect();
         let first = known.first()?;
-        let class = |known: &world::Known<'_>| match (known.was, &known.record.imported) {
+        let class = |known: &node_records::KnownRecord<'_>| match (known.was, &known.record.imported) {
             (Some(false), Some(_)) => Some(Source::Registry),
             // What somebody else's build has made meanwhile is the builder's own too.
             (Some(true), _) | (Some(false), None) => Some(Source::Local),
@@ -521,7 +526,7 @@ impl<'a> Judge<'a> {
         // By a late listing that a record is new follows from its uses, and a prune may have taken what would contradict that.
         let early = records.iter().all(|(at, _)| self.worlds.get(*at).is_some_and(|world| world.early));
         let sure = records.len() == 1 && (early || source == Source::Local);
-        let grade = if sure { Grade::Proven } else { Grade::Likely };
+        let grade = if sure { OriginGrade::Proven } else { OriginGrade::Likely };
         let blob = first.record.imported.as_ref();
         Some(match (source, blob) {
             (Source::Registry, Some(name)) if records.len() == 1 => {
@@ -531,12 +536,14 @@ impl<'a> Judge<'a> {
                 self.registry(grade, blob, &format!("{record} came with this build, imported"))
             }
             _ if first.was == Some(true) => local(grade, &format!("{record} was there before the build")),
-            _ => local(Grade::Likely, &format!("{record} was made on this builder while the build ran")),
+            _ => {
+                local(OriginGrade::Likely, &format!("{record} was made on this builder while the build ran"))
+            }
         })
     }
 
     /// Where several records can be its result and they do not say the same.
-    fn in_doubt(&self, id: StepId) -> Option<Origin> {
+    fn in_doubt(&self, id: StepId) -> Option<HitOrigin> {
         let records = self.found.get(&id).filter(|records| !records.is_empty())?;
         let known = |(at, id): &At<'a>| self.worlds.get(*at)?.get(id)?.was;
         if records.iter().any(|record| known(record).is_none()) {
@@ -549,13 +556,13 @@ impl<'a> Judge<'a> {
         )))
     }
 
-    fn by_blobs(&self, id: StepId) -> Option<Origin> {
+    fn by_blobs(&self, id: StepId) -> Option<HitOrigin> {
         let fetched: HashSet<Digest> = self.model.vertices_of(id).flat_map(pulled).collect();
         let manifests = self.model.evidence.manifests.iter();
         let held =
             manifests.flat_map(|manifest| &manifest.layers).find(|layer| fetched.contains(&layer.blob))?;
         // Of a record that was here without its content, the content may be fetched late.
-        let here = |world: &World<'_>| {
+        let here = |world: &NodeRecords<'_>| {
             !world.whole
                 || world.all().any(|known| {
                     known.was != Some(false) && known.record.imported.as_ref() == Some(&held.blob)
@@ -565,11 +572,11 @@ impl<'a> Judge<'a> {
             return None;
         }
         let evidence = format!("{} of the imported cache was fetched for it", held.blob);
-        Some(self.registry(Grade::Proven, Some(&held.blob), &evidence))
+        Some(self.registry(OriginGrade::Proven, Some(&held.blob), &evidence))
     }
 
     /// Of a step that nobody has looked at: whether there was a record that can be its result.
-    fn by_descriptions(&self, step: &Step, worlds: &[(usize, &World<'a>)]) -> Origin {
+    fn by_descriptions(&self, step: &Step, worlds: &[(usize, &NodeRecords<'a>)]) -> HitOrigin {
         if self.model.ended.is_none() {
             return unknown("cached; where from is told when the build has ended");
         }
@@ -613,7 +620,7 @@ impl<'a> Judge<'a> {
                 unknown("cached; the builder's records of after the build are not known yet")
             }
             Fit::Yes => local(
-                Grade::Likely,
+                OriginGrade::Likely,
                 "the builder had a record of it before the build; this build did not need to load it",
             ),
             Fit::Maybe => {
@@ -623,14 +630,14 @@ impl<'a> Judge<'a> {
                 unknown("nothing was fetched for it, and the builder had no record of it")
             }
             Fit::No => self.registry(
-                Grade::Likely,
+                OriginGrade::Likely,
                 None,
                 "the builder had no record of it before the build, and the cache was imported",
             ),
         }
     }
 
-    fn registry(&self, grade: Grade, blob: Option<&Digest>, evidence: &str) -> Origin {
+    fn registry(&self, grade: OriginGrade, blob: Option<&Digest>, evidence: &str) -> HitOrigin {
         let holds = |reference: &Text| {
             let manifests = self.model.evidence.manifests.iter();
             let mut own = manifests.filter(|manifest| manifest.reference == *reference);
@@ -644,7 +651,7 @@ impl<'a> Judge<'a> {
                 several.iter().find(|reference| holds(reference)).map(|reference| (*reference).clone())
             }
         };
-        Origin { source: Source::Registry, reference, grade, evidence: Text::clean(evidence) }
+        HitOrigin { source: Source::Registry, reference, grade, evidence: Text::clean(evidence) }
     }
 }
 
@@ -661,8 +668,8 @@ fn others<'a>(manifest: &'a CacheManifest, platforms: &[Option<Platform>]) -> Op
     Some((root, other.clone()))
 }
 
-fn local(grade: Grade, evidence: &str) -> Origin {
-    Origin { source: Source::Local, reference: None, grade, evidence: Text::clean(evidence) }
+fn local(grade: OriginGrade, evidence: &str) -> HitOrigin {
+    HitOrigin { source: Source::Local, reference: None, grade, evidence: Text::clean(evidence) }
 }
 
 /// The blobs that were fetched for a vertex.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::layers::Namer;
+use super::layers::LayerNamer;
 use super::name::StepName;
 use super::vertex::{Vertex, VertexId};
 use super::{platforms, shared, triggers};
@@ -28,13 +28,13 @@ pub struct Step {
 
 /// A stage.
 #[derive(Debug, Clone, Default)]
-pub struct Group {
+pub struct StageGroup {
     /// The bake target that it is built for.
     pub target: Option<Text>,
     /// Its name.
     pub stage: Option<Text>,
     /// Its instructions, by number.
-    pub rows: Vec<Row>,
+    pub rows: Vec<InstructionRow>,
     /// Whether the stream has spoken of it.
     pub seen: bool,
     /// Whether the Dockerfile says that it becomes the image.
@@ -45,7 +45,7 @@ pub struct Group {
 
 /// An instruction on all platforms.
 #[derive(Debug, Clone, Default)]
-pub struct Row {
+pub struct InstructionRow {
     /// Its text, as the stream has it once it has spoken.
     pub instruction: Text,
     /// The layer that it belongs to.
@@ -58,10 +58,10 @@ pub struct Row {
 #[derive(Debug, Default)]
 pub struct Stack {
     /// The stages as the Dockerfile has them.
-    outlined: Vec<Group>,
+    outlined: Vec<StageGroup>,
     /// The same with what their base images leave to run, as far as the stream has told.
-    widened: Vec<Group>,
-    groups: Vec<Group>,
+    widened: Vec<StageGroup>,
+    groups: Vec<StageGroup>,
     steps: Vec<Step>,
     step_of: HashMap<VertexId, StepId>,
     /// Where a step stands: the place of its stage and of its row there.
@@ -70,12 +70,12 @@ pub struct Stack {
     places: HashMap<(Option<Text>, Option<Text>), usize>,
     /// The platform that was asked for, where it is the only one.
     only: Option<Platform>,
-    namer: Namer,
+    namer: LayerNamer,
 }
 
 impl Stack {
     /// The stages, in the order in which they were first heard of.
-    pub fn groups(&self) -> &[Group] {
+    pub fn groups(&self) -> &[StageGroup] {
         &self.groups
     }
 
@@ -96,7 +96,7 @@ impl Stack {
 
     /// The step of a row in the column of a platform, or in the column of those whose platform is not known. A step stands in one column
     /// only, so that the columns add up to all steps.
-    pub fn cell(&self, row: &Row, platform: Option<&Platform>) -> Option<StepId> {
+    pub fn cell(&self, row: &InstructionRow, platform: Option<&Platform>) -> Option<StepId> {
         let platform = platform.or(self.only.as_ref());
         let here = |step: &Step| self.platform_of(step) == platform;
         let own = row.steps.iter().copied().find(|id| self.step(*id).is_some_and(here));
@@ -112,12 +112,12 @@ impl Stack {
     }
 
     /// Whether a row without a step may still get one on a platform: nothing else of its stage is built elsewhere only.
-    pub fn may_stand(&self, row: &Row, platform: Option<&Platform>) -> bool {
+    pub fn may_stand(&self, row: &InstructionRow, platform: Option<&Platform>) -> bool {
         if !row.steps.is_empty() {
             return false;
         }
         let platform = platform.or(self.only.as_ref());
-        let own = |group: &&Group| group.rows.iter().any(|known| std::ptr::eq(known, row));
+        let own = |group: &&StageGroup| group.rows.iter().any(|known| std::ptr::eq(known, row));
         let rows = self.groups.iter().find(own).map_or(&[][..], |group| group.rows.as_slice());
         let mut steps = rows.iter().flat_map(|row| &row.steps).filter_map(|id| self.step(*id)).peekable();
         steps.peek().is_none() || steps.any(|step| self.platform_of(step) == platform)
@@ -129,7 +129,7 @@ impl Stack {
     }
 
     /// The row that a step stands in.
-    pub fn row_of(&self, id: StepId) -> Option<&Row> {
+    pub fn row_of(&self, id: StepId) -> Option<&InstructionRow> {
         let (group, row) = self.rows_of.get(id.0 as usize)?;
         self.groups.get(*group)?.rows.get(*row).filter(|row| row.steps.contains(&id))
     }
@@ -143,7 +143,7 @@ impl Stack {
 
     /// Takes the Dockerfile's outline; gives what is wrong with the layer rules.
     pub(super) fn outline(&mut self, outline: &Outline) -> Vec<String> {
-        let (namer, complaints) = Namer::new(&outline.rules);
+        let (namer, complaints) = LayerNamer::new(&outline.rules);
         self.namer = namer;
         // What was named by other rules is named again.
         self.groups.clear();
@@ -219,7 +219,7 @@ impl Stack {
             group.rows.clear();
         }
         if group.rows.len() < usize::from(name.index) {
-            group.rows.resize_with(usize::from(name.index), Row::default);
+            group.rows.resize_with(usize::from(name.index), InstructionRow::default);
         }
         group.seen = true;
         let row = group.rows.get_mut(usize::from(name.index).checked_sub(1)?)?;
@@ -245,7 +245,7 @@ impl Stack {
             return *at;
         }
         // A stage that the Dockerfile has under another name: known by its place as the only one of its length.
-        let twin = |(at, group): (usize, &Group)| {
+        let twin = |(at, group): (usize, &StageGroup)| {
             (!group.seen && group.rows.len() == usize::from(name.of)).then_some(at)
         };
         let twins: Vec<usize> = self.groups.iter().enumerate().filter_map(twin).collect();
@@ -258,7 +258,7 @@ impl Stack {
             self.find_places();
             return at;
         }
-        self.groups.push(Group {
+        self.groups.push(StageGroup {
             target: name.target.clone(),
             stage: name.stage.clone(),
             ..Group::default()
@@ -282,13 +282,13 @@ fn twins(vertices: &[Vertex]) -> HashSet<&Text> {
     vertices.iter().map(|vertex| &vertex.name).filter(|name| !seen.insert(*name)).collect()
 }
 
-fn outlined(stage: &OutlineStage, outlined_target: bool) -> Group {
-    let row = |step: &OutlineStep| Row {
+fn outlined(stage: &OutlineStage, outlined_target: bool) -> StageGroup {
+    let row = |step: &OutlineStep| InstructionRow {
         instruction: step.instruction.clone(),
         layer: step.layer.clone(),
         steps: Vec::new(),
     };
-    Group {
+    StageGroup {
         stage: stage.name.clone(),
         rows: stage.steps.iter().map(row).collect(),
         outlined_target,
@@ -317,8 +317,12 @@ fn inherited(
 }
 
 /// Names the layers of a stage; where its instructions are what they were, so are their names.
-fn name_layers<'a>(group: &mut Group, mut before: impl Iterator<Item = &'a Group>, namer: &Namer) {
-    let alike = |old: &&Group| {
+fn name_layers<'a>(
+    group: &mut StageGroup,
+    mut before: impl Iterator<Item = &'a StageGroup>,
+    namer: &LayerNamer,
+) {
+    let alike = |old: &&StageGroup| {
         old.rows.len() == group.rows.len()
             && old.rows.iter().zip(&group.rows).all(|(old, new)| old.instruction == new.instruction)
     };

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::name::{StepName, keyword};
 use super::vertex::Phase;
-use super::{Kind, Model, Outcome, StepId, Vertex};
+use super::{Model, Outcome, StepId, Vertex, VertexKind};
 use crate::event::{Digest, Platform, StatusUpdate, Time};
 
 /// What became of a step.
@@ -177,7 +177,7 @@ impl Model {
 
     pub(super) fn state_of(&self, vertex: &Vertex) -> State {
         let ended = self.ended.is_some();
-        let from = matches!(&vertex.kind, Kind::Step(step) if step.is_from());
+        let from = matches!(&vertex.kind, VertexKind::Step(step) if step.is_from());
         match vertex.phase() {
             Phase::Failed => State::Failed,
             Phase::Cancelled => State::Cancelled,
@@ -233,7 +233,7 @@ impl Model {
     /// Vertices and cached ones, as `BuildKit`'s own record of the build counts them (`NumTotalSteps`,
     /// `NumCachedSteps`; moby/buildkit `solver/llbsolver/history.go`): all but those that buildx adds.
     pub fn vertex_counts(&self) -> (usize, usize) {
-        let known = |v: &&Vertex| v.kind != Kind::Client && !v.name.is_empty();
+        let known = |v: &&Vertex| v.kind != VertexKind::Client && !v.name.is_empty();
         let own = || self.vertices.iter().filter(known);
         (own().count(), own().filter(|vertex| vertex.cached).count())
     }
@@ -302,19 +302,19 @@ impl Model {
 /// Whether a vertex fetches what an `ADD` names by its address: one that is made from nothing else.
 fn is_fetch(vertex: &Vertex) -> bool {
     let adds = |step: &StepName| keyword(step.instruction.as_str()).eq_ignore_ascii_case("ADD");
-    vertex.inputs.is_empty() && matches!(&vertex.kind, Kind::Step(step) if adds(step))
+    vertex.inputs.is_empty() && matches!(&vertex.kind, VertexKind::Step(step) if adds(step))
 }
 
 /// What a status does, for those that move bytes.
-fn verb(kind: &Kind, status: &StatusUpdate) -> Option<&'static str> {
+fn verb(kind: &VertexKind, status: &StatusUpdate) -> Option<&'static str> {
     let id = status.id.as_str();
     match kind {
-        Kind::CacheExport if id.starts_with("preparing") => Some("preparing cache"),
-        Kind::CacheExport => Some("writing cache"),
-        Kind::CacheImport(_) => Some("importing cache"),
-        Kind::Export if id.starts_with("pushing") => Some("pushing"),
-        Kind::Export if id.starts_with("unpacking") => Some("unpacking"),
-        Kind::Export => Some("exporting"),
+        VertexKind::CacheExport if id.starts_with("preparing") => Some("preparing cache"),
+        VertexKind::CacheExport => Some("writing cache"),
+        VertexKind::CacheImport(_) => Some("importing cache"),
+        VertexKind::Export if id.starts_with("pushing") => Some("pushing"),
+        VertexKind::Export if id.starts_with("unpacking") => Some("unpacking"),
+        VertexKind::Export => Some("exporting"),
         _ if id.starts_with("extracting sha256:") => Some("extracting"),
         _ if id.starts_with("sha256:") => Some("pulling"),
         _ if id.starts_with("transferring context") => Some("sending context"),

@@ -7,8 +7,8 @@ mod path;
 
 use std::time::Duration;
 
-use super::graph::{Graph, Part};
-use super::{Kind, Model, State, StepId, Vertex, VertexId};
+use super::graph::{Graph, VertexPart};
+use super::{Model, State, StepId, Vertex, VertexId, VertexKind};
 use crate::event::{Platform, Text, Time};
 
 pub use bars::{Bar, BarKind};
@@ -26,14 +26,14 @@ pub struct Timeline {
     /// Dockerfile, the exports.
     pub lanes: Vec<Lane>,
     /// The lanes that held the end up, in the order of time.
-    pub path: Vec<OnPath>,
+    pub path: Vec<CriticalLane>,
     /// Times in which nothing was at work, in their order.
     pub idle: Vec<(Time, Time)>,
 }
 
 /// Where a lane stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Section {
+pub enum LaneSection {
     /// Before the steps: the Dockerfile, the context, the cache's manifests.
     #[default]
     Before,
@@ -47,7 +47,7 @@ pub enum Section {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Lane {
     /// Where it stands.
-    pub section: Section,
+    pub section: LaneSection,
     /// What it is: a step's instruction, or the name of what is no step.
     pub label: Text,
     /// The layer of a step.
@@ -72,7 +72,7 @@ pub struct Lane {
 
 /// A lane that held the end up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OnPath {
+pub struct CriticalLane {
     /// Index into [`Timeline::lanes`].
     pub lane: usize,
     /// How long it was at work.
@@ -128,13 +128,13 @@ impl Model {
         for (id, vertex) in self.vertices().filter(|(id, _)| self.step_of(*id).is_none()) {
             let bars = || self.bars(vertex, graph.part(id.0 as usize), end);
             match graph.part(id.0 as usize) {
-                Part::Prepare => {
+                VertexPart::Prepare => {
                     prepare.vertices.push(id);
                     prepare.bars.extend(bars());
                 }
-                Part::Import => lanes.push(named(vertex, id, Section::Before, bars())),
-                Part::Work if vertex.started().is_some() => {
-                    lanes.push(named(vertex, id, Section::Before, bars()));
+                VertexPart::Import => lanes.push(named(vertex, id, LaneSection::Before, bars())),
+                VertexPart::Work if vertex.started().is_some() => {
+                    lanes.push(named(vertex, id, LaneSection::Before, bars()));
                 }
                 _ => {}
             }
@@ -150,11 +150,17 @@ impl Model {
     fn after(&self, graph: &Graph, end: Time) -> Vec<Lane> {
         let after = |(id, vertex): (VertexId, &Vertex)| {
             let part = graph.part(id.0 as usize);
-            let stands =
-                matches!(part, Part::Late | Part::Export | Part::CacheExport | Part::After | Part::Aside);
+            let stands = matches!(
+                part,
+                VertexPart::Late
+                    | VertexPart::Export
+                    | VertexPart::CacheExport
+                    | VertexPart::After
+                    | VertexPart::Aside
+            );
             let bars = self.bars(vertex, part, end);
             (stands && !bars.is_empty() && self.step_of(id).is_none())
-                .then(|| named(vertex, id, Section::After, bars))
+                .then(|| named(vertex, id, LaneSection::After, bars))
         };
         let mut lanes: Vec<Lane> = self.vertices().filter_map(after).collect();
         lanes.sort_by_key(|lane| lane.span().map(|(start, _)| start));
@@ -170,11 +176,11 @@ impl Model {
                 let Some(step) = self.stack.step(id) else { continue };
                 let platform = self.platform_of(step);
                 let place = platforms.iter().position(|known| *known == platform).unwrap_or(0);
-                let own = self.vertices_of(id).flat_map(|vertex| self.bars(vertex, Part::Work, end));
+                let own = self.vertices_of(id).flat_map(|vertex| self.bars(vertex, VertexPart::Work, end));
                 lanes.push((
                     place,
                     Lane {
-                        section: Section::Steps,
+                        section: LaneSection::Steps,
                         label: row.instruction.clone(),
                         layer: row.layer.clone(),
                         stage: group.stage.clone(),
@@ -195,9 +201,9 @@ impl Model {
 }
 
 /// A lane of what is no step.
-fn named(vertex: &Vertex, id: VertexId, section: Section, bars: Vec<Bar>) -> Lane {
+fn named(vertex: &Vertex, id: VertexId, section: LaneSection, bars: Vec<Bar>) -> Lane {
     let label = match &vertex.kind {
-        Kind::CacheImport(_) => Text::from("import cache"),
+        VertexKind::CacheImport(_) => Text::from("import cache"),
         _ => Text::clean(vertex.name.as_str().trim_start_matches("[internal] ")),
     };
     let took = bars::length(&bars);

@@ -2,7 +2,7 @@
 //! them behind the `FROM`, which it named before it knew of them: `1/4 FROM`, `2/6 ONBUILD COPY …` (seen on the test engine).
 
 use super::name::StepName;
-use super::stack::{Group, Row};
+use super::stack::{InstructionRow, StageGroup};
 use crate::event::Text;
 use crate::event::fingerprint::{Fingerprint, Gap, Stage, Step, StepKind};
 
@@ -15,7 +15,7 @@ pub(crate) fn left(instruction: &str) -> Option<&str> {
 }
 
 /// The Dockerfile's stages, with the rows of what their base images leave to run.
-pub(super) fn widened(outlined: &[Group], names: &[Option<StepName>]) -> Vec<Group> {
+pub(super) fn widened(outlined: &[StageGroup], names: &[Option<StepName>]) -> Vec<StageGroup> {
     let mut groups = outlined.to_vec();
     for group in &mut groups {
         let more = |name: &&StepName| {
@@ -36,7 +36,7 @@ pub(super) fn widened(outlined: &[Group], names: &[Option<StepName>]) -> Vec<Gro
             let name = found.iter().find(|name| usize::from(name.index) == at + 2);
             name.map(|name| name.instruction.clone()).unwrap_or_default()
         };
-        let rows = (0..many).map(|at| Row { instruction: text(at), ..Row::default() });
+        let rows = (0..many).map(|at| InstructionRow { instruction: text(at), ..Row::default() });
         group.rows.splice(1..1, rows);
         group.left = many;
     }
@@ -44,7 +44,7 @@ pub(super) fn widened(outlined: &[Group], names: &[Option<StepName>]) -> Vec<Gro
 }
 
 /// Gives a stage's fingerprint the steps that its base image leaves to run; what they take is not known.
-pub(super) fn widen(print: &mut Fingerprint, groups: &[Group]) {
+pub(super) fn widen(print: &mut Fingerprint, groups: &[StageGroup]) {
     for stage in &mut print.stages {
         let Some(group) = groups.iter().find(|group| group.stage == stage.name && group.left > 0) else {
             continue;
@@ -85,14 +85,14 @@ fn kind(text: &str) -> StepKind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::name::{Kind, parse};
+    use crate::model::name::{VertexKind, parse};
 
     /// The rows of a stage that the Dockerfile has as `rows`, once the stream has named these steps.
     fn rows(rows: &[&str], names: &[&str]) -> Vec<String> {
-        let row = |text: &&str| Row { instruction: Text::clean(text), ..Row::default() };
-        let group = Group { rows: rows.iter().map(row).collect(), ..Group::default() };
+        let row = |text: &&str| InstructionRow { instruction: Text::clean(text), ..Row::default() };
+        let group = StageGroup { rows: rows.iter().map(row).collect(), ..Group::default() };
         let name = |text: &&str| match parse(&Text::clean(text)) {
-            Kind::Step(name) => Some(name),
+            VertexKind::Step(name) => Some(name),
             _ => None,
         };
         let names: Vec<Option<StepName>> = names.iter().map(name).collect();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::log::Log;
-use super::name::{self, Kind, StepName};
+use super::name::{self, StepName, VertexKind};
 use crate::event::{Digest, ProgressGroup, StatusUpdate, Text, Time, VertexUpdate};
 
 /// Place of a vertex in the model, in order of appearance.
@@ -21,7 +21,7 @@ pub struct Vertex {
     /// Its display name.
     pub name: Text,
     /// What it is.
-    pub kind: Kind,
+    pub kind: VertexKind,
     /// What it is computed from: the union of all that was said.
     pub inputs: Vec<Digest>,
     /// Whether it was ever called cached; lazy pulls of a cached vertex come without the word.
@@ -34,12 +34,12 @@ pub struct Vertex {
     pub statuses: Vec<StatusUpdate>,
     /// Its output.
     pub log: Log,
-    runs: Vec<Run>,
+    runs: Vec<RunTimes>,
 }
 
 /// One run of a vertex; a vertex may start and complete several times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Run {
+pub struct RunTimes {
     /// When it began.
     pub start: Time,
     /// When it ended; none while it is open.
@@ -70,7 +70,7 @@ impl Vertex {
         Self {
             digest,
             name: Text::default(),
-            kind: Kind::Other,
+            kind: VertexKind::Other,
             inputs: Vec::new(),
             cached: false,
             error: None,
@@ -116,8 +116,8 @@ impl Vertex {
     pub(super) fn step_name(&self) -> Option<StepName> {
         let group = self.group.as_ref().map(|group| name::parse(&group.name));
         match (group, &self.kind) {
-            (Some(Kind::Step(step)), _) => Some(step),
-            (_, Kind::Step(step)) => Some(step.clone()),
+            (Some(VertexKind::Step(step)), _) => Some(step),
+            (_, VertexKind::Step(step)) => Some(step.clone()),
             _ => None,
         }
     }
@@ -128,7 +128,7 @@ impl Vertex {
             known.end = known.end.max(end);
             known.cached |= cached;
         } else {
-            self.runs.insert(at.map_or(0, |at| at + 1), Run { start, end, cached });
+            self.runs.insert(at.map_or(0, |at| at + 1), RunTimes { start, end, cached });
         }
     }
 
@@ -185,14 +185,17 @@ impl Vertex {
     /// word *cached*.
     pub fn pull_time(&self, now: Time) -> Duration {
         let blobs = self.blob_time(now);
-        if blobs.is_zero() && self.cached && !matches!(self.kind, Kind::Step(ref step) if step.is_from()) {
+        if blobs.is_zero()
+            && self.cached
+            && !matches!(self.kind, VertexKind::Step(ref step) if step.is_from())
+        {
             return self.busy(now, |run| !run.cached);
         }
         blobs
     }
 
     /// Its runs, ordered by their start.
-    pub fn runs(&self) -> &[Run] {
+    pub fn runs(&self) -> &[RunTimes] {
         &self.runs
     }
 
@@ -201,7 +204,7 @@ impl Vertex {
         self.busy(now, |_| true)
     }
 
-    fn busy(&self, now: Time, which: impl Fn(&Run) -> bool) -> Duration {
+    fn busy(&self, now: Time, which: impl Fn(&RunTimes) -> bool) -> Duration {
         union(self.runs.iter().filter(|run| which(run)).map(|run| (run.start, run.end.unwrap_or(now))))
     }
 
@@ -214,7 +217,7 @@ impl Vertex {
 
     /// Progress of blobs that are fetched: `sha256:…` (from a registry) and `extracting sha256:…`.
     pub fn blobs(&self) -> impl Iterator<Item = &StatusUpdate> {
-        let transfers = !matches!(self.kind, Kind::Export | Kind::CacheExport);
+        let transfers = !matches!(self.kind, VertexKind::Export | VertexKind::CacheExport);
         self.statuses.iter().filter(move |s| transfers && blob(&s.id).is_some())
     }
 

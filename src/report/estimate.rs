@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::words::{Role, Sign, times};
-use crate::model::{Basis, Estimate, Expectation, Left, Model, StepEstimate, StepId};
+use crate::model::{Basis, Estimate, Expectation, Model, StepEstimate, StepId, TimeLeft};
 
 /// A saving below this is none to speak of.
 const LEAST_SAVED: Duration = Duration::from_secs(1);
@@ -113,16 +113,16 @@ fn roughly(time: Duration, ascii: bool) -> String {
 }
 
 /// `≈ 6:10`, or `≥ 6:10` where something has no history.
-pub fn left(left: Left, ascii: bool) -> String {
+pub fn left(left: TimeLeft, ascii: bool) -> String {
     let sign = if left.at_least { at_least(ascii) } else { about(ascii) };
     format!("{sign} {}", rough(left.time))
 }
 
 /// `≈ 6 s`, `≥ 6 s` where something is not known, `< 1 s`: how long what has not begun is expected to take. None where nothing is known.
-pub fn forecast(told: Left, ascii: bool) -> Option<String> {
+pub fn forecast(told: TimeLeft, ascii: bool) -> Option<String> {
     match told {
-        Left { time: Duration::ZERO, at_least: true } => None,
-        Left { time, at_least: false } => Some(roughly(time, ascii)),
+        TimeLeft { time: Duration::ZERO, at_least: true } => None,
+        TimeLeft { time, at_least: false } => Some(roughly(time, ascii)),
         told => Some(left(told, ascii)),
     }
 }
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn a_forecast_says_how_much_of_it_is_known() {
         let told = |millis, at_least| {
-            forecast(Left { time: Duration::from_millis(millis), at_least }, false).unwrap_or_default()
+            forecast(TimeLeft { time: Duration::from_millis(millis), at_least }, false).unwrap_or_default()
         };
         assert_eq!(
             (told(100, false), told(0, false), told(0, true)),

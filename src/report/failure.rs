@@ -4,7 +4,7 @@ use super::label;
 use super::styled::StyledLine;
 use super::words::{self, Role, Sign};
 use crate::event::Line;
-use crate::model::{Failure, Model, State};
+use crate::model::{BuildFailure, Model, State};
 
 /// How much of a failure is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Limits {
 }
 
 /// The failed step, what it said last, the place in the Dockerfile, the error.
-pub fn lines(model: &Model, failure: &Failure, limits: &Limits, ascii: bool) -> Vec<StyledLine> {
+pub fn lines(model: &Model, failure: &BuildFailure, limits: &Limits, ascii: bool) -> Vec<StyledLine> {
     let sign = Sign::of_state(State::Failed);
     let mut lines = Vec::new();
     if let Some(id) = failure.vertex {

@@ -14,7 +14,7 @@ use crate::event::registry::{CacheState, CacheTag, RegistryState};
 use crate::event::{Time, Watched};
 use crate::model::Model;
 use crate::model::nodes::{self, NodeRow, NodeSource, Nodes};
-use crate::model::turns::{Now, Turn};
+use crate::model::part_changes::{PartChange, PartState};
 
 /// Machines that are named in a line.
 const MOST_NODES: usize = 3;
@@ -156,12 +156,12 @@ impl Health {
     }
 
     /// A part that has become worse, or is well again, as it was then.
-    pub fn of_turn(turn: &Turn) -> Self {
+    pub fn of_turn(turn: &PartChange) -> Self {
         let (part, state) = match turn.now {
-            Now::Registry(state) => (Part::Registry, of_registry(state)),
-            Now::Cluster(ApiState::Ok) => (Part::Nodes, well("cluster seen")),
-            Now::Cluster(_) => (Part::Nodes, poor("cluster not seen")),
-            Now::Builder(state) => (Part::Builder, of_builder(state)),
+            PartState::Registry(state) => (Part::Registry, of_registry(state)),
+            PartState::Cluster(ApiState::Ok) => (Part::Nodes, well("cluster seen")),
+            PartState::Cluster(_) => (Part::Nodes, poor("cluster not seen")),
+            PartState::Builder(state) => (Part::Builder, of_builder(state)),
         };
         let mut health = Self::new(part, state);
         let role = if health.grade.is_fault() { health.sign.role } else { Role::Plain };

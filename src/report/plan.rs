@@ -7,7 +7,7 @@ use super::{estimate, why};
 use crate::event::plan::{PlannedStep, Prediction};
 use crate::event::reason::ReasonGrade;
 use crate::event::{Platform, Text};
-use crate::model::{Model, Row, Source, State, StepId};
+use crate::model::{InstructionRow, Model, Source, State, StepId};
 
 /// All that there is to say of a plan.
 pub fn lines(model: &Model, ascii: bool) -> Vec<StyledLine> {
@@ -49,7 +49,7 @@ pub fn sentence(model: &Model, ascii: bool) -> String {
 }
 
 /// The causes, the topmost of the Dockerfile first.
-fn causes(model: &Model) -> Vec<why::Cause> {
+fn causes(model: &Model) -> Vec<why::RootCause> {
     let rows = || model.stack().groups().iter().flat_map(|group| &group.rows);
     let place = |id: &StepId| rows().position(|row| row.steps.contains(id)).unwrap_or(usize::MAX);
     let mut causes = why::causes(model);
@@ -81,8 +81,8 @@ pub fn brief(model: &Model) -> Option<String> {
 const MOST_CAUSES: usize = 3;
 
 /// `pip, 3 layers follow: requirements.txt changed`; of several causes each with its layer, the topmost first.
-fn rebuilt(model: &Model, layers: &[String], causes: &[why::Cause]) -> String {
-    let root = |cause: &why::Cause| cause.roots.first().map(|id| label(model, *id));
+fn rebuilt(model: &Model, layers: &[String], causes: &[why::RootCause]) -> String {
+    let root = |cause: &why::RootCause| cause.roots.first().map(|id| label(model, *id));
     let follow = |n: usize| if n == 1 { "1 layer follows".to_owned() } else { format!("{n} layers follow") };
     let changes = causes.iter().all(|cause| cause.reason.kind.is_change());
     match causes {
@@ -179,7 +179,7 @@ fn table(model: &Model) -> Table {
     Table::with(model, &|rows, column| cell(model, rows, column))
 }
 
-fn cell(model: &Model, rows: &[Row], column: Option<&Platform>) -> Option<Cell> {
+fn cell(model: &Model, rows: &[InstructionRow], column: Option<&Platform>) -> Option<Cell> {
     let ids = rows.iter().filter_map(|row| model.stack().cell(row, column));
     let steps: Vec<(StepId, &PlannedStep)> = ids.filter_map(|id| Some((id, model.planned(id)?))).collect();
     let weight = |(_, step): &&(StepId, &PlannedStep)| match step.predicted {

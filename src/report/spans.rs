@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::json::{StepSummary, Summary};
 use crate::event::{Digest, Platform, Text, Time};
-use crate::model::{Kind, Model, Phase, Run, Vertex, VertexId};
+use crate::model::{Model, Phase, RunTimes, Vertex, VertexId, VertexKind};
 
 /// What a stretch of time was spent on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -114,14 +114,14 @@ pub fn spans(model: &Model, summary: &Summary, now: Time) -> Vec<Span> {
     spans
 }
 
-fn work(kind: &Kind) -> Work {
+fn work(kind: &VertexKind) -> Work {
     match kind {
-        Kind::Step(_) => Work::Step,
-        Kind::Internal => Work::Preparation,
-        Kind::CacheImport(_) => Work::CacheImport,
-        Kind::CacheExport => Work::CacheExport,
-        Kind::Export => Work::Export,
-        Kind::Client | Kind::Other => Work::Other,
+        VertexKind::Step(_) => Work::Step,
+        VertexKind::Internal => Work::Preparation,
+        VertexKind::CacheImport(_) => Work::CacheImport,
+        VertexKind::CacheExport => Work::CacheExport,
+        VertexKind::Export => Work::Export,
+        VertexKind::Client | VertexKind::Other => Work::Other,
     }
 }
 
@@ -135,7 +135,7 @@ fn of(vertices: &[&Vertex], now: Time) -> Option<Span> {
         *span = Some(span.map_or((start, end), |(from, to)| (from.min(start), to.max(end))));
     };
     for vertex in vertices {
-        for &Run { start, end, cached } in vertex.runs() {
+        for &RunTimes { start, end, cached } in vertex.runs() {
             let end = end.unwrap_or(now).max(start);
             let span = if cached || vertex.cached && end == start { &mut hit } else { &mut worked };
             join(span, start, end);

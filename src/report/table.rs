@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::styled::StyledLine;
 use super::words::{self, Role, Sign};
 use crate::event::{Platform, Time};
-use crate::model::{Group, Model, Row, State, StepId};
+use crate::model::{InstructionRow, Model, StageGroup, State, StepId};
 
 /// Columns of a label at most; longer instructions are cut.
 const LABEL_WIDTH: usize = 32;
@@ -24,7 +24,7 @@ pub struct Cell {
 }
 
 /// Makes the cell of a layer's rows on a platform.
-pub(super) type MakeCell<'a> = &'a dyn Fn(&[Row], Option<&Platform>) -> Option<Cell>;
+pub(super) type MakeCell<'a> = &'a dyn Fn(&[InstructionRow], Option<&Platform>) -> Option<Cell>;
 
 /// Consecutive steps of one layer; a step of no layer has a row of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,9 +75,9 @@ impl Table {
     /// A table of the same rows, with other cells.
     pub(super) fn with(model: &Model, cell: MakeCell<'_>) -> Self {
         let columns = model.platforms();
-        let groups: Vec<&Group> = shown_groups(model);
+        let groups: Vec<&StageGroup> = shown_groups(model);
         let many = groups.len() > 1;
-        let section = |group: &&Group| Section {
+        let section = |group: &&StageGroup| Section {
             title: many.then(|| group_title(group)),
             rows: group
                 .rows
@@ -115,14 +115,14 @@ fn titles(columns: &[Option<Platform>]) -> Vec<String> {
 }
 
 /// The stages that the build has to do with: those that the stream spoke of, or all while it has not spoken.
-pub(super) fn shown_groups(model: &Model) -> Vec<&Group> {
+pub(super) fn shown_groups(model: &Model) -> Vec<&StageGroup> {
     let groups = model.groups();
     let any_seen = groups.iter().any(|(group, _)| group.seen);
     groups.into_iter().map(|(group, _)| group).filter(|group| group.seen || !any_seen).collect()
 }
 
 /// The steps of a row in the order of the columns.
-pub(super) fn by_column(model: &Model, columns: &[Option<Platform>], row: &Row) -> Vec<StepId> {
+pub(super) fn by_column(model: &Model, columns: &[Option<Platform>], row: &InstructionRow) -> Vec<StepId> {
     let place = |id: &StepId| {
         let step = model.stack().step(*id);
         columns.iter().position(|column| step.is_some_and(|step| model.platform_of(step) == *column))
@@ -132,7 +132,7 @@ pub(super) fn by_column(model: &Model, columns: &[Option<Platform>], row: &Row) 
     steps
 }
 
-fn group_title(group: &Group) -> String {
+fn group_title(group: &StageGroup) -> String {
     let stage =
         group.stage.as_ref().map_or("stage without a name".to_owned(), |name| format!("stage {name}"));
     match &group.target {
@@ -143,7 +143,7 @@ fn group_title(group: &Group) -> String {
     }
 }
 
-fn layer_row(rows: &[Row], columns: &[Option<Platform>], cell: MakeCell<'_>) -> LayerRow {
+fn layer_row(rows: &[InstructionRow], columns: &[Option<Platform>], cell: MakeCell<'_>) -> LayerRow {
     let first = rows.first();
     let label = first.map(|row| match &row.layer {
         Some(layer) => layer.to_string(),
@@ -155,7 +155,7 @@ fn layer_row(rows: &[Row], columns: &[Option<Platform>], cell: MakeCell<'_>) -> 
     }
 }
 
-fn cell(model: &Model, rows: &[Row], column: Option<&Platform>, now: Time) -> Option<Cell> {
+fn cell(model: &Model, rows: &[InstructionRow], column: Option<&Platform>, now: Time) -> Option<Cell> {
     let steps: Vec<_> = rows.iter().filter_map(|row| model.stack().cell(row, column)).collect();
     if steps.is_empty() && rows.iter().all(|row| model.stack().may_stand(row, column)) {
         let state = model.state_before_start();

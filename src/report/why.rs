@@ -13,14 +13,14 @@ use super::words::{self, Role, Sign};
 use crate::event::plan::Prediction;
 use crate::event::reason::{Advice, Reason, ReasonGrade, ReasonKind};
 use crate::event::{Digest, Level, Platform, Text, Time};
-pub use crate::model::{Cause, causes};
 use crate::model::{Model, Outcome, State, StepId};
+pub use crate::model::{RootCause, causes};
 
 /// Causes that plain output tells; of more, how many they are.
 const MOST_TOLD: usize = 6;
 
 /// `1 layer follows`, `4 layers follow`; none where nothing does.
-pub fn following(cause: &Cause) -> Option<String> {
+pub fn following(cause: &RootCause) -> Option<String> {
     match cause.layers {
         0 => None,
         1 => Some("1 layer follows".to_owned()),
@@ -29,13 +29,13 @@ pub fn following(cause: &Cause) -> Option<String> {
 }
 
 /// The layer that a cause begins at.
-pub fn named(model: &Model, cause: &Cause) -> String {
+pub fn named(model: &Model, cause: &RootCause) -> String {
     cause.roots.first().map_or_else(String::new, |id| label(model, *id))
 }
 
 /// `pip rebuilt because requirements.txt changed; 4 layers follow from it, 8:10 of 9:30 on both platforms`: the last is what the
 /// build would have been spared, of what it took.
-pub fn sentence(model: &Model, cause: &Cause) -> String {
+pub fn sentence(model: &Model, cause: &RootCause) -> String {
     let what = named(model, cause);
     let verb = verb(model, cause);
     let verb = if model.is_plan() { format!("would be {verb}") } else { verb.to_owned() };
@@ -72,7 +72,7 @@ pub(super) fn because(reason: &Reason) -> String {
 }
 
 /// What became of the layer that a cause begins at.
-fn verb(model: &Model, cause: &Cause) -> &'static str {
+fn verb(model: &Model, cause: &RootCause) -> &'static str {
     verb_of(model, &cause.roots, cause.reason.kind)
 }
 
@@ -90,13 +90,13 @@ fn verb_of(model: &Model, steps: &[StepId], kind: ReasonKind) -> &'static str {
 }
 
 /// `8:10 of 9:30`: what a cause cost the build, of what that took.
-fn cost(model: &Model, cause: &Cause) -> String {
+fn cost(model: &Model, cause: &RootCause) -> String {
     let wall = model.wall(model.ended().unwrap_or(model.newest()));
     format!("{} of {}", words::duration(cause.cost), words::duration(wall))
 }
 
 /// ` on both platforms`; nothing where the build has but one.
-fn platforms(model: &Model, cause: &Cause) -> String {
+fn platforms(model: &Model, cause: &RootCause) -> String {
     let all = model.platforms().len();
     let steps = cause.roots.iter().chain(&cause.followers);
     // A target that names no platform is built for one of them, and nobody says for which.
@@ -126,8 +126,9 @@ fn label(model: &Model, id: StepId) -> String {
 /// A sentence a cause.
 pub fn sentences(model: &Model, ascii: bool) -> Vec<StyledLine> {
     let causes = causes(model);
-    let line =
-        |cause: &Cause| StyledLine::new().with("! ", Role::Warn).with(sentence(model, cause), Role::Plain);
+    let line = |cause: &RootCause| {
+        StyledLine::new().with("! ", Role::Warn).with(sentence(model, cause), Role::Plain)
+    };
     let mut lines: Vec<StyledLine> = causes.iter().take(MOST_TOLD).map(line).collect();
     if let Some(more) = causes.len().checked_sub(MOST_TOLD).filter(|more| *more > 0) {
         let text =
@@ -442,10 +443,10 @@ pub fn find(model: &Model, text: &str) -> Vec<StepId> {
         return Vec::new();
     }
     let lower = text.to_lowercase();
-    let named = |row: &crate::model::Row| {
+    let named = |row: &crate::model::InstructionRow| {
         row.layer.as_ref().is_some_and(|layer| layer.as_str().to_lowercase() == lower)
     };
-    let steps = |is_meant: &dyn Fn(&crate::model::Row, u32) -> bool| -> Vec<StepId> {
+    let steps = |is_meant: &dyn Fn(&crate::model::InstructionRow, u32) -> bool| -> Vec<StepId> {
         rows().filter(|(row, at)| is_meant(row, *at)).flat_map(|(row, _)| row.steps.clone()).collect()
     };
     let by_layer = steps(&|row, _| named(row));
@@ -511,7 +512,7 @@ pub fn json(model: &Model, name: &Text, steps: Option<&[StepId]>) -> String {
         |ids: &[StepId]| ids.iter().filter_map(|id| model.digest_of(*id).cloned()).collect::<Vec<_>>();
     let wanted = steps.map(digests);
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let of = |cause: &Cause| CauseSummary {
+    let of = |cause: &RootCause| CauseSummary {
         sentence: sentence(model, cause),
         kind: cause.reason.kind,
         grade: cause.reason.grade,

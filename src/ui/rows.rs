@@ -1,7 +1,7 @@
 //! The rows of the stack as they are shown, and moving among them.
 
 use super::keys::Action;
-use crate::model::{Group, Model, Row, StepId};
+use crate::model::{InstructionRow, Model, StageGroup, StepId};
 
 /// A row by its place, which may be another's, or nobody's, when the stack is built anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,12 +11,12 @@ pub struct RowId {
 }
 
 /// The row at this place.
-pub fn row(model: &Model, id: RowId) -> Option<&Row> {
+pub fn row(model: &Model, id: RowId) -> Option<&InstructionRow> {
     model.stack().groups().get(id.group)?.rows.get(id.row)
 }
 
 /// The stage that a row stands in.
-pub fn group(model: &Model, id: RowId) -> Option<&Group> {
+pub fn group(model: &Model, id: RowId) -> Option<&StageGroup> {
     model.stack().groups().get(id.group)
 }
 
@@ -52,7 +52,7 @@ pub fn visible(model: &Model, filter: &str) -> Vec<RowId> {
     ids
 }
 
-fn holds(model: &Model, group: &Group, row: &Row, wanted: &str) -> bool {
+fn holds(model: &Model, group: &StageGroup, row: &InstructionRow, wanted: &str) -> bool {
     let has = |text: &str| text.to_lowercase().contains(wanted);
     has(row.instruction.as_str())
         || row.layer.as_ref().or(group.stage.as_ref()).is_some_and(|text| has(text.as_str()))

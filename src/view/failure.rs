@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget, Wrap};
 
 use super::{Screen, log, text};
-use crate::model::Failure;
+use crate::model::BuildFailure;
 use crate::report::failure::{excerpt, marked, short};
 use crate::report::words::{self, Role, Sign};
 use crate::ui::Focus;
@@ -18,7 +18,7 @@ const EXCERPT: usize = 3;
 /// Lines of output that the Dockerfile's other lines must leave room for.
 const OUTPUT: usize = 4;
 
-pub(super) fn render(screen: &Screen<'_>, failure: &Failure, area: Rect, buf: &mut Buffer) {
+pub(super) fn render(screen: &Screen<'_>, failure: &BuildFailure, area: Rect, buf: &mut Buffer) {
     if area.height == 0 {
         return;
     }
@@ -49,7 +49,7 @@ pub(super) fn render(screen: &Screen<'_>, failure: &Failure, area: Rect, buf: &m
     }
 }
 
-fn head(screen: &Screen<'_>, failure: &Failure, area: Rect, buf: &mut Buffer) {
+fn head(screen: &Screen<'_>, failure: &BuildFailure, area: Rect, buf: &mut Buffer) {
     let theme = screen.ui.theme;
     let sign = Sign::of_outcome(crate::model::Outcome::Failed);
     let what = failure.vertex.map(|id| log::name(screen.model, id)).unwrap_or_default();

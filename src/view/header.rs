@@ -8,7 +8,7 @@ use ratatui::widgets::Widget;
 
 use super::{Screen, parts, plan};
 use crate::event::Reference;
-use crate::model::{Counts, Kind, Outcome, State, Vertex};
+use crate::model::{Counts, Outcome, State, Vertex, VertexKind};
 use crate::report::estimate::{self, Saved};
 use crate::report::words::{self, Role, Sign};
 
@@ -338,7 +338,7 @@ fn moving(screen: &Screen<'_>) -> Vec<String> {
 /// What goes on where no step runs and nothing moves.
 fn idle(screen: &Screen<'_>) -> String {
     let open = |v: &&Vertex| {
-        matches!(v.phase(), crate::model::Phase::Running(_)) && !matches!(v.kind, Kind::Step(_))
+        matches!(v.phase(), crate::model::Phase::Running(_)) && !matches!(v.kind, VertexKind::Step(_))
     };
     let vertices: Vec<&Vertex> = screen.model.vertices().map(|(_, v)| v).filter(open).collect();
     match vertices.last() {

@@ -8,7 +8,7 @@ use ratatui::widgets::Widget;
 
 use super::{Screen, shown_rows, text};
 use crate::event::{Platform, Text};
-use crate::model::{Estimate, Outcome, Row, State, StepEstimate, StepId};
+use crate::model::{Estimate, InstructionRow, Outcome, State, StepEstimate, StepId};
 use crate::report::estimate;
 use crate::report::words::{self, Role, Sign};
 use crate::ui::rows::{self, RowId};
@@ -178,7 +178,7 @@ fn first_line(screen: &Screen<'_>, entries: &[Entry], height: usize) -> usize {
 fn draw_row(
     screen: &Screen<'_>,
     id: RowId,
-    row: &Row,
+    row: &InstructionRow,
     layer: &str,
     widths: &Widths,
     platforms: &[Option<Platform>],

@@ -327,7 +327,7 @@ fn plan(model: &Model, events: &[Stamped], what: &str) {
     let told = |model: &Model| -> BTreeMap<String, usize> {
         let causes = model::causes(model).into_iter();
         // Which of several is named goes by what they take, which no plan knows of a build that was never made before.
-        let roots = |cause: &model::Cause| {
+        let roots = |cause: &model::RootCause| {
             let mut roots: Vec<_> =
                 cause.roots.iter().map(|id| format!("{:?}", model.digest_of(*id))).collect();
             roots.sort();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::event::Time;
-use crate::model::expected::{Size, transfer_kind};
+use crate::model::expected::{BuildSize, transfer_kind};
 use crate::model::{Model, Phase};
 
 /// What is known of this build counts against what is known of others as if so much of it had gone at their pace: at least this,
@@ -20,7 +20,7 @@ impl Model {
     /// left at their pace.
     ///
     /// What runs counts with the time that it has run, so that its end changes nothing unless it comes early.
-    pub(super) fn pace(&self, left: Duration, size: Size, now: Time) -> f64 {
+    pub(super) fn pace(&self, left: Duration, size: BuildSize, now: Time) -> f64 {
         let doubt = DOUBT.as_secs_f64().max(left.as_secs_f64() * DOUBT_SHARE);
         let (mut took, mut usual) = (doubt, doubt);
         for (at, vertex) in self.vertices.iter().enumerate() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::event::expected::TransferKind;
 use crate::model::expected::transfer_kind;
-use crate::model::graph::{Graph, Ran, Span};
+use crate::model::graph::{Graph, VertexRun, VertexSpan};
 use crate::model::{Model, Outcome, State, Vertex, VertexId};
 
 /// What a build would have taken without a cache.
@@ -33,7 +33,7 @@ impl Model {
         let ran = graph.as_it_ran(self, end);
         let exports = self.exports_without_cache();
         let mut unknown = 0;
-        let spans: Vec<Span> = (0..self.vertices.len())
+        let spans: Vec<VertexSpan> = (0..self.vertices.len())
             .map(|at| {
                 let ran = ran.get(at).copied().flatten();
                 self.span_without_cache(at, ran, exports, &mut unknown)
@@ -61,20 +61,26 @@ impl Model {
         !is_quick && matches!(self.state_of(vertex), State::Hit | State::NotNeeded)
     }
 
-    fn span_without_cache(&self, at: usize, ran: Option<Ran>, exports: Exports, unknown: &mut usize) -> Span {
-        let Some(vertex) = self.vertices.get(at) else { return Span::default() };
+    fn span_without_cache(
+        &self,
+        at: usize,
+        ran: Option<VertexRun>,
+        exports: ExportDurations,
+        unknown: &mut usize,
+    ) -> VertexSpan {
+        let Some(vertex) = self.vertices.get(at) else { return VertexSpan::default() };
         if self.is_avoided(vertex) {
             let known = self.last_of(VertexId(at as u32));
             *unknown += usize::from(known.is_none());
-            return Span { lag: Duration::ZERO, length: known.unwrap_or_default() };
+            return VertexSpan { lag: Duration::ZERO, length: known.unwrap_or_default() };
         }
-        let Some(ran) = ran else { return Span::default() };
+        let Some(ran) = ran else { return VertexSpan::default() };
         let length = match transfer_kind(&vertex.kind, &vertex.name) {
             Some(TransferKind::ImageExport) => exports.image.of(ran.span.length),
             Some(TransferKind::CacheExport) => exports.cache.of(ran.span.length),
             _ => ran.span.length,
         };
-        Span { length, ..ran.span }
+        VertexSpan { length, ..ran.span }
     }
 
     /// How long a cached vertex took when it ran last.
@@ -86,33 +92,33 @@ impl Model {
 
     /// How long the exports of a build are in which every step ran; what they took here, where no known build is more like that
     /// one.
-    fn exports_without_cache(&self) -> Exports {
+    fn exports_without_cache(&self) -> ExportDurations {
         let all = self.stack.steps().filter(|(_, step)| !step.name.is_from()).count();
         let of = |kind: TransferKind| {
             let took = self.transfers().iter().find(|(known, _)| *known == kind).map(|(_, took)| *took);
             let told = self.expected.transfer(kind, self.size(all));
             let away = all.abs_diff(self.ran_count()) as u64;
             let told = told.filter(|told| told.away < away).map(|told| told.took);
-            Full { took: took.unwrap_or_default(), told }
+            FullExports { took: took.unwrap_or_default(), told }
         };
-        Exports { image: of(TransferKind::ImageExport), cache: of(TransferKind::CacheExport) }
+        ExportDurations { image: of(TransferKind::ImageExport), cache: of(TransferKind::CacheExport) }
     }
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Exports {
-    image: Full,
-    cache: Full,
+struct ExportDurations {
+    image: FullExports,
+    cache: FullExports,
 }
 
 /// What exports took in all, and what they take in a build that ran everything.
 #[derive(Debug, Clone, Copy)]
-struct Full {
+struct FullExports {
     took: Duration,
     told: Option<Duration>,
 }
 
-impl Full {
+impl FullExports {
     /// The length that one of them would have, of which it has a share.
     fn of(self, length: Duration) -> Duration {
         match self.told {

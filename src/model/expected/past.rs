@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::Exports;
+use super::BuildExports;
 use crate::event::expected::{
     BesideSample, Expected, ExpectedStep, ExpectedTransfer, MOST_STEPS, Pulls, TransferKind, TransferSample,
 };
@@ -35,7 +35,7 @@ pub struct PastBuild {
     /// How long it took while none of its steps ran; none of a build that did not make what was asked for.
     pub beside: Option<Duration>,
     /// What it exported.
-    pub exports: Exports,
+    pub exports: BuildExports,
 }
 
 /// A step that ran.
@@ -82,7 +82,7 @@ impl PastBuild {
             of: u32::try_from(model.counts().total).unwrap_or(u32::MAX),
             beside: whole
                 .then(|| whole_millis(model.wall(model.newest())).saturating_sub(model.steps_time())),
-            exports: Exports::of(&model.started().command),
+            exports: BuildExports::of(&model.started().command),
         }
     }
 }
@@ -132,7 +132,7 @@ pub fn expected<'a>(builds: impl IntoIterator<Item = &'a PastBuild>) -> Expected
             }
         }
         if let Some(beside) = build.beside.filter(|_| told.beside.len() < MOST_SAMPLES) {
-            let Exports { push, cache } = build.exports;
+            let BuildExports { push, cache } = build.exports;
             let (ran, of, us) = (build.ran, build.of, micros(beside));
             told.beside.push(BesideSample { ran, of, push, cache_export: cache, us });
         }

@@ -4,7 +4,7 @@ use super::*;
 
 /// One step after a `FROM`, without rules.
 fn name(instruction: &str) -> String {
-    let names = Namer::default().names(&["FROM x", instruction]);
+    let names = LayerNamer::default().names(&["FROM x", instruction]);
     names[1].as_ref().map_or("-", Text::as_str).to_owned()
 }
 
@@ -146,7 +146,7 @@ fn named(rules: &[(&str, &str)], instructions: &[&str]) -> Vec<String> {
         .iter()
         .map(|(name, pattern)| LayerRule { name: (*name).into(), pattern: (*pattern).into() })
         .collect();
-    let (namer, refused) = Namer::new(&rules);
+    let (namer, refused) = LayerNamer::new(&rules);
     assert_eq!(refused, Vec::<String>::new());
     let layers = namer.names(instructions).into_iter();
     layers.map(|name| name.map_or_else(|| "-".to_owned(), |name| name.as_str().to_owned())).collect()
@@ -205,7 +205,7 @@ fn the_first_rule_that_finds_its_pattern_wins_in_any_case() {
 #[test]
 fn rules_that_cannot_be_read_are_left_out_and_told() {
     let rule = |name: &str, pattern: &str| LayerRule { name: name.into(), pattern: pattern.into() };
-    let (namer, refused) = Namer::new(&[rule("bad", "a("), rule("good", "echo")]);
+    let (namer, refused) = LayerNamer::new(&[rule("bad", "a("), rule("good", "echo")]);
     assert_eq!(
         refused,
         ["layer `bad` is left out: its pattern `a(` is no regular expression: unclosed group"]
@@ -274,6 +274,6 @@ proptest::proptest! {
     #[test]
     fn any_steps_get_a_name_or_none(texts in proptest::collection::vec("(RUN |COPY |ADD |FROM )?\\PC{0,40}", 0..8)) {
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        proptest::prop_assert_eq!(Namer::default().names(&texts).len(), texts.len());
+        proptest::prop_assert_eq!(LayerNamer::default().names(&texts).len(), texts.len());
     }
 }

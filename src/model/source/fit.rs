@@ -2,7 +2,7 @@
 
 use crate::event::Text;
 use crate::event::evidence::CacheRecord;
-use crate::model::name::{self, Kind, StepName};
+use crate::model::name::{self, StepName, VertexKind};
 
 /// Descriptions are cut at as many characters.
 const CUT: usize = 400;
@@ -19,10 +19,10 @@ pub(super) enum Fit {
 }
 
 /// A step's instruction, prepared to be held against many records.
-pub(super) struct Instruction<'a> {
+pub(super) struct InstructionForms<'a> {
     name: &'a StepName,
     /// As the stream has it, and as the Dockerfile has it, before `ARG`s were put in.
-    texts: Vec<Written>,
+    texts: Vec<InstructionForm>,
     /// Whether the Dockerfile is known.
     is_known: bool,
     /// Whether one of its texts may mean the same as a text that differs.
@@ -30,7 +30,7 @@ pub(super) struct Instruction<'a> {
 }
 
 /// One form of an instruction.
-struct Written {
+struct InstructionForm {
     text: String,
     keyword: String,
     /// Without its flags.
@@ -41,7 +41,7 @@ struct Written {
     first: Option<String>,
 }
 
-impl Written {
+impl InstructionForm {
     fn of(text: &Text) -> Self {
         let text = plain(text.as_str());
         let (keyword, rest) = text.split_once(' ').unwrap_or((&text, ""));
@@ -58,12 +58,12 @@ impl Written {
     }
 }
 
-impl<'a> Instruction<'a> {
+impl<'a> InstructionForms<'a> {
     /// The instruction of a step, and the same in the Dockerfile, where that is known.
     pub(super) fn new(name: &'a StepName, written: Option<&Text>) -> Self {
         let written = written.filter(|text| !text.is_empty());
-        let texts: Vec<Written> =
-            std::iter::once(&name.instruction).chain(written).map(Written::of).collect();
+        let texts: Vec<InstructionForm> =
+            std::iter::once(&name.instruction).chain(written).map(InstructionForm::of).collect();
         let is_open = texts.iter().any(|own| is_open(&own.text));
         Self { name, texts, is_known: written.is_some(), is_open }
     }
@@ -98,7 +98,7 @@ impl<'a> Instruction<'a> {
             return Fit::No;
         }
         match name::parse(&record.description) {
-            Kind::Step(other) => self.of_step(&other),
+            VertexKind::Step(other) => self.of_step(&other),
             // What else is mounted is no result of the step.
             _ if text.starts_with("mount ") => Fit::No,
             _ => Fit::Maybe,
@@ -283,10 +283,10 @@ mod tests {
     use super::*;
 
     fn fits(step: &str, written: Option<&str>, description: &str) -> Fit {
-        let Kind::Step(name) = name::parse(&step.into()) else { panic!("{step}") };
+        let VertexKind::Step(name) = name::parse(&step.into()) else { panic!("{step}") };
         let written = written.map(Text::clean);
         let record = CacheRecord { description: description.into(), ..CacheRecord::default() };
-        Instruction::new(&name, written.as_ref()).of_record(&record)
+        InstructionForms::new(&name, written.as_ref()).of_record(&record)
     }
 
     #[test]
@@ -321,12 +321,12 @@ mod tests {
 
     #[test]
     fn what_the_dockerfile_says_leaves_no_doubt() {
-        let Kind::Step(name) = name::parse(&"[2/3] RUN echo 1".into()) else { panic!() };
+        let VertexKind::Step(name) = name::parse(&"[2/3] RUN echo 1".into()) else { panic!() };
         let written = Text::clean("RUN echo $A");
         let of = |written: Option<&Text>, command: &str| {
             let description = Text::clean(&format!("mount / from exec /bin/sh -c {command}"));
             let record = CacheRecord { description, ..CacheRecord::default() };
-            Instruction::new(&name, written).strictly_of_record(&record)
+            InstructionForms::new(&name, written).strictly_of_record(&record)
         };
         assert_eq!(of(Some(&written), "echo $A"), Fit::Yes);
         assert_eq!(of(Some(&written), "echo $B"), Fit::No);
@@ -336,8 +336,8 @@ mod tests {
     #[test]
     fn layers_are_known_by_their_history() {
         let of = |step: &str, made_by: &str| {
-            let Kind::Step(name) = name::parse(&step.into()) else { panic!("{step}") };
-            Instruction::new(&name, None).of_history(made_by)
+            let VertexKind::Step(name) = name::parse(&step.into()) else { panic!("{step}") };
+            InstructionForms::new(&name, None).of_history(made_by)
         };
         assert_eq!(of("[2/3] RUN make", "RUN /bin/sh -c make"), Fit::Yes);
         assert_eq!(of("[2/3] RUN make all", "RUN /bin/sh -c make"), Fit::No);

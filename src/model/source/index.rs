@@ -2,9 +2,9 @@
 
 use foldhash::HashMap;
 
-use super::fit::{DescribedAs, Fit, Instruction, plain};
+use super::fit::{DescribedAs, Fit, InstructionForms, plain};
 use crate::event::evidence::CacheRecord;
-use crate::model::name::{self, Kind};
+use crate::model::name::{self, VertexKind};
 use crate::model::{Model, Step};
 
 /// What a list of records is described as. It is of that list alone.
@@ -41,7 +41,7 @@ fn described(record: &CacheRecord) -> Described {
         return Described::Unclear;
     }
     match name::parse(&record.description) {
-        Kind::Step(step) => Described::As(vec![plain(step.instruction.as_str())]),
+        VertexKind::Step(step) => Described::As(vec![plain(step.instruction.as_str())]),
         _ => Described::Nothing,
     }
 }
@@ -65,7 +65,11 @@ impl RecordIndex {
     }
 
     /// Those of the records that are a step's result, in their order.
-    fn results<'r>(&self, instruction: &Instruction<'_>, records: &'r [CacheRecord]) -> Vec<&'r CacheRecord> {
+    fn results<'r>(
+        &self,
+        instruction: &InstructionForms<'_>,
+        records: &'r [CacheRecord],
+    ) -> Vec<&'r CacheRecord> {
         let found = instruction.texts().filter_map(|text| self.by_text.get(text)).flatten();
         let mut places: Vec<u32> = found.chain(&self.unclear).copied().collect();
         places.sort_unstable();
@@ -83,12 +87,12 @@ impl Model {
         records: &'r [CacheRecord],
         index: &RecordIndex,
     ) -> Vec<&'r CacheRecord> {
-        index.results(&Instruction::new(&step.name, self.stack.written(step)), records)
+        index.results(&InstructionForms::new(&step.name, self.stack.written(step)), records)
     }
 
     /// The records of before the build that are described as the result of a step.
     pub fn results_before(&self, step: &Step) -> Vec<&CacheRecord> {
-        let instruction = Instruction::new(&step.name, self.stack.written(step));
+        let instruction = InstructionForms::new(&step.name, self.stack.written(step));
         let there = self.evidence.ids_before(self.first);
         let before = self.evidence.indexed_before();
         let listed = before.flat_map(|(listing, index)| index.results(&instruction, &listing.records));
@@ -115,8 +119,8 @@ impl Model {
     /// Whether a record is described as the result of some step; to be asked of many records.
     pub fn fits_some_step(&self) -> impl Fn(&CacheRecord) -> bool + '_ {
         let steps = self.stack.steps();
-        let known: Vec<Instruction<'_>> =
-            steps.map(|(_, step)| Instruction::new(&step.name, self.stack.written(step))).collect();
+        let known: Vec<InstructionForms<'_>> =
+            steps.map(|(_, step)| InstructionForms::new(&step.name, self.stack.written(step))).collect();
         let mut by_text: HashMap<String, Vec<usize>> = HashMap::default();
         for (at, instruction) in known.iter().enumerate() {
             for text in instruction.texts() {
@@ -124,7 +128,7 @@ impl Model {
             }
         }
         move |record| {
-            let is = |instruction: &Instruction<'_>| instruction.of_record(record) == Fit::Yes;
+            let is = |instruction: &InstructionForms<'_>| instruction.of_record(record) == Fit::Yes;
             // To read what a record is described as is dear, and most are another instruction's.
             let what = DescribedAs::of(record);
             if record.imported.is_some()
@@ -191,9 +195,9 @@ mod tests {
         let mut found = 0;
         for (number, written) in (1..).zip(&outline.stages[0].steps) {
             let text = format!("[linux/amd64 {number}/5] {}", written.instruction);
-            let Kind::Step(name) = name::parse(&Text::clean(&text)) else { panic!("{text}") };
+            let VertexKind::Step(name) = name::parse(&Text::clean(&text)) else { panic!("{text}") };
             let step = Step { platform: name.platform.clone(), name, vertices: Vec::new() };
-            let instruction = Instruction::new(&step.name, model.stack.written(&step));
+            let instruction = InstructionForms::new(&step.name, model.stack.written(&step));
             let each: Vec<&CacheRecord> =
                 records.iter().filter(|record| instruction.of_record(record) == Fit::Yes).collect();
             assert_eq!(model.results_of(&step, &records, &index), each, "{text}");

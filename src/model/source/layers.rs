@@ -9,7 +9,7 @@ use crate::event::evidence::{CacheImage, CacheLayer, CacheManifest, ImageLayer};
 use crate::event::{Digest, Platform, Text, Time};
 use crate::model::{Model, StepId};
 
-use super::fit::{Fit, Instruction};
+use super::fit::{Fit, InstructionForms};
 
 /// A layer of a registry's cache that has a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl Model {
         }
         let step = self.stack.step(id)?;
         let platform = self.platform_of(step);
-        let instruction = Instruction::new(&step.name, self.stack.written(step));
+        let instruction = InstructionForms::new(&step.name, self.stack.written(step));
         // The same instruction twice in a stage is told by its order: the layers are, and the steps are.
         let alike = |other: &&(StepId, &crate::model::Step)| {
             other.1.platform == step.platform

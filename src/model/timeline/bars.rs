@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::Timeline;
 use crate::event::Time;
-use crate::model::graph::Part;
-use crate::model::{Kind, Model, State, Vertex};
+use crate::model::graph::VertexPart;
+use crate::model::{Model, State, Vertex, VertexKind};
 
 /// Runs of one kind with no more than this between them are one bar: a builder puts moments between what it does at one go.
 const GAP: Duration = Duration::from_millis(100);
@@ -87,8 +87,8 @@ impl Bar {
 
 impl Model {
     /// When a vertex was at work, what is open until `end`.
-    pub(super) fn bars(&self, vertex: &Vertex, part: Part, end: Time) -> Vec<Bar> {
-        let bar = |run: &crate::model::Run| Bar {
+    pub(super) fn bars(&self, vertex: &Vertex, part: VertexPart, end: Time) -> Vec<Bar> {
+        let bar = |run: &crate::model::RunTimes| Bar {
             start: run.start,
             end: run.end.unwrap_or(end).max(run.start),
             kind: self.kind_of(vertex, part, run.cached),
@@ -98,19 +98,19 @@ impl Model {
         merged(vertex.runs().iter().map(bar).collect())
     }
 
-    fn kind_of(&self, vertex: &Vertex, part: Part, cached: bool) -> BarKind {
+    fn kind_of(&self, vertex: &Vertex, part: VertexPart, cached: bool) -> BarKind {
         let state = self.state_of(vertex);
         match (part, state) {
             (_, State::Failed) => return BarKind::Failed,
             (_, State::Cancelled) => return BarKind::Cancelled,
-            (Part::Import, _) => return BarKind::Import,
-            (Part::Export, _) => return BarKind::Export,
-            (Part::CacheExport, _) => return BarKind::CacheExport,
-            (Part::Work, _) => {}
+            (VertexPart::Import, _) => return BarKind::Import,
+            (VertexPart::Export, _) => return BarKind::Export,
+            (VertexPart::CacheExport, _) => return BarKind::CacheExport,
+            (VertexPart::Work, _) => {}
             _ => return BarKind::Prepare,
         }
         let Some(step) = vertex.step_name() else {
-            let loads = matches!(vertex.kind, Kind::Internal);
+            let loads = matches!(vertex.kind, VertexKind::Internal);
             return if loads { BarKind::Prepare } else { BarKind::Pull };
         };
         match (state, step.is_from()) {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{BarKind, Lane, OnPath, Timeline};
+use super::{BarKind, CriticalLane, Lane, Timeline};
 use crate::event::Time;
-use crate::model::graph::{Graph, Ran, Span};
+use crate::model::graph::{Graph, VertexRun, VertexSpan};
 use crate::model::{Model, State, StepId};
 
 impl Model {
@@ -33,7 +33,7 @@ impl Model {
             let misses = matches!(marked.state, Some(State::Miss | State::Running));
             let without = |hits: &[usize]| makespan(graph, &ran, &self.marks(hits));
             let gain = misses.then(|| all.saturating_sub(without(&self.same_instruction(marked))));
-            timeline.path.push(OnPath { lane, took, gain });
+            timeline.path.push(CriticalLane { lane, took, gain });
         }
     }
 
@@ -91,7 +91,7 @@ impl Model {
     }
 
     /// The vertex that ended last; while the build runs, of those that are open the one that has been so for longest.
-    fn last(&self, lanes: &[Option<usize>], ran: &[Option<Ran>]) -> Option<usize> {
+    fn last(&self, lanes: &[Option<usize>], ran: &[Option<VertexRun>]) -> Option<usize> {
         let started = || {
             let drawn = |at: &usize| lanes.get(*at).is_some_and(Option::is_some);
             (0..ran.len()).filter(|at| ran.get(*at).is_some_and(Option::is_some)).filter(drawn)
@@ -134,11 +134,11 @@ impl Model {
 }
 
 /// How long the build takes where these vertices take no time.
-fn makespan(graph: &Graph, ran: &[Option<Ran>], hits: &[bool]) -> Duration {
+fn makespan(graph: &Graph, ran: &[Option<VertexRun>], hits: &[bool]) -> Duration {
     let span = |at: usize| match ran.get(at).copied().flatten() {
-        Some(_) if hits.get(at) == Some(&true) => Span::default(),
+        Some(_) if hits.get(at) == Some(&true) => VertexSpan::default(),
         Some(ran) => ran.span,
-        None => Span::default(),
+        None => VertexSpan::default(),
     };
     graph.ends(span).into_iter().max().unwrap_or_default()
 }

@@ -42,7 +42,7 @@ fn build(ended: Option<u64>) -> Model {
 }
 
 fn path(timeline: &Timeline) -> Vec<(String, u64, Option<u64>)> {
-    let on = |on: &OnPath| {
+    let on = |on: &CriticalLane| {
         let lane = &timeline.lanes[on.lane];
         let platform = lane.platform.as_ref().map_or("", |platform| platform.short());
         (format!("{platform} {}", lane.label), on.took.as_secs(), on.gain.map(|gain| gain.as_secs()))

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 
 use super::class;
 use crate::event::Time;
-use crate::model::timeline::{Bar, BarKind, Lane, Section};
+use crate::model::timeline::{Bar, BarKind, Lane, LaneSection};
 use crate::model::{Model, Timeline};
 use crate::report::why;
 use crate::report::words::{self, Sign};
@@ -111,15 +111,15 @@ fn rows(timeline: &Timeline) -> Vec<Row<'_>> {
     let several = timeline.lanes.iter().any(|lane| lane.platform.is_some());
     for lane in timeline.lanes.iter().filter(|lane| !lane.bars.is_empty()) {
         let title = match lane.section {
-            Section::Before => "before the steps".to_owned(),
-            Section::Steps => match &lane.platform {
+            LaneSection::Before => "before the steps".to_owned(),
+            LaneSection::Steps => match &lane.platform {
                 Some(platform) => platform.to_string(),
                 None if several => words::NO_PLATFORM.to_owned(),
                 None => "steps".to_owned(),
             },
-            Section::After => "after the steps".to_owned(),
+            LaneSection::After => "after the steps".to_owned(),
         };
-        if lane.section != Section::Steps {
+        if lane.section != LaneSection::Steps {
             others += 1;
             if others > MOST_OTHER && !lane.critical {
                 continue;

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::event::{Digest, Platform, Time};
-use crate::model::{Left, Model, State};
+use crate::model::{Model, State, TimeLeft};
 
 /// How long a build still takes, going by earlier builds: once a second at most, while it is known. It is no event: it follows
 /// from what was told before it, and no recording has it.
@@ -66,7 +66,7 @@ pub fn estimate_line(model: &Model, now: Time) -> Option<String> {
     let estimate = model.estimate(now);
     let left = estimate.left?;
     let platforms = estimate.platforms.into_iter().filter_map(|(platform, left)| {
-        let Left { time, at_least } = left?;
+        let TimeLeft { time, at_least } = left?;
         Some(PlatformLeft { platform, left_ms: millis(time), at_least })
     });
     let mut steps: Vec<_> = estimate.steps.into_iter().collect();

@@ -7,7 +7,7 @@ use super::{StepSummary, VERSION, summary};
 use crate::event::plan::{PlannedStep, Prediction};
 use crate::event::reason::ReasonGrade;
 use crate::event::{Platform, Text};
-use crate::model::{Left, Model, State, StepId};
+use crate::model::{Model, State, StepId, TimeLeft};
 
 /// What a build would do.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -67,8 +67,8 @@ impl PlanSummary {
             Some(PlanStep::of(step, platform, model.planned(id)?))
         };
         let forecast = model.forecast();
-        let millis = |told: Left| u64::try_from(told.time.as_millis()).unwrap_or(u64::MAX);
-        let is_known = |told: &Left| !told.time.is_zero() || !told.at_least;
+        let millis = |told: TimeLeft| u64::try_from(told.time.as_millis()).unwrap_or(u64::MAX);
+        let is_known = |told: &TimeLeft| !told.time.is_zero() || !told.at_least;
         Self {
             r#type: PlanType::Plan,
             version: VERSION,

@@ -6,7 +6,9 @@ use serde::Serialize;
 use super::{Parts, VERSION};
 use crate::event::gate::{GateState, Verdict};
 use crate::event::{Digest, Line, Platform, Reason, Text, Time, Warning, Watching};
-use crate::model::{Basis, CachedLayer, Group, Model, Outcome, Row, Source, State, StepId, Vertex};
+use crate::model::{
+    Basis, CachedLayer, InstructionRow, Model, Outcome, Source, StageGroup, State, StepId, Vertex,
+};
 use crate::report::cache::CacheSummary;
 use crate::report::estimate::Saved;
 use crate::report::table;
@@ -390,7 +392,7 @@ fn steps(model: &Model, now: Time) -> Vec<StepSummary> {
 }
 
 /// A step that the stream has named.
-fn told(model: &Model, id: StepId, row: &Row, now: Time) -> Option<StepSummary> {
+fn told(model: &Model, id: StepId, row: &InstructionRow, now: Time) -> Option<StepSummary> {
     let step = model.stack().step(id)?;
     let name = &step.name;
     let logs = || model.vertices_of(id).map(|vertex| &vertex.log);
@@ -427,7 +429,13 @@ fn told(model: &Model, id: StepId, row: &Row, now: Time) -> Option<StepSummary> 
 }
 
 /// A step that only the Dockerfile has: nothing was built of it, or of anything else.
-fn outlined(model: &Model, group: &Group, at: usize, row: &Row, platform: Option<Platform>) -> StepSummary {
+fn outlined(
+    model: &Model,
+    group: &StageGroup,
+    at: usize,
+    row: &InstructionRow,
+    platform: Option<Platform>,
+) -> StepSummary {
     StepSummary {
         digest: None,
         target: group.target.clone(),

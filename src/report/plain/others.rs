@@ -2,7 +2,7 @@
 
 use super::{Placed, Plain, steps};
 use crate::event::Time;
-use crate::model::{Kind, Model, Phase, State, Transfer, Vertex};
+use crate::model::{Model, Phase, State, Transfer, Vertex, VertexKind};
 use crate::report::styled::StyledLine;
 use crate::report::words::{self, Role, Sign};
 
@@ -10,9 +10,12 @@ impl Plain {
     /// Vertices that are no steps: the transfers of cache and image, and whatever fails.
     pub(super) fn others(&mut self, model: &Model, border: Time, lines: &mut Vec<Placed>) {
         for (id, vertex) in model.vertices().filter(|(id, _)| model.step_of(*id).is_none()) {
-            let loud = matches!(vertex.kind, Kind::CacheImport(_) | Kind::CacheExport | Kind::Export);
+            let loud = matches!(
+                vertex.kind,
+                VertexKind::CacheImport(_) | VertexKind::CacheExport | VertexKind::Export
+            );
             let mut told = self.others.remove(&id).unwrap_or_default();
-            let exports = matches!(vertex.kind, Kind::CacheExport | Kind::Export);
+            let exports = matches!(vertex.kind, VertexKind::CacheExport | VertexKind::Export);
             if let Some(at) = vertex.started().filter(|at| exports && !told.started && *at <= border) {
                 told.started = true;
                 lines.push((at, StyledLine::new().with(vertex.name.as_str(), Role::Plain)));
@@ -31,15 +34,15 @@ impl Plain {
 
     /// How such a vertex ended, where that is worth a line: a transfer is, and whatever fails.
     fn ending(&self, vertex: &Vertex, at: Time, loud: bool) -> Option<StyledLine> {
-        if let Kind::CacheImport(reference) = &vertex.kind
+        if let VertexKind::CacheImport(reference) = &vertex.kind
             && Transfer::of(vertex, None).is_not_there()
         {
             return Some(StyledLine::new().with(format!("no cache there yet: {reference}"), Role::Plain));
         }
         let name = vertex.name.as_str();
         let (what, reference) = match &vertex.kind {
-            Kind::CacheImport(reference) => ("cache import", Some(reference)),
-            Kind::CacheExport => ("cache export", None),
+            VertexKind::CacheImport(reference) => ("cache import", Some(reference)),
+            VertexKind::CacheExport => ("cache export", None),
             _ => (name, None),
         };
         let outcome = match vertex.phase() {

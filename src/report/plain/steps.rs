@@ -2,7 +2,9 @@
 
 use super::{INSTRUCTION, Placed, Plain};
 use crate::event::Time;
-use crate::model::{Group, Kind, Model, Phase, Row, State, Step, StepId, Vertex, VertexId};
+use crate::model::{
+    InstructionRow, Model, Phase, StageGroup, State, Step, StepId, Vertex, VertexId, VertexKind,
+};
 use crate::report::styled::StyledLine;
 use crate::report::words::{self, Role, Sign};
 use crate::report::{estimate, label, table};
@@ -24,7 +26,7 @@ pub(super) fn ended_at(vertex: &Vertex, build_ended: Option<Time>) -> Option<Tim
         // It may be fetched later, and starts again for that.
         Phase::Cached => vertex.started().map(rounded),
         // An import comes before the hits that it makes.
-        Phase::Done if matches!(vertex.kind, Kind::CacheImport(_)) => vertex.completed().map(rounded),
+        Phase::Done if matches!(vertex.kind, VertexKind::CacheImport(_)) => vertex.completed().map(rounded),
         Phase::Done | Phase::Failed | Phase::Cancelled => {
             vertex.completed().or(vertex.started()).or(build_ended)
         }
@@ -179,9 +181,9 @@ fn base_span(model: &Model, id: StepId, step: &Step) -> (Option<Time>, Option<Ti
 /// The first sign that something was done on top of a base image.
 fn first_use(model: &Model, base: StepId, step: &Step) -> Option<Time> {
     let platform = model.stack().platform_of(step);
-    let cell = |row: &Row| model.stack().cell(row, platform);
+    let cell = |row: &InstructionRow| model.stack().cell(row, platform);
     // Several stages may begin with one base image, which then has one vertex for all of them.
-    let begins = |group: &&Group| group.rows.first().and_then(cell) == Some(base);
+    let begins = |group: &&StageGroup| group.rows.first().and_then(cell) == Some(base);
     let others = model.stack().groups().iter().filter(begins).flat_map(|group| &group.rows).filter_map(cell);
     let signs = others.filter(|id| *id != base).flat_map(|id| model.vertices_of(id)).filter_map(|vertex| {
         let said = vertex.log.ended().next().map(|line| line.at);

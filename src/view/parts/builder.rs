@@ -7,7 +7,7 @@ use crate::event::builder::{
     ActiveBuild, BuilderNode, BuilderSnapshot, Container, GcRule, Usage, UsageKind, UsageRecord,
 };
 use crate::event::{Platform, Text, Time};
-use crate::model::builder::{History, Rates};
+use crate::model::builder_rates::{NodeHistory, Rates};
 use crate::report::health::{self, Health};
 use crate::report::styled::StyledLine;
 use crate::report::words::{self, Role};
@@ -187,7 +187,7 @@ fn cache_in_short(place: &Place<'_>, node: &BuilderNode, usage: &Usage, lines: &
     let line = cache(node, usage);
     let mut more = format!("{} reclaimable", words::bytes(usage.reclaimable.bytes));
     let narrow = place.width < 50;
-    if let Some(grown) = place.model.builder().history(&node.name).and_then(History::growth) {
+    if let Some(grown) = place.model.builder().history(&node.name).and_then(NodeHistory::growth) {
         more = format!("{more} · {}{}", growth(grown), if narrow { "" } else { " so far" });
     }
     if narrow {
@@ -341,7 +341,7 @@ fn disk<'a>(place: &Place<'a>, node: &BuilderNode, usage: &'a Usage, lines: &mut
             .push(format!(" {}", percent(Some(share))), role(share))
             .push(" of what garbage collection keeps", Role::Dim);
     }
-    let grown = place.model.builder().history(&node.name).and_then(History::growth);
+    let grown = place.model.builder().history(&node.name).and_then(NodeHistory::growth);
     if let Some(grown) = grown {
         total.push(format!("  {} in this session", growth(grown)), Role::Plain);
     }

@@ -11,7 +11,7 @@ use ratatui::widgets::Widget;
 use super::Chart;
 use crate::event::Text;
 use crate::model::name::keyword;
-use crate::model::timeline::{BarKind, Lane, Section};
+use crate::model::timeline::{BarKind, Lane, LaneSection};
 use crate::model::{Model, State, Timeline};
 use crate::report::estimate;
 use crate::report::words::{self, Role, Sign};
@@ -83,7 +83,7 @@ fn listed(model: &Model, timeline: &Timeline, short: bool) -> Vec<Row> {
 }
 
 fn heading(lane: &Lane, several: bool) -> Option<String> {
-    if lane.section != Section::Steps {
+    if lane.section != LaneSection::Steps {
         return None;
     }
     let platform =
@@ -326,12 +326,16 @@ fn name(lane: &Lane) -> String {
     let kind = lane.bars.first().map(|bar| bar.kind);
     let label = lane.label.as_str();
     match (lane.section, kind) {
-        (Section::Steps, _) => words::instruction(label).into_owned(),
-        (Section::Before, Some(BarKind::Prepare)) if label.contains("build context") => "context".to_owned(),
-        (Section::Before, Some(BarKind::Prepare)) if label.contains("definition") => "prepare".to_owned(),
+        (LaneSection::Steps, _) => words::instruction(label).into_owned(),
+        (LaneSection::Before, Some(BarKind::Prepare)) if label.contains("build context") => {
+            "context".to_owned()
+        }
+        (LaneSection::Before, Some(BarKind::Prepare)) if label.contains("definition") => "prepare".to_owned(),
         (_, Some(BarKind::Export)) => "export image".to_owned(),
         (_, Some(BarKind::CacheExport)) => "export cache".to_owned(),
-        (Section::After, Some(BarKind::Prepare)) if label.contains("provenance") => "provenance".to_owned(),
+        (LaneSection::After, Some(BarKind::Prepare)) if label.contains("provenance") => {
+            "provenance".to_owned()
+        }
         _ => label.to_owned(),
     }
 }

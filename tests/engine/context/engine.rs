@@ -128,7 +128,8 @@ fn name(stage: Option<&Text>, number: usize, platform: Option<&Platform>) -> Str
 fn missed(made: &Fingerprint, built: &Built) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for (vertex, cached) in &built.cached {
-        let layertop::model::Kind::Step(step) = layertop::model::name::parse(&Text::from(vertex.as_str()))
+        let layertop::model::VertexKind::Step(step) =
+            layertop::model::name::parse(&Text::from(vertex.as_str()))
         else {
             continue;
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use layertop::event::evidence::When;
 use layertop::event::{Event, Stamped};
-use layertop::model::{Grade, Model, Source};
+use layertop::model::{Model, OriginGrade, Source};
 
 const AMD: &str = "linux/amd64";
 const ARM: &str = "linux/arm64";
@@ -75,7 +75,7 @@ fn each_kind_is_judged_as_it_was() {
             let Some(origin) = model.source_of(id) else { continue };
             assert!(!origin.evidence.is_empty(), "{name}");
             assert_eq!(
-                origin.grade == Grade::NotKnown,
+                origin.grade == OriginGrade::NotKnown,
                 origin.source == Source::Unknown,
                 "{name}: {origin:?}"
             );
@@ -215,7 +215,7 @@ fn stages_among_the_records_of_others() {
         let is_last = step.name.stage.as_ref().is_some_and(|stage| stage.as_str() == "stage-3");
         assert_eq!(is_last && !step.name.is_from(), model.in_registry(id).is_some(), "{:?}", step.name);
         if is_last {
-            assert_eq!(origin.grade, Grade::Proven, "{:?}: {origin:?}", step.name);
+            assert_eq!(origin.grade, OriginGrade::Proven, "{:?}: {origin:?}", step.name);
         }
         hits += 1;
     }

@@ -2,16 +2,16 @@
 
 use foldhash::{HashMap, HashSet};
 
-use super::fit::{DescribedAs, Instruction};
+use super::fit::{DescribedAs, InstructionForms};
 use crate::event::evidence::{CacheRecord, Records};
 use crate::event::{Platform, Text, Time};
-use crate::model::name::{self, Kind};
+use crate::model::name::{self, VertexKind};
 
 /// A chain longer than this is a circle.
 const LONGEST_CHAIN: usize = 512;
 
 /// One record, and what is known of its past.
-pub(super) struct Known<'a> {
+pub(super) struct KnownRecord<'a> {
     pub(super) record: &'a CacheRecord,
     /// Whether it was there before the build; none where that can't be told.
     pub(super) was: Option<bool>,
@@ -21,15 +21,15 @@ pub(super) struct Known<'a> {
 
 /// Records in the order in which they were listed, each once.
 #[derive(Default)]
-struct Table<'a> {
-    rows: Vec<Known<'a>>,
+struct RecordTable<'a> {
+    rows: Vec<KnownRecord<'a>>,
     /// The row of each, by its identity.
     by_id: HashMap<&'a str, usize>,
 }
 
-impl<'a> Table<'a> {
+impl<'a> RecordTable<'a> {
     /// Adds a record, or puts it in the place of the same one.
-    fn put(&mut self, known: Known<'a>) {
+    fn put(&mut self, known: KnownRecord<'a>) {
         let row = *self.by_id.entry(known.record.id.as_str()).or_insert(self.rows.len());
         match self.rows.get_mut(row) {
             Some(place) => *place = known,
@@ -41,7 +41,7 @@ impl<'a> Table<'a> {
         self.by_id.get(id).copied()
     }
 
-    fn get(&self, id: &str) -> Option<&Known<'a>> {
+    fn get(&self, id: &str) -> Option<&KnownRecord<'a>> {
         self.rows.get(self.row(id)?)
     }
 
@@ -78,10 +78,10 @@ impl<'a> Table<'a> {
 }
 
 /// The records of a node.
-pub(super) struct World<'a> {
+pub(super) struct NodeRecords<'a> {
     pub(super) before: &'a Records,
     platforms: &'a [Platform],
-    records: Table<'a>,
+    records: RecordTable<'a>,
     /// The first record of the chain of each, row by row.
     roots: Vec<&'a str>,
     /// Touched records with no touched one built on them.
@@ -100,7 +100,7 @@ pub(super) struct World<'a> {
     pub(super) trouble: Option<&'a Text>,
 }
 
-impl<'a> World<'a> {
+impl<'a> NodeRecords<'a> {
     /// Puts two listings together. `begun` is when the build began, `hit` when its first hit was told. What a listing
     /// from behind that says is dated by the builder's own clock ([`Records::were_there`]).
     pub(super) fn new(
@@ -112,11 +112,11 @@ impl<'a> World<'a> {
         let whole = before.is_whole();
         let early = hit.is_none_or(|hit| before.answered <= hit) || before.shows_before(begun);
         let after = after.filter(|after| after.error.is_none());
-        let mut records = Table::default();
+        let mut records = RecordTable::default();
         for (record, there) in before.records.iter().zip(before.were_there(begun)) {
             let was = if early { Some(true) } else { there };
             let touched = !early && (record.in_use || record.is_touched_since(begun));
-            records.put(Known { record, was, touched });
+            records.put(KnownRecord { record, was, touched });
         }
         // A listing that is compared with none of before has all records, used or not.
         let is_difference = before.error.is_none() && after.is_some_and(|after| early || !after.is_whole());
@@ -130,7 +130,7 @@ impl<'a> World<'a> {
                 None => there,
             };
             let touched = is_difference || record.is_touched_since(begun);
-            records.put(Known { record, was, touched });
+            records.put(KnownRecord { record, was, touched });
         }
         let trouble = before.error.as_ref();
         let platforms = before.platforms.as_slice();
@@ -183,7 +183,7 @@ impl<'a> World<'a> {
             if bracket.is_none_or(|(bracket, _)| bracket.split_whitespace().nth(1).is_none()) {
                 continue;
             }
-            let Kind::Step(step) = name::parse(&known.record.description) else { continue };
+            let VertexKind::Step(step) = name::parse(&known.record.description) else { continue };
             let Some(platform) = step.platform.filter(|_| step.runs_on.is_none()) else { continue };
             let root = self.root(known.record.id.as_str());
             let seen = trees.entry(root).or_insert_with(|| Some(platform.clone()));
@@ -205,16 +205,19 @@ impl<'a> World<'a> {
         self.platforms.is_empty() || platform.is_none_or(|platform| self.platforms.contains(platform))
     }
 
-    pub(super) fn get(&self, id: &str) -> Option<&Known<'a>> {
+    pub(super) fn get(&self, id: &str) -> Option<&KnownRecord<'a>> {
         self.records.get(id)
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = &Known<'a>> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &KnownRecord<'a>> {
         self.records.rows.iter()
     }
 
     /// The results that may be described as an instruction is.
-    pub(super) fn results(&self, instruction: &Instruction<'_>) -> impl Iterator<Item = &Known<'a>> {
+    pub(super) fn results(
+        &self,
+        instruction: &InstructionForms<'_>,
+    ) -> impl Iterator<Item = &KnownRecord<'a>> {
         let own = self.by_description.iter().filter(|(what, _)| instruction.may_be_described(**what));
         own.flat_map(|(_, rows)| rows).filter_map(|row| self.records.rows.get(*row))
     }

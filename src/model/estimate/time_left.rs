@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use crate::event::expected::TransferKind;
 use crate::event::{Platform, Time};
-use crate::model::expected::{Size, transfer_kind};
-use crate::model::graph::{Graph, Part, Span};
-use crate::model::{Basis, Expectation, Kind, Model, Phase, State, StepId, Vertex, VertexId};
+use crate::model::expected::{BuildSize, transfer_kind};
+use crate::model::graph::{Graph, VertexPart, VertexSpan};
+use crate::model::{Basis, Expectation, Model, Phase, State, StepId, Vertex, VertexId, VertexKind};
 
 /// Runs that must be known of a step before it is called slow.
 const FEWEST_RUNS: u32 = 3;
@@ -26,16 +26,16 @@ const SLOW_BY: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Estimate {
     /// The whole build; none where nothing is known.
-    pub left: Option<Left>,
+    pub left: Option<TimeLeft>,
     /// Each platform, in the order of [`Model::platforms`]: until its last step is done and exported.
-    pub platforms: Vec<(Option<Platform>, Option<Left>)>,
+    pub platforms: Vec<(Option<Platform>, Option<TimeLeft>)>,
     /// Steps that run or will run, as far as they have a history.
     pub steps: HashMap<StepId, StepEstimate>,
 }
 
 /// How long something still takes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Left {
+pub struct TimeLeft {
     /// As far as it is known.
     pub time: Duration,
     /// Something of it has no history: it takes longer than that.
@@ -59,12 +59,12 @@ pub struct StepEstimate {
 
 /// What remains of a vertex.
 #[derive(Debug, Clone, Copy, Default)]
-struct Rest {
+struct VertexRest {
     time: Duration,
     is_unknown: bool,
 }
 
-impl Rest {
+impl VertexRest {
     const UNKNOWN: Self = Self { time: Duration::ZERO, is_unknown: true };
 
     fn known(time: Option<Duration>) -> Self {
@@ -74,7 +74,7 @@ impl Rest {
 
 /// What will become of a vertex that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum RunForecast {
     /// It has started.
     Begun,
     /// It will run: something that it is computed from did not come from the cache.
@@ -112,19 +112,21 @@ impl Model {
         }
         let graph = Graph::of(self);
         let fates = self.fates(&graph);
-        let fate = |at: usize| fates.get(at).copied().unwrap_or(Fate::Open);
+        let fate = |at: usize| fates.get(at).copied().unwrap_or(RunForecast::Open);
         let running = |at: usize| self.state_at(at) == Some(State::Running);
         let ran = |at: usize| self.state_at(at) == Some(State::Miss);
         let steps: Vec<usize> = (0..self.vertices.len()).filter(|at| self.is_layer(*at)).collect();
-        if !steps.iter().any(|at| fate(*at) != Fate::Open) {
+        if !steps.iter().any(|at| fate(*at) != RunForecast::Open) {
             return estimate;
         }
         let will_run =
-            steps.iter().filter(|at| fate(**at) == Fate::Runs || running(**at) || ran(**at)).count();
+            steps.iter().filter(|at| fate(**at) == RunForecast::Runs || running(**at) || ran(**at)).count();
         let size = self.size(will_run);
-        let mut rests: Vec<Rest> =
+        let mut rests: Vec<VertexRest> =
             (0..self.vertices.len()).map(|at| self.rest(at, fate(at), size, now)).collect();
-        let ends = |rests: &[Rest]| graph.ends(|at| Span { length: time_of(rests, at), ..Span::default() });
+        let ends = |rests: &[VertexRest]| {
+            graph.ends(|at| VertexSpan { length: time_of(rests, at), ..Span::default() })
+        };
         let mut tail = self.tail(&graph, size) + self.finish(&rests, size, now);
         let usual = self.left(&graph, &ends(&rests), &rests, tail, &|_| true);
         let pace = self.pace(usual.time, size, now);
@@ -143,7 +145,7 @@ impl Model {
             estimate.platforms.push((platform, Some(left).filter(|_| known)));
         }
         for at in steps {
-            let runs = fate(at) == Fate::Runs || running(at);
+            let runs = fate(at) == RunForecast::Runs || running(at);
             if let Some(id) = self.step_of(VertexId(at as u32)).filter(|_| runs)
                 && let Some(step) = self.step_estimate(id, now)
             {
@@ -162,25 +164,25 @@ impl Model {
     /// Whether a vertex is a step that can be cached.
     fn is_layer(&self, at: usize) -> bool {
         let kind = self.vertices.get(at).map(|vertex| &vertex.kind);
-        matches!(kind, Some(Kind::Step(step)) if !step.is_from())
+        matches!(kind, Some(VertexKind::Step(step)) if !step.is_from())
     }
 
     /// What will become of each vertex.
-    fn fates(&self, graph: &Graph) -> Vec<Fate> {
-        let mut fates = vec![Fate::Open; self.vertices.len()];
-        let missed = |fates: &[Fate], at: usize| {
-            let waits = fates.get(at) == Some(&Fate::Runs);
+    fn fates(&self, graph: &Graph) -> Vec<RunForecast> {
+        let mut fates = vec![RunForecast::Open; self.vertices.len()];
+        let missed = |fates: &[RunForecast], at: usize| {
+            let waits = fates.get(at) == Some(&RunForecast::Runs);
             let ran = matches!(self.state_at(at), Some(State::Running | State::Miss | State::Failed));
             self.is_layer(at) && (waits || ran)
         };
         for &at in graph.order() {
             let began = self.vertices.get(at).is_some_and(|vertex| vertex.phase() != Phase::Waiting);
             let fate = if began {
-                Fate::Begun
+                RunForecast::Begun
             } else if graph.before(at).iter().any(|other| missed(&fates, *other)) {
-                Fate::Runs
+                RunForecast::Runs
             } else {
-                Fate::Open
+                RunForecast::Open
             };
             if let Some(place) = fates.get_mut(at) {
                 *place = fate;
@@ -189,17 +191,17 @@ impl Model {
         // From the last to the first: what only the done need is not needed any more.
         let mut wanted: Vec<Option<bool>> = vec![None; self.vertices.len()];
         for &at in graph.order().iter().rev() {
-            let waits = fates.get(at) != Some(&Fate::Begun);
+            let waits = fates.get(at) != Some(&RunForecast::Begun);
             let is_wanted = waits && wanted.get(at).copied().flatten().unwrap_or(true);
             if waits
                 && !is_wanted
                 && let Some(fate) = fates.get_mut(at)
             {
-                *fate = Fate::NotNeeded;
+                *fate = RunForecast::NotNeeded;
             }
             let open = is_wanted || self.state_at(at) == Some(State::Running);
             for &other in graph.before(at) {
-                if graph.part(at) == Part::Work
+                if graph.part(at) == VertexPart::Work
                     && let Some(wanted) = wanted.get_mut(other)
                 {
                     *wanted = Some(wanted.unwrap_or(false) || open);
@@ -210,53 +212,53 @@ impl Model {
     }
 
     /// What remains of a vertex.
-    fn rest(&self, at: usize, fate: Fate, size: Size, now: Time) -> Rest {
-        let Some(vertex) = self.vertices.get(at) else { return Rest::default() };
+    fn rest(&self, at: usize, fate: RunForecast, size: BuildSize, now: Time) -> VertexRest {
+        let Some(vertex) = self.vertices.get(at) else { return VertexRest::default() };
         if let Some(kind) = transfer_kind(&vertex.kind, &vertex.name) {
             let told = self.expected.transfer(kind, size);
             return match vertex.phase() {
                 Phase::Running(_) => {
-                    Rest::known(told.map(|told| remaining(told.took, told.most, vertex.at_work(now))))
+                    VertexRest::known(told.map(|told| remaining(told.took, told.most, vertex.at_work(now))))
                 }
                 // A context that loads before anything is known of it is waited for by nobody yet.
                 Phase::Waiting => {
-                    Rest { time: told.map(|told| told.took).unwrap_or_default(), is_unknown: false }
+                    VertexRest { time: told.map(|told| told.took).unwrap_or_default(), is_unknown: false }
                 }
-                _ => Rest::default(),
+                _ => VertexRest::default(),
             };
         }
         if let Some(rest) = self.pull_rest(vertex, now) {
             return rest;
         }
         if !self.is_layer(at) {
-            return Rest::default();
+            return VertexRest::default();
         }
         match (fate, vertex.phase()) {
-            (Fate::Begun, Phase::Running(_)) => {
+            (RunForecast::Begun, Phase::Running(_)) => {
                 let parts = self.parts_at(at);
                 let told = self
                     .expectation_at(at)
                     .map(|told| remaining(told.median / parts, told.p95 / parts, vertex.run_time(now)));
-                Rest::known(told)
+                VertexRest::known(told)
             }
-            (Fate::Runs, _) => Rest::known(self.share_of(at)),
-            (Fate::Open, _) => Rest::UNKNOWN,
-            _ => Rest::default(),
+            (RunForecast::Runs, _) => VertexRest::known(self.share_of(at)),
+            (RunForecast::Open, _) => VertexRest::UNKNOWN,
+            _ => VertexRest::default(),
         }
     }
 
     /// What remains of what is being fetched or unpacked; none where nothing is. The stream says nothing of how far unpacking is:
     /// that follows from how long as much took before.
-    fn pull_rest(&self, vertex: &Vertex, now: Time) -> Option<Rest> {
+    fn pull_rest(&self, vertex: &Vertex, now: Time) -> Option<VertexRest> {
         if !vertex.blobs().any(|blob| blob.completed.is_none()) || vertex.completed().is_some() {
             return None;
         }
         let fetching = pull_left(vertex, now).unwrap_or_default();
         let Some(usual) = self.expected.pull(vertex.announced_bytes()) else {
-            return Some(Rest { time: fetching, is_unknown: true });
+            return Some(VertexRest { time: fetching, is_unknown: true });
         };
         let unpacked = remaining(usual, usual * 3 / 2, vertex.pull_time(now));
-        Some(Rest { time: fetching.max(unpacked), is_unknown: false })
+        Some(VertexRest { time: fetching.max(unpacked), is_unknown: false })
     }
 
     /// How many vertices the step of one has.
@@ -277,12 +279,12 @@ impl Model {
     }
 
     /// What the exports take that have not begun. That they will be is told by earlier builds, and by the command.
-    fn tail(&self, graph: &Graph, size: Size) -> Duration {
-        let begun = |part: Part| (0..self.vertices.len()).any(|at| graph.part(at) == part);
+    fn tail(&self, graph: &Graph, size: BuildSize) -> Duration {
+        let begun = |part: VertexPart| (0..self.vertices.len()).any(|at| graph.part(at) == part);
         let told = |kind| self.expected.transfer(kind, size).map_or(Duration::ZERO, |told| told.took);
-        let image = if begun(Part::Export) { Duration::ZERO } else { told(TransferKind::ImageExport) };
+        let image = if begun(VertexPart::Export) { Duration::ZERO } else { told(TransferKind::ImageExport) };
         let caches = self.started.cache.is_some() || self.started.command.is_empty();
-        let cache = if begun(Part::CacheExport) || !caches {
+        let cache = if begun(VertexPart::CacheExport) || !caches {
             Duration::ZERO
         } else {
             told(TransferKind::CacheExport)
@@ -297,7 +299,7 @@ impl Model {
     }
 
     /// What is done behind the last export.
-    fn finish(&self, rests: &[Rest], size: Size, now: Time) -> Duration {
+    fn finish(&self, rests: &[VertexRest], size: BuildSize, now: Time) -> Duration {
         let Some(told) = self.expected.transfer(TransferKind::Finish, size) else {
             return Duration::ZERO;
         };
@@ -312,23 +314,25 @@ impl Model {
         &self,
         graph: &Graph,
         ends: &[Duration],
-        rests: &[Rest],
+        rests: &[VertexRest],
         tail: Duration,
         mine: &dyn Fn(usize) -> bool,
-    ) -> Left {
+    ) -> TimeLeft {
         let (mut work, mut export) = (Duration::ZERO, Duration::ZERO);
         let mut at_least = false;
         for at in (0..self.vertices.len()).filter(|at| mine(*at)) {
             let end = ends.get(at).copied().unwrap_or_default();
             match graph.part(at) {
-                Part::Prepare | Part::Import | Part::Work | Part::Late => work = work.max(end),
+                VertexPart::Prepare | VertexPart::Import | VertexPart::Work | VertexPart::Late => {
+                    work = work.max(end)
+                }
                 // Its own time, since it waits for every platform.
-                Part::Export | Part::CacheExport => export += time_of(rests, at),
-                Part::After | Part::Aside => {}
+                VertexPart::Export | VertexPart::CacheExport => export += time_of(rests, at),
+                VertexPart::After | VertexPart::Aside => {}
             }
             at_least |= rests.get(at).is_some_and(|rest| rest.is_unknown);
         }
-        Left { time: work + export + tail, at_least }
+        TimeLeft { time: work + export + tail, at_least }
     }
 
     /// How long a step takes that runs, or will run, or how long it took against what was to be expected; none where it has
@@ -346,7 +350,7 @@ impl Model {
     }
 }
 
-fn time_of(rests: &[Rest], at: usize) -> Duration {
+fn time_of(rests: &[VertexRest], at: usize) -> Duration {
     rests.get(at).map_or(Duration::ZERO, |rest| rest.time)
 }
 

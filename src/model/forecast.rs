@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::expected::Exports;
-use super::graph::{Graph, Span};
-use super::{Left, Model, StepId, VertexId};
+use super::expected::BuildExports;
+use super::graph::{Graph, VertexSpan};
+use super::{Model, StepId, TimeLeft, VertexId};
 use crate::event::digest::DigestMap;
 use crate::event::plan::{LastBuild, Planned, PlannedStep, Prediction};
 
@@ -12,21 +12,21 @@ use crate::event::plan::{LastBuild, Planned, PlannedStep, Prediction};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Forecast {
     /// Its steps, on the longest path through those that would run.
-    pub steps: Left,
+    pub steps: TimeLeft,
     /// All of it, as like builds took: what they took beside their steps comes to these. None where no such build is known.
-    pub whole: Option<Left>,
+    pub whole: Option<TimeLeft>,
     /// Steps that would run, and of which nobody knows how long.
     pub unknown: Vec<StepId>,
 }
 
 /// A plan, by the vertices of its steps.
 #[derive(Debug, Default)]
-pub(super) struct Plan {
+pub(super) struct PlannedSteps {
     steps: DigestMap<PlannedStep>,
     last: Option<LastBuild>,
 }
 
-impl Plan {
+impl PlannedSteps {
     pub(super) fn of(planned: &Planned) -> Self {
         let steps = planned.steps.iter().map(|step| (step.vertex.clone(), step.clone())).collect();
         Self { steps, last: planned.last }
@@ -85,12 +85,14 @@ impl Model {
             let step = self.step_of(VertexId(at as u32));
             step.map(|id| self.planned_time(id) / self.parts_of(id)).unwrap_or_default()
         };
-        let ends = Graph::of(self).ends(|at| Span { length: length(at), ..Span::default() });
+        let ends = Graph::of(self).ends(|at| VertexSpan { length: length(at), ..Span::default() });
         let time = ends.into_iter().max().unwrap_or_default();
-        let beside = self.expected.beside(self.size(missed.len()), Exports::of(&self.started.command));
+        let beside = self.expected.beside(self.size(missed.len()), BuildExports::of(&self.started.command));
         Forecast {
-            steps: Left { time, at_least },
-            whole: beside.map(|beside| Left { time: time + beside, at_least }).filter(|_| self.is_planned()),
+            steps: TimeLeft { time, at_least },
+            whole: beside
+                .map(|beside| TimeLeft { time: time + beside, at_least })
+                .filter(|_| self.is_planned()),
             unknown,
         }
     }
@@ -152,12 +154,12 @@ mod tests {
     fn platforms_run_side_by_side_and_the_rest_comes_to_it() {
         let told =
             plan([Some(1_000_000), Some(2_000_000), Some(5_000_000), Some(4_000_000)], Vec::new()).forecast();
-        assert_eq!(told.steps, Left { time: Duration::from_secs(9), at_least: false });
+        assert_eq!(told.steps, TimeLeft { time: Duration::from_secs(9), at_least: false });
         assert_eq!((told.whole, told.unknown.len()), (None, 0), "no like build is known");
         let beside = vec![BesideSample { ran: 4, of: 8, push: true, cache_export: false, us: 3_000_000 }];
         let told = plan([Some(1_000_000), None, Some(5_000_000), None], beside).forecast();
-        assert_eq!(told.steps, Left { time: Duration::from_secs(5), at_least: true });
-        assert_eq!(told.whole, Some(Left { time: Duration::from_secs(8), at_least: true }));
+        assert_eq!(told.steps, TimeLeft { time: Duration::from_secs(5), at_least: true });
+        assert_eq!(told.whole, Some(TimeLeft { time: Duration::from_secs(8), at_least: true }));
         assert_eq!(told.unknown.len(), 2);
         assert_eq!(Model::default().forecast(), Forecast::default());
     }

@@ -17,13 +17,13 @@ pub const STALE_AFTER: Duration = Duration::from_secs(6);
 pub struct Builder {
     newest: Option<(Time, BuilderSnapshot)>,
     /// By the node's name.
-    histories: BTreeMap<Text, History>,
+    histories: BTreeMap<Text, NodeHistory>,
     apart: Duration,
 }
 
 /// What several snapshots of one node tell.
 #[derive(Debug, Default)]
-pub struct History {
+pub struct NodeHistory {
     last: Option<Counters>,
     rates: VecDeque<Rates>,
     first_bytes: Option<u64>,
@@ -60,7 +60,7 @@ impl Rates {
     }
 }
 
-impl History {
+impl NodeHistory {
     fn apply(&mut self, node: &BuilderNode) {
         if let Some(usage) = &node.usage {
             self.first_bytes.get_or_insert(usage.total.bytes);
@@ -139,7 +139,7 @@ impl Builder {
     }
 
     /// What several snapshots of a node tell.
-    pub fn history(&self, node: &Text) -> Option<&History> {
+    pub fn history(&self, node: &Text) -> Option<&NodeHistory> {
         self.histories.get(node)
     }
 }

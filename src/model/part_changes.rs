@@ -12,11 +12,11 @@ const MOST: usize = 1_000;
 
 /// A part that has become worse, or is well again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Turn {
+pub struct PartChange {
     /// When that was heard of.
     pub at: Time,
     /// The part, and how it is since then.
-    pub now: Now,
+    pub now: PartState,
     /// Why, and what to do about it; empty where it is well.
     pub reason: Text,
     /// What to do about it, where the reason does not say it.
@@ -25,7 +25,7 @@ pub struct Turn {
 
 /// How a part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Now {
+pub enum PartState {
     /// The registry.
     Registry(RegistryState),
     /// The cluster's API server.
@@ -34,7 +34,7 @@ pub enum Now {
     Builder(Health),
 }
 
-impl Now {
+impl PartState {
     /// Whether it is known how it is.
     fn is_known(self) -> bool {
         !matches!(
@@ -57,35 +57,35 @@ impl Now {
 
 /// The turns of a build, oldest first.
 #[derive(Debug, Default)]
-pub struct Turns {
-    list: VecDeque<Turn>,
+pub struct PartChanges {
+    list: VecDeque<PartChange>,
     /// How many there were, more than are kept where old ones went.
     total: u64,
-    registry: Option<Now>,
-    cluster: Option<Now>,
-    builder: Option<Now>,
+    registry: Option<PartState>,
+    cluster: Option<PartState>,
+    builder: Option<PartState>,
 }
 
-impl Turns {
+impl PartChanges {
     pub(super) fn registry(&mut self, at: Time, registry: &Registry) {
-        let now = Now::Registry(registry.state);
+        let now = PartState::Registry(registry.state);
         let before = take(&mut self.registry, now);
         self.note(at, before, now, &registry.reason, &Text::default());
     }
 
     pub(super) fn cluster(&mut self, at: Time, cluster: &ClusterSnapshot) {
-        let now = Now::Cluster(cluster.state);
+        let now = PartState::Cluster(cluster.state);
         let before = take(&mut self.cluster, now);
         self.note(at, before, now, &cluster.reason, &cluster.hint);
     }
 
     pub(super) fn builder(&mut self, at: Time, builder: &BuilderSnapshot) {
-        let now = Now::Builder(builder.state);
+        let now = PartState::Builder(builder.state);
         let before = take(&mut self.builder, now);
         self.note(at, before, now, &builder.reason, &builder.hint);
     }
 
-    fn note(&mut self, at: Time, before: Option<Now>, now: Now, reason: &Text, hint: &Text) {
+    fn note(&mut self, at: Time, before: Option<PartState>, now: PartState, reason: &Text, hint: &Text) {
         let Some(before) = before else { return };
         // That there is no repository yet, and then is one, is neither worse nor better.
         if before == now || before.is_well() && now.is_well() {
@@ -95,7 +95,7 @@ impl Turns {
             self.list.pop_front();
         }
         self.total += 1;
-        self.list.push_back(Turn { at, now, reason: reason.clone(), hint: hint.clone() });
+        self.list.push_back(PartChange { at, now, reason: reason.clone(), hint: hint.clone() });
     }
 
     /// How many there were.
@@ -104,14 +104,14 @@ impl Turns {
     }
 
     /// Those behind the first `told`.
-    pub fn since(&self, told: u64) -> impl Iterator<Item = &Turn> {
+    pub fn since(&self, told: u64) -> impl Iterator<Item = &PartChange> {
         let gone = self.total - self.list.len() as u64;
         self.list.iter().skip(told.saturating_sub(gone) as usize)
     }
 }
 
 /// Keeps what is known; gives what was known before, where both are.
-fn take(known: &mut Option<Now>, now: Now) -> Option<Now> {
+fn take(known: &mut Option<PartState>, now: PartState) -> Option<PartState> {
     if now.is_known() { known.replace(now) } else { None }
 }
 
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn each_change_for_the_worse_and_back_is_one_turn() {
-        let mut turns = Turns::default();
+        let mut turns = PartChanges::default();
         let mut hear = |state| {
             let reason = if state == Health::Ok { "" } else { "why" };
             let snapshot = BuilderSnapshot { state, reason: reason.into(), ..BuilderSnapshot::default() };
@@ -142,9 +142,9 @@ mod tests {
         ] {
             hear(state);
         }
-        let states: Vec<Now> = turns.since(0).map(|turn| turn.now).collect();
+        let states: Vec<PartState> = turns.since(0).map(|turn| turn.now).collect();
         let expected = [Health::EngineSilent, Health::Ok, Health::Stopped, Health::Gone];
-        assert_eq!(states, expected.map(Now::Builder));
+        assert_eq!(states, expected.map(PartState::Builder));
         assert_eq!(turns.since(3).map(|turn| turn.reason.as_str()).collect::<Vec<_>>(), ["why"]);
         for state in [RegistryState::NoRepository, RegistryState::Ok, RegistryState::Down] {
             turns.registry(Time::default(), &Registry { state, ..Registry::default() });
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn they_are_bounded() {
-        let mut turns = Turns::default();
+        let mut turns = PartChanges::default();
         for i in 0..3_000 {
             let state = if i % 2 == 0 { Health::Ok } else { Health::Paused };
             turns.builder(Time::default(), &BuilderSnapshot { state, ..BuilderSnapshot::default() });
