@@ -18,8 +18,8 @@ pub mod fingerprint;
 pub mod gate;
 pub mod lines;
 pub mod mask;
-pub mod plan;
 pub mod platform;
+pub mod prediction;
 pub mod reason;
 pub mod reference;
 pub mod registry;
@@ -42,13 +42,13 @@ pub use fingerprint::Fingerprint;
 pub use gate::Gates;
 pub use lines::{Line, LineBuffer, LineRef, Lines};
 pub use mask::Mask;
-pub use plan::Planned;
 pub use platform::Platform;
+pub use prediction::Planned;
 pub use reason::{Reason, Reasons};
-pub use reference::Reference;
-pub use registry::Registry;
+pub use reference::ImageReference;
+pub use registry::RegistrySnapshot;
 pub use sanitize::Sanitizer;
-pub use text::{Color, Span, Style, Text};
+pub use text::{Style, StyleSpan, Text, TextColor};
 pub use time::Time;
 
 /// An event and when it reached us (live) or when it had reached whoever recorded it (replay).
@@ -88,7 +88,7 @@ pub enum Event {
     /// Which parts around the build are looked at.
     Watching(Watching),
     /// The registry as it stands now.
-    Registry(Box<Registry>),
+    Registry(Box<RegistrySnapshot>),
     /// The builder and its nodes as they stand.
     Builder(Box<BuilderSnapshot>),
     /// The Kubernetes cluster, its nodes and the pods that matter, as they stand.
@@ -390,11 +390,11 @@ pub struct Cancelling {
 #[serde(default)]
 pub struct Watching {
     /// The image's registry.
-    pub registry: Watched,
+    pub registry: WatchState,
     /// The Kubernetes cluster; without one, nodes are those of the builder.
-    pub cluster: Watched,
+    pub cluster: WatchState,
     /// The builder.
-    pub builder: Watched,
+    pub builder: WatchState,
     /// A part of which nothing new is to be said has a line at least so often, in microseconds; 0: as often as it is asked. A
     /// recording has fewer lines than there were.
     pub apart_us: u64,
@@ -410,7 +410,7 @@ impl Watching {
 /// Whether a part is looked at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Watched {
+pub enum WatchState {
     /// No: the user does not want it, or it is nobody's concern here.
     #[default]
     Off,

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::event::registry::Registry;
+use crate::event::registry::RegistrySnapshot;
 use crate::event::{BuilderSnapshot, ClusterSnapshot, Event, Stamped, Time, Watching};
 
 /// A part of which nothing new is to be said is written down so often.
@@ -15,7 +15,7 @@ pub(super) const APART: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct SnapshotFilter {
     apart: Duration,
-    registry: Option<(Time, Registry)>,
+    registry: Option<(Time, RegistrySnapshot)>,
     builder: Option<(Time, BuilderSnapshot)>,
     cluster: Option<(Time, ClusterSnapshot)>,
     /// What was left out since of each part: of the newest it is not known yet whether it is the last.
@@ -95,7 +95,7 @@ fn is_news<T: PartialEq>(last: &mut Option<(Time, T)>, apart: Duration, at: Time
 }
 
 /// What of a registry stays as it is while nothing happens to it.
-fn still_registry(registry: &Registry) -> Registry {
+fn still_registry(registry: &RegistrySnapshot) -> RegistrySnapshot {
     let mut still = registry.clone();
     let answers = still.answered.is_some_and(|answered| answered >= still.asked);
     still.asked = Time::default();
@@ -153,9 +153,9 @@ fn still_cluster(cluster: &ClusterSnapshot) -> ClusterSnapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::builder::{BuilderNode, Health};
+    use crate::event::builder::{BuilderHealth, BuilderNode};
     use crate::event::registry::{Latency, RegistryState};
-    use crate::event::{Ended, Watched};
+    use crate::event::{Ended, WatchState};
 
     fn at(secs: u64, event: Event) -> Stamped {
         Stamped { at: Time::default().plus(Duration::from_secs(secs)), event }
@@ -164,11 +164,12 @@ mod tests {
     fn registry(secs: u64, state: RegistryState) -> Stamped {
         let asked = Time::default().plus(Duration::from_secs(secs));
         let latency = Some(Latency { last_us: secs, ..Latency::default() });
-        let registry = Registry { asked, answered: Some(asked), latency, state, ..Registry::default() };
+        let registry =
+            RegistrySnapshot { asked, answered: Some(asked), latency, state, ..Registry::default() };
         at(secs, Event::Registry(Box::new(registry)))
     }
 
-    fn builder(secs: u64, state: Health, latency: u64) -> Stamped {
+    fn builder(secs: u64, state: BuilderHealth, latency: u64) -> Stamped {
         let node = BuilderNode { state, latency_us: Some(latency), ..BuilderNode::default() };
         let snapshot = BuilderSnapshot { state, nodes: vec![node], ..BuilderSnapshot::default() };
         at(secs, Event::Builder(Box::new(snapshot)))
@@ -185,9 +186,9 @@ mod tests {
         use RegistryState::{Down, Ok};
         let polls: Vec<_> = (0..100).map(|s| registry(s, if s == 41 { Down } else { Ok })).collect();
         assert_eq!(kept(&polls), [0, 30, 41, 42, 72]);
-        let polls: Vec<_> = (0..50).map(|s| builder(s, Health::Ok, s)).collect();
+        let polls: Vec<_> = (0..50).map(|s| builder(s, BuilderHealth::Ok, s)).collect();
         assert_eq!(kept(&polls), [0, 30]);
-        let stopped = [builder(0, Health::Ok, 1), builder(1, Health::Stopped, 1)];
+        let stopped = [builder(0, BuilderHealth::Ok, 1), builder(1, BuilderHealth::Stopped, 1)];
         assert_eq!(kept(&stopped), [0, 1]);
     }
 
@@ -209,9 +210,9 @@ mod tests {
     fn nothing_is_kept_behind_the_end_and_readers_know_of_the_gaps() {
         let ended = at(1, Event::Ended(Ended::with(Some(0))));
         assert_eq!(kept(&[ended, registry(2, RegistryState::Down)]), [1]);
-        let watching = Watching { registry: Watched::On, ..Watching::default() };
+        let watching = Watching { registry: WatchState::On, ..Watching::default() };
         let told = SnapshotFilter::every(APART).of(&[at(0, Event::Watching(watching))]);
         let Event::Watching(told) = &told[0].event else { panic!("{told:?}") };
-        assert_eq!((told.registry, told.apart()), (Watched::On, APART));
+        assert_eq!((told.registry, told.apart()), (WatchState::On, APART));
     }
 }

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::config::{Config, Surroundings};
-use crate::event::{Mask, Reference, Stamped, Watched, Watching};
+use crate::event::{ImageReference, Mask, Stamped, WatchState, Watching};
 use crate::source::buildx::BuildCommand;
 use crate::source::{builder, kubernetes, registry};
 
@@ -40,11 +40,11 @@ impl WatchTargets {
 
     /// What whoever shows it is told of first.
     pub(super) fn watching(&self) -> Watching {
-        let configured = |yes: bool| if yes { Watched::On } else { Watched::NotConfigured };
+        let configured = |yes: bool| if yes { WatchState::On } else { WatchState::NotConfigured };
         Watching {
             registry: configured(self.registry.is_some()),
             cluster: configured(self.cluster.is_some()),
-            builder: Watched::On,
+            builder: WatchState::On,
             apart_us: 0,
         }
     }
@@ -76,7 +76,7 @@ fn image_of(command: &BuildCommand) -> Option<RegistryImage> {
 
 /// Host, repository and tag of a reference that names its host.
 fn parse(reference: &str) -> Option<(String, String, Option<String>)> {
-    let reference = Reference::parse(reference);
+    let reference = ImageReference::parse(reference);
     Some((reference.host?.to_owned(), reference.path.to_owned(), reference.tag.map(str::to_owned)))
 }
 

@@ -10,7 +10,7 @@ use super::{Platform, Text, Time};
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
-pub enum Health {
+pub enum BuilderHealth {
     /// It answers.
     Ok,
     /// Nothing is known yet, or nothing can be known without starting it.
@@ -40,7 +40,7 @@ pub enum Health {
     NoRoute,
 }
 
-impl Health {
+impl BuilderHealth {
     /// Whether builds can run.
     pub fn is_up(self) -> bool {
         matches!(self, Self::Ok | Self::Slow | Self::Partial)
@@ -56,7 +56,7 @@ pub struct BuilderSnapshot {
     /// `docker`, `docker-container`, `remote`, `kubernetes`; empty where there is no such builder.
     pub driver: Text,
     /// How it is, over all of its nodes.
-    pub state: Health,
+    pub state: BuilderHealth,
     /// What is wrong, in words; empty where all is well.
     pub reason: Text,
     /// What to do about it; empty where nothing is to be done.
@@ -76,7 +76,7 @@ pub struct BuilderNode {
     /// Where it is: an address or the name of a docker context, as buildx has it.
     pub endpoint: Text,
     /// How it is.
-    pub state: Health,
+    pub state: BuilderHealth,
     /// What is wrong, in words.
     pub reason: Text,
     /// What to do about it.
@@ -94,7 +94,7 @@ pub struct BuilderNode {
     /// The engine that it lives on.
     pub engine: Option<EngineFacts>,
     /// Its container, where the driver has one.
-    pub container: Option<Container>,
+    pub container: Option<BuilderContainer>,
     /// What its cache takes on disk, by the newest listing of its records.
     pub usage: Option<Usage>,
     /// How long `BuildKit` took for its newest listing, before the first one about what earlier ones took, in microseconds.
@@ -147,7 +147,7 @@ pub struct Pressure {
 /// A container that `BuildKit` runs in. Counters grow from its start on; rates are the model's.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct Container {
+pub struct BuilderContainer {
     /// Its name: `buildx_buildkit_<node>`.
     pub name: Text,
     /// Its engine's word for its state: `running`, `paused`, `exited`, …

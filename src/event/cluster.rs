@@ -71,19 +71,19 @@ pub struct ClusterSnapshot {
     /// The registry in the cluster; none where none is configured.
     pub registry: Option<RegistryService>,
     /// The pods of a builder of the kubernetes driver, by name.
-    pub builder_pods: Vec<Pod>,
+    pub builder_pods: Vec<ClusterPod>,
     /// What can't be seen, each with its reason; the rest is not touched by it.
-    pub missing: Vec<Missing>,
+    pub missing: Vec<MissingPart>,
 }
 
 impl ClusterSnapshot {
     /// Why a part can't be seen; none where it can.
-    pub fn missing(&self, part: Part) -> Option<&Missing> {
+    pub fn missing(&self, part: SnapshotPart) -> Option<&MissingPart> {
         self.missing.iter().find(|missing| missing.part == part)
     }
 
     /// The pods that matter: the registry's, then the builder's.
-    pub fn pods(&self) -> impl Iterator<Item = &Pod> {
+    pub fn pods(&self) -> impl Iterator<Item = &ClusterPod> {
         self.registry.iter().flat_map(|registry| &registry.pods).chain(&self.builder_pods)
     }
 }
@@ -91,7 +91,7 @@ impl ClusterSnapshot {
 /// A part of a snapshot that is asked for by itself, and may be refused by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Part {
+pub enum SnapshotPart {
     /// Nodes with their conditions.
     Nodes,
     /// What nodes use of CPU and memory, by `metrics.k8s.io`.
@@ -115,7 +115,7 @@ pub enum Part {
 /// Why a part can't be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Lack {
+pub enum MissingReason {
     /// The account may not: 403.
     Forbidden,
     /// The cluster does not have it, such as a metrics server: 404.
@@ -128,11 +128,11 @@ pub enum Lack {
 
 /// A part that can't be seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Missing {
+pub struct MissingPart {
     /// The part.
-    pub part: Part,
+    pub part: SnapshotPart,
     /// Of what kind the reason is.
-    pub lack: Lack,
+    pub lack: MissingReason,
     /// The reason: `nodes: forbidden: User "ci" cannot list resource "nodes"`.
     #[serde(default)]
     pub reason: Text,
@@ -215,7 +215,7 @@ pub struct ClusterNode {
     /// Names of the pods that matter and are on it.
     pub pods: Vec<Text>,
     /// Warnings of the last hour about it, newest first, ten at most.
-    pub warnings: Vec<Happening>,
+    pub warnings: Vec<ClusterWarning>,
 }
 
 /// How much there is of something, and how much of it is taken.
@@ -257,7 +257,7 @@ impl Gauge {
 /// A warning that Kubernetes wrote about something.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct Happening {
+pub struct ClusterWarning {
     /// When it was seen last.
     pub at: Option<Time>,
     /// Its kind: `BackOff`, `FailedScheduling`.
@@ -296,7 +296,7 @@ pub enum PodState {
 /// A pod that matters.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct Pod {
+pub struct ClusterPod {
     /// Its name.
     pub name: Text,
     /// Its namespace.
@@ -318,15 +318,15 @@ pub struct Pod {
     /// When its container was started last; the one that restarted most, where it has several.
     pub started: Option<Time>,
     /// How that container ended the last time; none where it never did.
-    pub last: Option<Ending>,
+    pub last: Option<ContainerEnd>,
     /// Warnings of the last hour about it, newest first, ten at most.
-    pub warnings: Vec<Happening>,
+    pub warnings: Vec<ClusterWarning>,
 }
 
 /// How a container ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct Ending {
+pub struct ContainerEnd {
     /// Why: `Error`, `OOMKilled`, `Completed`.
     pub reason: Text,
     /// Its exit code.
@@ -335,7 +335,7 @@ pub struct Ending {
     pub at: Option<Time>,
 }
 
-impl Ending {
+impl ContainerEnd {
     /// Whether the kernel ended it for want of memory.
     pub fn is_oom(&self) -> bool {
         self.reason.as_str() == "OOMKilled"
@@ -396,5 +396,5 @@ pub struct RegistryService {
     /// The command that makes the registry reachable at 127.0.0.1, for where its address has no route.
     pub port_forward: Text,
     /// Its pods, by name.
-    pub pods: Vec<Pod>,
+    pub pods: Vec<ClusterPod>,
 }

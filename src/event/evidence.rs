@@ -39,7 +39,7 @@ const LOOSE_ENDS: Duration = Duration::from_secs(2);
 
 /// The records that a worker had when it was listed last.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownRecords {
     /// When that listing was asked for.
     pub asked: Time,
     /// About how long a listing takes there; none where that was not kept.
@@ -51,7 +51,7 @@ pub struct Known {
 /// When a listing was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum When {
+pub enum ListingTime {
     /// At the start of the build: all records.
     #[default]
     Before,
@@ -65,7 +65,7 @@ pub enum When {
 #[serde(default)]
 pub struct Records {
     /// Before the build or after it.
-    pub when: When,
+    pub when: ListingTime,
     /// The node's name as buildx has it.
     pub node: Text,
     /// How many nodes the builder has.

@@ -59,7 +59,7 @@ pub struct Fingerprint {
     /// How much could not be read in all.
     pub unread_total: u64,
     /// What it took to make it.
-    pub work: Work,
+    pub work: FingerprintWork,
 }
 
 /// Whether a fingerprint says all there is to say.
@@ -437,7 +437,7 @@ pub struct Unread {
 /// What it took to make a fingerprint.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct Work {
+pub struct FingerprintWork {
     /// Entries that were looked at.
     pub entries: u64,
     /// Files that were read, and their bytes.

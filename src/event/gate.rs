@@ -13,12 +13,12 @@ use super::Text;
 #[serde(default)]
 pub struct Gates {
     /// The gates in the order in which they were asked for.
-    pub gates: Vec<Verdict>,
+    pub gates: Vec<GateVerdict>,
 }
 
 /// What became of a gate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Verdict {
+pub struct GateVerdict {
     /// The gate as it is written: `miss:pip`.
     pub gate: Text,
     /// Whether the build went through it.

@@ -14,7 +14,7 @@ use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::sanitize;
-use super::text::{Span, Style};
+use super::text::{Style, StyleSpan};
 
 /// What an allocation takes beside its content, the allocator's header and what is lost by rounding up.
 const ALLOCATION: usize = 24;
@@ -22,18 +22,18 @@ const ALLOCATION: usize = 24;
 const SPARE: usize = 64 << 10;
 
 /// The texts of lines and their styles. It never changes, so that events, the log and those who write it down share it.
-struct Block {
+struct TextBlock {
     /// Each line is ended by a line feed, which stands in none of them.
     text: Box<str>,
     /// Where styles begin in the text.
-    spans: Box<[Span]>,
+    spans: Box<[StyleSpan]>,
     lines: u32,
 }
 
-static NO_LINES: LazyLock<Arc<Block>> =
-    LazyLock::new(|| Arc::new(Block { text: Box::default(), spans: Box::default(), lines: 0 }));
+static NO_LINES: LazyLock<Arc<TextBlock>> =
+    LazyLock::new(|| Arc::new(TextBlock { text: Box::default(), spans: Box::default(), lines: 0 }));
 
-impl Block {
+impl TextBlock {
     /// What it takes of memory.
     fn weight(&self) -> usize {
         let counters = 2 * size_of::<usize>();
@@ -45,7 +45,7 @@ impl Block {
 
 /// Lines that arrived together, oldest first. Cheap to clone. Serialised they are a list of [`Line`]s.
 #[derive(Clone)]
-pub struct Lines(Arc<Block>);
+pub struct Lines(Arc<TextBlock>);
 
 impl Lines {
     /// How many there are.
@@ -142,7 +142,7 @@ impl FromIterator<Line> for Lines {
 #[derive(Clone)]
 pub struct Iter<'a> {
     text: &'a str,
-    spans: &'a [Span],
+    spans: &'a [StyleSpan],
     /// Where `text` begins in the block.
     at: u32,
     left: u32,
@@ -176,7 +176,7 @@ impl ExactSizeIterator for Iter<'_> {}
 pub struct LineRef<'a> {
     text: &'a str,
     /// Its styles, counted from where `start` is counted from.
-    spans: &'a [Span],
+    spans: &'a [StyleSpan],
     start: u32,
 }
 
@@ -187,14 +187,14 @@ impl<'a> LineRef<'a> {
     }
 
     /// Its styles, by their place in its text.
-    pub(super) fn spans(self) -> impl ExactSizeIterator<Item = Span> + 'a {
-        self.spans.iter().map(move |span| Span { start: span.start - self.start, style: span.style })
+    pub(super) fn spans(self) -> impl ExactSizeIterator<Item = StyleSpan> + 'a {
+        self.spans.iter().map(move |span| StyleSpan { start: span.start - self.start, style: span.style })
     }
 
     /// Its pieces from left to right, each with its style.
     pub fn pieces(self) -> impl Iterator<Item = (&'a str, Style)> {
         let Self { text, spans, start } = self;
-        let place = move |span: &Span| (span.start - start) as usize;
+        let place = move |span: &StyleSpan| (span.start - start) as usize;
         let first = spans.first().map_or(text.len(), place);
         let head = std::iter::once((text.get(..first).unwrap_or_default(), Style::default()));
         let tail = spans.iter().enumerate().map(move |(i, span)| {
@@ -225,7 +225,7 @@ impl fmt::Debug for LineRef<'_> {
 #[derive(Clone)]
 pub struct Line {
     /// Where it stands; lines that arrived together share it.
-    block: Arc<Block>,
+    block: Arc<TextBlock>,
     start: u32,
     end: u32,
     /// Its styles: from this one on, up to that one.
@@ -240,7 +240,7 @@ impl Line {
     }
 
     /// A line of what was sanitised already: see [`LineBuffer::push_parts`].
-    pub(super) fn from_parts(text: &str, spans: impl IntoIterator<Item = Span>) -> Self {
+    pub(super) fn from_parts(text: &str, spans: impl IntoIterator<Item = StyleSpan>) -> Self {
         let mut buffer = LineBuffer::default();
         buffer.push_parts(text, spans);
         buffer.take_one()
@@ -307,7 +307,7 @@ impl fmt::Debug for Line {
 #[derive(Debug, Default)]
 pub struct LineBuffer {
     text: String,
-    spans: Vec<Span>,
+    spans: Vec<StyleSpan>,
     lines: u32,
 }
 
@@ -332,7 +332,7 @@ impl LineBuffer {
 
     /// Adds a line of what was sanitised already. The spans are ordered by their start; of several with the same one the last
     /// counts, and those that change nothing are left out, so that equal lines are equal.
-    pub(super) fn push_parts(&mut self, text: &str, spans: impl IntoIterator<Item = Span>) {
+    pub(super) fn push_parts(&mut self, text: &str, spans: impl IntoIterator<Item = StyleSpan>) {
         let (start, first) = (self.text.len() as u32, self.spans.len());
         for span in spans {
             if span.start as usize >= text.len() {
@@ -342,9 +342,9 @@ impl LineBuffer {
             if self.spans.len() > first {
                 self.spans.pop_if(|last| last.start == at);
             }
-            let before = self.spans.get(first..).and_then(<[Span]>::last).map(|last| last.style);
+            let before = self.spans.get(first..).and_then(<[StyleSpan]>::last).map(|last| last.style);
             if before.unwrap_or_default() != span.style {
-                self.spans.push(Span { start: at, style: span.style });
+                self.spans.push(StyleSpan { start: at, style: span.style });
             }
         }
         self.text.push_str(text);
@@ -364,7 +364,7 @@ impl LineBuffer {
     }
 
     /// Lets `write` append to the line that is being written, with styles by their place in what it appends.
-    pub(super) fn write<T>(&mut self, write: impl FnOnce(&mut String, &mut Vec<Span>) -> T) -> T {
+    pub(super) fn write<T>(&mut self, write: impl FnOnce(&mut String, &mut Vec<StyleSpan>) -> T) -> T {
         let before = self.mark();
         let written = write(&mut self.text, &mut self.spans);
         for span in self.spans.get_mut(before.spans..).unwrap_or_default() {
@@ -385,10 +385,10 @@ impl LineBuffer {
     }
 
     /// The styles in that text.
-    pub(super) fn spans_since(&self, mark: &Mark) -> impl Iterator<Item = Span> {
+    pub(super) fn spans_since(&self, mark: &Mark) -> impl Iterator<Item = StyleSpan> {
         let base = mark.text as u32;
         let spans = self.spans.get(mark.spans..).unwrap_or_default();
-        spans.iter().map(move |span| Span { start: span.start - base, style: span.style })
+        spans.iter().map(move |span| StyleSpan { start: span.start - base, style: span.style })
     }
 
     /// Forgets what was written since then.
@@ -400,7 +400,7 @@ impl LineBuffer {
 
     /// The lines since then, which are no longer here.
     pub(super) fn take_since(&mut self, mark: &Mark) -> Lines {
-        let block = Block {
+        let block = TextBlock {
             text: self.text_since(mark).into(),
             spans: self.spans_since(mark).collect(),
             lines: self.lines - mark.lines,
@@ -416,7 +416,7 @@ impl LineBuffer {
         }
         let lines = self.take_since(&Mark::default());
         self.text.shrink_to(SPARE);
-        self.spans.shrink_to(SPARE / size_of::<Span>());
+        self.spans.shrink_to(SPARE / size_of::<StyleSpan>());
         lines
     }
 
@@ -509,7 +509,7 @@ impl<'de> Visitor<'de> for OneLine<'_> {
         struct Styled {
             text: String,
             #[serde(default)]
-            spans: Vec<Span>,
+            spans: Vec<StyleSpan>,
         }
         let Styled { text, mut spans } = Styled::deserialize(MapAccessDeserializer::new(map))?;
         let clean = sanitize::plain(&text);
@@ -545,8 +545,8 @@ impl JsonSchema for Lines {
 mod tests {
     use super::*;
 
-    fn span(start: u32, style: Style) -> Span {
-        Span { start, style }
+    fn span(start: u32, style: Style) -> StyleSpan {
+        StyleSpan { start, style }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use memchr::memmem;
 
-use super::sanitize::draft::Draft;
+use super::sanitize::offset_text::OffsetText;
 use super::sanitize::plain;
 use super::{Line, LineBuffer, LineRef, Text};
 
@@ -30,10 +30,10 @@ static SCHEME_END: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::
 /// half a log and are no secrets. All of it is best effort: who wants to print a secret unrecognisably always can.
 #[derive(Clone, Default)]
 pub struct Mask {
-    known: Option<Arc<Known>>,
+    known: Option<Arc<MaskedValues>>,
 }
 
-struct Known {
+struct MaskedValues {
     /// How many values were taken, for `Debug`.
     count: usize,
     /// None where it could not be built, and then everything is masked rather than anything shown.
@@ -82,7 +82,9 @@ impl Mask {
             return Self::default();
         }
         let finder = Finder::new(&all);
-        Self { known: Some(Arc::new(Known { count, finder, values: values.into(), forms: all.into() })) }
+        Self {
+            known: Some(Arc::new(MaskedValues { count, finder, values: values.into(), forms: all.into() })),
+        }
     }
 
     /// Whether the name of a build argument or of an environment variable says that its value is a secret. It goes by
@@ -97,7 +99,7 @@ impl Mask {
         if self.is_quiet(&clean) {
             return Text::from_clean(&clean);
         }
-        let mut draft = Draft { text: clean.into_owned(), ..Draft::default() };
+        let mut draft = OffsetText { text: clean.into_owned(), ..Draft::default() };
         self.apply(&mut draft, &[]);
         Text::from_clean(&draft.text)
     }
@@ -118,7 +120,7 @@ impl Mask {
         if self.is_quiet(line.text()) {
             return lines.push(line);
         }
-        let mut draft = Draft { text: line.text().to_owned(), spans: line.spans().collect(), cursor: 0 };
+        let mut draft = OffsetText { text: line.text().to_owned(), spans: line.spans().collect(), cursor: 0 };
         self.apply(&mut draft, &[]);
         lines.push_parts(&draft.text, draft.spans);
     }
@@ -135,7 +137,7 @@ impl Mask {
 
     /// Masks `draft`. At the offsets in `open` the text may go on, so that what stands before them is masked, too, if
     /// it may be the beginning of a secret.
-    pub(super) fn apply(&self, draft: &mut Draft, open: &[Option<usize>]) {
+    pub(super) fn apply(&self, draft: &mut OffsetText, open: &[Option<usize>]) {
         let mut found = Vec::new();
         let urls = may_have_urls(&draft.text);
         if urls {
@@ -163,7 +165,7 @@ impl fmt::Debug for Mask {
     }
 }
 
-impl Known {
+impl MaskedValues {
     fn may_be_in(&self, text: &str) -> bool {
         self.finder.as_ref().is_none_or(|finder| finder.quick.is_match(text))
     }

@@ -3,7 +3,7 @@
 /// `host/path:tag@digest`, of which all but the path may be missing. Whatever is written is taken apart; it need not be one that a
 /// registry would take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reference<'a> {
+pub struct ImageReference<'a> {
     /// The registry, with its port; none where it is Docker Hub's by default.
     pub host: Option<&'a str>,
     /// What stands behind the host: `library/alpine`, `app`.
@@ -16,7 +16,7 @@ pub struct Reference<'a> {
     pub repository: &'a str,
 }
 
-impl<'a> Reference<'a> {
+impl<'a> ImageReference<'a> {
     /// Takes a reference apart. A first part is a host by a dot, a colon, or its being `localhost` (`splitDockerDomain` of
     /// distribution/reference).
     pub fn parse(text: &'a str) -> Self {
@@ -62,7 +62,7 @@ impl<'a> Reference<'a> {
 
 /// Whether two references name one image by one tag, whatever of it is written and whatever digest it had.
 pub fn is_same_image(one: &str, other: &str) -> bool {
-    Reference::parse(one).full() == Reference::parse(other).full()
+    ImageReference::parse(one).full() == ImageReference::parse(other).full()
 }
 
 #[cfg(test)]
@@ -81,13 +81,13 @@ mod tests {
             ("[::1]:5000/a/b:c", Some("[::1]:5000"), "a/b", Some("c"), "[::1]:5000/a/b:c"),
             ("", None, "", None, "docker.io/library/:latest"),
         ] {
-            let found = Reference::parse(text);
+            let found = ImageReference::parse(text);
             assert_eq!((found.host, found.path, found.tag), (host, path, tag), "{text}");
             assert_eq!(found.full(), full, "{text}");
         }
-        assert_eq!(Reference::parse("app:1@sha256:00").digest, Some("sha256:00"));
-        assert_eq!(Reference::parse("r:5000/app:1@sha256:00").repository, "r:5000/app");
-        let written = |text| Reference::parse(text).full_with_digest();
+        assert_eq!(ImageReference::parse("app:1@sha256:00").digest, Some("sha256:00"));
+        assert_eq!(ImageReference::parse("r:5000/app:1@sha256:00").repository, "r:5000/app");
+        let written = |text| ImageReference::parse(text).full_with_digest();
         assert_eq!(written("app"), "docker.io/library/app:latest");
         assert_eq!(written("app@sha256:00"), "docker.io/library/app@sha256:00");
         assert_eq!(written("me/app:1@sha256:00"), "docker.io/me/app:1@sha256:00");

@@ -13,7 +13,7 @@ pub const MOST_CONFIG_BYTES: u64 = 1 << 20;
 /// Everything that is known of the registry, as one snapshot: it replaces the one before.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct Registry {
+pub struct RegistrySnapshot {
     /// Where it is asked: `https://registry.example.com`; no user information.
     pub url: Text,
     /// The repository that is looked at: `montage-ai`.
@@ -41,10 +41,10 @@ pub struct Registry {
     /// The cache tag, once it was looked for.
     pub cache: Option<CacheTag>,
     /// What changed in the repository between two looks of this session, oldest first; the newest 20.
-    pub changes: Vec<Change>,
+    pub changes: Vec<TagChange>,
 }
 
-impl Registry {
+impl RegistrySnapshot {
     /// Whether it has missed so much that what it said last can't be relied on: two attempts went by without a word of
     /// it, or its newest attempt had no answer.
     pub fn is_stale(&self, now: Time) -> bool {
@@ -246,13 +246,13 @@ pub struct CachePlatform {
 
 /// Something in the repository that is not as it was at the last look.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Change {
+pub struct TagChange {
     /// When it was seen.
     pub at: Time,
     /// The tag.
     pub tag: Text,
     /// What happened to it.
-    pub what: ChangeKind,
+    pub what: TagChangeKind,
     /// By how many bytes a cache grew; negative where it shrank.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<i64>,
@@ -272,7 +272,7 @@ fn is_zero(number: &u32) -> bool {
 /// What happened to a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum ChangeKind {
+pub enum TagChangeKind {
     /// It was not there before.
     Added,
     /// It points at something else.

@@ -20,19 +20,19 @@
 //! | more than 8 marks on a character | 8 of them; `◌` where there is no character |
 //! | more than 16,384 columns | the first 16,384, then `…[cut]` |
 
-pub(super) mod draft;
 mod glyph;
-mod row;
+pub(super) mod offset_text;
+mod open_line;
+mod overwritten;
 mod scan;
 mod sgr;
 mod simple;
-mod under;
 
 use std::borrow::Cow;
 
 use super::{Line, LineBuffer, Mask};
-use row::{Row, WIDEST};
-use scan::{Scanner, Token};
+use open_line::{OpenLine, WIDEST};
+use scan::{ScanToken, Scanner};
 
 /// How far ahead the fast path looks, so that what it can't take is not looked at again and again.
 const WINDOW: usize = 64 * 1024;
@@ -44,7 +44,7 @@ pub(super) fn plain(raw: &str) -> Cow<'_, str> {
         return Cow::Borrowed(raw);
     }
     let mut scanner = Scanner::default();
-    let mut row = Row::new(usize::MAX);
+    let mut row = OpenLine::new(usize::MAX);
     let mut rest = raw.as_bytes();
     while !rest.is_empty() {
         let (length, token) = scanner.next(rest);
@@ -61,22 +61,22 @@ pub fn deceives(c: char) -> bool {
     matches!(glyph::kind(c), glyph::Glyph::Control | glyph::Glyph::Hidden)
 }
 
-fn write_plain(row: &mut Row, token: &Token<'_>) {
+fn write_plain(row: &mut OpenLine, token: &ScanToken<'_>) {
     match *token {
-        Token::Control(b'\n' | b'\r' | b'\t') => row.ascii(" "),
-        Token::Control(other) => row.caret(other),
-        Token::Csi(..) => {}
+        ScanToken::Control(b'\n' | b'\r' | b'\t') => row.ascii(" "),
+        ScanToken::Control(other) => row.caret(other),
+        ScanToken::Csi(..) => {}
         _ => write_text(row, token),
     }
 }
 
-fn write_text(row: &mut Row, token: &Token<'_>) {
+fn write_text(row: &mut OpenLine, token: &ScanToken<'_>) {
     match *token {
-        Token::Text(run) => row.ascii(run),
-        Token::Wide(run) => row.wide(run),
-        Token::Char(c) => row.char(c),
-        Token::Unended(kind) => row.ascii(&format!("<unended {kind}>")),
-        Token::Control(_) | Token::Csi(..) | Token::Nothing => {}
+        ScanToken::Text(run) => row.ascii(run),
+        ScanToken::Wide(run) => row.wide(run),
+        ScanToken::Char(c) => row.char(c),
+        ScanToken::Unended(kind) => row.ascii(&format!("<unended {kind}>")),
+        ScanToken::Control(_) | ScanToken::Csi(..) | ScanToken::Nothing => {}
     }
 }
 
@@ -84,7 +84,7 @@ fn write_text(row: &mut Row, token: &Token<'_>) {
 #[derive(Debug, Default)]
 pub struct Sanitizer {
     scanner: Scanner,
-    row: Row,
+    row: OpenLine,
     /// What comes up to the next line feed is the rest of a line whose beginning is missing.
     headless: bool,
 }
@@ -151,15 +151,15 @@ impl Sanitizer {
     }
 }
 
-fn write(row: &mut Row, token: &Token<'_>, mask: &Mask, lines: &mut LineBuffer) {
+fn write(row: &mut OpenLine, token: &ScanToken<'_>, mask: &Mask, lines: &mut LineBuffer) {
     match *token {
-        Token::Control(b'\n') => row.finish(mask, lines),
-        Token::Control(b'\r') => row.carriage_return(),
-        Token::Control(b'\t') => row.tab(),
-        Token::Control(0x08) => row.backspace(),
-        Token::Control(other) => row.caret(other),
-        Token::Csi(params, b'm') => sgr::apply(row.style_mut(), params),
-        Token::Csi(params, b'K') => match sgr::first(params) {
+        ScanToken::Control(b'\n') => row.finish(mask, lines),
+        ScanToken::Control(b'\r') => row.carriage_return(),
+        ScanToken::Control(b'\t') => row.tab(),
+        ScanToken::Control(0x08) => row.backspace(),
+        ScanToken::Control(other) => row.caret(other),
+        ScanToken::Csi(params, b'm') => sgr::apply(row.style_mut(), params),
+        ScanToken::Csi(params, b'K') => match sgr::first(params) {
             Some(0) => row.erase_right(),
             Some(1) => row.erase_left(),
             Some(2) => row.erase_all(),

@@ -90,7 +90,7 @@ impl<'de> Deserialize<'de> for Text {
 /// A colour that foreign text may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Color {
+pub enum TextColor {
     /// One of the terminal's 256: 0–7 normal, 8–15 bright, the rest cube and greys.
     Indexed(u8),
     /// Red, green, blue.
@@ -107,10 +107,10 @@ pub enum Color {
 pub struct Style {
     /// Foreground.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub fg: Option<Color>,
+    pub fg: Option<TextColor>,
     /// Background.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub bg: Option<Color>,
+    pub bg: Option<TextColor>,
     /// SGR 1.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub bold: bool,
@@ -130,7 +130,7 @@ pub struct Style {
 
 /// A styled piece of a line: from here to the next span's start, or to the line's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub struct Span {
+pub struct StyleSpan {
     /// Byte offset into the line's text, on a character boundary.
     pub start: u32,
     /// How it looks from there on.

@@ -7,7 +7,7 @@ use foldhash::HashSet;
 
 use super::results::PastIndex;
 use crate::event::evidence::CacheRecord;
-use crate::event::{Digest, Fingerprint, Platform, Records, Reference, Text, Time};
+use crate::event::{Digest, Fingerprint, ImageReference, Platform, Records, Text, Time};
 use crate::model::{Model, Outcome, Phase, State, StepId};
 
 /// Records of one build that are kept.
@@ -220,7 +220,7 @@ pub fn same_image(one: Option<&Text>, other: Option<&Text>) -> bool {
 
 /// A reference without its tag and digest, and its tag.
 pub fn repository(reference: &str) -> (&str, Option<&str>) {
-    let reference = Reference::parse(reference);
+    let reference = ImageReference::parse(reference);
     (reference.repository, reference.tag)
 }
 

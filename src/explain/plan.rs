@@ -14,7 +14,7 @@ use super::judge::{self, Judge};
 use super::past::Past;
 use crate::event::evidence::Source;
 use crate::event::fingerprint::{Fingerprint, Gap};
-use crate::event::plan::{Planned, PlannedStep, Prediction};
+use crate::event::prediction::{Planned, PlannedStep, Prediction};
 use crate::event::reason::{Reason, ReasonGrade, ReasonKind};
 use crate::event::{Digest, Event, Stamped, Text, VertexUpdate};
 use crate::model::{Model, StepId, triggers};

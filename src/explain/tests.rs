@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Past, judge};
 use crate::event::builder::BuilderSnapshot;
-use crate::event::evidence::{CacheManifest, CacheRecord, Records, When};
+use crate::event::evidence::{CacheManifest, CacheRecord, ListingTime, Records};
 use crate::event::fingerprint::{
     Context, File, FileKind, FileSet, Fingerprint, Gap, Hash, Input, Mount, MountKind, Origin, RULES, Source,
     Stage, Step, StepKind, Variable,
@@ -182,7 +182,7 @@ impl Build {
         }
     }
 
-    fn listing(when: When, descriptions: &[&str]) -> Event {
+    fn listing(when: ListingTime, descriptions: &[&str]) -> Event {
         let record = |description: &&str| CacheRecord {
             id: Text::clean(&format!("r-{description}")),
             kind: "regular".into(),
@@ -192,7 +192,7 @@ impl Build {
         };
         let records: Vec<CacheRecord> = descriptions.iter().map(record).collect();
         // Behind a build only those are told that are new or were used.
-        let total = records.len() as u64 + u64::from(when == When::After);
+        let total = records.len() as u64 + u64::from(when == ListingTime::After);
         Event::Records(Arc::new(Records { when, total, records, ..Records::default() }))
     }
 
@@ -213,7 +213,7 @@ impl Build {
         if self.print {
             events.push(Event::Fingerprint(Box::new(self.fingerprint())));
         }
-        events.extend(self.before.as_ref().map(|before| Self::listing(When::Before, before)));
+        events.extend(self.before.as_ref().map(|before| Self::listing(ListingTime::Before, before)));
         if self.config_bytes > 0 {
             let manifest = CacheManifest {
                 reference: "r/app:cache".into(),
@@ -256,7 +256,7 @@ impl Build {
                 }));
             }
         }
-        events.push(Self::listing(When::After, &self.after));
+        events.push(Self::listing(ListingTime::After, &self.after));
         events.push(Event::Ended(Ended::with(Some(0))));
         events
     }

@@ -13,7 +13,7 @@ use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 use super::build::StoredBuild;
 use super::store::Store;
 use super::{BuildKey, PastQuery, earlier, fill, name, read};
-use crate::event::evidence::{CacheRecord, Known, When};
+use crate::event::evidence::{CacheRecord, KnownRecords, ListingTime};
 use crate::event::{Event, Reasons, Records, Stamped, Text, Time};
 use crate::explain;
 use crate::model::Model;
@@ -32,14 +32,14 @@ impl Store {
     ///
     /// # Errors
     /// Where it can't be read.
-    pub fn listed(&self, worker: &Text) -> rusqlite::Result<Option<Known>> {
+    pub fn listed(&self, worker: &Text) -> rusqlite::Result<Option<KnownRecords>> {
         let row = |row: &rusqlite::Row<'_>| {
             let bytes: Vec<u8> = row.get(2)?;
             let marks = bytes
                 .chunks_exact(8)
                 .map(|mark| mark.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)));
             let took = row.get::<_, Option<i64>>(1)?.and_then(|took| u64::try_from(took).ok());
-            Ok(Known {
+            Ok(KnownRecords {
                 asked: Time::from_micros(row.get(0)?),
                 took: took.map(Duration::from_micros),
                 marks: marks.collect(),
@@ -158,7 +158,7 @@ fn of_after(model: &Model, records: &Records) -> Option<Records> {
         Some(before) => records.since(before),
         None => records.clone(),
     };
-    told.when = When::After;
+    told.when = ListingTime::After;
     // What others' steps are described as may hold secrets that only they know, and tells nothing of this build.
     let is_own = model.fits_some_step();
     for record in &mut told.records {

@@ -178,7 +178,7 @@ fn insert_past(change: &Transaction<'_>, id: i64, past: &Past) -> rusqlite::Resu
 /// The number of a fingerprint; those that are the same are kept once. None of one that is too large.
 fn print_id(change: &Transaction<'_>, print: &Fingerprint) -> rusqlite::Result<Option<i64>> {
     // How long it took to make is another each time.
-    let print = Fingerprint { work: fingerprint::Work::default(), ..print.clone() };
+    let print = Fingerprint { work: fingerprint::FingerprintWork::default(), ..print.clone() };
     let Ok(json) = serde_json::to_vec(&print) else { return Ok(None) };
     if json.len() > LARGEST_PRINT {
         return Ok(None);

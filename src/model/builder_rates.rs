@@ -147,7 +147,7 @@ impl Builder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::builder::{Amount, Container, Usage};
+    use crate::event::builder::{Amount, BuilderContainer, Usage};
 
     fn snapshot(micros: i64, cpu_ns: u64, sent: Option<u64>, bytes: u64) -> BuilderSnapshot {
         let counters = Counters {
@@ -158,7 +158,7 @@ mod tests {
         };
         let node = BuilderNode {
             name: "a0".into(),
-            container: Some(Container { counters: Some(counters), ..Container::default() }),
+            container: Some(BuilderContainer { counters: Some(counters), ..Container::default() }),
             usage: Some(Usage { total: Amount { records: 1, bytes }, ..Usage::default() }),
             ..BuilderNode::default()
         };

@@ -6,7 +6,7 @@ use super::expected::BuildExports;
 use super::graph::{Graph, VertexSpan};
 use super::{Model, StepId, TimeLeft, VertexId};
 use crate::event::digest::DigestMap;
-use crate::event::plan::{LastBuild, Planned, PlannedStep, Prediction};
+use crate::event::prediction::{LastBuild, Planned, PlannedStep, Prediction};
 
 /// How long a planned build is expected to take.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Builder, Cluster, Model};
-use crate::event::builder::{BuilderNode, Execution, Health, PlatformPlace};
-use crate::event::cluster::{ClusterNode, Gauge, NodeState, Pod, PodState, Shortage};
+use crate::event::builder::{BuilderHealth, BuilderNode, Execution, PlatformPlace};
+use crate::event::cluster::{ClusterNode, ClusterPod, Gauge, NodeState, PodState, Shortage};
 use crate::event::{Platform, Text, Time};
 
 /// Who told of a node.
@@ -217,22 +217,27 @@ fn builder_row(node: &BuilderNode, builder: &Builder) -> NodeRow {
     row
 }
 
-fn state_of(health: Health) -> NodeState {
+fn state_of(health: BuilderHealth) -> NodeState {
     match health {
-        Health::Ok => NodeState::Ready,
-        Health::Unknown => NodeState::Unknown,
-        Health::Slow | Health::Partial => NodeState::Strained,
-        Health::Restarting | Health::Paused | Health::Stopped | Health::OomKilled | Health::Gone => {
-            NodeState::NotReady
-        }
-        Health::Unreachable | Health::EngineDown | Health::EngineSilent | Health::NoRoute => NodeState::Lost,
+        BuilderHealth::Ok => NodeState::Ready,
+        BuilderHealth::Unknown => NodeState::Unknown,
+        BuilderHealth::Slow | BuilderHealth::Partial => NodeState::Strained,
+        BuilderHealth::Restarting
+        | BuilderHealth::Paused
+        | BuilderHealth::Stopped
+        | BuilderHealth::OomKilled
+        | BuilderHealth::Gone => NodeState::NotReady,
+        BuilderHealth::Unreachable
+        | BuilderHealth::EngineDown
+        | BuilderHealth::EngineSilent
+        | BuilderHealth::NoRoute => NodeState::Lost,
     }
 }
 
 fn cluster_rows(cluster: &Cluster) -> Vec<NodeRow> {
     let Some(snapshot) = cluster.snapshot() else { return Vec::new() };
     // A large cluster has many of both, and this is asked for with every frame.
-    let mut pods: BTreeMap<&Text, Vec<&Pod>> = BTreeMap::new();
+    let mut pods: BTreeMap<&Text, Vec<&ClusterPod>> = BTreeMap::new();
     for pod in snapshot.pods() {
         if let Some(node) = &pod.node {
             pods.entry(node).or_default().push(pod);
@@ -264,8 +269,8 @@ fn cluster_rows(cluster: &Cluster) -> Vec<NodeRow> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::builder::{BuilderSnapshot, Container, EngineFacts};
-    use crate::event::cluster::{ClusterSnapshot, Happening};
+    use crate::event::builder::{BuilderContainer, BuilderSnapshot, EngineFacts};
+    use crate::event::cluster::{ClusterSnapshot, ClusterWarning};
     use crate::event::{Event, Stamped};
 
     fn model(events: Vec<Event>) -> Model {
@@ -279,7 +284,7 @@ mod tests {
     fn builder(driver: &str) -> Event {
         let node = BuilderNode {
             name: "kube0".into(),
-            state: Health::Stopped,
+            state: BuilderHealth::Stopped,
             reason: "it has ended".into(),
             native: Platform::parse("linux/amd64"),
             engine: Some(EngineFacts {
@@ -288,7 +293,7 @@ mod tests {
                 disk_total: Some(100),
                 ..EngineFacts::default()
             }),
-            container: Some(Container { name: "kube0-77d-x".into(), ..Container::default() }),
+            container: Some(BuilderContainer { name: "kube0-77d-x".into(), ..Container::default() }),
             ..BuilderNode::default()
         };
         let place = |platform, execution| PlatformPlace {
@@ -316,8 +321,9 @@ mod tests {
             cpu: Gauge { total: Some(4000), requested: Some(1000), ..Gauge::default() },
             ..ClusterNode::default()
         };
-        let warning = Happening { reason: "BackOff".into(), message: "again".into(), ..Happening::default() };
-        let pod = Pod {
+        let warning =
+            ClusterWarning { reason: "BackOff".into(), message: "again".into(), ..Happening::default() };
+        let pod = ClusterPod {
             name: "kube0-77d-x".into(),
             node: Some("b".into()),
             state: PodState::CrashLooping,

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use crate::event::builder::Health;
+use crate::event::builder::BuilderHealth;
 use crate::event::cluster::ApiState;
-use crate::event::registry::{Registry, RegistryState};
+use crate::event::registry::{RegistrySnapshot, RegistryState};
 use crate::event::{BuilderSnapshot, ClusterSnapshot, Text, Time};
 
 /// Turns that are kept.
@@ -31,7 +31,7 @@ pub enum PartState {
     /// The cluster's API server.
     Cluster(ApiState),
     /// The builder.
-    Builder(Health),
+    Builder(BuilderHealth),
 }
 
 impl PartState {
@@ -41,7 +41,7 @@ impl PartState {
             self,
             Self::Registry(RegistryState::Unknown)
                 | Self::Cluster(ApiState::Unknown)
-                | Self::Builder(Health::Unknown)
+                | Self::Builder(BuilderHealth::Unknown)
         )
     }
 
@@ -50,7 +50,7 @@ impl PartState {
         match self {
             Self::Registry(state) => state.is_well(),
             Self::Cluster(state) => state == ApiState::Ok,
-            Self::Builder(state) => state == Health::Ok,
+            Self::Builder(state) => state == BuilderHealth::Ok,
         }
     }
 }
@@ -67,7 +67,7 @@ pub struct PartChanges {
 }
 
 impl PartChanges {
-    pub(super) fn registry(&mut self, at: Time, registry: &Registry) {
+    pub(super) fn registry(&mut self, at: Time, registry: &RegistrySnapshot) {
         let now = PartState::Registry(registry.state);
         let before = take(&mut self.registry, now);
         self.note(at, before, now, &registry.reason, &Text::default());
@@ -123,31 +123,32 @@ mod tests {
     fn each_change_for_the_worse_and_back_is_one_turn() {
         let mut turns = PartChanges::default();
         let mut hear = |state| {
-            let reason = if state == Health::Ok { "" } else { "why" };
+            let reason = if state == BuilderHealth::Ok { "" } else { "why" };
             let snapshot = BuilderSnapshot { state, reason: reason.into(), ..BuilderSnapshot::default() };
             turns.builder(Time::default(), &snapshot);
         };
         for state in [
-            Health::Unknown,
-            Health::Ok,
-            Health::Ok,
-            Health::EngineSilent,
-            Health::EngineSilent,
-            Health::Unknown,
-            Health::Ok,
-            Health::Unknown,
-            Health::Ok,
-            Health::Stopped,
-            Health::Gone,
+            BuilderHealth::Unknown,
+            BuilderHealth::Ok,
+            BuilderHealth::Ok,
+            BuilderHealth::EngineSilent,
+            BuilderHealth::EngineSilent,
+            BuilderHealth::Unknown,
+            BuilderHealth::Ok,
+            BuilderHealth::Unknown,
+            BuilderHealth::Ok,
+            BuilderHealth::Stopped,
+            BuilderHealth::Gone,
         ] {
             hear(state);
         }
         let states: Vec<PartState> = turns.since(0).map(|turn| turn.now).collect();
-        let expected = [Health::EngineSilent, Health::Ok, Health::Stopped, Health::Gone];
+        let expected =
+            [BuilderHealth::EngineSilent, BuilderHealth::Ok, BuilderHealth::Stopped, BuilderHealth::Gone];
         assert_eq!(states, expected.map(PartState::Builder));
         assert_eq!(turns.since(3).map(|turn| turn.reason.as_str()).collect::<Vec<_>>(), ["why"]);
         for state in [RegistryState::NoRepository, RegistryState::Ok, RegistryState::Down] {
-            turns.registry(Time::default(), &Registry { state, ..Registry::default() });
+            turns.registry(Time::default(), &RegistrySnapshot { state, ..Registry::default() });
         }
         assert_eq!((turns.total(), turns.since(4).count()), (5, 1), "a first push is no turn");
     }
@@ -156,7 +157,7 @@ mod tests {
     fn they_are_bounded() {
         let mut turns = PartChanges::default();
         for i in 0..3_000 {
-            let state = if i % 2 == 0 { Health::Ok } else { Health::Paused };
+            let state = if i % 2 == 0 { BuilderHealth::Ok } else { BuilderHealth::Paused };
             turns.builder(Time::default(), &BuilderSnapshot { state, ..BuilderSnapshot::default() });
         }
         assert_eq!((turns.total(), turns.since(0).count(), turns.since(2_998).count()), (2_999, MOST, 1));

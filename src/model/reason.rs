@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::{Model, Phase, State, StepId};
 use crate::event::digest::DigestSet;
-use crate::event::plan::Prediction;
+use crate::event::prediction::Prediction;
 use crate::event::{Digest, Reason, Reasons, Text};
 
 impl Model {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::event::Time;
-use crate::event::registry::{Registry, RegistryState};
+use crate::event::registry::{RegistrySnapshot, RegistryState};
 
 /// Moments that are kept for a sparkline.
 const MOST_MOMENTS: usize = 240;
@@ -21,7 +21,7 @@ pub struct Ping {
 /// What is known of the registry.
 #[derive(Debug, Default)]
 pub struct RegistryHealth {
-    newest: Option<(Time, Registry)>,
+    newest: Option<(Time, RegistrySnapshot)>,
     pings: VecDeque<Ping>,
     sizes: VecDeque<(Time, u64)>,
     since: Time,
@@ -30,7 +30,7 @@ pub struct RegistryHealth {
 
 impl RegistryHealth {
     /// Takes the snapshot that arrived at `at`.
-    pub(super) fn apply(&mut self, at: Time, registry: &Registry) {
+    pub(super) fn apply(&mut self, at: Time, registry: &RegistrySnapshot) {
         let before = self.newest.as_ref().map(|(_, before)| before);
         if before.is_none_or(|before| before.state != registry.state) {
             self.since = at;
@@ -54,7 +54,7 @@ impl RegistryHealth {
     }
 
     /// The newest snapshot; none where no registry was looked at.
-    pub fn newest(&self) -> Option<&Registry> {
+    pub fn newest(&self) -> Option<&RegistrySnapshot> {
         self.newest.as_ref().map(|(_, registry)| registry)
     }
 
@@ -76,7 +76,7 @@ impl RegistryHealth {
     /// Whether what is shown of it may no longer be so.
     pub fn is_stale(&self, now: Time) -> bool {
         // What has had no answer is stale at once; that it was not asked since may just not have been written down.
-        let old = |registry: &Registry| {
+        let old = |registry: &RegistrySnapshot| {
             registry.is_stale(registry.asked) || registry.is_stale(now.minus(self.apart))
         };
         self.newest().is_some_and(old)
@@ -109,8 +109,8 @@ mod tests {
         Time::default().plus(Duration::from_secs(secs))
     }
 
-    fn snapshot(asked: u64, answered: Option<u64>, state: RegistryState) -> Registry {
-        Registry {
+    fn snapshot(asked: u64, answered: Option<u64>, state: RegistryState) -> RegistrySnapshot {
+        RegistrySnapshot {
             state,
             asked: secs(asked),
             answered: answered.map(secs),

@@ -26,7 +26,7 @@ use serde::Serialize;
 
 use super::{Model, Phase, State, Step, StepId, Vertex, VertexKind};
 pub use crate::event::evidence::Source;
-use crate::event::evidence::{CacheRecord, When};
+use crate::event::evidence::{CacheRecord, ListingTime};
 use crate::event::{CacheManifest, Digest, Platform, Records, Text, Time};
 
 use fit::{Fit, InstructionForms};
@@ -89,7 +89,7 @@ impl HitEvidence {
         self.indices.take();
         self.ids.take();
         let same = |known: &Arc<Records>| known.node == records.node;
-        if records.when == When::Before {
+        if records.when == ListingTime::Before {
             self.before.retain(|known| !same(known));
             self.before.push(Arc::clone(records));
             return;
@@ -134,7 +134,13 @@ fn before_of(after: &Records, begun: Time) -> Records {
     let there = after.records.iter().zip(after.were_there(begun));
     let records: Vec<_> =
         there.filter(|(_, was)| *was != Some(false)).map(|(record, _)| record.clone()).collect();
-    Records { when: When::Before, total: records.len() as u64, records, gone: Vec::new(), ..after.clone() }
+    Records {
+        when: ListingTime::Before,
+        total: records.len() as u64,
+        records,
+        gone: Vec::new(),
+        ..after.clone()
+    }
 }
 
 impl Model {

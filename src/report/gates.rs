@@ -2,7 +2,7 @@
 
 use super::cache::{CacheSummary, Verdict as Ended};
 use super::words;
-use crate::event::gate::{Gate, GateState, Verdict};
+use crate::event::gate::{Gate, GateState, GateVerdict};
 use crate::event::{Gates, Platform, Text};
 use crate::model::{Expectation, Log, Model, StepId};
 
@@ -19,14 +19,14 @@ pub fn judge(model: &Model, gates: &[Gate]) -> Gates {
             Gate::ClippedLog => clipped(model),
             Gate::SlowerThanP95 => slower(model),
         };
-        Verdict { gate: Text::clean(&gate.to_string()), state, reason: Text::clean(&reason) }
+        GateVerdict { gate: Text::clean(&gate.to_string()), state, reason: Text::clean(&reason) }
     };
     Gates { gates: gates.iter().map(verdict).collect() }
 }
 
 /// What is told of the gates that a build did not go through, or of which that can't be told: a line each.
 pub fn lines(gates: &Gates) -> Vec<String> {
-    let line = |verdict: &Verdict| match verdict.state {
+    let line = |verdict: &GateVerdict| match verdict.state {
         GateState::Passed => None,
         GateState::Failed => Some(format!("gate {} failed: {}", verdict.gate, verdict.reason)),
         GateState::Unknown => {

@@ -11,7 +11,7 @@ use super::words::{self, Role, Sign};
 use crate::event::builder::{self, BuilderNode, BuilderSnapshot, Execution, Usage};
 use crate::event::cluster::{self, ApiState, NodeState, ServiceVerdict};
 use crate::event::registry::{CacheState, CacheTag, RegistryState};
-use crate::event::{Time, Watched};
+use crate::event::{Time, WatchState};
 use crate::model::Model;
 use crate::model::nodes::{self, NodeRow, NodeSource, Nodes};
 use crate::model::part_changes::{PartChange, PartState};
@@ -178,14 +178,14 @@ impl Health {
     }
 
     /// A part of which there is no snapshot.
-    fn without(part: Part, watched: Watched) -> Self {
+    fn without(part: Part, watched: WatchState) -> Self {
         match watched {
-            Watched::Off => Self::new(part, (Grade::Off, Sign::new("–", "-", "not watched", Role::Dim))),
-            Watched::NotConfigured => {
+            WatchState::Off => Self::new(part, (Grade::Off, Sign::new("–", "-", "not watched", Role::Dim))),
+            WatchState::NotConfigured => {
                 let sign = Sign::new("–", "-", "not set", Role::Dim);
                 Self::new(part, (Grade::Off, sign)).fact(part.advice(), Role::Plain)
             }
-            Watched::On => Self::new(part, (Grade::Unknown, Sign::new("·", ".", "asking", Role::Dim))),
+            WatchState::On => Self::new(part, (Grade::Unknown, Sign::new("·", ".", "asking", Role::Dim))),
         }
     }
 
@@ -226,10 +226,10 @@ impl Health {
 fn is_cluster_known(model: &Model) -> bool {
     let known = model.cluster().snapshot().is_some_and(|cluster| match cluster.state {
         ApiState::Unknown => false,
-        ApiState::Ok => !cluster.nodes.is_empty() || cluster.missing(cluster::Part::Nodes).is_some(),
+        ApiState::Ok => !cluster.nodes.is_empty() || cluster.missing(cluster::SnapshotPart::Nodes).is_some(),
         _ => true,
     });
-    known || model.watching().cluster != Watched::On
+    known || model.watching().cluster != WatchState::On
 }
 
 const fn well(word: &'static str) -> (Grade, Sign) {
@@ -396,8 +396,8 @@ fn nodes(model: &Model, now: Time) -> Health {
     let part = Part::Nodes;
     let watching = model.watching();
     if model.builder().snapshot().is_none() && model.cluster().snapshot().is_none() {
-        let on = [watching.cluster, watching.builder].contains(&Watched::On);
-        return Health::without(part, if on { Watched::On } else { watching.builder });
+        let on = [watching.cluster, watching.builder].contains(&WatchState::On);
+        return Health::without(part, if on { WatchState::On } else { watching.builder });
     }
     let nodes = nodes::nodes(model);
     let mut health = machines(&nodes, model);

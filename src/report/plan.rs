@@ -4,7 +4,7 @@ use super::styled::StyledLine;
 use super::table::{Cell, Table};
 use super::words::{self, Role, Sign};
 use super::{estimate, why};
-use crate::event::plan::{PlannedStep, Prediction};
+use crate::event::prediction::{PlannedStep, Prediction};
 use crate::event::reason::ReasonGrade;
 use crate::event::{Platform, Text};
 use crate::model::{InstructionRow, Model, Source, State, StepId};

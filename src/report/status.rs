@@ -5,7 +5,7 @@ use super::styled::StyledLine;
 use super::words::{self, Role};
 use crate::event::builder::{BuilderNode, Execution, UsageKind};
 use crate::event::cluster;
-use crate::event::registry::{AuthMode, CacheKind, CacheTag, MOST_CONFIG_BYTES, Registry, Tag};
+use crate::event::registry::{AuthMode, CacheKind, CacheTag, MOST_CONFIG_BYTES, RegistrySnapshot, Tag};
 use crate::event::{Text, Time};
 use crate::model::nodes::{NodeRow, nodes};
 use crate::model::{Model, RegistryHealth};
@@ -116,7 +116,7 @@ fn registry(page: &mut Page, health: &RegistryHealth, now: Time) {
     }
 }
 
-fn address(registry: &Registry) -> Vec<String> {
+fn address(registry: &RegistrySnapshot) -> Vec<String> {
     let mut facts = vec![format!("{} {}", registry.url, registry.repository)];
     if let Some(latency) = registry.latency {
         let ms = |micros: u64| micros.div_ceil(1000);
@@ -201,7 +201,8 @@ fn machines(page: &mut Page, model: &Model) {
     if rows.len() > MOST_NODES {
         page.facts([format!("and {} more", rows.len() - MOST_NODES)]);
     }
-    let missing = model.cluster().snapshot().and_then(|cluster| cluster.missing(cluster::Part::Usage));
+    let missing =
+        model.cluster().snapshot().and_then(|cluster| cluster.missing(cluster::SnapshotPart::Usage));
     page.facts(missing.map(|missing| format!("what the nodes use is not known: {}", missing.reason)));
 }
 

@@ -10,7 +10,7 @@ use super::cache::{CacheSummary, Verdict};
 use super::json::{StepSummary, summary};
 use super::styled::StyledLine;
 use super::words::{self, Role, Sign};
-use crate::event::plan::Prediction;
+use crate::event::prediction::Prediction;
 use crate::event::reason::{Advice, Reason, ReasonGrade, ReasonKind};
 use crate::event::{Digest, Level, Platform, Text, Time};
 use crate::model::{Model, Outcome, State, StepId};

@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::event::Level;
 pub use crate::event::amount::bytes;
-use crate::event::plan::{PlannedStep, Prediction};
+use crate::event::prediction::{PlannedStep, Prediction};
 use crate::model::{Counts, Model, Outcome, Source, State, StepId, name, source};
 
 /// What a piece of text means; each output has a look of its own for it.

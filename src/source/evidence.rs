@@ -14,8 +14,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
-use crate::event::evidence::{CacheRecord, Known, MOST_RECORDS, Records, When};
-use crate::event::{CacheManifest, Digest, Event, Mask, Reference, Stamped, Text};
+use crate::event::evidence::{CacheRecord, KnownRecords, ListingTime, MOST_RECORDS, Records};
+use crate::event::{CacheManifest, Digest, Event, ImageReference, Mask, Stamped, Text};
 
 use super::builder::{self, NodeRoute};
 pub use super::buildkit::Listings;
@@ -59,14 +59,16 @@ pub struct EvidenceSettings {
 #[derive(Clone, Default)]
 pub struct EarlierListings(Option<Arc<ListingLookup>>);
 
-type ListingLookup = dyn Fn(&Text) -> oneshot::Receiver<Option<Known>> + Send + Sync;
+type ListingLookup = dyn Fn(&Text) -> oneshot::Receiver<Option<KnownRecords>> + Send + Sync;
 
 impl EarlierListings {
-    pub fn asking(ask: impl Fn(&Text) -> oneshot::Receiver<Option<Known>> + Send + Sync + 'static) -> Self {
+    pub fn asking(
+        ask: impl Fn(&Text) -> oneshot::Receiver<Option<KnownRecords>> + Send + Sync + 'static,
+    ) -> Self {
         Self(Some(Arc::new(ask)))
     }
 
-    async fn of(&self, worker: &Text) -> Option<Known> {
+    async fn of(&self, worker: &Text) -> Option<KnownRecords> {
         self.0.as_ref().filter(|_| !worker.as_str().is_empty())?(worker).await.ok().flatten()
     }
 }
@@ -85,7 +87,7 @@ pub async fn run(
     tx: mpsc::Sender<Vec<Stamped>>,
 ) {
     let mut tasks = JoinSet::new();
-    list(&settings, clock, When::Before, &tx, &mut tasks).await;
+    list(&settings, clock, ListingTime::Before, &tx, &mut tasks).await;
     for cache in settings.caches.clone() {
         let (settings, tx) = (settings.clone(), tx.clone());
         tasks.spawn(async move {
@@ -104,7 +106,7 @@ pub async fn run(
 pub async fn after(settings: &EvidenceSettings, clock: Clock) -> Vec<Arc<Records>> {
     let (tx, mut done) = mpsc::channel(LISTINGS);
     let mut tasks = JoinSet::new();
-    list(settings, clock, When::After, &tx, &mut tasks).await;
+    list(settings, clock, ListingTime::After, &tx, &mut tasks).await;
     drop(tx);
     let mut found = Vec::new();
     while let Some(events) = done.recv().await {
@@ -120,7 +122,7 @@ pub async fn after(settings: &EvidenceSettings, clock: Clock) -> Vec<Arc<Records
 async fn list(
     settings: &EvidenceSettings,
     clock: Clock,
-    when: When,
+    when: ListingTime,
     tx: &mpsc::Sender<Vec<Stamped>>,
     tasks: &mut JoinSet<()>,
 ) {
@@ -214,7 +216,7 @@ struct CacheReference {
 
 impl CacheReference {
     fn parse(text: &str) -> Option<Self> {
-        let reference = Reference::parse(text);
+        let reference = ImageReference::parse(text);
         let (repository, tag) = (reference.path_in_registry(), reference.tag.unwrap_or("latest"));
         let sound = |text: &str| {
             !text.is_empty()
@@ -231,7 +233,7 @@ struct ListingNode {
     route: NodeRoute,
     nodes: u32,
     settings: EvidenceSettings,
-    when: When,
+    when: ListingTime,
     clock: Clock,
 }
 

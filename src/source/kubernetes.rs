@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, sleep, timeout};
 
 use crate::clock::Clock;
-use crate::event::cluster::{ApiState, ClusterSnapshot, Part, Pod};
+use crate::event::cluster::{ApiState, ClusterPod, ClusterSnapshot, SnapshotPart};
 use crate::event::{Event, Line, Stamped, Text};
 
 use super::retry::pause;
@@ -86,16 +86,17 @@ pub struct BuilderPods {
 
 impl ClusterSettings {
     /// The parts that are asked for.
-    fn parts(&self) -> Vec<Part> {
-        let mut parts = vec![Part::Nodes, Part::NodeEvents, Part::Usage, Part::Requests];
+    fn parts(&self) -> Vec<SnapshotPart> {
+        let mut parts =
+            vec![SnapshotPart::Nodes, SnapshotPart::NodeEvents, SnapshotPart::Usage, SnapshotPart::Requests];
         if let Some(registry) = &self.registry {
-            parts.extend([Part::RegistryPods, Part::PodEvents]);
+            parts.extend([SnapshotPart::RegistryPods, SnapshotPart::PodEvents]);
             if registry.service.is_some() {
-                parts.extend([Part::Service, Part::Endpoints]);
+                parts.extend([SnapshotPart::Service, SnapshotPart::Endpoints]);
             }
         }
         if self.builder.is_some() {
-            parts.push(Part::BuilderPods);
+            parts.push(SnapshotPart::BuilderPods);
         }
         parts
     }
@@ -208,7 +209,7 @@ impl Deployment {
     }
 
     /// Its pods, as they are now.
-    pub(in crate::source) async fn pods(&mut self) -> Result<Vec<Pod>, ApiFault> {
+    pub(in crate::source) async fn pods(&mut self) -> Result<Vec<ClusterPod>, ApiFault> {
         // After a fault everything is read anew: the kubeconfig may have been what was wrong.
         let known = self.access.take();
         let had = known.is_some();
@@ -219,7 +220,7 @@ impl Deployment {
         }
     }
 
-    async fn pods_by(&mut self, access: Option<ClusterAccess>) -> Result<Vec<Pod>, ApiFault> {
+    async fn pods_by(&mut self, access: Option<ClusterAccess>) -> Result<Vec<ClusterPod>, ApiFault> {
         let access = match access {
             Some(access) => access,
             None => ClusterAccess::open(&self.settings).await?,
@@ -253,7 +254,7 @@ fn follow_all(
 ) {
     macro_rules! watch {
         ($part:ident, $keep:expr, $port:expr, $path:expr, $selectors:expr) => {
-            let query = WatchQuery::new(Part::$part, $path, $selectors);
+            let query = WatchQuery::new(SnapshotPart::$part, $path, $selectors);
             let sink =
                 ObjectSink { keep: $keep, port: $port, to_update: ClusterUpdate::$part, tx: tx.clone() };
             tasks.spawn(follow(query, gate.clone(), clock, sink));

@@ -20,7 +20,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::clock::Clock;
-use crate::event::registry::{Auth, AuthMode, CacheTag, Change, Latency, Registry, RegistryState, Tags};
+use crate::event::registry::{
+    Auth, AuthMode, CacheTag, Latency, RegistrySnapshot, RegistryState, TagChange, Tags,
+};
 use crate::event::{Event, Stamped, Text, Time};
 
 use client::HttpResponse;
@@ -89,7 +91,7 @@ impl RegistrySettings {
     }
 }
 
-/// Watches the registry and tells each change of it as a whole [`Registry`], until nobody receives.
+/// Watches the registry and tells each change of it as a whole [`RegistrySnapshot`], until nobody receives.
 pub async fn run(settings: RegistrySettings, clock: Clock, tx: mpsc::Sender<Vec<Stamped>>) {
     let (update_tx, update_rx) = mpsc::channel(8);
     let (up, is_up) = watch::channel(false);
@@ -102,7 +104,7 @@ pub async fn run(settings: RegistrySettings, clock: Clock, tx: mpsc::Sender<Vec<
 }
 
 /// Asks the registry three times and looks into the repository once, in at most 20 s.
-pub async fn once(settings: RegistrySettings, clock: Clock) -> Registry {
+pub async fn once(settings: RegistrySettings, clock: Clock) -> RegistrySnapshot {
     let mut state = RegistryWatchState::new(&settings);
     let asking = async {
         let mut session = RegistrySession::new(&settings, clock);
@@ -152,7 +154,7 @@ struct PingAnswer {
 struct RepositoryReading {
     tags: Option<Tags>,
     cache: Option<CacheTag>,
-    changes: Vec<Change>,
+    changes: Vec<TagChange>,
     signed_in: bool,
     rate: Option<f64>,
     fault: Option<RegistryFault>,
@@ -340,7 +342,7 @@ fn registry_of(answer: &HttpResponse) -> Result<(), RegistryFault> {
 
 /// The newest results of both loops.
 struct RegistryWatchState {
-    snapshot: Registry,
+    snapshot: RegistrySnapshot,
     host: String,
     slow: Duration,
     ping_fault: Option<RegistryFault>,
@@ -358,7 +360,7 @@ impl RegistryWatchState {
         let url = Text::clean(&settings.registry);
         let repository = Text::clean(&settings.repository);
         Self {
-            snapshot: Registry { url, repository, ..Registry::default() },
+            snapshot: RegistrySnapshot { url, repository, ..Registry::default() },
             host: settings.registry.clone(),
             slow: settings.slow,
             ping_fault: None,

@@ -2,7 +2,7 @@
 
 use super::Focus;
 use super::keys::Action;
-use crate::event::{Line, Text, Watched};
+use crate::event::{Line, Text, WatchState};
 use crate::model::Model;
 use crate::report::health::{self, Part};
 
@@ -55,14 +55,14 @@ impl PartsView {
 pub fn is_shown(model: &Model, part: Part) -> bool {
     let watching = model.watching();
     match part {
-        Part::Registry => watching.registry != Watched::Off || model.registry().newest().is_some(),
+        Part::Registry => watching.registry != WatchState::Off || model.registry().newest().is_some(),
         Part::Nodes => {
-            watching.builder != Watched::Off
-                || watching.cluster == Watched::On
+            watching.builder != WatchState::Off
+                || watching.cluster == WatchState::On
                 || model.builder().snapshot().is_some()
                 || model.cluster().snapshot().is_some()
         }
-        Part::Builder => watching.builder != Watched::Off || model.builder().snapshot().is_some(),
+        Part::Builder => watching.builder != WatchState::Off || model.builder().snapshot().is_some(),
     }
 }
 

@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
 use super::{Screen, parts, plan};
-use crate::event::Reference;
+use crate::event::ImageReference;
 use crate::model::{Counts, Outcome, State, Vertex, VertexKind};
 use crate::report::estimate::{self, Saved};
 use crate::report::words::{self, Role, Sign};
@@ -101,7 +101,7 @@ fn what(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
 
 /// A reference without its registry.
 fn without_host(image: &str) -> &str {
-    let host = Reference::parse(image).host;
+    let host = ImageReference::parse(image).host;
     host.and_then(|host| image.strip_prefix(host)?.strip_prefix('/')).unwrap_or(image)
 }
 

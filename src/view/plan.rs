@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Widget, Wrap};
 
 use super::{Screen, header, text};
-use crate::event::plan::Prediction;
+use crate::event::prediction::Prediction;
 use crate::report::words::{self, Role};
 use crate::report::{plan, why};
 use crate::ui::Focus;

@@ -6,7 +6,7 @@ use ratatui::style::{Color as Ink, Modifier, Style};
 use ratatui::text::{Line as Row, Span};
 use ratatui::widgets::Widget;
 
-use crate::event::{Color, Line, Style as Foreign};
+use crate::event::{Line, Style as Foreign, TextColor};
 use crate::report::words::Role;
 use crate::ui::theme::Theme;
 
@@ -95,7 +95,7 @@ fn ink(theme: Theme, foreign: Foreign) -> Style {
 }
 
 /// The first sixteen are the user's own palette; their names make shorter sequences than their numbers.
-fn color(color: Color) -> Ink {
+fn color(color: TextColor) -> Ink {
     const NAMED: [Ink; 16] = [
         Ink::Black,
         Ink::Red,
@@ -115,8 +115,8 @@ fn color(color: Color) -> Ink {
         Ink::White,
     ];
     match color {
-        Color::Indexed(n) => NAMED.get(usize::from(n)).copied().unwrap_or(Ink::Indexed(n)),
-        Color::Rgb(r, g, b) => Ink::Rgb(r, g, b),
+        TextColor::Indexed(n) => NAMED.get(usize::from(n)).copied().unwrap_or(Ink::Indexed(n)),
+        TextColor::Rgb(r, g, b) => Ink::Rgb(r, g, b),
     }
 }
 

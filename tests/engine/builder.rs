@@ -10,7 +10,7 @@ use std::process::{Command, Output, Stdio};
 
 use crate::support::watch;
 use layertop::clock::Clock;
-use layertop::event::builder::{ActiveBuild, BuilderNode, Execution, Health};
+use layertop::event::builder::{ActiveBuild, BuilderHealth, BuilderNode, Execution};
 use layertop::event::{BuilderSnapshot, Platform};
 use layertop::source::builder::{self, BuilderSettings};
 
@@ -81,7 +81,7 @@ fn watched(settings: BuilderSettings) -> Watch {
 }
 
 impl Watch {
-    async fn state(&mut self, state: Health) -> BuilderSnapshot {
+    async fn state(&mut self, state: BuilderHealth) -> BuilderSnapshot {
         self.until(&format!("{state:?}"), |snapshot| snapshot.state == state).await
     }
 }
@@ -98,34 +98,34 @@ async fn a_builder_is_seen_through_its_life() {
     let mut watch = watched(own.settings("linux/amd64,linux/arm64"));
     let bootstrap = format!("docker buildx inspect {} --bootstrap", own.name);
 
-    let found = watch.state(Health::Gone).await;
+    let found = watch.state(BuilderHealth::Gone).await;
     says(&found, &format!("there is no container {}", own.container()), &bootstrap);
     // Looking must not start it.
     assert!(!try_docker(&["inspect", &own.container()]).status.success());
 
     docker(&["buildx", "inspect", &own.name, "--bootstrap"]);
-    let found = watch.state(Health::Ok).await;
+    let found = watch.state(BuilderHealth::Ok).await;
     assert_eq!((found.driver.as_str(), found.reason.as_str()), ("docker-container", ""));
 
     docker(&["pause", &own.container()]);
-    let found = watch.state(Health::Paused).await;
+    let found = watch.state(BuilderHealth::Paused).await;
     says(&found, "is paused", &format!("docker unpause {}", own.container()));
     docker(&["unpause", &own.container()]);
-    watch.state(Health::Ok).await;
+    watch.state(BuilderHealth::Ok).await;
 
     docker(&["stop", "--time", "1", &own.container()]);
-    let found = watch.state(Health::Stopped).await;
+    let found = watch.state(BuilderHealth::Stopped).await;
     says(&found, "has ended with exit code", &bootstrap);
     docker(&["start", &own.container()]);
-    watch.state(Health::Ok).await;
+    watch.state(BuilderHealth::Ok).await;
 
     docker(&["rm", "--force", &own.container()]);
-    let found = watch.state(Health::Gone).await;
+    let found = watch.state(BuilderHealth::Gone).await;
     says(&found, "never started, or removed", &bootstrap);
 
     docker(&["buildx", "rm", "--force", &own.name]);
     let found = watch.until("no builder", |found| found.nodes.is_empty()).await;
-    assert_eq!(found.state, Health::Gone);
+    assert_eq!(found.state, BuilderHealth::Gone);
     says(&found, &format!("there is no buildx builder `{}`", own.name), "docker buildx create --name");
 }
 
@@ -323,17 +323,18 @@ async fn one_dead_node_delays_no_other() {
     let endpoint = format!("unix://{}", path.display());
     add_node(&own.name, &endpoint);
     let mut watch = watched(own.settings("linux/amd64"));
-    let found =
-        watch.until("one of two", |found| found.nodes.first().is_some_and(|n| n.state == Health::Ok)).await;
+    let found = watch
+        .until("one of two", |found| found.nodes.first().is_some_and(|n| n.state == BuilderHealth::Ok))
+        .await;
     assert!(!found.nodes[1].state.is_up());
-    let found = watch.state(Health::Partial).await;
+    let found = watch.state(BuilderHealth::Partial).await;
     says(&found, "1 of 2 nodes answer; ", "systemctl restart docker");
     says(&found, "no answer in ", "");
-    assert_eq!(found.nodes[1].state, Health::EngineSilent);
+    assert_eq!(found.nodes[1].state, BuilderHealth::EngineSilent);
     drop(listener);
     std::fs::remove_file(&path).unwrap();
     let found = watch.until("no socket", |found| !found.reason.as_str().contains("no answer")).await;
-    assert_eq!((found.state, found.nodes[1].state), (Health::Partial, Health::EngineDown));
+    assert_eq!((found.state, found.nodes[1].state), (BuilderHealth::Partial, BuilderHealth::EngineDown));
     says(&found, "does not run", "systemctl start docker");
 }
 
@@ -353,8 +354,8 @@ fn add_node(name: &str, endpoint: &str) {
 async fn the_engines_own_builder_answers_too() {
     let Some(_) = registry() else { return };
     let found = builder::once(settings("default", "linux/amd64"), Clock::live()).await;
-    assert_eq!((found.driver.as_str(), found.state), ("docker", Health::Ok), "{found:#?}");
+    assert_eq!((found.driver.as_str(), found.state), ("docker", BuilderHealth::Ok), "{found:#?}");
     assert!(found.nodes[0].usage.is_some() && found.nodes[0].container.is_none());
     let missing = builder::once(settings("lt-never-made", ""), Clock::live()).await;
-    assert_eq!(missing.state, Health::Gone);
+    assert_eq!(missing.state, BuilderHealth::Gone);
 }

@@ -14,9 +14,9 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::future::join_all;
 use kube::config::Kubeconfig;
 use layertop::clock::Clock;
-use layertop::event::builder::{Execution, Health};
+use layertop::event::builder::{BuilderHealth, Execution};
 use layertop::event::cluster::{
-    ApiState, ClusterNode, ClusterSnapshot, Lack, NodeState, Part, PodState, ServiceVerdict,
+    ApiState, ClusterNode, ClusterSnapshot, MissingReason, NodeState, PodState, ServiceVerdict, SnapshotPart,
 };
 use layertop::event::{Event, Platform, Stamped, Text, Time};
 use layertop::model::Model;
@@ -119,7 +119,7 @@ async fn nodes_are_as_kubectl_has_them() {
     let amd = found.nodes.iter().find(|node| node.name.as_str() == "amd-1").unwrap();
     assert_eq!(amd.pods, ["montage-ai-registry-0".into()]);
     assert!(amd.cpu.requested >= Some(100) && amd.memory.requested >= Some(128 << 20), "{amd:?}");
-    assert_eq!(found.missing(Part::Usage).map(|missing| missing.lack), Some(Lack::Absent));
+    assert_eq!(found.missing(SnapshotPart::Usage).map(|missing| missing.lack), Some(MissingReason::Absent));
 
     let lines = kubernetes::logs(&cluster.settings(), "montage-ai-registry-0", 1).await.unwrap();
     let lines: Vec<&str> = lines.iter().map(layertop::event::Line::text).collect();
@@ -194,7 +194,7 @@ async fn what_is_wrong_with_the_registry_is_told_apart() {
     assert!(found.hint.as_str().ends_with(&format!("-n {namespace} logs r-0 --previous")), "{}", found.hint);
     let pod = &found.pods[0];
     assert_eq!((pod.restarts, pod.node.as_ref().map(Text::as_str)), (7, Some("lt-none")));
-    assert!(pod.last.as_ref().is_some_and(layertop::event::cluster::Ending::is_oom));
+    assert!(pod.last.as_ref().is_some_and(layertop::event::cluster::ContainerEnd::is_oom));
 
     cluster.pod_status(&namespace, "r-0", true, json!({ "state": { "running": {} } })).await;
     let found = watch.verdict(ServiceVerdict::NoEndpoints).await.registry.unwrap();
@@ -243,9 +243,9 @@ async fn what_is_forbidden_costs_its_part_only() {
         "subjects": [{ "apiGroup": group, "kind": "User", "name": "nobody" }] });
     cluster.post(&format!("{rbac}/clusterrolebindings"), binding).await;
     let found = watch.until("nodes", |snapshot| !snapshot.nodes.is_empty()).await;
-    assert_eq!((found.state, found.missing(Part::Nodes)), (ApiState::Ok, None));
-    let pods = found.missing(Part::RegistryPods).unwrap();
-    assert_eq!(pods.lack, Lack::Forbidden);
+    assert_eq!((found.state, found.missing(SnapshotPart::Nodes)), (ApiState::Ok, None));
+    let pods = found.missing(SnapshotPart::RegistryPods).unwrap();
+    assert_eq!(pods.lack, MissingReason::Forbidden);
     assert!(
         pods.reason
             .as_str()
@@ -258,7 +258,9 @@ async fn what_is_forbidden_costs_its_part_only() {
     let once = kubernetes::once(settings, Clock::live()).await;
     assert!(
         once.nodes.len() >= 3
-            && once.missing(Part::Requests).is_some_and(|missing| missing.lack == Lack::Forbidden)
+            && once
+                .missing(SnapshotPart::Requests)
+                .is_some_and(|missing| missing.lack == MissingReason::Forbidden)
     );
     cluster.delete(&format!("{rbac}/clusterrolebindings/{name}")).await;
     cluster.delete(&format!("{rbac}/clusterroles/{name}")).await;
@@ -328,7 +330,7 @@ async fn a_builder_in_pods_is_seen_through_its_life() {
     let (tx, mut news) = mpsc::channel(4);
     let task = tokio::spawn(builder::run(wanted, Clock::live(), tx));
     let mut model = Model::default();
-    let mut state = async |health: Health| {
+    let mut state = async |health: BuilderHealth| {
         let found = tokio::time::timeout(watch::LONG, async {
             while model.builder().snapshot().is_none_or(|snapshot| snapshot.state != health) {
                 model.apply_all(&news.recv().await.expect("the actor has ended"));
@@ -339,7 +341,7 @@ async fn a_builder_in_pods_is_seen_through_its_life() {
         assert!(found, "not {health:?}: {snapshot:#?}");
         (snapshot.reason.as_str().to_owned(), snapshot)
     };
-    let (reason, _) = state(Health::Gone).await;
+    let (reason, _) = state(BuilderHealth::Gone).await;
     assert!(reason.starts_with("the Deployment kube0 has no pod"), "{reason}");
     let labels = json!({ "app": "kube0" });
     let template = json!({ "metadata": { "labels": labels }, "spec": { "containers": [{ "name": "main", "image": "x" }] } });
@@ -347,18 +349,18 @@ async fn a_builder_in_pods_is_seen_through_its_life() {
     let deployments = format!("/apis/apps/v1/namespaces/{namespace}/deployments");
     cluster.post(&deployments, deployment).await;
     cluster.pod(&namespace, "kube0-x", labels, "amd-1").await;
-    let (reason, _) = state(Health::Stopped).await;
+    let (reason, _) = state(BuilderHealth::Stopped).await;
     assert_eq!(reason, "kube0-x: its containers are about to start");
     let crashing = |ended: &str| {
         json!({ "restartCount": 3, "state": { "waiting": { "reason": "CrashLoopBackOff", "message": "back-off" } },
             "lastState": { "terminated": { "reason": ended, "exitCode": 137 } } })
     };
     cluster.pod_status(&namespace, "kube0-x", false, crashing("Error")).await;
-    let (reason, snapshot) = state(Health::Restarting).await;
+    let (reason, snapshot) = state(BuilderHealth::Restarting).await;
     assert_eq!(reason, "kube0-x: CrashLoopBackOff: back-off");
     assert!(snapshot.hint.as_str().ends_with("logs kube0-x --previous"), "{}", snapshot.hint);
     cluster.pod_status(&namespace, "kube0-x", false, crashing("OOMKilled")).await;
-    let (reason, snapshot) = state(Health::OomKilled).await;
+    let (reason, snapshot) = state(BuilderHealth::OomKilled).await;
     assert!(reason.contains("for want of memory, and restarted 3 times"), "{reason}");
     assert!(
         snapshot.nodes[0]
@@ -379,7 +381,7 @@ async fn a_builder_in_pods_is_seen_through_its_life() {
         )
         .await;
     cluster.pod_status(&namespace, "kube0-x", true, json!({ "state": { "running": {} } })).await;
-    let (_, snapshot) = state(Health::Ok).await;
+    let (_, snapshot) = state(BuilderHealth::Ok).await;
     let node = &snapshot.nodes[0];
     assert!(node.buildkit_version.is_some() && node.latency_us.is_some(), "{node:#?}");
     assert_eq!(node.container.as_ref().unwrap().name.as_str(), "kube0-x");
@@ -403,7 +405,7 @@ async fn a_builder_in_pods_is_seen_through_its_life() {
     );
 
     cluster.delete(&format!("/api/v1/namespaces/{namespace}/pods/kube0-x")).await;
-    state(Health::Gone).await;
+    state(BuilderHealth::Gone).await;
     task.abort();
 }
 
@@ -561,7 +563,7 @@ async fn a_helper_for_credentials_is_asked_by_its_contract() {
         let times = if i == 0 { 3 } else { 1 };
         let found =
             watch.until("seen", |found| !found.nodes.is_empty() && asked().lines().count() >= times).await;
-        assert_eq!((found.state, found.missing(Part::Nodes)), (ApiState::Ok, None), "{found:#?}");
+        assert_eq!((found.state, found.missing(SnapshotPart::Nodes)), (ApiState::Ok, None), "{found:#?}");
         let said = asked();
         let info: Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
         assert_eq!((&info["apiVersion"], &info["kind"]), (&version.into(), &"ExecCredential".into()));

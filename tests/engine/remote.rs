@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::support::watch;
 use layertop::clock::Clock;
-use layertop::event::builder::{BuilderNode, Execution, Health};
+use layertop::event::builder::{BuilderHealth, BuilderNode, Execution};
 use layertop::event::{BuilderSnapshot, Platform};
 use layertop::source::builder::{self, BuilderSettings};
 use rustls::pki_types::pem::PemObject as _;
@@ -182,7 +182,7 @@ fn watched(settings: BuilderSettings) -> Watch {
 }
 
 fn well(node: &BuilderNode) -> bool {
-    node.state == Health::Ok && node.usage.is_some() && node.active.is_some()
+    node.state == BuilderHealth::Ok && node.usage.is_some() && node.active.is_some()
 }
 
 #[tokio::test]
@@ -217,7 +217,8 @@ async fn a_dead_node_beside_living_ones_costs_itself_only() {
     assert_eq!(socket.usage.as_ref().unwrap().total.records, secure.usage.as_ref().unwrap().total.records);
 
     let found = watch.until("all judged", |snapshot| {
-        snapshot.state == Health::Partial && snapshot.nodes.iter().all(|node| node.state != Health::Unknown)
+        snapshot.state == BuilderHealth::Partial
+            && snapshot.nodes.iter().all(|node| node.state != BuilderHealth::Unknown)
     });
     let found = found.await;
     assert!(
@@ -254,7 +255,7 @@ async fn a_certificate_of_somebody_else_is_refused_in_words() {
         .node("far0", &format!("tcp://127.0.0.1:{port}"), &["--driver-opt", &keys.options("other.crt")])
         .await;
     let found = builder::once(remote.settings(), Clock::live()).await;
-    assert_eq!(found.state, Health::Unreachable, "{found:#?}");
+    assert_eq!(found.state, BuilderHealth::Unreachable, "{found:#?}");
     assert!(found.reason.as_str().contains("no secure connection to 127.0.0.1"), "{}", found.reason);
     assert!(found.reason.as_str().contains("UnknownIssuer"), "{}", found.reason);
 }
@@ -266,7 +267,7 @@ async fn buildx_agrees_about_a_remote_builder() {
     let port = on_port(&keys, engine).await;
     remote.node("far0", &format!("tcp://127.0.0.1:{port}"), &["--driver-opt", &keys.options("ca.crt")]).await;
     let found = builder::once(remote.settings(), Clock::live()).await;
-    assert_eq!((found.state, found.driver.as_str()), (Health::Ok, "remote"), "{found:#?}");
+    assert_eq!((found.state, found.driver.as_str()), (BuilderHealth::Ok, "remote"), "{found:#?}");
     let said = remote.buildx(&["inspect", "far"]).await;
     assert!(said.contains("running"), "{said}");
     let platforms = said.lines().find_map(|line| line.strip_prefix("Platforms:")).unwrap().trim().to_owned();

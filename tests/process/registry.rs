@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use layertop::clock::Clock;
 use layertop::event::registry::{
-    AuthMode, CacheKind, CacheState, ChangeKind, Registry as Seen, RegistryState,
+    AuthMode, CacheKind, CacheState, RegistrySnapshot as Seen, RegistryState, TagChangeKind,
 };
 use layertop::event::{Event, Platform, Stamped, Time};
 use layertop::model::Model;
@@ -141,10 +141,10 @@ async fn what_changes_between_looks_is_told() {
     let seen = watch.until("three changes", |seen| seen.changes.len() == 3).await;
     let changed = |tag: &str| seen.changes.iter().find(|change| change.tag.as_str() == tag).unwrap();
     let cache = changed("buildcache");
-    assert_eq!((cache.what, cache.bytes), (ChangeKind::CacheReplaced, Some(8)));
+    assert_eq!((cache.what, cache.bytes), (TagChangeKind::CacheReplaced, Some(8)));
     assert_eq!((cache.added, cache.removed), (1, 1));
-    assert_eq!(changed("old").what, ChangeKind::Moved);
-    assert_eq!(changed("release").what, ChangeKind::Added);
+    assert_eq!(changed("old").what, TagChangeKind::Moved);
+    assert_eq!(changed("release").what, TagChangeKind::Added);
     let cache = seen.cache.unwrap();
     assert_eq!((cache.state, cache.kind), (CacheState::TooLarge, Some(CacheKind::Index)));
     assert!(cache.reason.as_str().contains("1048576"), "{}", cache.reason);

@@ -5,7 +5,7 @@ use std::num::NonZero;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use layertop::event::{Color, Line, LineBuffer, Mask, Sanitizer, Style, Text};
+use layertop::event::{Line, LineBuffer, Mask, Sanitizer, Style, Text, TextColor};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -108,8 +108,8 @@ fn terminal(stream: &str) -> Vec<(u16, String, Style)> {
     parser.process(stream.as_bytes());
     let color = |color| match color {
         vt100::Color::Default => None,
-        vt100::Color::Idx(n) => Some(Color::Indexed(n)),
-        vt100::Color::Rgb(r, g, b) => Some(Color::Rgb(r, g, b)),
+        vt100::Color::Idx(n) => Some(TextColor::Indexed(n)),
+        vt100::Color::Rgb(r, g, b) => Some(TextColor::Rgb(r, g, b)),
     };
     let cell = |column| {
         let cell = parser.screen().cell(0, column)?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use layertop::event::plan::{Planned, PlannedStep, Prediction};
+use layertop::event::prediction::{Planned, PlannedStep, Prediction};
 use layertop::event::{Event, Mask, Platform, Reasons, Stamped, Started, Text, Time};
 use layertop::explain::{self, Past};
 use layertop::history::{Store, StoredBuild};

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use crate::scenes;
 use crate::scenes::health::{self, Around};
 use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyModifiers};
-use layertop::event::{Cancelling, Ended, Event, Line, Stamped, Time, Watched, Watching};
+use layertop::event::{Cancelling, Ended, Event, Line, Stamped, Time, WatchState, Watching};
 use layertop::model::Model;
 use layertop::report::health::Part;
 use layertop::ui::keys::{Key, TABLE};
@@ -463,11 +463,12 @@ fn a_recording_without_what_was_around_has_no_panes() {
 
 #[test]
 fn a_part_that_is_not_configured_says_what_to_add() {
-    let watching = Watching { registry: Watched::NotConfigured, ..Watching::default() };
+    let watching = Watching { registry: WatchState::NotConfigured, ..Watching::default() };
     let mut shown = Shown::new(&scenes::montage("req"), 0.5);
     shown.model.apply(&Stamped { at: shown.now, event: Event::Watching(watching) });
     in_all_sizes("panes_not_configured", &mut shown, "");
-    let all = Watching { registry: Watched::On, cluster: Watched::On, builder: Watched::On, ..watching };
+    let all =
+        Watching { registry: WatchState::On, cluster: WatchState::On, builder: WatchState::On, ..watching };
     shown.model.apply(&Stamped { at: shown.now, event: Event::Watching(all) });
     in_all_sizes("panes_asking", &mut shown, "");
 }

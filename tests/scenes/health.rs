@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use layertop::event::builder::{
-    ActiveBuild, Amount, BuilderNode, Container, Counters, EngineFacts, Execution, GcRule, Health,
-    KindAmount, PlatformPlace, Pressure, Usage, UsageKind, UsageRecord,
+    ActiveBuild, Amount, BuilderContainer, BuilderHealth, BuilderNode, Counters, EngineFacts, Execution,
+    GcRule, KindAmount, PlatformPlace, Pressure, Usage, UsageKind, UsageRecord,
 };
 use layertop::event::cluster::{
-    ApiState, ClusterNode, Ending, Gauge, Happening, Lack, Missing, NodeState, Part, Pod, PodState,
-    RegistryService, ServiceVerdict, Shortage,
+    ApiState, ClusterNode, ClusterPod, ClusterWarning, ContainerEnd, Gauge, MissingPart, MissingReason,
+    NodeState, PodState, RegistryService, ServiceVerdict, Shortage, SnapshotPart,
 };
 use layertop::event::registry::{
-    Auth, AuthMode, CacheKind, CachePlatform, CacheState, CacheTag, Change, ChangeKind, Latency, Registry,
-    RegistryState, Tag, Tags,
+    Auth, AuthMode, CacheKind, CachePlatform, CacheState, CacheTag, Latency, RegistrySnapshot, RegistryState,
+    Tag, TagChange, TagChangeKind, Tags,
 };
 use layertop::event::{
-    BuilderSnapshot, ClusterSnapshot, Digest, Event, Platform, Stamped, Text, Time, Watched, Watching,
+    BuilderSnapshot, ClusterSnapshot, Digest, Event, Platform, Stamped, Text, Time, WatchState, Watching,
 };
 
 /// What changes the word that was said last.
@@ -56,9 +56,9 @@ fn ago(now: Time, seconds: u64) -> Time {
 
 fn watching() -> Event {
     Event::Watching(Watching {
-        registry: Watched::On,
-        cluster: Watched::On,
-        builder: Watched::On,
+        registry: WatchState::On,
+        cluster: WatchState::On,
+        builder: WatchState::On,
         apart_us: 0,
     })
 }
@@ -79,7 +79,7 @@ pub(crate) fn history(now: Time, last: impl FnOnce(&mut Around)) -> Vec<Stamped>
 
 /// One word of every part.
 pub(crate) struct Around {
-    registry: Option<Registry>,
+    registry: Option<RegistrySnapshot>,
     builder: Option<BuilderSnapshot>,
     cluster: Option<ClusterSnapshot>,
 }
@@ -98,9 +98,9 @@ impl Around {
     }
 }
 
-fn registry(now: Time, n: u32) -> Registry {
+fn registry(now: Time, n: u32) -> RegistrySnapshot {
     let took = [2_900, 3_100, 2_700, 9_200, 3_000, 4_400, 2_800][n as usize % 7];
-    Registry {
+    RegistrySnapshot {
         url: "http://10.43.17.166:5000".into(),
         repository: "montage-ai".into(),
         state: RegistryState::Ok,
@@ -130,18 +130,18 @@ fn registry(now: Time, n: u32) -> Registry {
             ..CacheTag::default()
         }),
         changes: vec![
-            Change {
+            TagChange {
                 at: now.minus(Duration::from_secs(190)),
                 tag: "my-feature".into(),
-                what: ChangeKind::Moved,
+                what: TagChangeKind::Moved,
                 bytes: None,
                 added: 0,
                 removed: 0,
             },
-            Change {
+            TagChange {
                 at: now.minus(Duration::from_secs(130)),
                 tag: "buildcache".into(),
-                what: ChangeKind::CacheReplaced,
+                what: TagChangeKind::CacheReplaced,
                 bytes: Some(1_240_000),
                 added: 3,
                 removed: 1,
@@ -243,7 +243,7 @@ fn builder(now: Time, n: u32) -> BuilderSnapshot {
     BuilderSnapshot {
         name: "multiarch-builder".into(),
         driver: "docker-container".into(),
-        state: Health::Ok,
+        state: BuilderHealth::Ok,
         nodes: vec![node("multiarch-builder0", now, n)],
         platforms: vec![
             place("linux/amd64", "multiarch-builder0", Execution::Native),
@@ -261,7 +261,7 @@ fn node(name: &str, now: Time, n: u32) -> BuilderNode {
     BuilderNode {
         name: name.into(),
         endpoint: "unix:///var/run/docker.sock".into(),
-        state: Health::Ok,
+        state: BuilderHealth::Ok,
         latency_us: Some(1_900),
         buildkit_version: Some("v0.25.1".into()),
         platforms: vec![platform("linux/amd64"), platform("linux/arm64")],
@@ -292,7 +292,7 @@ fn node(name: &str, now: Time, n: u32) -> BuilderNode {
             load_percent: Some(412),
             pressure: Some(Pressure { cpu: Some(1_240), memory: Some(0), io: Some(310) }),
         }),
-        container: Some(Container {
+        container: Some(BuilderContainer {
             name: format!("buildx_buildkit_{name}").as_str().into(),
             status: "running".into(),
             started: Some(ago(now, 3 * 86_400)),
@@ -355,11 +355,11 @@ fn no_cache_yet(around: &mut Around) {
 
 fn builder_oom(around: &mut Around) {
     let Some(builder) = &mut around.builder else { return };
-    builder.state = Health::OomKilled;
+    builder.state = BuilderHealth::OomKilled;
     builder.reason = "the container of multiarch-builder0 was ended by the kernel for want of memory".into();
     builder.hint = "give it more: docker update --memory 12g buildx_buildkit_multiarch-builder0".into();
     let node = &mut builder.nodes[0];
-    (node.state, node.latency_us, node.active) = (Health::OomKilled, None, None);
+    (node.state, node.latency_us, node.active) = (BuilderHealth::OomKilled, None, None);
     (node.reason, node.hint) = (builder.reason.clone(), builder.hint.clone());
     let Some(container) = &mut node.container else { return };
     container.finished =
@@ -372,7 +372,7 @@ fn builder_oom(around: &mut Around) {
 fn builder_gone(around: &mut Around) {
     around.builder = Some(BuilderSnapshot {
         name: "multiarch-builder".into(),
-        state: Health::Gone,
+        state: BuilderHealth::Gone,
         reason: "there is no builder multiarch-builder".into(),
         hint: "docker buildx create --name multiarch-builder --bootstrap".into(),
         ..BuilderSnapshot::default()
@@ -383,13 +383,13 @@ fn builder_gone(around: &mut Around) {
 fn one_node_dead(around: &mut Around) {
     let Some(builder) = &mut around.builder else { return };
     let now = builder.nodes[0].container.as_ref().and_then(|c| c.counters.as_ref()).map(|c| c.at).unwrap();
-    builder.state = Health::Partial;
+    builder.state = BuilderHealth::Partial;
     builder.reason = "1 of 3 nodes does not answer".into();
     builder.nodes.push(node("multiarch-builder1", now, TIMES));
     builder.nodes.push(BuilderNode {
         name: "arm-builder".into(),
         endpoint: "ssh://build@arm-1".into(),
-        state: Health::EngineDown,
+        state: BuilderHealth::EngineDown,
         reason: "ssh: connect to host arm-1 port 22: No route to host".into(),
         hint: "ssh build@arm-1 docker info".into(),
         ..BuilderNode::default()
@@ -419,7 +419,7 @@ fn in_cluster(around: &mut Around, ill: bool) {
         node("amd-2", "linux/amd64", 720, 4_100_000_000),
         node("arm-1", "linux/arm64", 7_720, 15_300_000_000),
     ];
-    let mut pod = Pod {
+    let mut pod = ClusterPod {
         name: "montage-ai-registry-6c9f-x7k2p".into(),
         namespace: "montage-ai".into(),
         state: PodState::Ready,
@@ -448,7 +448,7 @@ fn in_cluster(around: &mut Around, ill: bool) {
         nodes[2].heartbeat = Some(ago(now, 310));
         nodes[2].reason = "KubeletHasInsufficientMemory: kubelet has insufficient memory available".into();
         nodes[2].shortages = vec![Shortage::Memory];
-        nodes[2].warnings = vec![Happening {
+        nodes[2].warnings = vec![ClusterWarning {
             at: Some(ago(now, 240)),
             reason: "SystemOOM".into(),
             message: "System OOM encountered, victim process: buildkitd".into(),
@@ -457,7 +457,7 @@ fn in_cluster(around: &mut Around, ill: bool) {
         pod.state = PodState::CrashLooping;
         pod.reason = "CrashLoopBackOff: back-off 5m0s restarting failed container".into();
         (pod.ready, pod.restarts) = (0, 7);
-        pod.last = Some(Ending { reason: "OOMKilled".into(), exit_code: 137, at: Some(ago(now, 70)) });
+        pod.last = Some(ContainerEnd { reason: "OOMKilled".into(), exit_code: 137, at: Some(ago(now, 70)) });
         service.verdict = ServiceVerdict::PodNotReady;
         service.reason = "no pod of montage-ai-registry is ready: montage-ai-registry-6c9f-x7k2p is in a crash loop (OOMKilled)".into();
         service.hint = "kubectl -n montage-ai describe pod montage-ai-registry-6c9f-x7k2p".into();
@@ -473,9 +473,9 @@ fn in_cluster(around: &mut Around, ill: bool) {
         answered: Some(now),
         nodes,
         registry: Some(service),
-        missing: vec![Missing {
-            part: Part::NodeEvents,
-            lack: Lack::Forbidden,
+        missing: vec![MissingPart {
+            part: SnapshotPart::NodeEvents,
+            lack: MissingReason::Forbidden,
             reason: "events: forbidden: User \"ci\" cannot list resource \"events\"".into(),
         }],
         ..ClusterSnapshot::default()
@@ -497,7 +497,7 @@ fn huge(around: &mut Around) {
         })
         .collect();
     cluster.builder_pods = (0..5_000)
-        .map(|n| Pod {
+        .map(|n| ClusterPod {
             name: format!("builder-{n:04}").as_str().into(),
             state: PodState::Ready,
             node: Some(format!("worker-{:03}", n % 500).as_str().into()),

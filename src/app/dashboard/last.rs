@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::event::plan::LastBuild;
+use crate::event::prediction::LastBuild;
 use crate::event::{Event, Mask, Stamped};
 use crate::explain::repository;
 use crate::recording::{Reader, default_dir, newest_of};

@@ -16,7 +16,7 @@ use super::PlannerRequest;
 use super::last::{self, EndedBuild};
 use crate::app::plan::{self, PlanInputs};
 use crate::app::session::{FeedUpdate, Reset};
-use crate::event::fingerprint::Work;
+use crate::event::fingerprint::FingerprintWork;
 use crate::event::{Digest, Event, Fingerprint, Level, Notice, Stamped, Text, Time};
 use crate::explain::{self, Past};
 use crate::recording::default_dir;
@@ -317,7 +317,7 @@ impl Planner {
         self.blind = blind;
         let took = std::mem::take(&mut print.work);
         let same = self.print.as_deref_mut().is_some_and(|known| {
-            known.work = Work::default();
+            known.work = FingerprintWork::default();
             *known == print
         });
         let nothing = print.stages.is_empty();

@@ -154,7 +154,7 @@ fn percent(value: &str) -> Vec<String> {
 }
 
 /// How a text is written as a string of JSON, or in HTML.
-enum Written {
+enum Encoding {
     /// In JSON, where these are written as `\u003c` beside those that have to be, and a slash as it is or as `\/`.
     Json { escaped: &'static str, beyond_ascii: bool, slash: &'static str },
     /// In HTML and XML, where each of these has another name.
@@ -162,19 +162,19 @@ enum Written {
 }
 
 /// All of them.
-const WRITTEN: [Written; 9] = [
-    Written::Json { escaped: "", beyond_ascii: false, slash: "/" },
+const WRITTEN: [Encoding; 9] = [
+    Encoding::Json { escaped: "", beyond_ascii: false, slash: "/" },
     // Python's.
-    Written::Json { escaped: "", beyond_ascii: true, slash: "/" },
+    Encoding::Json { escaped: "", beyond_ascii: true, slash: "/" },
     // PHP's.
-    Written::Json { escaped: "", beyond_ascii: true, slash: "\\/" },
+    Encoding::Json { escaped: "", beyond_ascii: true, slash: "\\/" },
     // Go's.
-    Written::Json { escaped: "<>&", beyond_ascii: false, slash: "/" },
-    Written::Html(&[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;")]),
-    Written::Html(&[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&#x27;")]),
-    Written::Html(&[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&#34;"), ('\'', "&#39;")]),
-    Written::Html(&[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&#39;")]),
-    Written::Html(&[
+    Encoding::Json { escaped: "<>&", beyond_ascii: false, slash: "/" },
+    Encoding::Html(&[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;")]),
+    Encoding::Html(&[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&#x27;")]),
+    Encoding::Html(&[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&#34;"), ('\'', "&#39;")]),
+    Encoding::Html(&[('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&quot;"), ('\'', "&#39;")]),
+    Encoding::Html(&[
         ('&', "&amp;"),
         ('<', "&lt;"),
         ('>', "&gt;"),
@@ -186,7 +186,7 @@ const WRITTEN: [Written; 9] = [
     ]),
 ];
 
-impl Written {
+impl Encoding {
     fn write(&self, value: &str) -> String {
         let mut out = String::with_capacity(value.len());
         match self {

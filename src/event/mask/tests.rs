@@ -193,7 +193,7 @@ fn debug_shows_no_secret() {
 
 #[test]
 fn a_mask_that_could_not_be_built_masks_everything() {
-    let known = Known { count: 1, finder: None, values: Vec::new().into(), forms: Vec::new().into() };
+    let known = MaskedValues { count: 1, finder: None, values: Vec::new().into(), forms: Vec::new().into() };
     let mask = Mask { known: Some(Arc::new(known)) };
     assert_eq!(mask.text("anything").as_str(), "***");
 }

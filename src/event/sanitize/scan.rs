@@ -9,7 +9,7 @@ pub(super) const LONGEST: usize = 4096;
 
 /// A piece of the stream.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Token<'a> {
+pub(super) enum ScanToken<'a> {
     /// Nothing to show: a sequence that is dropped, or bytes that are kept until more arrive.
     Nothing,
     /// A run of printable ASCII, never empty.
@@ -28,7 +28,7 @@ pub(super) enum Token<'a> {
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum State {
+enum ScanState {
     #[default]
     Ground,
     /// After ESC.
@@ -46,7 +46,7 @@ enum State {
 /// What is remembered of a stream between two chunks.
 #[derive(Debug, Default)]
 pub(super) struct Scanner {
-    state: State,
+    state: ScanState,
     /// Bytes of the current sequence after its introducer.
     length: usize,
     /// Parameter bytes of the current control sequence.
@@ -61,88 +61,88 @@ pub(super) struct Scanner {
 impl Scanner {
     /// Whether the next byte starts something new.
     pub(super) fn is_idle(&self) -> bool {
-        self.state == State::Ground && self.tail_len == 0
+        self.state == ScanState::Ground && self.tail_len == 0
     }
 
     /// The next token of `bytes`, and how many bytes it took. It may take none, but then the state has changed, so
     /// that calling it again makes progress. `bytes` must not be empty.
-    pub(super) fn next<'a>(&'a mut self, bytes: &'a [u8]) -> (usize, Token<'a>) {
-        let Some(&byte) = bytes.first() else { return (0, Token::Nothing) };
+    pub(super) fn next<'a>(&'a mut self, bytes: &'a [u8]) -> (usize, ScanToken<'a>) {
+        let Some(&byte) = bytes.first() else { return (0, ScanToken::Nothing) };
         match self.state {
-            State::Ground => self.ground(bytes, byte),
-            State::Escape => self.escape(byte),
-            State::Intermediate => self.intermediate(byte),
-            State::Csi => self.csi(byte),
-            State::Text(kind) => self.text(kind, bytes),
-            State::TextEscape(kind) if byte == b'\n' => self.give_up(kind),
-            State::TextEscape(_) => {
+            ScanState::Ground => self.ground(bytes, byte),
+            ScanState::Escape => self.escape(byte),
+            ScanState::Intermediate => self.intermediate(byte),
+            ScanState::Csi => self.csi(byte),
+            ScanState::Text(kind) => self.text(kind, bytes),
+            ScanState::TextEscape(kind) if byte == b'\n' => self.give_up(kind),
+            ScanState::TextEscape(_) => {
                 // ESC \ ends the string; any other ESC abandons it and starts a sequence of its own, as in a terminal.
                 let ended = byte == b'\\';
-                self.enter(if ended { State::Ground } else { State::Escape });
-                (usize::from(ended), Token::Nothing)
+                self.enter(if ended { ScanState::Ground } else { ScanState::Escape });
+                (usize::from(ended), ScanToken::Nothing)
             }
         }
     }
 
     /// What the end of the stream leaves of a sequence or a character that it cut.
-    pub(super) fn finish(&mut self) -> Token<'static> {
+    pub(super) fn finish(&mut self) -> ScanToken<'static> {
         let cut = self.tail_len > 0;
         let state = self.state;
         *self = Self::default();
         match state {
-            State::Ground if cut => Token::Char(char::REPLACEMENT_CHARACTER),
-            State::Ground => Token::Nothing,
-            State::Escape => Token::Control(0x1b),
-            State::Intermediate => Token::Unended("ESC"),
-            State::Csi => Token::Unended("CSI"),
-            State::Text(kind) | State::TextEscape(kind) => Token::Unended(kind),
+            ScanState::Ground if cut => ScanToken::Char(char::REPLACEMENT_CHARACTER),
+            ScanState::Ground => ScanToken::Nothing,
+            ScanState::Escape => ScanToken::Control(0x1b),
+            ScanState::Intermediate => ScanToken::Unended("ESC"),
+            ScanState::Csi => ScanToken::Unended("CSI"),
+            ScanState::Text(kind) | ScanState::TextEscape(kind) => ScanToken::Unended(kind),
         }
     }
 
-    fn enter(&mut self, state: State) {
+    fn enter(&mut self, state: ScanState) {
         self.state = state;
         self.length = 0;
         self.params.clear();
         self.foreign = false;
     }
 
-    fn ground<'a>(&mut self, bytes: &'a [u8], byte: u8) -> (usize, Token<'a>) {
+    fn ground<'a>(&mut self, bytes: &'a [u8], byte: u8) -> (usize, ScanToken<'a>) {
         if self.tail_len > 0 {
             return self.rest_of_char(bytes);
         }
         match byte {
             0x20..=0x7e => {
                 let end = super::prefix(bytes, super::is_printable);
-                (end, Token::Text(str::from_utf8(&bytes[..end]).unwrap_or_default()))
+                (end, ScanToken::Text(str::from_utf8(&bytes[..end]).unwrap_or_default()))
             }
             0x1b => {
-                self.enter(State::Escape);
-                (1, Token::Nothing)
+                self.enter(ScanState::Escape);
+                (1, ScanToken::Nothing)
             }
-            0x00..=0x1f | 0x7f => (1, Token::Control(byte)),
+            0x00..=0x1f | 0x7f => (1, ScanToken::Control(byte)),
             0x80.. => {
                 let run = not_ascii(bytes);
                 match run.utf8_chunks().next() {
                     Some(chunk) if !chunk.valid().is_empty() => {
-                        return (chunk.valid().len(), Token::Wide(chunk.valid()));
+                        return (chunk.valid().len(), ScanToken::Wide(chunk.valid()));
                     }
                     // Nothing that comes can make a character of it.
                     Some(chunk) if run.len() >= 4 || run.len() < bytes.len() => {
-                        return (chunk.invalid().len(), Token::Char(instead_of(byte)));
+                        return (chunk.invalid().len(), ScanToken::Char(instead_of(byte)));
                     }
                     _ => {}
                 }
                 if let Some((length, c)) = decode(bytes) {
-                    return (length, Token::Char(c));
+                    return (length, ScanToken::Char(c));
                 }
                 self.keep(bytes);
-                (bytes.len(), Token::Nothing)
+                (bytes.len(), ScanToken::Nothing)
             }
         }
     }
 
     /// Completes the character that the last chunk began.
-    fn rest_of_char<'a>(&mut self, bytes: &[u8]) -> (usize, Token<'a>) {
+    fn rest_of_char<'a>(&mut self, bytes: &[u8]) -> (usize, ScanToken<'a>) {
         let old = self.tail_len;
         let new = bytes.len().min(4 - old);
         let mut joined = [0; 4];
@@ -150,10 +150,10 @@ impl Scanner {
         joined[old..old + new].copy_from_slice(&bytes[..new]);
         let Some((taken, c)) = decode(&joined[..old + new]) else {
             self.keep(&joined[..old + new]);
-            return (new, Token::Nothing);
+            return (new, ScanToken::Nothing);
         };
         self.tail_len = 0;
-        (taken.saturating_sub(old), Token::Char(c))
+        (taken.saturating_sub(old), ScanToken::Char(c))
     }
 
     fn keep(&mut self, bytes: &[u8]) {
@@ -161,78 +161,78 @@ impl Scanner {
         self.tail[..self.tail_len].copy_from_slice(&bytes[..self.tail_len]);
     }
 
-    fn escape(&mut self, byte: u8) -> (usize, Token<'static>) {
+    fn escape(&mut self, byte: u8) -> (usize, ScanToken<'static>) {
         let next = match byte {
-            b'[' => State::Csi,
-            b']' => State::Text("OSC"),
-            b'P' => State::Text("DCS"),
-            b'_' => State::Text("APC"),
-            b'^' => State::Text("PM"),
-            b'X' => State::Text("SOS"),
-            0x20..=0x2f => State::Intermediate,
-            0x1b => State::Escape,
-            0x30..=0x7e | 0x18 | 0x1a => State::Ground,
+            b'[' => ScanState::Csi,
+            b']' => ScanState::Text("OSC"),
+            b'P' => ScanState::Text("DCS"),
+            b'_' => ScanState::Text("APC"),
+            b'^' => ScanState::Text("PM"),
+            b'X' => ScanState::Text("SOS"),
+            0x20..=0x2f => ScanState::Intermediate,
+            0x1b => ScanState::Escape,
+            0x30..=0x7e | 0x18 | 0x1a => ScanState::Ground,
             // No sequence at all: what is shown is the lone ESC, and the byte is looked at again.
             _ => {
-                self.enter(State::Ground);
-                return (0, Token::Control(0x1b));
+                self.enter(ScanState::Ground);
+                return (0, ScanToken::Control(0x1b));
             }
         };
         self.enter(next);
-        (1, Token::Nothing)
+        (1, ScanToken::Nothing)
     }
 
-    fn intermediate(&mut self, byte: u8) -> (usize, Token<'static>) {
+    fn intermediate(&mut self, byte: u8) -> (usize, ScanToken<'static>) {
         match byte {
             0x20..=0x2f if self.length < LONGEST => self.length += 1,
-            0x30..=0x7e | 0x18 | 0x1a => self.enter(State::Ground),
-            0x1b => self.enter(State::Escape),
+            0x30..=0x7e | 0x18 | 0x1a => self.enter(ScanState::Ground),
+            0x1b => self.enter(ScanState::Escape),
             _ => return self.give_up("ESC"),
         }
-        (1, Token::Nothing)
+        (1, ScanToken::Nothing)
     }
 
-    fn csi(&mut self, byte: u8) -> (usize, Token<'_>) {
+    fn csi(&mut self, byte: u8) -> (usize, ScanToken<'_>) {
         match byte {
             0x40..=0x7e => {
-                self.state = State::Ground;
+                self.state = ScanState::Ground;
                 let known = !self.foreign;
-                return (1, if known { Token::Csi(&self.params, byte) } else { Token::Nothing });
+                return (1, if known { ScanToken::Csi(&self.params, byte) } else { ScanToken::Nothing });
             }
             0x20..=0x3f if self.length < LONGEST => {
                 self.length += 1;
                 self.foreign |= byte < 0x30;
                 self.params.push(byte);
             }
-            0x18 | 0x1a => self.enter(State::Ground),
-            0x1b => self.enter(State::Escape),
+            0x18 | 0x1a => self.enter(ScanState::Ground),
+            0x1b => self.enter(ScanState::Escape),
             _ => return self.give_up("CSI"),
         }
-        (1, Token::Nothing)
+        (1, ScanToken::Nothing)
     }
 
-    fn text(&mut self, kind: &'static str, bytes: &[u8]) -> (usize, Token<'static>) {
+    fn text(&mut self, kind: &'static str, bytes: &[u8]) -> (usize, ScanToken<'static>) {
         let room = LONGEST - self.length;
         for (at, &byte) in bytes.iter().enumerate() {
             match byte {
                 b'\n' => return (at, self.give_up(kind).1),
                 // Only an OSC ends at BEL.
-                0x07 if kind == "OSC" => self.enter(State::Ground),
-                0x18 | 0x1a => self.enter(State::Ground),
-                0x1b => self.enter(State::TextEscape(kind)),
+                0x07 if kind == "OSC" => self.enter(ScanState::Ground),
+                0x18 | 0x1a => self.enter(ScanState::Ground),
+                0x1b => self.enter(ScanState::TextEscape(kind)),
                 _ if at == room => return (at, self.give_up(kind).1),
                 _ => continue,
             }
-            return (at + 1, Token::Nothing);
+            return (at + 1, ScanToken::Nothing);
         }
         self.length += bytes.len();
-        (bytes.len(), Token::Nothing)
+        (bytes.len(), ScanToken::Nothing)
     }
 
     /// Ends a sequence that has no end, so that it cannot hide what follows, and says so.
-    fn give_up(&mut self, kind: &'static str) -> (usize, Token<'static>) {
-        self.enter(State::Ground);
-        (0, Token::Unended(kind))
+    fn give_up(&mut self, kind: &'static str) -> (usize, ScanToken<'static>) {
+        self.enter(ScanState::Ground);
+        (0, ScanToken::Unended(kind))
     }
 }
 
@@ -282,13 +282,13 @@ mod tests {
         let mut all = Vec::new();
         while !rest.is_empty() {
             let (length, token) = scanner.next(rest);
-            if token != Token::Nothing {
+            if token != ScanToken::Nothing {
                 all.push(format!("{token:?}"));
             }
             rest = &rest[length..];
         }
         let last = scanner.finish();
-        if last != Token::Nothing {
+        if last != ScanToken::Nothing {
             all.push(format!("{last:?}"));
         }
         all
@@ -340,7 +340,7 @@ mod tests {
             for byte in &bytes {
                 loop {
                     let (length, token) = scanner.next(std::slice::from_ref(byte));
-                    if token != Token::Nothing && first.is_none() {
+                    if token != ScanToken::Nothing && first.is_none() {
                         first = Some(format!("{token:?}"));
                     }
                     if length == 1 {
@@ -364,9 +364,9 @@ mod tests {
                     loop {
                         let (length, token) = scanner.next(std::slice::from_ref(byte));
                         match token {
-                            Token::Char(c) => out.push(c),
-                            Token::Text(run) | Token::Wide(run) => out.push_str(run),
-                            Token::Control(byte) => out.push(char::from(byte)),
+                            ScanToken::Char(c) => out.push(c),
+                            ScanToken::Text(run) | ScanToken::Wide(run) => out.push_str(run),
+                            ScanToken::Control(byte) => out.push(char::from(byte)),
                             _ => {}
                         }
                         if length == 1 {
@@ -374,7 +374,7 @@ mod tests {
                         }
                     }
                 }
-                if let Token::Char(c) = scanner.finish() {
+                if let ScanToken::Char(c) = scanner.finish() {
                     out.push(c);
                 }
                 out

@@ -1,6 +1,6 @@
 //! SGR parameters become a style: colours and emphasis, no blink and no conceal.
 
-use crate::event::{Color, Style};
+use crate::event::{Style, TextColor};
 
 /// Applies the parameters of one `CSI … m` to `style`. Private ones (`CSI > 4 ; 2 m` is a keyboard mode) do nothing.
 pub(super) fn apply(style: &mut Style, params: &[u8]) {
@@ -45,16 +45,16 @@ fn number(digits: &[u8]) -> u16 {
         .fold(0, |n: u16, digit| n.saturating_mul(10).saturating_add(u16::from(digit.wrapping_sub(b'0'))))
 }
 
-fn indexed(n: u16) -> Option<Color> {
-    u8::try_from(n).ok().map(Color::Indexed)
+fn indexed(n: u16) -> Option<TextColor> {
+    u8::try_from(n).ok().map(TextColor::Indexed)
 }
 
-fn rgb(red: u16, green: u16, blue: u16) -> Option<Color> {
-    Some(Color::Rgb(red.try_into().ok()?, green.try_into().ok()?, blue.try_into().ok()?))
+fn rgb(red: u16, green: u16, blue: u16) -> Option<TextColor> {
+    Some(TextColor::Rgb(red.try_into().ok()?, green.try_into().ok()?, blue.try_into().ok()?))
 }
 
 /// Sets a colour; 58 is the underline's, which we do not show but have to read past.
-fn paint(style: &mut Style, code: u16, color: Option<Color>) {
+fn paint(style: &mut Style, code: u16, color: Option<TextColor>) {
     match (code, color) {
         (38, Some(_)) => style.fg = color,
         (48, Some(_)) => style.bg = color,
@@ -122,24 +122,24 @@ mod tests {
             ("1;31;44;0", none),
             ("1;31;44;", none),
             ("", none),
-            ("30", fg(Color::Indexed(0))),
-            ("37", fg(Color::Indexed(7))),
+            ("30", fg(TextColor::Indexed(0))),
+            ("37", fg(TextColor::Indexed(7))),
             ("31;39", none),
             ("41;49", none),
-            ("47", bg(Color::Indexed(7))),
-            ("90", fg(Color::Indexed(8))),
-            ("97", fg(Color::Indexed(15))),
-            ("100", bg(Color::Indexed(8))),
-            ("107", bg(Color::Indexed(15))),
-            ("38;5;208", fg(Color::Indexed(208))),
-            ("48;5;208", bg(Color::Indexed(208))),
-            ("38;2;1;2;3", fg(Color::Rgb(1, 2, 3))),
-            ("48;2;1;2;3", bg(Color::Rgb(1, 2, 3))),
-            ("38:5:208", fg(Color::Indexed(208))),
-            ("38:2:1:2:3", fg(Color::Rgb(1, 2, 3))),
-            ("38:2::1:2:3", fg(Color::Rgb(1, 2, 3))),
-            ("48:2:0:1:2:3", bg(Color::Rgb(1, 2, 3))),
-            ("38;5;208;1", Style { bold: true, ..fg(Color::Indexed(208)) }),
+            ("47", bg(TextColor::Indexed(7))),
+            ("90", fg(TextColor::Indexed(8))),
+            ("97", fg(TextColor::Indexed(15))),
+            ("100", bg(TextColor::Indexed(8))),
+            ("107", bg(TextColor::Indexed(15))),
+            ("38;5;208", fg(TextColor::Indexed(208))),
+            ("48;5;208", bg(TextColor::Indexed(208))),
+            ("38;2;1;2;3", fg(TextColor::Rgb(1, 2, 3))),
+            ("48;2;1;2;3", bg(TextColor::Rgb(1, 2, 3))),
+            ("38:5:208", fg(TextColor::Indexed(208))),
+            ("38:2:1:2:3", fg(TextColor::Rgb(1, 2, 3))),
+            ("38:2::1:2:3", fg(TextColor::Rgb(1, 2, 3))),
+            ("48:2:0:1:2:3", bg(TextColor::Rgb(1, 2, 3))),
+            ("38;5;208;1", Style { bold: true, ..fg(TextColor::Indexed(208)) }),
         ] {
             assert_eq!(style(params), expected, "{params}");
         }

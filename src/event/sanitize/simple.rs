@@ -1,10 +1,10 @@
 //! The fast path of lines that are only appended to: printable text of any language, tabs, colours, and bytes that are shown by their
-//! names. What moves the cursor, erases, joins or is not known is left to the [`super::Row`].
+//! names. What moves the cursor, erases, joins or is not known is left to the [`super::OpenLine`].
 
 use super::glyph;
-use super::row::{Row, WIDEST};
+use super::open_line::{OpenLine, WIDEST};
 use super::{is_printable, prefix, scan, sgr};
-use crate::event::{LineBuffer, Mask, Span, Style};
+use crate::event::{LineBuffer, Mask, Style, StyleSpan};
 
 /// Parameters of a control sequence that are read here.
 const PARAMETERS: usize = 64;
@@ -17,13 +17,13 @@ const NAME: usize = 4;
 
 /// Takes what `bytes` begin with as long as it is only appended to, to a `row` in which nothing stands. Returns how many bytes it took;
 /// the line that they do not end is in `row` then.
-pub(super) fn lines(bytes: &[u8], mask: &Mask, row: &mut Row, lines: &mut LineBuffer) -> usize {
+pub(super) fn lines(bytes: &[u8], mask: &Mask, row: &mut OpenLine, lines: &mut LineBuffer) -> usize {
     let before = lines.mark();
     let mut taken = 0;
     loop {
         let begin = lines.mark();
         let (width, style) = lines.write(|text, spans| {
-            let mut pen = Pen::new(text, spans, WIDEST);
+            let mut pen = LineAppender::new(text, spans, WIDEST);
             pen.run(bytes.get(taken..).unwrap_or_default());
             taken += pen.taken;
             (pen.width, pen.style)
@@ -54,9 +54,9 @@ fn line_end(bytes: &[u8]) -> usize {
 }
 
 /// Appends to a line.
-pub(super) struct Pen<'a> {
+pub(super) struct LineAppender<'a> {
     text: &'a mut String,
-    spans: &'a mut Vec<Span>,
+    spans: &'a mut Vec<StyleSpan>,
     /// Where the line begins in both.
     start: usize,
     first: usize,
@@ -71,9 +71,9 @@ pub(super) struct Pen<'a> {
     pub(super) taken: usize,
 }
 
-impl<'a> Pen<'a> {
+impl<'a> LineAppender<'a> {
     /// Begins a line behind what is there, which has room for `limit` columns.
-    fn new(text: &'a mut String, spans: &'a mut Vec<Span>, limit: usize) -> Self {
+    fn new(text: &'a mut String, spans: &'a mut Vec<StyleSpan>, limit: usize) -> Self {
         let (start, first) = (text.len(), spans.len());
         Self {
             text,
@@ -92,7 +92,7 @@ impl<'a> Pen<'a> {
     /// Goes on with a line that is `width` columns wide. `under` is what stands under it.
     pub(super) fn on(
         text: &'a mut String,
-        spans: &'a mut Vec<Span>,
+        spans: &'a mut Vec<StyleSpan>,
         limit: usize,
         width: usize,
         under: usize,
@@ -216,22 +216,22 @@ impl<'a> Pen<'a> {
 
     fn begin_span(&mut self) {
         self.written = true;
-        let before = self.spans.get(self.first..).and_then(<[Span]>::last).map(|last| last.style);
+        let before = self.spans.get(self.first..).and_then(<[StyleSpan]>::last).map(|last| last.style);
         if before.unwrap_or_default() != self.style {
             let start = self.text.len() - self.start;
-            self.spans.push(Span { start: start as u32, style: self.style });
+            self.spans.push(StyleSpan { start: start as u32, style: self.style });
         }
     }
 }
 
 /// How much of a line a byte takes; nothing where that can't be told from it alone.
 #[derive(Debug, Clone, Copy)]
-struct Unit {
+struct ByteWidth {
     length: u8,
     columns: u8,
 }
 
-impl Unit {
+impl ByteWidth {
     /// `goes_on` says whether the next byte may be a part of a character that this one begins.
     const fn of(byte: u8, goes_on: bool) -> Self {
         let [length, columns] = match byte {
@@ -265,12 +265,12 @@ fn is_continuation(byte: u8) -> bool {
 }
 
 /// How much each byte takes, before one that can't be a part of its character and before one that may.
-static UNITS: [[Unit; 256]; 2] = {
-    let mut all = [[Unit { length: 0, columns: 0 }; 256]; 2];
+static UNITS: [[ByteWidth; 256]; 2] = {
+    let mut all = [[ByteWidth { length: 0, columns: 0 }; 256]; 2];
     let mut byte = 0;
     while byte < 256 {
-        all[0][byte] = Unit::of(byte as u8, false);
-        all[1][byte] = Unit::of(byte as u8, true);
+        all[0][byte] = ByteWidth::of(byte as u8, false);
+        all[1][byte] = ByteWidth::of(byte as u8, true);
         byte += 1;
     }
     all

@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::{Color, Span, Style};
+use crate::event::{Style, StyleSpan, TextColor};
 
 /// The lines of a stream that arrives in one chunk and ends.
 fn lines(bytes: impl AsRef<[u8]>) -> Vec<Line> {
@@ -154,7 +154,7 @@ fn marks_do_not_pile_up() {
 
 #[test]
 fn styles_survive_and_end_with_the_line() {
-    let red = Style { fg: Some(Color::Indexed(1)), ..Style::default() };
+    let red = Style { fg: Some(TextColor::Indexed(1)), ..Style::default() };
     let all = lines("a\x1b[31mb\x1b[1;5;8m\x1b[22mc\x1b[md\ne\x1b[31m\nf");
     assert_eq!(all.len(), 3);
     let pieces: Vec<_> = all[0].pieces().collect();
@@ -258,7 +258,7 @@ fn a_line_that_is_read_is_sanitised() {
 #[test]
 fn equal_lines_are_equal() {
     let bold = Style { bold: true, ..Style::default() };
-    let span = |start, style| Span { start, style };
+    let span = |start, style| StyleSpan { start, style };
     let noisy = vec![
         span(0, Style::default()),
         span(1, Style::default()),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::stream::Draft;
 use crate::event::evidence::CacheManifest;
 use crate::event::fingerprint::{Fingerprint, StepKind};
-use crate::event::plan::Prediction;
+use crate::event::prediction::Prediction;
 use crate::event::reason::{Reason, ReasonGrade, ReasonKind};
 use crate::event::registry::MOST_CONFIG_BYTES;
 use crate::event::{Digest, Text};

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::predict::Told;
 use crate::event::fingerprint::{Fingerprint, Input, Step, StepKind};
-use crate::event::plan::Prediction;
-use crate::event::{Digest, Reference, Text, Time, VertexUpdate};
+use crate::event::prediction::Prediction;
+use crate::event::{Digest, ImageReference, Text, Time, VertexUpdate};
 use crate::model::Model;
 
 /// A step of the build that is planned.
@@ -113,7 +113,7 @@ fn full(image: &str) -> String {
     if image == "scratch" {
         return image.to_owned();
     }
-    Reference::parse(image).full_with_digest()
+    ImageReference::parse(image).full_with_digest()
 }
 
 /// The imports of the caches, as they would go.

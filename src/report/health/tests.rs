@@ -1,6 +1,6 @@
 use super::*;
 use crate::event::builder::{Amount, GcRule, PlatformPlace};
-use crate::event::registry::{Latency, Registry};
+use crate::event::registry::{Latency, RegistrySnapshot};
 use crate::event::{Event, Platform, Stamped, Watching};
 
 fn secs(secs: u64) -> Time {
@@ -35,7 +35,7 @@ fn registry(state: RegistryState, reason: &str, cache: CacheState, answered: u64
         newest: Some(secs(870)),
         ..CacheTag::default()
     };
-    Event::Registry(Box::new(Registry {
+    Event::Registry(Box::new(RegistrySnapshot {
         state,
         reason: reason.into(),
         asked: secs(1000),
@@ -133,7 +133,8 @@ fn nodes_and_platforms_in_one_line() {
 
 #[test]
 fn what_is_not_configured_says_what_to_add_and_fits() {
-    let watching = Watching { registry: Watched::NotConfigured, builder: Watched::On, ..Watching::default() };
+    let watching =
+        Watching { registry: WatchState::NotConfigured, builder: WatchState::On, ..Watching::default() };
     let model = model([Event::Watching(watching)]);
     let [registry, nodes, builder] = Health::all(&model, secs(0));
     assert_eq!(registry.grade, Grade::Off);

@@ -4,10 +4,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::VERSION;
-use crate::event::builder::{self, ActiveBuild, BuilderNode, Container, Execution, GcRule, KindAmount};
-use crate::event::cluster::{ApiState, Gauge, Missing, NodeState, Pod, ServiceVerdict, Shortage};
-use crate::event::registry::{Auth, CacheTag, Change, RegistryState, Tag};
-use crate::event::{Platform, Text, Time, Watched};
+use crate::event::builder::{
+    self, ActiveBuild, BuilderContainer, BuilderNode, Execution, GcRule, KindAmount,
+};
+use crate::event::cluster::{ApiState, ClusterPod, Gauge, MissingPart, NodeState, ServiceVerdict, Shortage};
+use crate::event::registry::{Auth, CacheTag, RegistryState, Tag, TagChange};
+use crate::event::{Platform, Text, Time, WatchState};
 use crate::model::nodes::{NodeRow, NodeSource, PlatformRow, nodes};
 use crate::model::{Builder, Model};
 use crate::report::health::{Health, Part};
@@ -72,11 +74,11 @@ pub enum NotWatched {
 }
 
 impl<S: Default> StateOf<S> {
-    fn without(watched: Watched) -> Self {
+    fn without(watched: WatchState) -> Self {
         match watched {
-            Watched::Off => Self::Not(NotWatched::Off),
-            Watched::NotConfigured => Self::Not(NotWatched::NotConfigured),
-            Watched::On => Self::Known(S::default()),
+            WatchState::Off => Self::Not(NotWatched::Off),
+            WatchState::NotConfigured => Self::Not(NotWatched::NotConfigured),
+            WatchState::On => Self::Known(S::default()),
         }
     }
 }
@@ -111,11 +113,11 @@ pub struct RegistryPart {
     /// The cache tag; null where none is configured or it was not looked at.
     pub cache: Option<CachePart>,
     /// What was seen to change, oldest first.
-    pub changes: Vec<Change>,
+    pub changes: Vec<TagChange>,
     /// Its Service in the cluster; null where none is configured.
     pub service: Option<ServicePart>,
     /// Its pods in the cluster.
-    pub pods: Vec<Pod>,
+    pub pods: Vec<ClusterPod>,
     /// How long ago it answered; null where it never did.
     pub age_ms: Option<u64>,
     /// Whether that is so long ago that it may no longer be so.
@@ -169,7 +171,7 @@ pub struct ClusterPart {
     /// What it took to answer last, in ms.
     pub latency_ms: Option<f64>,
     /// What can't be seen of it.
-    pub missing: Vec<Missing>,
+    pub missing: Vec<MissingPart>,
     /// How old what is known of it is.
     pub age_ms: Option<u64>,
     /// Whether that may no longer be so.
@@ -277,7 +279,7 @@ pub struct BuilderNodePart {
     /// What garbage collection keeps.
     pub gc: Vec<GcRule>,
     /// Its container.
-    pub container: Option<Container>,
+    pub container: Option<BuilderContainer>,
     /// What its cache takes on disk.
     pub usage: Option<UsagePart>,
 }
@@ -345,8 +347,8 @@ fn in_ms(micros: u64) -> f64 {
     micros as f64 / 1000.0
 }
 
-fn advice(watched: Watched, part: Part) -> Text {
-    if watched == Watched::NotConfigured { Text::clean(part.advice()) } else { Text::default() }
+fn advice(watched: WatchState, part: Part) -> Text {
+    if watched == WatchState::NotConfigured { Text::clean(part.advice()) } else { Text::default() }
 }
 
 fn registry(model: &Model, now: Time) -> RegistryPart {

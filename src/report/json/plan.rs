@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{StepSummary, VERSION, summary};
-use crate::event::plan::{PlannedStep, Prediction};
+use crate::event::prediction::{PlannedStep, Prediction};
 use crate::event::reason::ReasonGrade;
 use crate::event::{Platform, Text};
 use crate::model::{Model, State, StepId, TimeLeft};

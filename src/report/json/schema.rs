@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, js
 use serde_json::Value;
 
 use super::{EstimateLine, PlanSummary, Status, Summary};
-use crate::event::{Digest, Line, Span, Stamped, Text, Time};
+use crate::event::{Digest, Line, Stamped, StyleSpan, Text, Time};
 use crate::report::compare::Comparison;
 use crate::report::history::HistoryList;
 use crate::report::stats::Stats;
@@ -88,7 +88,7 @@ impl JsonSchema for Line {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let spans = generator.subschema_for::<Vec<Span>>();
+        let spans = generator.subschema_for::<Vec<StyleSpan>>();
         json_schema!({
             "description": "One line of sanitised, masked text: a string, or where it has styles, its text and the spans that \
                             are styled.",

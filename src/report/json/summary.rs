@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Parts, VERSION};
-use crate::event::gate::{GateState, Verdict};
+use crate::event::gate::{GateState, GateVerdict};
 use crate::event::{Digest, Line, Platform, Reason, Text, Time, Warning, Watching};
 use crate::model::{
     Basis, CachedLayer, InstructionRow, Model, Outcome, Source, StageGroup, State, StepId, Vertex,
@@ -65,7 +65,7 @@ pub struct Summary {
     pub error: Option<Error>,
     /// What became of the gates that `--fail-on` asked for, in its order; absent where it asked for none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub gates: Vec<Verdict>,
+    pub gates: Vec<GateVerdict>,
     /// Every step on every platform: final stages first, in the Dockerfile's order, platforms in the order of `platforms`.
     pub steps: Vec<StepSummary>,
 }

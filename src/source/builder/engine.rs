@@ -13,8 +13,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::clock::Clock;
-use crate::event::builder::{Container, Counters, EngineFacts, Pressure};
-use crate::event::cluster::Pod;
+use crate::event::builder::{BuilderContainer, Counters, EngineFacts, Pressure};
+use crate::event::cluster::ClusterPod;
 use crate::event::{Line, Platform, Text, Time};
 
 use super::instance::{Driver, EngineAddress, NodeDefinition, platform};
@@ -32,9 +32,9 @@ pub(super) struct EngineReading {
     /// Platform of its machine.
     pub(super) native: Option<Platform>,
     /// The node's container, where the driver has one and it is there.
-    pub(super) container: Option<Container>,
+    pub(super) container: Option<BuilderContainer>,
     /// The node's pod, where the driver has one and it is there.
-    pub(super) pod: Option<Pod>,
+    pub(super) pod: Option<ClusterPod>,
     /// Why the engine does not answer.
     pub(super) error: Option<EngineFault>,
     /// Whether the engine was asked at all.
@@ -262,7 +262,7 @@ async fn container(
     docker: &Docker,
     name: &str,
     clock: &Clock,
-) -> Result<Option<Container>, bollard::errors::Error> {
+) -> Result<Option<BuilderContainer>, bollard::errors::Error> {
     let found = match docker.inspect_container(name, None).await {
         Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => return Ok(None),
         found => found?,
@@ -278,12 +278,12 @@ async fn container(
     Ok(Some(container))
 }
 
-fn described(name: &str, found: ContainerInspectResponse) -> Container {
+fn described(name: &str, found: ContainerInspectResponse) -> BuilderContainer {
     let restarts = found.restart_count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default();
     let state = found.state.unwrap_or_default();
     let runs = state.running == Some(true);
     let moment = |text: &Option<String>| text.as_deref().and_then(Time::parse);
-    Container {
+    BuilderContainer {
         name: name.into(),
         status: state.status.map(|status| Text::clean(status.as_ref())).unwrap_or_default(),
         started: moment(&state.started_at),

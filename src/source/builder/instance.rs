@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::event::builder::Health;
+use crate::event::builder::BuilderHealth;
 use crate::event::{Platform, Text};
 use crate::source::docker::folder;
 
@@ -171,7 +171,7 @@ impl NodeDefinition {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::source) struct MissingBuilder {
     pub(in crate::source) name: String,
-    pub(in crate::source) state: Health,
+    pub(in crate::source) state: BuilderHealth,
     pub(in crate::source) reason: Text,
     pub(in crate::source) hint: Text,
 }
@@ -275,7 +275,7 @@ pub(in crate::source) fn find(
     if named && let Ok(text) = std::fs::read(&file) {
         let read: InstanceFile = serde_json::from_slice(&text).map_err(|error| {
             missing(
-                Health::Unknown,
+                BuilderHealth::Unknown,
                 format!("{} can't be read: {error}", file.display()),
                 format!("docker buildx rm {name}, and create it anew"),
             )
@@ -285,7 +285,7 @@ pub(in crate::source) fn find(
     // Every docker context is a builder by itself, driven by its engine.
     let Some(host) = context(&name, &folders, env) else {
         return Err(missing(
-            Health::Gone,
+            BuilderHealth::Gone,
             format!("there is no buildx builder `{name}`"),
             format!("docker buildx create --name {name} --driver docker-container --bootstrap"),
         ));
@@ -503,9 +503,9 @@ mod tests {
         assert_eq!(name(&env).unwrap(), "b");
         env.insert("BUILDX_BUILDER".into(), "c".into());
         let missing = name(&env).unwrap_err();
-        assert_eq!((missing.state, missing.name.as_str()), (Health::Gone, "c"));
+        assert_eq!((missing.state, missing.name.as_str()), (BuilderHealth::Gone, "c"));
         assert!(missing.hint.as_str().contains("docker buildx create --name c "));
-        assert_eq!(find(Some("../current"), &env).unwrap_err().state, Health::Gone);
+        assert_eq!(find(Some("../current"), &env).unwrap_err().state, BuilderHealth::Gone);
         write(folder.path(), "buildx/instances/c", "{");
         assert!(name(&env).unwrap_err().reason.as_str().contains("can't be read"));
     }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::builder::{BuilderNode, BuilderSnapshot, Container, Execution, Health, PlatformPlace};
-use crate::event::cluster::{Ending, Pod, PodState};
+use crate::event::builder::{BuilderNode, BuilderSnapshot, BuilderContainer, Execution, BuilderHealth, PlatformPlace};
+use crate::event::cluster::{ContainerEnd, ClusterPod, PodState};
 use crate::event::{Platform, Text};
 use crate::source::{buildkit, kubernetes};
 
@@ -37,7 +37,7 @@ impl NodeReadings {
 }
 
 /// A state, why, and what to do.
-type HealthVerdict = (Health, String, String);
+type HealthVerdict = (BuilderHealth, String, String);
 
 /// Puts a node together.
 pub(super) fn node(
@@ -72,9 +72,9 @@ pub(super) fn node(
 fn verdict(definition: &BuilderDefinition, node: &NodeDefinition, known: &NodeReadings) -> HealthVerdict {
     if let Driver::Other(driver) = &definition.driver {
         let reason = format!("builders of the {driver} driver are not looked at here: it would start them");
-        return (Health::Unknown, reason, format!("docker buildx inspect {}", definition.name));
+        return (BuilderHealth::Unknown, reason, format!("docker buildx inspect {}", definition.name));
     }
-    let Some(engine) = &known.engine else { return (Health::Unknown, String::new(), String::new()) };
+    let Some(engine) = &known.engine else { return (BuilderHealth::Unknown, String::new(), String::new()) };
     if let Some(error) = &engine.error {
         return if let Some(place) = &node.cluster {
             cluster_down(place, &error.detail)
@@ -87,7 +87,7 @@ fn verdict(definition: &BuilderDefinition, node: &NodeDefinition, known: &NodeRe
     {
         return verdict;
     }
-    if engine.asked && definition.driver == Driver::Container {
+    if engine.asked && definition.driver == Driver::BuilderContainer {
         let verdict = match &engine.container {
             None => Some(gone(definition, node)),
             Some(container) => ill(definition, node, container),
@@ -96,21 +96,21 @@ fn verdict(definition: &BuilderDefinition, node: &NodeDefinition, known: &NodeRe
             return verdict;
         }
     }
-    let Some(kit) = &known.kit else { return (Health::Unknown, String::new(), String::new()) };
+    let Some(kit) = &known.kit else { return (BuilderHealth::Unknown, String::new(), String::new()) };
     if let Some(error) = &kit.error {
         return unreachable(definition, node, engine, error);
     }
     match kit.latency_us {
-        None => (Health::Unknown, String::new(), String::new()),
+        None => (BuilderHealth::Unknown, String::new(), String::new()),
         Some(latency) if latency > SLOW_US => {
             let reason = format!("BuildKit took {:.1} s to answer", latency as f64 / 1e6);
-            (Health::Slow, reason, "look at the load and the disks of its machine".to_owned())
+            (BuilderHealth::Slow, reason, "look at the load and the disks of its machine".to_owned())
         }
         Some(_) => {
             let killed = engine.container.as_ref().is_some_and(|container| container.oom_killed);
             let reason = if killed { "a step was killed for want of memory" } else { "" };
             let hint = if killed { more_memory(definition) } else { String::new() };
-            (Health::Ok, reason.to_owned(), hint)
+            (BuilderHealth::Ok, reason.to_owned(), hint)
         }
     }
 }
@@ -136,33 +136,33 @@ fn engine_down(node: &NodeDefinition, error: &engine::EngineFault) -> HealthVerd
         engine::EngineFaultKind::NotThere => {
             let start = if here { String::new() } else { format!(" on {machine}") };
             let reason = format!("the Docker engine at {host} does not run: {detail}");
-            (Health::EngineDown, reason, format!("sudo systemctl start docker{start}"))
+            (BuilderHealth::EngineDown, reason, format!("sudo systemctl start docker{start}"))
         }
         engine::EngineFaultKind::Silent => {
             let restart = if here { String::new() } else { format!(" on {machine}") };
             let reason = format!(
                 "the Docker engine at {host} takes the connection and hangs, or is stopped: {detail}"
             );
-            (Health::EngineSilent, reason, format!("sudo systemctl restart docker{restart}"))
+            (BuilderHealth::EngineSilent, reason, format!("sudo systemctl restart docker{restart}"))
         }
         engine::EngineFaultKind::NoRoute => {
             let reason = format!("there is no way to the Docker engine at {host}: {detail}");
-            (Health::NoRoute, reason, format!("check the network: ping {machine}"))
+            (BuilderHealth::NoRoute, reason, format!("check the network: ping {machine}"))
         }
         engine::EngineFaultKind::Denied => {
             let reason = format!("the Docker engine at {host} may not be used by this account: {detail}");
-            (Health::EngineDown, reason, "sudo usermod -aG docker $USER, and log in again".to_owned())
+            (BuilderHealth::EngineDown, reason, "sudo usermod -aG docker $USER, and log in again".to_owned())
         }
         engine::EngineFaultKind::Failing => {
             let reason = format!("the Docker engine at {host} does not answer: {detail}");
-            (Health::EngineDown, reason, format!("{} info", node.docker()))
+            (BuilderHealth::EngineDown, reason, format!("{} info", node.docker()))
         }
     }
 }
 
 fn gone(definition: &BuilderDefinition, node: &NodeDefinition) -> HealthVerdict {
     let reason = format!("there is no container {}: never started, or removed", node.container());
-    (Health::Gone, reason, bootstrap(definition))
+    (BuilderHealth::Gone, reason, bootstrap(definition))
 }
 
 fn kubectl(place: &PodLocation) -> String {
@@ -171,19 +171,19 @@ fn kubectl(place: &PodLocation) -> String {
 
 fn cluster_down(place: &PodLocation, error: &str) -> HealthVerdict {
     let reason = format!("the cluster of its pods can't be asked: {error}");
-    (Health::EngineDown, reason, format!("{} get pods -l app={}", kubectl(place), place.deployment))
+    (BuilderHealth::EngineDown, reason, format!("{} get pods -l app={}", kubectl(place), place.deployment))
 }
 
 /// What is wrong with a node's pod that is not simply ready.
-fn pod(definition: &BuilderDefinition, place: &PodLocation, pod: Option<&Pod>) -> Option<HealthVerdict> {
+fn pod(definition: &BuilderDefinition, place: &PodLocation, pod: Option<&ClusterPod>) -> Option<HealthVerdict> {
     let Some(pod) = pod else {
         let reason =
             format!("the Deployment {} has no pod: never started, scaled down, or removed", place.deployment);
-        return Some((Health::Gone, reason, bootstrap(definition)));
+        return Some((BuilderHealth::Gone, reason, bootstrap(definition)));
     };
     let detail = format!("{}: {}", pod.name, pod.reason);
     let look = format!("{} describe pod {}", kubectl(place), pod.name);
-    let killed = pod.last.as_ref().is_some_and(Ending::is_oom);
+    let killed = pod.last.as_ref().is_some_and(ContainerEnd::is_oom);
     match pod.state {
         PodState::Ready => None,
         PodState::CrashLooping | PodState::NotReady if killed => {
@@ -191,14 +191,14 @@ fn pod(definition: &BuilderDefinition, place: &PodLocation, pod: Option<&Pod>) -
                 "{} was killed for want of memory, and restarted {} times so far",
                 pod.name, pod.restarts
             );
-            Some((Health::OomKilled, reason, more_memory(definition)))
+            Some((BuilderHealth::OomKilled, reason, more_memory(definition)))
         }
         PodState::CrashLooping => {
-            Some((Health::Restarting, detail, format!("{} logs {} --previous", kubectl(place), pod.name)))
+            Some((BuilderHealth::Restarting, detail, format!("{} logs {} --previous", kubectl(place), pod.name)))
         }
-        PodState::NotReady | PodState::Unknown => Some((Health::Unreachable, detail, look)),
+        PodState::NotReady | PodState::Unknown => Some((BuilderHealth::Unreachable, detail, look)),
         PodState::Pending | PodState::Terminating | PodState::Failed | PodState::Succeeded => {
-            Some((Health::Stopped, detail, look))
+            Some((BuilderHealth::Stopped, detail, look))
         }
     }
 }
@@ -207,17 +207,17 @@ fn pod(definition: &BuilderDefinition, place: &PodLocation, pod: Option<&Pod>) -
 fn ill(
     definition: &BuilderDefinition,
     node: &NodeDefinition,
-    container: &Container,
+    container: &BuilderContainer,
 ) -> Option<HealthVerdict> {
     let name = &container.name;
     let code = container.exit_code.unwrap_or_default();
     match container.status.as_str() {
         "running" => None,
         "paused" => {
-            Some((Health::Paused, format!("{name} is paused"), format!("{} unpause {name}", node.docker())))
+            Some((BuilderHealth::Paused, format!("{name} is paused"), format!("{} unpause {name}", node.docker())))
         }
         "restarting" => Some((
-            Health::Restarting,
+            BuilderHealth::Restarting,
             format!(
                 "{name} ended with exit code {code} and is restarted, {} times so far",
                 container.restarts
@@ -229,14 +229,14 @@ fn ill(
         _ if container.oom_killed => {
             let reason = format!("{name} was killed for want of memory");
             Some((
-                Health::OomKilled,
+                BuilderHealth::OomKilled,
                 reason,
                 format!("{}; {}", bootstrap(definition), more_memory(definition)),
             ))
         }
-        "created" => Some((Health::Stopped, format!("{name} was never started"), bootstrap(definition))),
+        "created" => Some((BuilderHealth::Stopped, format!("{name} was never started"), bootstrap(definition))),
         _ => {
-            Some((Health::Stopped, format!("{name} has ended with exit code {code}"), bootstrap(definition)))
+            Some((BuilderHealth::Stopped, format!("{name} has ended with exit code {code}"), bootstrap(definition)))
         }
     }
 }
@@ -256,23 +256,23 @@ fn unreachable(
         if says("is paused") {
             let name = node.container();
             return (
-                Health::Paused,
+                BuilderHealth::Paused,
                 format!("{name} is paused"),
                 format!("{} unpause {name}", node.docker()),
             );
         }
         if says("is not running") {
-            return (Health::Stopped, format!("{} does not run", node.container()), bootstrap(definition));
+            return (BuilderHealth::Stopped, format!("{} does not run", node.container()), bootstrap(definition));
         }
         if says("Cannot connect to the Docker daemon") || says("error during connect") {
             return engine_down(node, &engine::EngineFault::failing(error));
         }
     }
     let hint = match definition.driver {
-        Driver::Container => format!("{} logs --tail 20 {}", node.docker(), node.container()),
+        Driver::BuilderContainer => format!("{} logs --tail 20 {}", node.docker(), node.container()),
         _ => format!("docker buildx inspect {}", definition.name),
     };
-    (Health::Unreachable, format!("BuildKit does not answer: {error}"), hint)
+    (BuilderHealth::Unreachable, format!("BuildKit does not answer: {error}"), hint)
 }
 
 /// Puts a builder together of its nodes.
@@ -295,24 +295,24 @@ pub(super) fn builder(
     }
 }
 
-fn over_all(definition: &BuilderDefinition, nodes: &[BuilderNode]) -> (Health, Text, Text) {
+fn over_all(definition: &BuilderDefinition, nodes: &[BuilderNode]) -> (BuilderHealth, Text, Text) {
     if nodes.is_empty() {
         let reason = format!("{} has no node", definition.name);
         let hint = format!("docker buildx create --append --name {}", definition.name);
-        return (Health::Gone, reason.into(), hint.into());
+        return (BuilderHealth::Gone, reason.into(), hint.into());
     }
     // A node that was not heard yet is no reason for alarm.
-    let heard = nodes.iter().filter(|node| node.state != Health::Unknown || !node.reason.is_empty());
+    let heard = nodes.iter().filter(|node| node.state != BuilderHealth::Unknown || !node.reason.is_empty());
     let heard: Vec<&BuilderNode> = heard.collect();
     let Some(worst) = heard.iter().max_by_key(|node| node.state) else {
-        return (Health::Unknown, Text::default(), Text::default());
+        return (BuilderHealth::Unknown, Text::default(), Text::default());
     };
     let up = heard.iter().filter(|node| node.state.is_up()).count();
     if nodes.len() == 1 || up == heard.len() {
         return (worst.state, worst.reason.clone(), worst.hint.clone());
     }
     let reason = format!("{up} of {} nodes answer; {}: {}", nodes.len(), worst.name, worst.reason);
-    let state = if up > 0 { Health::Partial } else { worst.state };
+    let state = if up > 0 { BuilderHealth::Partial } else { worst.state };
     (state, reason.into(), worst.hint.clone())
 }
 

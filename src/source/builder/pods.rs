@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::builder::Container;
-use crate::event::cluster::{Ending, Pod, PodState};
+use crate::event::builder::BuilderContainer;
+use crate::event::cluster::{ClusterPod, ContainerEnd, PodState};
 use crate::event::{Line, Text};
 use crate::source::kubernetes::{self, ClusterSettings, Deployment};
 
@@ -52,23 +52,23 @@ pub(super) fn settings(place: &PodLocation, env: &BTreeMap<String, String>) -> C
 }
 
 /// Of several replicas the one that builds can run on, else the one that has most to tell.
-pub(super) fn chosen(pods: Vec<Pod>) -> Option<Pod> {
-    let rank = |pod: &Pod| (pod.state == PodState::Ready, pod.state);
+pub(super) fn chosen(pods: Vec<ClusterPod>) -> Option<ClusterPod> {
+    let rank = |pod: &ClusterPod| (pod.state == PodState::Ready, pod.state);
     pods.into_iter().max_by_key(rank)
 }
 
-fn container(pod: &Pod) -> Container {
+fn container(pod: &ClusterPod) -> BuilderContainer {
     let runs = pod.state == PodState::Ready;
     let last = pod.last.as_ref();
     let status = if runs { "running".into() } else { pod.phase.as_str().to_lowercase().into() };
-    Container {
+    BuilderContainer {
         name: pod.name.clone(),
         status,
         started: pod.started,
         finished: last.filter(|_| !runs).and_then(|last| last.at),
         exit_code: last.filter(|_| !runs).map(|last| last.exit_code),
         restarts: pod.restarts,
-        oom_killed: last.is_some_and(Ending::is_oom),
+        oom_killed: last.is_some_and(ContainerEnd::is_oom),
         counters: None,
     }
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use crate::event::fingerprint::{
-    Context, ContextKind, File, FileKind, FileSet, Gap, Ignore, MOST_FILES, MOST_NAME_BYTES, MOST_UNREAD,
-    Unread, Work,
+    Context, ContextKind, File, FileKind, FileSet, FingerprintWork, Gap, Ignore, MOST_FILES, MOST_NAME_BYTES,
+    MOST_UNREAD, Unread,
 };
 use crate::event::reference::is_same_image;
 use crate::event::{Mask, Text, Time};
@@ -163,7 +163,10 @@ impl<'a> FileSets<'a> {
     }
 
     /// What the fingerprint lists.
-    pub(super) fn finish(mut self, mask: &Mask) -> (Vec<Context>, Vec<FileSet>, Vec<Unread>, u64, Work) {
+    pub(super) fn finish(
+        mut self,
+        mask: &Mask,
+    ) -> (Vec<Context>, Vec<FileSet>, Vec<Unread>, u64, FingerprintWork) {
         let mut room = ListingBudget { files: MOST_FILES, bytes: MOST_NAME_BYTES };
         let mut listed: Vec<BTreeSet<EntryId>> = vec![BTreeSet::new(); self.contexts.len()];
         for known in &mut self.known {
@@ -188,7 +191,7 @@ impl<'a> FileSets<'a> {
             let at = |id: &EntryId| place.and_then(|place| place.get(id).copied());
             known.set.ranges = ranges(known.ids.iter().filter_map(at).collect());
         }
-        let mut work = Work::default();
+        let mut work = FingerprintWork::default();
         let mut contexts = Vec::new();
         for (at, entry) in self.contexts.into_iter().enumerate() {
             if let Some(tree) = entry.tree {

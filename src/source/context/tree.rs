@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::event::fingerprint::{FileKind, Hash, Work};
+use crate::event::fingerprint::{FileKind, FingerprintWork, Hash};
 
 use super::content;
 use super::ignore::IgnorePatterns;
@@ -96,7 +96,7 @@ pub(super) struct FileTree<'a> {
     /// What could not be read, and why.
     pub(super) unread: Vec<(String, String)>,
     pub(super) unread_total: u64,
-    pub(super) work: Work,
+    pub(super) work: FingerprintWork,
 }
 
 /// Why a path leads nowhere.
@@ -141,7 +141,7 @@ impl<'a> FileTree<'a> {
             full: false,
             unread: Vec::new(),
             unread_total: 0,
-            work: Work::default(),
+            work: FingerprintWork::default(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::io::ErrorKind;
 
-use crate::event::cluster::{ApiState, Lack, Missing, Part};
+use crate::event::cluster::{ApiState, MissingPart, MissingReason, SnapshotPart};
 
 /// Why a request to the API server failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,14 +79,14 @@ impl ApiFault {
     }
 
     /// What it means for a part of the snapshot; none where it is not about that part.
-    pub(super) fn missing(&self, part: Part, name: &str) -> Option<Missing> {
+    pub(super) fn missing(&self, part: SnapshotPart, name: &str) -> Option<MissingPart> {
         let (lack, reason) = match self.code {
-            Some(403) => (Lack::Forbidden, format!("{name}: {}", forbidden(&self.detail))),
-            Some(404) => (Lack::Absent, format!("{name}: the cluster does not have it")),
+            Some(403) => (MissingReason::Forbidden, format!("{name}: {}", forbidden(&self.detail))),
+            Some(404) => (MissingReason::Absent, format!("{name}: the cluster does not have it")),
             Some(401) | None if self.state != ApiState::NotKubernetes => return None,
-            _ => (Lack::Failing, format!("{name}: {}", self.detail)),
+            _ => (MissingReason::Failing, format!("{name}: {}", self.detail)),
         };
-        Some(Missing { part, lack, reason: reason.into() })
+        Some(MissingPart { part, lack, reason: reason.into() })
     }
 }
 
@@ -166,14 +166,14 @@ mod tests {
         assert_eq!(of(503, "x").state, ApiState::Failing);
         assert!(of(410, "too old resource version").is_gone());
         let refused = of(403, r#"nodes is forbidden: User "nobody" cannot list resource "nodes""#);
-        let missing = refused.missing(Part::Nodes, "nodes").unwrap();
-        assert_eq!(missing.lack, Lack::Forbidden);
+        let missing = refused.missing(SnapshotPart::Nodes, "nodes").unwrap();
+        assert_eq!(missing.lack, MissingReason::Forbidden);
         assert_eq!(
             missing.reason.as_str(),
             r#"nodes: forbidden: User "nobody" cannot list resource "nodes""#
         );
-        assert_eq!(of(404, "").missing(Part::Usage, "usage").unwrap().lack, Lack::Absent);
-        assert_eq!(of(401, "").missing(Part::Nodes, "nodes"), None, "that is about the whole server");
-        assert_eq!(ApiFault::silent("a", 2).missing(Part::Nodes, "nodes"), None);
+        assert_eq!(of(404, "").missing(SnapshotPart::Usage, "usage").unwrap().lack, MissingReason::Absent);
+        assert_eq!(of(401, "").missing(SnapshotPart::Nodes, "nodes"), None, "that is about the whole server");
+        assert_eq!(ApiFault::silent("a", 2).missing(SnapshotPart::Nodes, "nodes"), None);
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::clock::Clock;
-use crate::event::cluster::Part;
+use crate::event::cluster::SnapshotPart;
 use crate::source::retry::pause;
 
 use super::access::{ClusterAccess, PATIENCE};
@@ -32,7 +32,7 @@ pub(super) type AccessReceiver = watch::Receiver<Option<ClusterAccess>>;
 
 #[derive(Debug, Clone)]
 pub(super) struct WatchQuery {
-    pub(super) part: Part,
+    pub(super) part: SnapshotPart,
     /// Path of the API, such as `/api/v1/nodes`.
     pub(super) path: String,
     /// Selectors, as a query: `labelSelector=app%3Da`; may be empty.
@@ -40,7 +40,7 @@ pub(super) struct WatchQuery {
 }
 
 impl WatchQuery {
-    pub(super) fn new(part: Part, path: String, selectors: &[(&str, &str)]) -> Self {
+    pub(super) fn new(part: SnapshotPart, path: String, selectors: &[(&str, &str)]) -> Self {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(selectors.iter().filter(|(_, value)| !value.is_empty()));
         Self { part, path, selectors: query.finish() }
@@ -224,16 +224,16 @@ async fn follow_from<R: ApiObject, T>(
 }
 
 /// A part, as a reason begins with it.
-pub(super) fn part_name(part: Part) -> &'static str {
+pub(super) fn part_name(part: SnapshotPart) -> &'static str {
     match part {
-        Part::Nodes => "nodes",
-        Part::Usage => "usage",
-        Part::Requests => "requests",
-        Part::NodeEvents => "events of nodes",
-        Part::PodEvents => "events of pods",
-        Part::RegistryPods => "pods of the registry",
-        Part::Service => "service",
-        Part::Endpoints => "endpoints",
-        Part::BuilderPods => "pods of the builder",
+        SnapshotPart::Nodes => "nodes",
+        SnapshotPart::Usage => "usage",
+        SnapshotPart::Requests => "requests",
+        SnapshotPart::NodeEvents => "events of nodes",
+        SnapshotPart::PodEvents => "events of pods",
+        SnapshotPart::RegistryPods => "pods of the registry",
+        SnapshotPart::Service => "service",
+        SnapshotPart::Endpoints => "endpoints",
+        SnapshotPart::BuilderPods => "pods of the builder",
     }
 }

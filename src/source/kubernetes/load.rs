@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::event::Text;
-use crate::event::cluster::{Lack, Missing, Part};
+use crate::event::cluster::{MissingPart, MissingReason, SnapshotPart};
 
 use super::access::{ClusterAccess, PATIENCE};
 use super::fault::ApiFault;
@@ -39,8 +39,11 @@ pub(super) async fn ask_on(mut gate: AccessReceiver, clock: Clock, tx: mpsc::Sen
         let news = match usage(&access).await {
             Ok(usage) => vec![ClusterUpdate::Usage(usage)],
             Err(fault) => {
-                let mut news: Vec<ClusterUpdate> =
-                    fault.missing(Part::Usage, part_name(Part::Usage)).map(unmeasured).into_iter().collect();
+                let mut news: Vec<ClusterUpdate> = fault
+                    .missing(SnapshotPart::Usage, part_name(SnapshotPart::Usage))
+                    .map(unmeasured)
+                    .into_iter()
+                    .collect();
                 let asked = clock.now();
                 news.extend(requests(&access).await);
                 pause = REQUESTS_EVERY.max(clock.now().since(asked) * REST);
@@ -57,12 +60,12 @@ pub(super) async fn ask_on(mut gate: AccessReceiver, clock: Clock, tx: mpsc::Sen
     }
 }
 
-fn unmeasured(missing: Missing) -> ClusterUpdate {
+fn unmeasured(missing: MissingPart) -> ClusterUpdate {
     let reason = match missing.lack {
-        Lack::Absent => "usage: the cluster has no metrics server".into(),
+        MissingReason::Absent => "usage: the cluster has no metrics server".into(),
         _ => missing.reason,
     };
-    ClusterUpdate::Missing(Missing { reason, ..missing })
+    ClusterUpdate::Missing(MissingPart { reason, ..missing })
 }
 
 async fn usage(access: &ClusterAccess) -> Result<BTreeMap<Text, (u64, u64)>, ApiFault> {
@@ -82,7 +85,9 @@ async fn requests(access: &ClusterAccess) -> Option<ClusterUpdate> {
         let list: ObjectList<PodObject> = match access.get(&page, PATIENCE).await {
             Ok(list) => list,
             Err(fault) => {
-                return fault.missing(Part::Requests, part_name(Part::Requests)).map(ClusterUpdate::Missing);
+                return fault
+                    .missing(SnapshotPart::Requests, part_name(SnapshotPart::Requests))
+                    .map(ClusterUpdate::Missing);
             }
         };
         seen += list.items.len();
@@ -98,9 +103,9 @@ async fn requests(access: &ClusterAccess) -> Option<ClusterUpdate> {
         }
         if seen >= MOST_PODS {
             let reason = format!("requests: the cluster has more than {MOST_PODS} pods").into();
-            return Some(ClusterUpdate::Missing(Missing {
-                part: Part::Requests,
-                lack: Lack::TooMuch,
+            return Some(ClusterUpdate::Missing(MissingPart {
+                part: SnapshotPart::Requests,
+                lack: MissingReason::TooMuch,
                 reason,
             }));
         }

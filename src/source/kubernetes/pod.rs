@@ -1,7 +1,7 @@
 //! What a pod's object amounts to. Pure.
 
 use crate::event::Text;
-use crate::event::cluster::{Ending, Pod, PodState};
+use crate::event::cluster::{ClusterPod, ContainerEnd, PodState};
 
 use super::node::{condition_text, time};
 use super::object::{self, ContainerStatus, PodStatus};
@@ -19,14 +19,14 @@ const HOPELESS: &[&str] = &[
 ];
 
 /// What is shown of a pod, but for what events say of it.
-pub(super) fn pod(raw: &object::PodObject) -> Pod {
+pub(super) fn pod(raw: &object::PodObject) -> ClusterPod {
     let statuses = &raw.status.container_statuses;
     // Of several containers the one that restarted most has most to tell.
     let worst = statuses.iter().rev().max_by_key(|status| status.restart_count);
     let (state, reason) = judge(raw);
     let last =
         worst.and_then(|worst| worst.last_state.terminated.as_ref().or(worst.state.terminated.as_ref()));
-    Pod {
+    ClusterPod {
         name: Text::clean(&raw.metadata.name),
         namespace: Text::clean(&raw.metadata.namespace),
         state,
@@ -37,7 +37,7 @@ pub(super) fn pod(raw: &object::PodObject) -> Pod {
         restarts: statuses.iter().map(|status| status.restart_count).sum(),
         node: raw.spec.node_name.as_deref().map(Text::clean),
         started: worst.and_then(|worst| time(worst.state.running.as_ref()?.started_at.as_ref())),
-        last: last.map(|ended| Ending {
+        last: last.map(|ended| ContainerEnd {
             reason: Text::clean(&ended.reason),
             exit_code: ended.exit_code,
             at: time(ended.finished_at.as_ref()),
@@ -122,7 +122,7 @@ fn ended(status: &PodStatus) -> String {
 mod tests {
     use super::*;
 
-    fn read(status: &str) -> Pod {
+    fn read(status: &str) -> ClusterPod {
         let text = format!(
             r#"{{"metadata":{{"name":"a","namespace":"n"}},"spec":{{"nodeName":"x","containers":[{{"name":"c"}}]}},"status":{status}}}"#
         );

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::event::Text;
-use crate::event::cluster::{Missing, Pod, PodState, RegistryService, ServiceVerdict};
+use crate::event::cluster::{ClusterPod, MissingPart, PodState, RegistryService, ServiceVerdict};
 
 use super::object::{EndpointsObject, ServiceObject};
 use super::{ClusterSettings, RegistryWorkload};
@@ -68,9 +68,9 @@ pub(super) struct RegistryObjects<'a> {
     pub(super) service: Option<Vec<&'a ServiceFacts>>,
     /// The endpoints of that name, if there are any.
     pub(super) endpoints: Option<Vec<&'a EndpointFacts>>,
-    pub(super) pods: Option<Vec<Pod>>,
+    pub(super) pods: Option<Vec<ClusterPod>>,
     /// Why something was not seen.
-    pub(super) missing: Vec<&'a Missing>,
+    pub(super) missing: Vec<&'a MissingPart>,
 }
 
 impl RegistryObjects<'_> {
@@ -220,7 +220,7 @@ fn count(seen: &RegistryObjects<'_>) -> u64 {
 }
 
 /// The command that says more about a pod.
-fn look(kubectl: &str, pod: &Pod) -> String {
+fn look(kubectl: &str, pod: &ClusterPod) -> String {
     match pod.state {
         PodState::CrashLooping => format!("{kubectl} logs {} --previous", pod.name),
         PodState::NotReady if pod.ready < pod.containers => format!("{kubectl} logs {}", pod.name),
@@ -236,8 +236,8 @@ mod tests {
         RegistryWorkload { service: Some("reg".into()), selector: "app=reg".into(), port: Some(5000) }
     }
 
-    fn pod(name: &str, state: PodState) -> Pod {
-        Pod { name: name.into(), state, reason: "why".into(), containers: 1, ..Pod::default() }
+    fn pod(name: &str, state: PodState) -> ClusterPod {
+        ClusterPod { name: name.into(), state, reason: "why".into(), containers: 1, ..Pod::default() }
     }
 
     fn checked(seen: RegistryObjects<'_>) -> RegistryService {

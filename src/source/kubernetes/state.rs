@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::event::cluster::{
-    ApiState, ClusterNode, ClusterSnapshot, Happening, Lack, Missing, Part, Pod, RegistryService,
+    ApiState, ClusterNode, ClusterPod, ClusterSnapshot, ClusterWarning, MissingPart, MissingReason,
+    RegistryService, SnapshotPart,
 };
 use crate::event::{Text, Time};
 
@@ -28,8 +29,8 @@ pub(super) enum ClusterUpdate {
     /// It can't be asked.
     Down(ApiFault),
     Nodes(ObjectChange<ClusterNode>),
-    RegistryPods(ObjectChange<Pod>),
-    BuilderPods(ObjectChange<Pod>),
+    RegistryPods(ObjectChange<ClusterPod>),
+    BuilderPods(ObjectChange<ClusterPod>),
     Service(ObjectChange<ServiceFacts>),
     Endpoints(ObjectChange<EndpointFacts>),
     NodeEvents(ObjectChange<ObjectWarning>),
@@ -39,7 +40,7 @@ pub(super) enum ClusterUpdate {
     /// What the pods of nodes have requested, by the node's name.
     Requests(BTreeMap<Text, RequestedResources>),
     /// A part can't be seen.
-    Missing(Missing),
+    Missing(MissingPart),
 }
 
 /// An answer of the API server to whether it is there.
@@ -58,7 +59,7 @@ pub(super) struct ApiAnswer {
 pub(super) struct ObjectWarning {
     /// Name of what it is about.
     about: Text,
-    what: Happening,
+    what: ClusterWarning,
 }
 
 /// What the pods of a node have requested in sum.
@@ -75,7 +76,7 @@ pub(super) fn object_warning(raw: &object::EventObject) -> ObjectWarning {
     let at = last.or_else(|| time(raw.last_timestamp.as_ref())).or_else(|| time(raw.time.as_ref()));
     ObjectWarning {
         about: Text::clean(&raw.involved_object.name),
-        what: Happening {
+        what: ClusterWarning {
             at,
             reason: Text::clean(&raw.reason),
             message: Text::clean(raw.message.trim()),
@@ -93,16 +94,16 @@ pub(super) struct ClusterWatchState {
     answer: Option<ApiAnswer>,
     fault: Option<ApiFault>,
     nodes: ByKey<ClusterNode>,
-    registry_pods: ByKey<Pod>,
-    builder_pods: ByKey<Pod>,
+    registry_pods: ByKey<ClusterPod>,
+    builder_pods: ByKey<ClusterPod>,
     services: ByKey<ServiceFacts>,
     endpoints: ByKey<EndpointFacts>,
     node_events: ByKey<ObjectWarning>,
     pod_events: ByKey<ObjectWarning>,
     usage: BTreeMap<Text, (u64, u64)>,
     requests: BTreeMap<Text, RequestedResources>,
-    missing: BTreeMap<Part, Missing>,
-    answered: BTreeSet<Part>,
+    missing: BTreeMap<SnapshotPart, MissingPart>,
+    answered: BTreeSet<SnapshotPart>,
 }
 
 impl ClusterWatchState {
@@ -143,36 +144,35 @@ impl ClusterWatchState {
             }
             ClusterUpdate::Nodes(change) => {
                 let beside = |node: &ClusterNode| ClusterNode { heartbeat: None, ..node.clone() };
-                self.seen_part(Part::Nodes, |state| {
+                self.seen_part(SnapshotPart::Nodes, |state| {
                     put(&mut state.nodes, change, |a, b| beside(a) == beside(b))
                 })
             }
-            ClusterUpdate::RegistryPods(change) => {
-                self.seen_part(Part::RegistryPods, |state| put(&mut state.registry_pods, change, Pod::eq))
-            }
-            ClusterUpdate::BuilderPods(change) => {
-                self.seen_part(Part::BuilderPods, |state| put(&mut state.builder_pods, change, Pod::eq))
-            }
+            ClusterUpdate::RegistryPods(change) => self.seen_part(SnapshotPart::RegistryPods, |state| {
+                put(&mut state.registry_pods, change, ClusterPod::eq)
+            }),
+            ClusterUpdate::BuilderPods(change) => self.seen_part(SnapshotPart::BuilderPods, |state| {
+                put(&mut state.builder_pods, change, ClusterPod::eq)
+            }),
             ClusterUpdate::Service(change) => {
-                self.seen_part(Part::Service, |state| put(&mut state.services, change, ServiceFacts::eq))
+                self.seen_part(SnapshotPart::Service, |state| put(&mut state.services, change, ServiceFacts::eq))
             }
-            ClusterUpdate::Endpoints(change) => {
-                self.seen_part(Part::Endpoints, |state| put(&mut state.endpoints, change, EndpointFacts::eq))
-            }
+            ClusterUpdate::Endpoints(change) => self
+                .seen_part(SnapshotPart::Endpoints, |state| put(&mut state.endpoints, change, EndpointFacts::eq)),
             ClusterUpdate::NodeEvents(change) => {
-                self.seen_part(Part::NodeEvents, |state| put_event(&mut state.node_events, change))
+                self.seen_part(SnapshotPart::NodeEvents, |state| put_event(&mut state.node_events, change))
             }
             ClusterUpdate::PodEvents(change) => {
-                self.seen_part(Part::PodEvents, |state| put_event(&mut state.pod_events, change))
+                self.seen_part(SnapshotPart::PodEvents, |state| put_event(&mut state.pod_events, change))
             }
-            ClusterUpdate::Usage(usage) => self.seen_part(Part::Usage, |state| {
-                state.answered.insert(Part::Requests);
-                state.missing.remove(&Part::Requests);
+            ClusterUpdate::Usage(usage) => self.seen_part(SnapshotPart::Usage, |state| {
+                state.answered.insert(SnapshotPart::Requests);
+                state.missing.remove(&SnapshotPart::Requests);
                 // They are counted only where usage is not known, and would stand still from now on.
                 state.requests.clear();
                 std::mem::replace(&mut state.usage, usage).is_empty()
             }),
-            ClusterUpdate::Requests(requests) => self.seen_part(Part::Requests, |state| {
+            ClusterUpdate::Requests(requests) => self.seen_part(SnapshotPart::Requests, |state| {
                 std::mem::replace(&mut state.requests, requests).is_empty()
             }),
             ClusterUpdate::Missing(missing) => {
@@ -185,24 +185,24 @@ impl ClusterWatchState {
     }
 
     /// A part was seen.
-    fn seen_part(&mut self, part: Part, take: impl FnOnce(&mut Self) -> bool) -> bool {
+    fn seen_part(&mut self, part: SnapshotPart, take: impl FnOnce(&mut Self) -> bool) -> bool {
         let first = self.answered.insert(part);
         let found = self.missing.remove(&part).is_some();
         take(self) || first || found
     }
 
     /// What may not be seen any more is not shown as if it were still so.
-    fn forget(&mut self, part: Part) {
+    fn forget(&mut self, part: SnapshotPart) {
         match part {
-            Part::Nodes => self.nodes.clear(),
-            Part::Usage => self.usage.clear(),
-            Part::Requests => self.requests.clear(),
-            Part::NodeEvents => self.node_events.clear(),
-            Part::PodEvents => self.pod_events.clear(),
-            Part::RegistryPods => self.registry_pods.clear(),
-            Part::Service => self.services.clear(),
-            Part::Endpoints => self.endpoints.clear(),
-            Part::BuilderPods => self.builder_pods.clear(),
+            SnapshotPart::Nodes => self.nodes.clear(),
+            SnapshotPart::Usage => self.usage.clear(),
+            SnapshotPart::Requests => self.requests.clear(),
+            SnapshotPart::NodeEvents => self.node_events.clear(),
+            SnapshotPart::PodEvents => self.pod_events.clear(),
+            SnapshotPart::RegistryPods => self.registry_pods.clear(),
+            SnapshotPart::Service => self.services.clear(),
+            SnapshotPart::Endpoints => self.endpoints.clear(),
+            SnapshotPart::BuilderPods => self.builder_pods.clear(),
         }
     }
 
@@ -243,15 +243,16 @@ impl ClusterWatchState {
         if self.answer.is_none() {
             return (ApiState::Unknown, String::new(), String::new());
         }
-        let refused =
-            |part: &Part| self.missing.get(part).is_some_and(|missing| missing.lack == Lack::Forbidden);
+        let refused = |part: &SnapshotPart| {
+            self.missing.get(part).is_some_and(|missing| missing.lack == MissingReason::Forbidden)
+        };
         let mut parts = self.settings.parts();
         // That a cluster has no metrics is no reason to call the rest of it forbidden or not.
-        parts.retain(|part| *part != Part::Usage);
+        parts.retain(|part| *part != SnapshotPart::Usage);
         if parts.iter().all(refused) {
             let reason = self
                 .missing
-                .get(&Part::Nodes)
+                .get(&SnapshotPart::Nodes)
                 .map(|missing| missing.reason.as_str().to_owned())
                 .unwrap_or_default();
             return (ApiState::Forbidden, reason, self.settings.remedy(ApiState::Forbidden));
@@ -292,12 +293,13 @@ impl ClusterWatchState {
             .namespace
             .as_deref()
             .or(self.answer.as_ref().map(|answer| answer.namespace.as_str()));
-        let seen = |part: Part| self.answered.contains(&part) && !self.missing.contains_key(&part);
-        let parts = [Part::RegistryPods, Part::Service, Part::Endpoints];
+        let seen = |part: SnapshotPart| self.answered.contains(&part) && !self.missing.contains_key(&part);
+        let parts = [SnapshotPart::RegistryPods, SnapshotPart::Service, SnapshotPart::Endpoints];
         let seen = RegistryObjects {
-            service: seen(Part::Service).then(|| self.services.values().collect()),
-            endpoints: seen(Part::Endpoints).then(|| self.endpoints.values().collect()),
-            pods: seen(Part::RegistryPods).then(|| pods(&self.registry_pods, &self.pod_events, since)),
+            service: seen(SnapshotPart::Service).then(|| self.services.values().collect()),
+            endpoints: seen(SnapshotPart::Endpoints).then(|| self.endpoints.values().collect()),
+            pods: seen(SnapshotPart::RegistryPods)
+                .then(|| pods(&self.registry_pods, &self.pod_events, since)),
             missing: parts.iter().filter_map(|part| self.missing.get(part)).collect(),
         };
         Some(service::registry(wanted, namespace.unwrap_or_default(), &self.settings, seen))
@@ -338,18 +340,21 @@ fn put_event(kept: &mut ByKey<ObjectWarning>, change: ObjectChange<ObjectWarning
     update && !gone
 }
 
-fn pods(kept: &ByKey<Pod>, events: &ByKey<ObjectWarning>, since: Time) -> Vec<Pod> {
+fn pods(kept: &ByKey<ClusterPod>, events: &ByKey<ObjectWarning>, since: Time) -> Vec<ClusterPod> {
     if kept.is_empty() {
         return Vec::new();
     }
     let mut warnings = by_subject(events, since);
-    let pod = |pod: &Pod| Pod { warnings: warnings.remove(&pod.name).unwrap_or_default(), ..pod.clone() };
+    let pod = |pod: &ClusterPod| ClusterPod {
+        warnings: warnings.remove(&pod.name).unwrap_or_default(),
+        ..pod.clone()
+    };
     kept.values().map(pod).collect()
 }
 
 /// Warnings since then by what they are about, newest first.
-fn by_subject(events: &ByKey<ObjectWarning>, since: Time) -> BTreeMap<Text, Vec<Happening>> {
-    let mut found: BTreeMap<Text, Vec<Happening>> = BTreeMap::new();
+fn by_subject(events: &ByKey<ObjectWarning>, since: Time) -> BTreeMap<Text, Vec<ClusterWarning>> {
+    let mut found: BTreeMap<Text, Vec<ClusterWarning>> = BTreeMap::new();
     for warning in events.values().filter(|warning| warning.what.at.is_none_or(|at| at >= since)) {
         found.entry(warning.about.clone()).or_default().push(warning.what.clone());
     }

@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::event::registry::{
-    Auth, CachePlatform, CacheState, CacheTag, Change, ChangeKind, MOST_CONFIG_BYTES, Tag, Tags,
+    Auth, CachePlatform, CacheState, CacheTag, MOST_CONFIG_BYTES, Tag, TagChange, TagChangeKind, Tags,
 };
 use crate::event::{Digest, Platform, Text, Time};
 
@@ -81,7 +81,7 @@ pub(super) struct RepositoryReader {
     cache: Option<CacheTag>,
     /// The digest of the newest config of the cache that could be read.
     sound_config: Option<String>,
-    changes: VecDeque<Change>,
+    changes: VecDeque<TagChange>,
 }
 
 impl RepositoryReader {
@@ -120,7 +120,7 @@ impl RepositoryReader {
     }
 
     /// What changed between looks, oldest first.
-    pub(super) fn changes(&self) -> Vec<Change> {
+    pub(super) fn changes(&self) -> Vec<TagChange> {
         self.changes.iter().cloned().collect()
     }
 
@@ -204,9 +204,9 @@ impl RepositoryReader {
         if comparable {
             let new = names.iter().filter(|name| !self.seen.contains_key(*name));
             let gone = self.seen.keys().filter(|name| !names.contains(*name));
-            let changed = new.map(|name| (name, ChangeKind::Added));
+            let changed = new.map(|name| (name, TagChangeKind::Added));
             let changed: Vec<_> = changed
-                .chain(gone.map(|name| (name, ChangeKind::Removed)))
+                .chain(gone.map(|name| (name, TagChangeKind::Removed)))
                 .filter(|(name, _)| !is_cache(name))
                 .map(|(name, what)| change(at, name, what))
                 .collect();
@@ -223,7 +223,7 @@ impl RepositoryReader {
         self.complete = complete;
     }
 
-    fn add_change(&mut self, change: Change) {
+    fn add_change(&mut self, change: TagChange) {
         if self.changes.len() >= MOST_CHANGES {
             self.changes.pop_front();
         }
@@ -300,9 +300,9 @@ impl RepositoryReader {
             |before: &CacheTag| before.state != CacheState::Unreadable && before.digest != cache.digest;
         let Some(before) = before.filter(comparable) else { return };
         let what = match (&before.digest, &cache.digest) {
-            (None, _) => ChangeKind::Added,
-            (_, None) => ChangeKind::Removed,
-            _ => ChangeKind::CacheReplaced,
+            (None, _) => TagChangeKind::Added,
+            (_, None) => TagChangeKind::Removed,
+            _ => TagChangeKind::CacheReplaced,
         };
         let count = |of: &CacheBlobs, less: &CacheBlobs| {
             of.sizes.keys().filter(|digest| !less.sizes.contains_key(*digest)).count() as u32
@@ -310,7 +310,7 @@ impl RepositoryReader {
         let bytes = i64::try_from(cache.bytes).unwrap_or(i64::MAX);
         let bytes = bytes.saturating_sub(i64::try_from(before.bytes).unwrap_or(i64::MAX));
         let (added, removed) = (count(&self.blobs, &old), count(&old, &self.blobs));
-        self.add_change(Change { bytes: Some(bytes), added, removed, ..change(at, &name, what) });
+        self.add_change(TagChange { bytes: Some(bytes), added, removed, ..change(at, &name, what) });
     }
 
     /// How much of an image the cache holds, platform by platform. A cache does not say what it was exported for, so it is
@@ -385,7 +385,7 @@ impl RepositoryReader {
         let before = seen.digest.replace(digest);
         let moved = before.is_some() && before != seen.digest;
         if moved && !is_cache {
-            self.add_change(change(at, name, ChangeKind::Moved));
+            self.add_change(change(at, name, TagChangeKind::Moved));
         }
         Ok(())
     }
@@ -467,8 +467,8 @@ impl RepositoryReader {
     }
 }
 
-fn change(at: Time, tag: &str, what: ChangeKind) -> Change {
-    Change { at, tag: Text::clean(tag), what, bytes: None, added: 0, removed: 0 }
+fn change(at: Time, tag: &str, what: TagChangeKind) -> TagChange {
+    TagChange { at, tag: Text::clean(tag), what, bytes: None, added: 0, removed: 0 }
 }
 
 fn created_at(blob: &Descriptor) -> Option<Time> {

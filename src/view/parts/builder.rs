@@ -4,7 +4,7 @@ use super::Place;
 use super::gauge::{bar, growth, join, latency, of, percent, rate, role, spark};
 use super::lines::{LABEL, Lines};
 use crate::event::builder::{
-    ActiveBuild, BuilderNode, BuilderSnapshot, Container, GcRule, Usage, UsageKind, UsageRecord,
+    ActiveBuild, BuilderContainer, BuilderNode, BuilderSnapshot, GcRule, Usage, UsageKind, UsageRecord,
 };
 use crate::event::{Platform, Text, Time};
 use crate::model::builder_rates::{NodeHistory, Rates};
@@ -88,7 +88,7 @@ fn version_of(node: &BuilderNode) -> Option<String> {
 }
 
 /// `up 3 d · 2 restarts · OOM-killed`; `exited (137) 4 min ago`.
-fn life(container: &Container, now: Time) -> StyledLine {
+fn life(container: &BuilderContainer, now: Time) -> StyledLine {
     let mut line = StyledLine::new();
     match (container.finished, container.started) {
         (Some(finished), _) => {

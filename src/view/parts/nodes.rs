@@ -8,7 +8,7 @@ use super::lines::Lines;
 use super::registry::pod_sign;
 use crate::event::Time;
 use crate::event::builder::{BuilderNode, EngineFacts, Execution};
-use crate::event::cluster::{ApiState, ClusterSnapshot, Gauge, Lack, NodeState, Shortage};
+use crate::event::cluster::{ApiState, ClusterSnapshot, Gauge, MissingReason, NodeState, Shortage};
 use crate::model::nodes::{self, NodeRow, NodeSource, Nodes, PlatformRow};
 use crate::report::health::Health;
 use crate::report::styled::StyledLine;
@@ -494,10 +494,10 @@ fn unseen(cluster: &ClusterSnapshot, lines: &mut Lines<'_>) {
     lines.section("What can't be seen", "");
     for missing in &cluster.missing {
         let word = match missing.lack {
-            Lack::Forbidden => "forbidden",
-            Lack::Absent => "not there",
-            Lack::TooMuch => "too much",
-            Lack::Failing => "failing",
+            MissingReason::Forbidden => "forbidden",
+            MissingReason::Absent => "not there",
+            MissingReason::TooMuch => "too much",
+            MissingReason::Failing => "failing",
         };
         let line = StyledLine::new().with(words::pad_right(word, 10), Role::Ran);
         lines.push(line.with(missing.reason.as_str(), Role::Plain));

@@ -3,10 +3,10 @@
 use super::Place;
 use super::gauge::{ago, growth, join, latency, old, spark};
 use super::lines::{LABEL, Lines};
-use crate::event::cluster::{Pod, PodState, RegistryService, ServiceVerdict};
+use crate::event::cluster::{ClusterPod, PodState, RegistryService, ServiceVerdict};
 use crate::event::registry::{
-    AuthMode, CacheKind, CacheState, CacheTag, Change, ChangeKind, MOST_CONFIG_BYTES, Registry,
-    RegistryState, Tag,
+    AuthMode, CacheKind, CacheState, CacheTag, MOST_CONFIG_BYTES, RegistrySnapshot, RegistryState, Tag,
+    TagChange, TagChangeKind,
 };
 use crate::event::{Platform, Time};
 use crate::report::health::Health;
@@ -57,7 +57,7 @@ pub(super) fn lines<'a>(place: &Place<'a>, health: &Health) -> Option<Lines<'a>>
 
 fn why(
     place: &Place<'_>,
-    registry: &Registry,
+    registry: &RegistrySnapshot,
     service: Option<&RegistryService>,
     health: &Health,
     lines: &mut Lines<'_>,
@@ -85,14 +85,14 @@ fn why(
     }
 }
 
-fn address(registry: &Registry, lines: &mut Lines<'_>) {
+fn address(registry: &RegistrySnapshot, lines: &mut Lines<'_>) {
     lines.fact("address", &StyledLine::new().with(registry.url.as_str(), Role::Plain));
     lines.fact("image", &StyledLine::new().with(registry.repository.as_str(), Role::Plain));
     lines.fact("access", &access(registry));
 }
 
 /// `3.1 ms  p95  9.0 ms  ▁▁▂▁`.
-fn answers(place: &Place<'_>, registry: &Registry) -> StyledLine {
+fn answers(place: &Place<'_>, registry: &RegistrySnapshot) -> StyledLine {
     let mut line = StyledLine::new();
     let room = place.width.saturating_sub(LABEL);
     if let Some(known) = registry.latency {
@@ -193,15 +193,15 @@ fn tag_in_short(tag: &Tag, now: Time) -> StyledLine {
 }
 
 /// `+1.2 MB · 2 min ago · buildcache`.
-fn change_line(change: &Change, now: Time, full: bool) -> StyledLine {
+fn change_line(change: &TagChange, now: Time, full: bool) -> StyledLine {
     let what = match (change.what, change.bytes) {
-        (ChangeKind::Added, _) => "added".to_owned(),
-        (ChangeKind::Moved, _) => "moved".to_owned(),
-        (ChangeKind::Removed, _) => "removed".to_owned(),
-        (ChangeKind::CacheReplaced, Some(bytes)) => growth(bytes),
-        (ChangeKind::CacheReplaced, None) => "replaced".to_owned(),
+        (TagChangeKind::Added, _) => "added".to_owned(),
+        (TagChangeKind::Moved, _) => "moved".to_owned(),
+        (TagChangeKind::Removed, _) => "removed".to_owned(),
+        (TagChangeKind::CacheReplaced, Some(bytes)) => growth(bytes),
+        (TagChangeKind::CacheReplaced, None) => "replaced".to_owned(),
     };
-    let role = if change.what == ChangeKind::Removed { Role::Warn } else { Role::Plain };
+    let role = if change.what == TagChangeKind::Removed { Role::Warn } else { Role::Plain };
     let when = words::pad_right(&ago(now.since(change.at)), if full { 10 } else { 0 });
     let mut line = StyledLine::new().with(words::pad_right(&what, if full { 10 } else { 0 }), role);
     line.push(" · ", Role::Dim).push(when, Role::Plain).push(" · ", Role::Dim);
@@ -213,7 +213,7 @@ fn change_line(change: &Change, now: Time, full: bool) -> StyledLine {
 }
 
 /// `basic, signed in · TLS 1.3 · registry/2.0`.
-fn access(registry: &Registry) -> StyledLine {
+fn access(registry: &RegistrySnapshot) -> StyledLine {
     let mut parts = Vec::new();
     if let Some(auth) = &registry.auth {
         let mode = match auth.mode {
@@ -303,7 +303,7 @@ pub(super) fn pod_sign(state: PodState) -> (&'static str, &'static str, &'static
     }
 }
 
-fn pod_line(pod: &Pod, now: Time, ascii: bool) -> StyledLine {
+fn pod_line(pod: &ClusterPod, now: Time, ascii: bool) -> StyledLine {
     let (shape, plain, word, role) = pod_sign(pod.state);
     let mut line = StyledLine::new().with(format!("{} ", if ascii { plain } else { shape }), role);
     line.push(words::pad_right(word, 12), role);
@@ -319,7 +319,7 @@ fn pod_line(pod: &Pod, now: Time, ascii: bool) -> StyledLine {
     line
 }
 
-fn changes(place: &Place<'_>, registry: &Registry, lines: &mut Lines<'_>) {
+fn changes(place: &Place<'_>, registry: &RegistrySnapshot, lines: &mut Lines<'_>) {
     if registry.changes.is_empty() {
         return;
     }
@@ -333,7 +333,7 @@ fn total(total: u64, more: bool) -> String {
     format!("{total}{} of the image", if more { " or more" } else { "" })
 }
 
-fn tags<'a>(place: &Place<'a>, registry: &'a Registry, lines: &mut Lines<'a>) {
+fn tags<'a>(place: &Place<'a>, registry: &'a RegistrySnapshot, lines: &mut Lines<'a>) {
     let Some(tags) = &registry.tags else { return };
     let seen = ago(place.now.since(tags.looked));
     lines.section(

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use layertop::event::BuilderSnapshot;
-use layertop::event::builder::Health;
+use layertop::event::builder::BuilderHealth;
 use layertop::source::builder::BuilderSettings;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -141,7 +141,8 @@ fn spawn(program: &Path, folder: &Path) -> Child {
 
 /// Whether all is known of the only node, its `BuildKit` included.
 fn is_whole(found: &BuilderSnapshot) -> bool {
-    found.state == Health::Ok && found.nodes.iter().all(|node| node.usage.is_some() && node.active.is_some())
+    found.state == BuilderHealth::Ok
+        && found.nodes.iter().all(|node| node.usage.is_some() && node.active.is_some())
 }
 
 #[tokio::test]
@@ -165,7 +166,7 @@ async fn an_engine_that_restarts_is_seen_without_a_restart_of_ours() {
 
     engine.stop();
     for watch in [&mut inside, &mut container] {
-        let found = watch.state(Health::EngineDown).await;
+        let found = watch.state(BuilderHealth::EngineDown).await;
         says(&found, "docker.sock", "systemctl start docker");
         assert_eq!(found.nodes.len(), 1, "it is known which node is gone: {found:#?}");
     }

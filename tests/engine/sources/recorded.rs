@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use layertop::event::evidence::When;
+use layertop::event::evidence::ListingTime;
 use layertop::event::{Event, Stamped};
 use layertop::model::{Model, OriginGrade, Source};
 
@@ -88,13 +88,16 @@ fn each_kind_is_judged_as_it_was() {
 #[test]
 fn less_evidence_says_less_and_never_another_thing() {
     let listing =
-        |event: &Event, when: When| matches!(event, Event::Records(records) if records.when == when);
+        |event: &Event, when: ListingTime| matches!(event, Event::Records(records) if records.when == when);
     for (name, ..) in EXPECTED {
         let whole = events(name);
         let full = model(&whole);
         let without: [(&str, Vec<Stamped>); 4] = [
-            ("after", whole.iter().filter(|one| !listing(&one.event, When::After)).cloned().collect()),
-            ("before", whole.iter().filter(|one| !listing(&one.event, When::Before)).cloned().collect()),
+            ("after", whole.iter().filter(|one| !listing(&one.event, ListingTime::After)).cloned().collect()),
+            (
+                "before",
+                whole.iter().filter(|one| !listing(&one.event, ListingTime::Before)).cloned().collect(),
+            ),
             (
                 "records",
                 whole.iter().filter(|one| !matches!(one.event, Event::Records(_))).cloned().collect(),
@@ -125,7 +128,7 @@ fn late(whole: &[Stamped], in_the_end: bool) -> Vec<Stamped> {
     for event in &mut events {
         let Event::Records(listing) = &mut event.event else { continue };
         let listing = Arc::make_mut(listing);
-        if listing.when == When::After && in_the_end {
+        if listing.when == ListingTime::After && in_the_end {
             changed.append(&mut listing.records);
         }
         listing.answered = end;
@@ -133,7 +136,7 @@ fn late(whole: &[Stamped], in_the_end: bool) -> Vec<Stamped> {
     for event in &mut events {
         let Event::Records(listing) = &mut event.event else { continue };
         let listing = Arc::make_mut(listing);
-        if listing.when == When::Before {
+        if listing.when == ListingTime::Before {
             listing.records.retain(|record| changed.iter().all(|other| other.id != record.id));
             listing.records.append(&mut changed);
             listing.total = listing.records.len() as u64;

@@ -48,7 +48,7 @@ fn the_store_tells_what_the_recording_tells() {
         let [stored] = found.as_slice() else { panic!("{}: {found:?}", path.display()) };
         let mut told = Past::of(name(&path), &model);
         if let Some(print) = &mut told.fingerprint {
-            print.work = layertop::event::fingerprint::Work::default();
+            print.work = layertop::event::fingerprint::FingerprintWork::default();
             prints += 1;
         }
         // The store has them in the Dockerfile's order.

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use layertop::clock::Clock;
-use layertop::event::registry::{CacheKind, CacheState, CacheTag, Registry as Seen, RegistryState, Tag};
+use layertop::event::registry::{
+    CacheKind, CacheState, CacheTag, RegistrySnapshot as Seen, RegistryState, Tag,
+};
 use layertop::event::{Digest, Platform, Time};
 use layertop::source::registry::RegistrySettings;
 use serde_json::Value;

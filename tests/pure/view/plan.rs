@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicBool;
 
 use super::*;
 use layertop::clock::Clock;
-use layertop::event::evidence::{CacheRecord, Records, When};
-use layertop::event::plan::LastBuild;
+use layertop::event::evidence::{CacheRecord, ListingTime, Records};
+use layertop::event::prediction::LastBuild;
 use layertop::event::{Digest, Platform, Started, Text};
 use layertop::explain::{self, Past};
 use layertop::source::context::{FingerprintRequest, fingerprint};
@@ -35,7 +35,7 @@ fn at(seconds: u64, event: Event) -> Stamped {
 }
 
 /// The builder's records of these steps.
-fn records(when: When, vertices: &[Stamped]) -> Event {
+fn records(when: ListingTime, vertices: &[Stamped]) -> Event {
     let record = |event: &Stamped| match &event.event {
         Event::Vertex(vertex) => Some(CacheRecord {
             id: Text::clean(&format!("r-{}", vertex.name)),
@@ -80,7 +80,7 @@ fn planned(change: &dyn Fn(&std::path::Path)) -> Vec<Stamped> {
     };
     let digest = Digest::parse(&format!("sha256:{}", "1".repeat(64)));
     let bases = BTreeMap::from([("continuumio/miniconda3".into(), digest)]);
-    let before = known(Some(records(When::Before, &[])));
+    let before = known(Some(records(ListingTime::Before, &[])));
     let mut built = Model::default();
     built.apply_all(&before);
     let vertices: Vec<Stamped> = explain::plan(&before, &[], &bases)
@@ -94,11 +94,11 @@ fn planned(change: &dyn Fn(&std::path::Path)) -> Vec<Stamped> {
         update.completed = update.started.map(|begun| begun.plus(std::time::Duration::from_secs(took)));
         built.apply(&at(10, Event::Vertex(update)));
     }
-    built.apply(&at(2000, records(When::After, &vertices)));
+    built.apply(&at(2000, records(ListingTime::After, &vertices)));
     built.apply(&at(2000, Event::Ended(Ended::with(Some(0)))));
     let past = Past::of("20261121T173012Z-montage-ai".into(), &built);
     change(path);
-    let mut events = known(Some(records(When::Before, &vertices)));
+    let mut events = known(Some(records(ListingTime::Before, &vertices)));
     events.extend(explain::plan(&events, &[past], &bases));
     for event in &mut events {
         if let Event::Planned(planned) = &mut event.event {

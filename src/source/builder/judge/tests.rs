@@ -23,7 +23,7 @@ fn well(native: &str, platforms: &[&str]) -> NodeReadings {
         engine: Some(engine::EngineReading {
             facts: Some(EngineFacts::default()),
             native: Platform::parse(native),
-            container: Some(Container { name: "c".into(), status: "running".into(), ..Container::default() }),
+            container: Some(BuilderContainer { name: "c".into(), status: "running".into(), ..BuilderContainer::default() }),
             asked: true,
             ..engine::EngineReading::default()
         }),
@@ -35,7 +35,7 @@ fn well(native: &str, platforms: &[&str]) -> NodeReadings {
     }
 }
 
-fn container(change: impl FnOnce(&mut Container)) -> NodeReadings {
+fn container(change: impl FnOnce(&mut BuilderContainer)) -> NodeReadings {
     let mut known = well("linux/amd64", &["linux/amd64"]);
     change(known.engine.as_mut().unwrap().container.as_mut().unwrap());
     known
@@ -58,59 +58,59 @@ fn each_state_has_its_words_and_its_remedy() {
         with_engine(&|e| e.error = Some(EngineFault { kind, detail: detail.to_owned() }))
     };
     let cases = [
-        (well("linux/amd64", &["linux/amd64"]), Health::Ok, "", ""),
-        (NodeReadings::default(), Health::Unknown, "", ""),
-        (with_engine(&|e| e.container = None), Health::Gone, "no container buildx_buildkit_b0", bootstrap),
-        (container(|c| c.status = "paused".into()), Health::Paused, "c is paused", "docker unpause c"),
-        (container(|c| c.status = "restarting".into()), Health::Restarting, "is restarted", "docker logs"),
-        (container(|c| c.status = "created".into()), Health::Stopped, "never started", bootstrap),
+        (well("linux/amd64", &["linux/amd64"]), BuilderHealth::Ok, "", ""),
+        (NodeReadings::default(), BuilderHealth::Unknown, "", ""),
+        (with_engine(&|e| e.container = None), BuilderHealth::Gone, "no container buildx_buildkit_b0", bootstrap),
+        (container(|c| c.status = "paused".into()), BuilderHealth::Paused, "c is paused", "docker unpause c"),
+        (container(|c| c.status = "restarting".into()), BuilderHealth::Restarting, "is restarted", "docker logs"),
+        (container(|c| c.status = "created".into()), BuilderHealth::Stopped, "never started", bootstrap),
         (
             container(|c| (c.status, c.exit_code) = ("exited".into(), Some(137))),
-            Health::Stopped,
+            BuilderHealth::Stopped,
             "exit code 137",
             bootstrap,
         ),
         (
             container(|c| (c.status, c.oom_killed) = ("exited".into(), true)),
-            Health::OomKilled,
+            BuilderHealth::OomKilled,
             "want of memory",
             bootstrap,
         ),
-        (container(|c| c.oom_killed = true), Health::Ok, "want of memory", "memory=…"),
+        (container(|c| c.oom_killed = true), BuilderHealth::Ok, "want of memory", "memory=…"),
         (
             trouble(EngineFaultKind::NotThere, "No such file or directory"),
-            Health::EngineDown,
+            BuilderHealth::EngineDown,
             "unix:///x.sock does not run: No such file",
             "sudo systemctl start docker",
         ),
         (
             trouble(EngineFaultKind::Silent, "no answer in 3 s"),
-            Health::EngineSilent,
+            BuilderHealth::EngineSilent,
             "unix:///x.sock takes the connection and hangs, or is stopped: no answer in 3 s",
             "sudo systemctl restart docker",
         ),
         (
             trouble(EngineFaultKind::NoRoute, "nobody takes the call"),
-            Health::NoRoute,
+            BuilderHealth::NoRoute,
             "there is no way to",
             "ping",
         ),
         (
             trouble(EngineFaultKind::Denied, "Permission denied"),
-            Health::EngineDown,
+            BuilderHealth::EngineDown,
             "may not be used",
             "usermod",
         ),
-        (trouble(EngineFaultKind::Failing, "500"), Health::EngineDown, "does not answer: 500", "docker info"),
+        (trouble(EngineFaultKind::Failing, "500"), BuilderHealth::EngineDown, "does not answer: 500", "docker info"),
         (
             with_kit(&|k| k.error = Some("connection refused".to_owned())),
-            Health::Unreachable,
+            BuilderHealth::Unreachable,
             "connection refused",
             "docker logs --tail 20 buildx_buildkit_b0",
         ),
-        (with_kit(&|k| k.latency_us = Some(2_500_000)), Health::Slow, "2.5 s", "load"),
+        (with_kit(&|k| k.latency_us = Some(2_500_000)), BuilderHealth::Slow, "2.5 s", "load"),
     ];
-    let definition = definition(Driver::Container, &[("b0", &[])]);
+    let definition = definition(Driver::BuilderContainer, &[("b0", &[])]);
     for (known, state, reason, hint) in cases {
         let found = builder(&definition, std::slice::from_ref(&known), &[]);
         assert_eq!(found.state, state, "{known:?}");
@@ -123,16 +123,16 @@ fn each_state_has_its_words_and_its_remedy() {
 
 #[test]
 fn where_the_engine_can_not_be_asked_the_docker_command_tells() {
-    let definition = definition(Driver::Container, &[("b0", &[])]);
+    let definition = definition(Driver::BuilderContainer, &[("b0", &[])]);
     for (error, state) in [
-        ("Error response from daemon: No such container: buildx_buildkit_b0", Health::Gone),
-        ("Error response from daemon: container 1f is not running", Health::Stopped),
+        ("Error response from daemon: No such container: buildx_buildkit_b0", BuilderHealth::Gone),
+        ("Error response from daemon: container 1f is not running", BuilderHealth::Stopped),
         (
-            "Error response from daemon: Container b0 is paused, unpause the container before exec",
-            Health::Paused,
+            "Error response from daemon: BuilderContainer b0 is paused, unpause the container before exec",
+            BuilderHealth::Paused,
         ),
-        ("Cannot connect to the Docker daemon at ssh://h. Is the docker daemon running?", Health::EngineDown),
-        ("what else there is", Health::Unreachable),
+        ("Cannot connect to the Docker daemon at ssh://h. Is the docker daemon running?", BuilderHealth::EngineDown),
+        ("what else there is", BuilderHealth::Unreachable),
     ] {
         let kit = buildkit::BuildkitReading {
             error: Some(error.to_owned()),
@@ -145,12 +145,12 @@ fn where_the_engine_can_not_be_asked_the_docker_command_tells() {
 
 #[test]
 fn one_dead_node_leaves_a_builder_that_works_in_part() {
-    let definition = definition(Driver::Container, &[("b0", &[]), ("b1", &[])]);
+    let definition = definition(Driver::BuilderContainer, &[("b0", &[]), ("b1", &[])]);
     let dead = container(|c| c.status = "exited".into());
     let found = builder(&definition, &[well("linux/amd64", &[]), dead.clone()], &[]);
-    assert_eq!(found.state, Health::Partial);
+    assert_eq!(found.state, BuilderHealth::Partial);
     assert!(found.reason.as_str().starts_with("1 of 2 nodes answer; b1: "), "{}", found.reason);
-    assert_eq!(builder(&definition, &[dead.clone(), dead], &[]).state, Health::Stopped);
+    assert_eq!(builder(&definition, &[dead.clone(), dead], &[]).state, BuilderHealth::Stopped);
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn platforms_go_where_buildx_sends_them() {
     let on = |node: &str, execution| (Some(node.to_owned()), execution);
     let amd = || well("linux/amd64", &["linux/amd64", "linux/arm64", "linux/386"]);
 
-    let one = definition(Driver::Container, &[("b0", &[])]);
+    let one = definition(Driver::BuilderContainer, &[("b0", &[])]);
     assert_eq!(
         places(&one, &[amd()]),
         [
@@ -175,7 +175,7 @@ fn platforms_go_where_buildx_sends_them() {
         ]
     );
     // What was given by hand goes first, and is believed as long as its BuildKit was not heard.
-    let two = definition(Driver::Container, &[("b0", &[]), ("b1", &["linux/arm64", "linux/s390x"])]);
+    let two = definition(Driver::BuilderContainer, &[("b0", &[]), ("b1", &["linux/arm64", "linux/s390x"])]);
     assert_eq!(
         places(&two, &[amd(), well("linux/arm64", &["linux/arm64/v8"])]),
         [

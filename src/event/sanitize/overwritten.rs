@@ -1,44 +1,44 @@
 //! What a CR leaves of a line, under what is written over it.
 
 use super::glyph;
-use crate::event::{Span, Style};
+use crate::event::{Style, StyleSpan};
 
 /// A text that is about to be written over, from its start on.
 #[derive(Debug, Default)]
-pub(super) struct Under {
+pub(super) struct OverwrittenText {
     pub(super) text: String,
-    pub(super) spans: Vec<Span>,
+    pub(super) spans: Vec<StyleSpan>,
     pub(super) width: usize,
     /// How far it was looked at, so that one tab after the other does not do so from the start.
-    pub(super) seen: Place,
+    pub(super) seen: ColumnPlace,
 }
 
 /// Where a column begins in a text.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Place {
+pub(super) struct ColumnPlace {
     at: usize,
     pub(super) column: usize,
 }
 
-impl Under {
+impl OverwrittenText {
     pub(super) fn clear(&mut self) {
         self.text.clear();
         self.spans.clear();
-        (self.width, self.seen) = (0, Place::default());
+        (self.width, self.seen) = (0, ColumnPlace::default());
     }
 
     /// Where `column` begins, or the wide character of which it is the right half.
-    fn place(&self, column: usize) -> Place {
+    fn place(&self, column: usize) -> ColumnPlace {
         if column >= self.width {
-            return Place { at: self.text.len(), column: self.width };
+            return ColumnPlace { at: self.text.len(), column: self.width };
         }
-        let mut place = if self.seen.column <= column { self.seen } else { Place::default() };
+        let mut place = if self.seen.column <= column { self.seen } else { ColumnPlace::default() };
         for c in self.text.get(place.at..).unwrap_or_default().chars() {
             let next = place.column + glyph::columns_of(c);
             if next > column {
                 break;
             }
-            place = Place { at: place.at + c.len_utf8(), column: next };
+            place = ColumnPlace { at: place.at + c.len_utf8(), column: next };
         }
         place
     }
@@ -50,11 +50,17 @@ impl Under {
 
     /// Appends the columns from `from` on to a text that is as wide, up to `end` or the wide character that ends behind it. Returns
     /// where that is.
-    pub(super) fn copy(&self, from: usize, end: usize, text: &mut String, spans: &mut Vec<Span>) -> Place {
+    pub(super) fn copy(
+        &self,
+        from: usize,
+        end: usize,
+        text: &mut String,
+        spans: &mut Vec<StyleSpan>,
+    ) -> ColumnPlace {
         let mut begin = self.place(from);
         if begin.column < from {
             // Of a wide character that is written over by half the other half goes too.
-            spans.push(Span { start: text.len() as u32, style: self.style(begin.at) });
+            spans.push(StyleSpan { start: text.len() as u32, style: self.style(begin.at) });
             text.push(' ');
             begin = self.place(from + 1);
         }
@@ -62,10 +68,11 @@ impl Under {
         if behind.column < end {
             behind = self.place(end + 1);
         }
-        spans.push(Span { start: text.len() as u32, style: self.style(begin.at) });
+        spans.push(StyleSpan { start: text.len() as u32, style: self.style(begin.at) });
         let [first, last] =
             [begin.at + 1, behind.at].map(|at| self.spans.partition_point(|span| (span.start as usize) < at));
-        let moved = |span: &Span| Span { start: span.start - begin.at as u32 + text.len() as u32, ..*span };
+        let moved =
+            |span: &StyleSpan| StyleSpan { start: span.start - begin.at as u32 + text.len() as u32, ..*span };
         spans.extend(self.spans.get(first..last).unwrap_or_default().iter().map(moved));
         text.push_str(self.text.get(begin.at..behind.at).unwrap_or_default());
         behind

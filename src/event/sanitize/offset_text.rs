@@ -2,20 +2,20 @@
 
 use std::ops::Range;
 
-use crate::event::{Span, Style};
+use crate::event::{Style, StyleSpan};
 
 /// Text, and offsets into it that stay where they belong when pieces of the text are replaced.
 #[derive(Debug, Default)]
-pub(in crate::event) struct Draft {
+pub(in crate::event) struct OffsetText {
     /// The text.
     pub(in crate::event) text: String,
     /// Its styles, in order.
-    pub(in crate::event) spans: Vec<Span>,
+    pub(in crate::event) spans: Vec<StyleSpan>,
     /// Where the next character will be written.
     pub(in crate::event) cursor: usize,
 }
 
-impl Draft {
+impl OffsetText {
     /// Puts `with` in the place of each of `ranges`, which are ordered and do not overlap. A style that began inside of
     /// a range begins behind its replacement.
     pub(in crate::event) fn replace(&mut self, ranges: &[Range<usize>], with: &str) {
@@ -48,7 +48,7 @@ impl Draft {
 
     /// Writes `mark` behind the text, without a style.
     pub(in crate::event) fn append(&mut self, mark: &str) {
-        self.spans.push(Span { start: self.text.len() as u32, style: Style::default() });
+        self.spans.push(StyleSpan { start: self.text.len() as u32, style: Style::default() });
         self.text.push_str(mark);
     }
 }
@@ -61,9 +61,9 @@ mod tests {
     fn offsets_follow_the_text() {
         let bold = Style { bold: true, ..Style::default() };
         let dim = Style { dim: true, ..Style::default() };
-        let mut draft = Draft { text: "ab secret cd secret".into(), cursor: 19, ..Draft::default() };
+        let mut draft = OffsetText { text: "ab secret cd secret".into(), cursor: 19, ..Draft::default() };
         for (start, style) in [(0, bold), (3, dim), (5, bold), (10, dim), (15, bold)] {
-            draft.spans.push(Span { start, style });
+            draft.spans.push(StyleSpan { start, style });
         }
         draft.replace(&[3..9, 13..19], "***");
         assert_eq!((draft.text.as_str(), draft.cursor), ("ab *** cd ***", 13));

@@ -1,10 +1,10 @@
 //! The unfinished line, as a terminal would show it.
 
-use super::draft::Draft;
 use super::glyph::{self, Glyph};
-use super::simple::Pen;
-use super::under::{Place, Under};
-use crate::event::{LineBuffer, Mask, Span, Style};
+use super::offset_text::OffsetText;
+use super::overwritten::{ColumnPlace, OverwrittenText};
+use super::simple::LineAppender;
+use crate::event::{LineBuffer, Mask, Style, StyleSpan};
 
 /// Columns of a line that are kept; the rest is cut off and a mark says so.
 pub(super) const WIDEST: usize = 16 * 1024;
@@ -21,7 +21,7 @@ const RIGHT_HALF: char = '\0';
 
 /// One column.
 #[derive(Debug, Clone)]
-struct Cell {
+struct LineColumn {
     glyph: char,
     #[expect(
         clippy::box_collection,
@@ -31,7 +31,7 @@ struct Cell {
     style: Style,
 }
 
-impl Cell {
+impl LineColumn {
     fn new(glyph: char, style: Style) -> Self {
         Self { glyph, marks: None, style }
     }
@@ -46,20 +46,20 @@ impl Cell {
 /// A progress bar goes back to the line's start and writes all of it again, each time as wide or wider. So what a CR leaves
 /// stands aside, and is looked at again only where what is written over it stays narrower.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(super) struct OpenLine {
     text: String,
-    spans: Vec<Span>,
+    spans: Vec<StyleSpan>,
     /// Marks on the text's last character.
     marks: usize,
     /// Columns of the text.
     width: usize,
     /// What stands under the text since a CR; it counts only where it is wider than the text.
-    under: Under,
+    under: OverwrittenText,
     /// A tab went over something: a cursor in the middle of a wide character stands behind it from then on, as in columns.
     tabbed: bool,
-    cells: Option<Vec<Cell>>,
+    cells: Option<Vec<LineColumn>>,
     /// Room for columns: the lines of a progress bar need it one after the other.
-    spare: Vec<Cell>,
+    spare: Vec<LineColumn>,
     /// The column that is written next.
     cursor: usize,
     style: Style,
@@ -69,13 +69,13 @@ pub(super) struct Row {
     limit: usize,
 }
 
-impl Default for Row {
+impl Default for OpenLine {
     fn default() -> Self {
         Self::new(WIDEST)
     }
 }
 
-impl Row {
+impl OpenLine {
     /// An empty line that keeps `limit` columns.
     pub(super) fn new(limit: usize) -> Self {
         Self {
@@ -83,7 +83,7 @@ impl Row {
             spans: Vec::new(),
             marks: 0,
             width: 0,
-            under: Under::default(),
+            under: OverwrittenText::default(),
             tabbed: false,
             cells: None,
             spare: Vec::new(),
@@ -102,7 +102,7 @@ impl Row {
         }
         // Where there are columns the text is empty, so that there is room in it for what becomes columns.
         let under = if self.cells.is_some() { 0 } else { self.under.width };
-        let mut pen = Pen::on(&mut self.text, &mut self.spans, self.limit, self.cursor, under);
+        let mut pen = LineAppender::on(&mut self.text, &mut self.spans, self.limit, self.cursor, under);
         pen.style = self.style;
         pen.run(bytes);
         let (taken, width) = (pen.taken, pen.width);
@@ -122,7 +122,7 @@ impl Row {
     pub(super) fn begin_with(
         &mut self,
         text: &str,
-        spans: impl Iterator<Item = Span>,
+        spans: impl Iterator<Item = StyleSpan>,
         width: usize,
         style: Style,
     ) {
@@ -201,13 +201,13 @@ impl Row {
     fn overwrite(&mut self, run: &str) {
         let fits = run.len().min(self.limit - self.cursor);
         let (cursor, end, style) = (self.cursor, self.cursor + fits, self.style);
-        let written = run.bytes().take(fits).map(|byte| Cell::new(char::from(byte), style));
+        let written = run.bytes().take(fits).map(|byte| LineColumn::new(char::from(byte), style));
         let cells = self.cells();
         if cells.len() == cursor {
             cells.extend(written);
         } else {
             if cells.len() < end {
-                cells.resize(end, Cell::blank());
+                cells.resize(end, LineColumn::blank());
             }
             vacate(cells, cursor);
             vacate(cells, end - 1);
@@ -258,7 +258,7 @@ impl Row {
         if self.cells.is_none() && self.width >= self.under.width {
             std::mem::swap(&mut self.text, &mut self.under.text);
             std::mem::swap(&mut self.spans, &mut self.under.spans);
-            (self.under.width, self.under.seen) = (self.width, Place::default());
+            (self.under.width, self.under.seen) = (self.width, ColumnPlace::default());
             self.text.clear();
             self.spans.clear();
             (self.width, self.marks) = (0, 0);
@@ -324,7 +324,7 @@ impl Row {
         }
         let cells = self.cells();
         vacate(cells, cursor);
-        cells.iter_mut().take(cursor + 1).for_each(|cell| *cell = Cell::blank());
+        cells.iter_mut().take(cursor + 1).for_each(|cell| *cell = LineColumn::blank());
     }
 
     /// EL 2: everything; the cursor stays.
@@ -379,12 +379,12 @@ impl Row {
     }
 
     /// The line as it stands, with the cut not yet marked.
-    pub(super) fn draft(&self) -> Draft {
+    pub(super) fn draft(&self) -> OffsetText {
         let mut draft = if let Some(cells) = &self.cells {
             flatten(cells, self.cursor)
         } else {
             let cursor = if self.cursor < self.width { self.offset() } else { self.text.len() };
-            Draft { text: self.text.clone(), spans: self.spans.clone(), cursor }
+            OffsetText { text: self.text.clone(), spans: self.spans.clone(), cursor }
         };
         if self.cells.is_none() && self.under.width > self.width {
             self.under.copy(self.width, self.under.width, &mut draft.text, &mut draft.spans);
@@ -433,7 +433,7 @@ impl Row {
     fn begin_span(&mut self) {
         let last = self.spans.last().map(|span| span.style).unwrap_or_default();
         if last != self.style {
-            self.spans.push(Span { start: self.text.len() as u32, style: self.style });
+            self.spans.push(StyleSpan { start: self.text.len() as u32, style: self.style });
         }
     }
 
@@ -452,13 +452,13 @@ impl Row {
         let cells = self.cells();
         let known = cells.len();
         if known < end {
-            cells.resize(end, Cell::blank());
+            cells.resize(end, LineColumn::blank());
         }
         for column in cursor..end {
             if column < known {
                 vacate(cells, column);
             }
-            cells[column] = Cell::new(if column == cursor { c } else { RIGHT_HALF }, style);
+            cells[column] = LineColumn::new(if column == cursor { c } else { RIGHT_HALF }, style);
         }
         self.cursor = end;
     }
@@ -485,7 +485,7 @@ impl Row {
         let cursor = self.cursor;
         let cells = self.cells();
         if cells.len() < cursor {
-            cells.resize(cursor, Cell::blank());
+            cells.resize(cursor, LineColumn::blank());
         }
         let base = cells.iter_mut().take(cursor).rfind(|cell| cell.glyph != RIGHT_HALF);
         if let Some(cell) = base {
@@ -497,7 +497,7 @@ impl Row {
     }
 
     /// The line as columns, from now on.
-    fn cells(&mut self) -> &mut Vec<Cell> {
+    fn cells(&mut self) -> &mut Vec<LineColumn> {
         if self.cells.is_none() {
             let spare = std::mem::take(&mut self.spare);
             self.cells = Some(self.columns(spare));
@@ -509,7 +509,7 @@ impl Row {
     }
 
     /// The text, with what it leaves of that under it, as columns. `cells` is room for them.
-    fn columns(&self, mut cells: Vec<Cell>) -> Vec<Cell> {
+    fn columns(&self, mut cells: Vec<LineColumn>) -> Vec<LineColumn> {
         if self.under.width <= self.width {
             unfold(&self.text, &self.spans, &mut cells);
             return cells;
@@ -526,21 +526,22 @@ impl Row {
 }
 
 /// Blanks the other half of a wide character of which `column` is a half.
-fn vacate(cells: &mut [Cell], column: usize) {
-    let is_right = |cells: &[Cell], at: usize| cells.get(at).is_some_and(|cell| cell.glyph == RIGHT_HALF);
+fn vacate(cells: &mut [LineColumn], column: usize) {
+    let is_right =
+        |cells: &[LineColumn], at: usize| cells.get(at).is_some_and(|cell| cell.glyph == RIGHT_HALF);
     let other = if is_right(cells, column) { column.wrapping_sub(1) } else { column + 1 };
     if (is_right(cells, column) || is_right(cells, other))
         && let Some(cell) = cells.get_mut(other)
     {
-        *cell = Cell::new(' ', cell.style);
+        *cell = LineColumn::new(' ', cell.style);
     }
     if let Some(cell) = cells.get_mut(column) {
-        *cell = Cell::new(' ', cell.style);
+        *cell = LineColumn::new(' ', cell.style);
     }
 }
 
 /// A text as columns, put into `cells`.
-fn unfold(text: &str, spans: &[Span], cells: &mut Vec<Cell>) {
+fn unfold(text: &str, spans: &[StyleSpan], cells: &mut Vec<LineColumn>) {
     cells.reserve(text.len());
     let mut spans = spans.iter().peekable();
     let mut style = Style::default();
@@ -550,19 +551,19 @@ fn unfold(text: &str, spans: &[Span], cells: &mut Vec<Cell>) {
         }
         let columns = glyph::columns_of(c);
         if columns > 0 {
-            cells.push(Cell::new(c, style));
+            cells.push(LineColumn::new(c, style));
         } else if let Some(cell) = cells.iter_mut().rfind(|cell| cell.glyph != RIGHT_HALF) {
             cell.marks.get_or_insert_default().push(c);
         }
         if columns == 2 {
-            cells.push(Cell::new(RIGHT_HALF, style));
+            cells.push(LineColumn::new(RIGHT_HALF, style));
         }
     }
 }
 
 /// Columns as a text.
-fn flatten(cells: &[Cell], cursor: usize) -> Draft {
-    let mut draft = Draft { text: String::with_capacity(cells.len()), ..Draft::default() };
+fn flatten(cells: &[LineColumn], cursor: usize) -> OffsetText {
+    let mut draft = OffsetText { text: String::with_capacity(cells.len()), ..Draft::default() };
     let mut style = Style::default();
     let mut at_cursor = None;
     for (column, cell) in cells.iter().enumerate() {
@@ -574,7 +575,7 @@ fn flatten(cells: &[Cell], cursor: usize) -> Draft {
         }
         if cell.style != style {
             style = cell.style;
-            draft.spans.push(Span { start: draft.text.len() as u32, style });
+            draft.spans.push(StyleSpan { start: draft.text.len() as u32, style });
         }
         draft.text.push(cell.glyph);
         if let Some(marks) = &cell.marks {
