@@ -13,7 +13,7 @@ use layertop::event::{
     Digest, Event, Line, LogChunk, Platform, Stamped, Started, StatusUpdate, Stream, Text, Time, VertexUpdate,
 };
 use layertop::model::Model;
-use layertop::report::health::Part;
+use layertop::report::health::AroundPart;
 use layertop::ui::theme::Theme;
 use layertop::ui::{Focus, Ui};
 use layertop::view::Screen;
@@ -75,9 +75,9 @@ fn panes(mut model: Model, now: Time) {
     let mut frame = Buffer::empty(AREA);
     for (name, focus, open) in [
         ("side by side", Focus::Stack, false),
-        ("the registry in full", Focus::Part(Part::Registry), true),
-        ("the nodes in full", Focus::Part(Part::Nodes), true),
-        ("the builder in full", Focus::Part(Part::Builder), true),
+        ("the registry in full", Focus::Part(AroundPart::Registry), true),
+        ("the nodes in full", Focus::Part(AroundPart::Nodes), true),
+        ("the builder in full", Focus::Part(AroundPart::Builder), true),
     ] {
         let mut ui = Ui::new(Theme::default());
         ui.sync(&model);

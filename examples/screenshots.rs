@@ -23,7 +23,7 @@ use std::process::Command;
 use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyModifiers};
 use layertop::event::{Stamped, Text, Time};
 use layertop::model::Model;
-use layertop::report::compare::Side;
+use layertop::report::compare::ComparedBuild;
 use layertop::report::trends::Trends;
 use layertop::ui::sheet::Before;
 use layertop::ui::theme::Theme;
@@ -179,7 +179,12 @@ fn draw(model: &Model, now: Time, keys: &str, area: Rect) -> Buffer {
 /// The build that others are put beside: the demo's change of the code.
 fn before() -> Before {
     let (model, now) = scenes::until(&demo("code").unwrap_or_else(|| scenes::montage("code")), 1.0);
-    Before { a: Side::of_model("a file in src/ changed".into(), &model, now), b: None, back: 0, of: 2 }
+    Before {
+        a: ComparedBuild::of_model("a file in src/ changed".into(), &model, now),
+        b: None,
+        back: 0,
+        of: 2,
+    }
 }
 
 /// How long the layers ran in the demo's builds.

@@ -13,7 +13,7 @@ use tui_input::backend::crossterm::EventHandler as _;
 
 use crate::event::{Line, Platform, Text};
 use crate::model::{Model, Outcome, StepId, VertexId, VertexKind};
-use crate::report::health::Part;
+use crate::report::health::AroundPart;
 use crate::report::words;
 use keys::{Action, Sheet};
 use log::LogView;
@@ -32,7 +32,7 @@ pub enum Focus {
     /// The output of a step.
     Log,
     /// What is around the build.
-    Part(Part),
+    Part(AroundPart),
 }
 
 /// What lies over the panes.
@@ -367,7 +367,7 @@ impl Ui {
         if let Some(first) = parts::speakers(model, self.focus).into_iter().next() {
             return Some(self.ask(first));
         }
-        let why = if self.focus == Focus::Part(Part::Registry) {
+        let why = if self.focus == Focus::Part(AroundPart::Registry) {
             "no pod of the registry is known: name it under [kubernetes] registry in layertop.toml"
         } else {
             "no builder's container is known here"

@@ -15,7 +15,7 @@ use crate::history::rows::BuildRow;
 use crate::history::{self, Store};
 use crate::model::Model;
 use crate::recording;
-use crate::report::compare::{self, Side};
+use crate::report::compare::{self, ComparedBuild};
 use crate::report::trends::Trends;
 use crate::ui::sheet::{Before, Wanted};
 
@@ -38,18 +38,18 @@ pub(super) fn run(cli: &Cli, args: &cli::CompareArgs, around: &Surroundings) -> 
 }
 
 /// The build that is meant: out of its recording, or where that is no more, out of the history.
-fn side(build: &str) -> Result<Side, Error> {
+fn side(build: &str) -> Result<ComparedBuild, Error> {
     let found = builds::named(build)?;
     let path = match (found.recording(), &found.row) {
         (Ok(path), _) => path,
         (Err(gone), None) => return Err(gone),
         (Err(gone), Some(row)) => {
             let steps = store().and_then(|store| store.steps(row.id).ok());
-            return steps.map(|steps| Side::kept(row, &steps)).ok_or(gone);
+            return steps.map(|steps| ComparedBuild::kept(row, &steps)).ok_or(gone);
         }
     };
     let model = builds::read(path, builds::ReadExtent::Steps, builds::DamageWarning::Told)?;
-    Ok(Side::of_model(found.name.clone(), &model, model.newest()))
+    Ok(ComparedBuild::of_model(found.name.clone(), &model, model.newest()))
 }
 
 /// The builds that there were before the one on the screen.
@@ -84,7 +84,12 @@ impl EarlierBuilds {
                 })?;
                 let (name, model) = bundled(at)?;
                 let of = at + wanted.back + 1;
-                Ok(Before { a: Side::of_model(name, &model, model.newest()), b: None, back: wanted.back, of })
+                Ok(Before {
+                    a: ComparedBuild::of_model(name, &model, model.newest()),
+                    b: None,
+                    back: wanted.back,
+                    of,
+                })
             }
         }
     }
@@ -198,16 +203,16 @@ fn is_alike(build: &CompareCandidate, wanted: &Wanted) -> bool {
     build.row.as_ref().is_none_or(same)
 }
 
-fn read(store: Option<&Store>, build: &CompareCandidate) -> Result<Side, Text> {
+fn read(store: Option<&Store>, build: &CompareCandidate) -> Result<ComparedBuild, Text> {
     let kept = || {
         let row = build.row.as_ref()?;
-        Some(Side::kept(row, &store?.steps(row.id).ok()?))
+        Some(ComparedBuild::kept(row, &store?.steps(row.id).ok()?))
     };
     let Some(path) = &build.recording else {
         return kept().ok_or_else(|| Text::clean(&format!("{} can't be read from the history", build.name)));
     };
     match builds::read(path, builds::ReadExtent::Steps, builds::DamageWarning::Silent) {
-        Ok(model) => Ok(Side::of_model(build.name.clone(), &model, model.newest())),
+        Ok(model) => Ok(ComparedBuild::of_model(build.name.clone(), &model, model.newest())),
         Err(error) => kept().ok_or_else(|| Text::clean(&error.to_string())),
     }
 }

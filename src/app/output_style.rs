@@ -52,7 +52,10 @@ impl OutputStyle {
         match self.progress {
             ProgressMode::Json => ProgressWriter::Json(super::progress::JsonWriter::default()),
             ProgressMode::Quiet => ProgressWriter::Quiet,
-            _ => ProgressWriter::plain(plain::Options { color: self.theme.color, ascii: self.theme.ascii }),
+            _ => ProgressWriter::plain(plain::PlainOptions {
+                color: self.theme.color,
+                ascii: self.theme.ascii,
+            }),
         }
     }
 
@@ -107,7 +110,8 @@ impl OutputStyle {
 }
 
 /// A failed build says as much of its failure here as in plain output.
-const FAILURE: failure::Limits = failure::Limits { logs: 20, excerpt: usize::MAX, columns: usize::MAX };
+const FAILURE: failure::FailureLimits =
+    failure::FailureLimits { logs: 20, excerpt: usize::MAX, columns: usize::MAX };
 
 /// `--color`, then `NO_COLOR`, `CLICOLOR_FORCE`, `CLICOLOR` (no-color.org, bixense.com/clicolors), then the terminal.
 fn colored<'a>(color: ColorChoice, tty: bool, var: &impl Fn(&str) -> Option<&'a str>) -> bool {

@@ -13,7 +13,7 @@ use crate::event::{Stamped, Time};
 use crate::model::Outcome;
 use crate::recording::{event_line, header_line};
 use crate::report::json;
-use crate::report::plain::{Options, Plain};
+use crate::report::plain::{PlainOptions, PlainOutput};
 use crate::source::buildx::Cancel;
 
 /// How often it is looked whether a step has been silent for long.
@@ -25,7 +25,7 @@ const MOST_WAITING: usize = 8 << 20;
 /// What is written.
 pub(super) enum ProgressWriter {
     /// Lines for a log.
-    Plain(Box<Plain>),
+    Plain(Box<PlainOutput>),
     /// Events as JSON, a summary last.
     Json(JsonWriter),
     /// Nothing.
@@ -33,8 +33,8 @@ pub(super) enum ProgressWriter {
 }
 
 impl ProgressWriter {
-    pub(super) fn plain(options: Options) -> Self {
-        Self::Plain(Box::new(Plain::new(options)))
+    pub(super) fn plain(options: PlainOptions) -> Self {
+        Self::Plain(Box::new(PlainOutput::new(options)))
     }
 
     fn write(&mut self, session: &BuildSession, events: &[Stamped], out: &mut Vec<u8>) {

@@ -36,8 +36,12 @@ pub(super) fn run(cli: &Cli, args: &cli::StatsArgs, around: &Surroundings) -> Re
             (image, builds)
         }
     };
-    let shown =
-        stats::Shown { image: image.as_deref(), builds: &builds, all: args.all, promised: config.promised() };
+    let shown = stats::ShownBuilds {
+        image: image.as_deref(),
+        builds: &builds,
+        all: args.all,
+        promised: config.promised(),
+    };
     if look.progress == ProgressMode::Json {
         return print(&stats::json(&shown));
     }

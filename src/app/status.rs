@@ -14,7 +14,7 @@ use crate::cli::ProgressMode;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::{Event, Stamped};
-use crate::report::health::Health;
+use crate::report::health::PartHealth;
 use crate::report::{json, status};
 
 /// What has not answered by then has its silence told.
@@ -55,7 +55,7 @@ pub(super) async fn run(targets: WatchTargets, look: OutputStyle, watch: bool) -
     // Whatever still hangs is given up.
     drop(around);
     let (model, now) = (&session.model, session.now());
-    let well = Health::all(model, now).iter().all(|health| health.is_well(model));
+    let well = PartHealth::all(model, now).iter().all(|health| health.is_well(model));
     if well { Ok(()) } else { Err(Error::Exit(FAULT)) }
 }
 
@@ -86,12 +86,12 @@ async fn go_on(
 
 /// Whether all that is looked at has said what there is to say.
 fn is_known(session: &BuildSession) -> bool {
-    Health::all(&session.model, session.now()).iter().all(|health| health.is_whole(&session.model))
+    PartHealth::all(&session.model, session.now()).iter().all(|health| health.is_whole(&session.model))
 }
 
 /// Whether nothing is missing but what the builder's cache takes.
 fn is_known_but_sizes(session: &BuildSession) -> bool {
-    let all = Health::all(&session.model, session.now());
+    let all = PartHealth::all(&session.model, session.now());
     all.iter().all(|health| health.is_whole_but_sizes(&session.model))
 }
 
@@ -106,7 +106,7 @@ fn stop(signal: SignalNumber) -> Result<(), Error> {
 fn say(session: &BuildSession, look: OutputStyle) -> Result<(), Error> {
     let (model, now) = (&session.model, session.now());
     match look.progress {
-        ProgressMode::Json => configuration::print(&json::Status::of(model, now).line()),
+        ProgressMode::Json => configuration::print(&json::StatusSummary::of(model, now).line()),
         ProgressMode::Quiet => Ok(()),
         _ => {
             let mut text = String::new();

@@ -11,7 +11,7 @@ use crate::model::{Model, Phase, Transfer};
 /// How the transfers in one direction ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum TransferState {
     /// All of them succeeded.
     Ok,
     /// One failed or was stopped. A failed import does not fail the build: everything misses instead.
@@ -24,9 +24,9 @@ pub enum Verdict {
 
 /// What became of the cache in one direction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Side {
+pub struct TransferSummary {
     /// How it ended.
-    pub state: Verdict,
+    pub state: TransferState,
     /// Where from or to; of the failed one, where one failed, or of the one that is not there.
     #[serde(rename = "ref")]
     pub reference: Option<Text>,
@@ -38,9 +38,9 @@ pub struct Side {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CacheSummary {
     /// What was read before the build.
-    pub import: Side,
+    pub import: TransferSummary,
     /// What was written after it.
-    pub export: Side,
+    pub export: TransferSummary,
 }
 
 impl CacheSummary {
@@ -52,7 +52,7 @@ impl CacheSummary {
     }
 }
 
-fn side(transfers: &[Transfer], over: bool) -> Side {
+fn side(transfers: &[Transfer], over: bool) -> TransferSummary {
     let failed = |t: &&Transfer| match t.phase {
         Phase::Failed if t.is_not_there() => false,
         Phase::Failed | Phase::Cancelled => true,
@@ -62,15 +62,15 @@ fn side(transfers: &[Transfer], over: bool) -> Side {
     if let Some(bad) = transfers.iter().find(failed) {
         let unfinished = || Text::clean("the build ended before it did");
         let error = bad.error.clone().or_else(|| Some(unfinished()));
-        return Side { state: Verdict::Failed, reference: bad.reference.clone(), error };
+        return TransferSummary { state: TransferState::Failed, reference: bad.reference.clone(), error };
     }
     let done = transfers.iter().find(|t| matches!(t.phase, Phase::Done | Phase::Cached));
     let missing = transfers.iter().find(|t| t.is_not_there());
     let state = match (done, missing) {
-        (Some(_), _) => Verdict::Ok,
-        (None, Some(_)) => Verdict::NotThere,
-        (None, None) => Verdict::None,
+        (Some(_), _) => TransferState::Ok,
+        (None, Some(_)) => TransferState::NotThere,
+        (None, None) => TransferState::None,
     };
-    let error = missing.filter(|_| state == Verdict::NotThere).and_then(|t| t.error.clone());
-    Side { state, reference: done.or(missing).and_then(|t| t.reference.clone()), error }
+    let error = missing.filter(|_| state == TransferState::NotThere).and_then(|t| t.error.clone());
+    TransferSummary { state, reference: done.or(missing).and_then(|t| t.reference.clone()), error }
 }

@@ -27,13 +27,13 @@ pub struct Comparison {
     /// Version of the comparison. A field that is only added is no new version.
     pub version: u64,
     /// The first.
-    pub a: Whole,
+    pub a: BuildTotals,
     /// The second.
-    pub b: Whole,
+    pub b: BuildTotals,
     /// How much longer the second took, in ms.
     pub diff_ms: i64,
     /// The steps, those first whose times differ most.
-    pub steps: Vec<Pair>,
+    pub steps: Vec<StepPair>,
 }
 
 /// The type of a comparison.
@@ -46,7 +46,7 @@ pub enum ComparisonType {
 
 /// A build as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-pub struct Whole {
+pub struct BuildTotals {
     /// The name of its recording, or what that would be.
     pub name: Text,
     /// Reference of its image.
@@ -75,7 +75,7 @@ pub struct Whole {
 
 /// A step in both builds.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-pub struct Pair {
+pub struct StepPair {
     /// Its stage.
     pub stage: Option<Text>,
     /// Its number in the stage; in the second build, where it is in both.
@@ -89,9 +89,9 @@ pub struct Pair {
     /// Its instruction in the first build, where that is another one: a step that stands in the same place.
     pub instruction_a: Option<Text>,
     /// What became of it in the first; null where it is not in it.
-    pub a: Option<Half>,
+    pub a: Option<ComparedStep>,
     /// What became of it in the second; null where it is not in it.
-    pub b: Option<Half>,
+    pub b: Option<ComparedStep>,
     /// How much longer it took in the second, its pulls included, in ms. Of a step that has not ended what it has taken longer
     /// so far.
     pub diff_ms: i64,
@@ -99,7 +99,7 @@ pub struct Pair {
 
 /// A step in one of the builds.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-pub struct Half {
+pub struct ComparedStep {
     /// What became of it.
     pub state: State,
     /// Where a hit came from.
@@ -116,14 +116,14 @@ pub struct Half {
 
 /// A build, as much of it as is compared.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Side {
-    whole: Whole,
-    steps: Vec<Step>,
+pub struct ComparedBuild {
+    whole: BuildTotals,
+    steps: Vec<PlacedStep>,
 }
 
 /// A step of it: where it stands, and what became of it.
 #[derive(Debug, Clone, PartialEq)]
-struct Step {
+struct PlacedStep {
     target: Option<Text>,
     stage: Option<Text>,
     index: u16,
@@ -132,14 +132,14 @@ struct Step {
     instruction: Text,
     /// Bytes fetched for it.
     pulled: u64,
-    half: Half,
+    half: ComparedStep,
 }
 
-impl Side {
+impl ComparedBuild {
     /// A build by its name and summary.
     pub fn of(name: Text, summary: &Summary) -> Self {
-        let steps: Vec<Step> = summary.steps.iter().map(Step::of).collect();
-        let whole = Whole {
+        let steps: Vec<PlacedStep> = summary.steps.iter().map(PlacedStep::of).collect();
+        let whole = BuildTotals {
             name,
             image: summary.image.clone(),
             started: summary.started,
@@ -161,9 +161,9 @@ impl Side {
 
     /// A build as the history keeps it, where its recording is no more.
     pub fn kept(build: &BuildRow, steps: &[StepRow]) -> Self {
-        let steps: Vec<Step> = steps.iter().map(Step::kept).collect();
+        let steps: Vec<PlacedStep> = steps.iter().map(PlacedStep::kept).collect();
         let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-        let whole = Whole {
+        let whole = BuildTotals {
             name: build.name.clone(),
             image: build.reference(),
             started: Some(build.started),
@@ -179,7 +179,7 @@ impl Side {
     }
 }
 
-impl Step {
+impl PlacedStep {
     fn of(step: &StepSummary) -> Self {
         let kept = step.cached_as.as_ref().map_or(0, |layer| layer.bytes);
         Self {
@@ -190,7 +190,7 @@ impl Step {
             layer: step.layer.clone(),
             instruction: step.instruction.clone(),
             pulled: step.pulled_bytes,
-            half: Half {
+            half: ComparedStep {
                 state: step.state,
                 source: step.source,
                 run_ms: step.run_ms,
@@ -210,7 +210,7 @@ impl Step {
             layer: step.layer.clone(),
             instruction: step.instruction.clone(),
             pulled: step.bytes,
-            half: Half {
+            half: ComparedStep {
                 state: step.state,
                 source: step.source,
                 // Earlier versions kept for a hit how long its tag was looked up.
@@ -234,7 +234,7 @@ impl Step {
     }
 }
 
-impl Half {
+impl ComparedStep {
     fn took(&self) -> i64 {
         i64::try_from(self.run_ms.saturating_add(self.pull_ms)).unwrap_or(i64::MAX)
     }
@@ -251,10 +251,10 @@ impl Half {
     }
 }
 
-impl Whole {
+impl BuildTotals {
     /// What a build's steps come to; the rest is empty.
-    fn sums(steps: &[Step]) -> Self {
-        let sum = |get: fn(&Half) -> u64| steps.iter().map(|step| get(&step.half)).sum();
+    fn sums(steps: &[PlacedStep]) -> Self {
+        let sum = |get: fn(&ComparedStep) -> u64| steps.iter().map(|step| get(&step.half)).sum();
         Self {
             name: Text::default(),
             image: None,
@@ -272,8 +272,8 @@ impl Whole {
     }
 }
 
-impl Pair {
-    fn of(a: Option<&Step>, b: Option<&Step>) -> Option<Self> {
+impl StepPair {
+    fn of(a: Option<&PlacedStep>, b: Option<&PlacedStep>) -> Option<Self> {
         let shown = b.or(a)?;
         let before = a.map_or(0, |step| step.half.took());
         Some(Self {
@@ -299,7 +299,7 @@ impl Pair {
         match (&self.a, &self.b) {
             (Some(a), Some(b)) => {
                 // What is not known of one, or not yet, is no difference.
-                let told = |half: &Half| half.source.filter(|source| *source != Source::Unknown);
+                let told = |half: &ComparedStep| half.source.filter(|source| *source != Source::Unknown);
                 let moved = told(a).zip(told(b)).is_some_and(|(a, b)| a != b);
                 let differs = a.state != b.state || moved || self.instruction_a.is_some();
                 b.state != State::Waiting && (differs || self.diff_ms.abs() >= NOISE_MS)
@@ -310,25 +310,25 @@ impl Pair {
 }
 
 /// Compares two builds.
-pub fn compare(a: &Side, b: &Side) -> Comparison {
-    let mut left: Vec<Option<&Step>> = a.steps.iter().map(Some).collect();
-    let mut right: Vec<Option<&Step>> = vec![None; b.steps.len()];
+pub fn compare(a: &ComparedBuild, b: &ComparedBuild) -> Comparison {
+    let mut left: Vec<Option<&PlacedStep>> = a.steps.iter().map(Some).collect();
+    let mut right: Vec<Option<&PlacedStep>> = vec![None; b.steps.len()];
     // What says the same is the same, wherever it stands; of the rest what does the same kind of thing in the same place.
-    let text: Same = |a, b| a.text() == b.text();
-    let place: Same = |a, b| a.index == b.index && name::same_keyword(&a.instruction, &b.instruction);
+    let text: SameStep = |a, b| a.text() == b.text();
+    let place: SameStep = |a, b| a.index == b.index && name::same_keyword(&a.instruction, &b.instruction);
     for same in [text, place] {
         for (step, found) in b.steps.iter().zip(&mut right).filter(|(_, found)| found.is_none()) {
-            let fits = |other: Option<&Step>| {
+            let fits = |other: Option<&PlacedStep>| {
                 other.is_some_and(|other| other.stands_with(step) && same(other, step))
             };
             *found = left.iter_mut().find(|other| fits(**other)).and_then(Option::take);
         }
     }
-    let both = b.steps.iter().zip(&right).filter_map(|(step, other)| Pair::of(*other, Some(step)));
-    let gone = left.iter().flatten().filter_map(|step| Pair::of(Some(step), None));
-    let mut steps: Vec<Pair> = both.chain(gone).collect();
+    let both = b.steps.iter().zip(&right).filter_map(|(step, other)| StepPair::of(*other, Some(step)));
+    let gone = left.iter().flatten().filter_map(|step| StepPair::of(Some(step), None));
+    let mut steps: Vec<StepPair> = both.chain(gone).collect();
     steps.sort_by_key(|pair| std::cmp::Reverse(pair.diff_ms.unsigned_abs()));
-    let wall = |side: &Side| i64::try_from(side.whole.wall_ms).unwrap_or(i64::MAX);
+    let wall = |side: &ComparedBuild| i64::try_from(side.whole.wall_ms).unwrap_or(i64::MAX);
     Comparison {
         r#type: ComparisonType::Comparison,
         version: VERSION,
@@ -339,7 +339,7 @@ pub fn compare(a: &Side, b: &Side) -> Comparison {
     }
 }
 
-type Same = fn(&Step, &Step) -> bool;
+type SameStep = fn(&PlacedStep, &PlacedStep) -> bool;
 
 /// The comparison as one JSON object on a line.
 pub fn json(found: &Comparison) -> String {

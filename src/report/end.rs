@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::cache::{CacheSummary, Side, Verdict};
-use super::estimate::Saved;
+use super::cache::{CacheSummary, TransferState, TransferSummary};
+use super::estimate::CacheSavings;
 use super::styled::StyledLine;
-use super::table::{LayerRow, Layout, Table};
+use super::table::{LayerRow, LayerTable, TableWidths};
 use super::tally::Tally;
 use super::words::{self, Role, Sign};
 use super::{failure, label};
@@ -25,7 +25,7 @@ const MOST_WARNINGS: usize = 3;
 const MOST_PLATFORMS: usize = 4;
 
 /// Of a failure, what fits beside the rest.
-const FAILURE: failure::Limits = failure::Limits { logs: 5, excerpt: 3, columns: 0 };
+const FAILURE: failure::FailureLimits = failure::FailureLimits { logs: 5, excerpt: 3, columns: 0 };
 
 /// How the build ended, in at most `MOST_LINES` lines that are no wider than `columns`: the result, hits and misses a
 /// platform, what is wrong with the cache, warnings, the layers that missed, the slowest first, and why it failed.
@@ -44,7 +44,7 @@ pub fn lines(
     head.extend(complaint("! cache import failed: ", &cache.import, columns, ascii));
     head.extend(complaint("! cache export failed: ", &cache.export, columns, ascii));
     head.extend(warnings(model, ascii));
-    let limits = failure::Limits { columns, ..FAILURE };
+    let limits = failure::FailureLimits { columns, ..FAILURE };
     let tail = model.failure().map_or(Vec::new(), |why| failure::lines(model, &why, &limits, ascii));
     let last = recording.map(|path| {
         let path = Text::clean(&path.to_string_lossy());
@@ -98,8 +98,8 @@ fn platform_line(model: &Model, platform: Option<&Platform>, name: &str, ascii: 
 }
 
 /// A failed import ends nothing and is easily overlooked, though everything misses because of it.
-fn complaint(what: &str, side: &Side, columns: usize, ascii: bool) -> Option<StyledLine> {
-    if side.state != Verdict::Failed {
+fn complaint(what: &str, side: &TransferSummary, columns: usize, ascii: bool) -> Option<StyledLine> {
+    if side.state != TransferState::Failed {
         return None;
     }
     let error = side.error.as_ref().map_or("", |error| error.as_str());
@@ -121,7 +121,7 @@ fn warnings(model: &Model, ascii: bool) -> Vec<StyledLine> {
 
 /// The layers that missed, the slowest first.
 fn layers(model: &Model, now: Time, most: usize, columns: usize, ascii: bool) -> Vec<StyledLine> {
-    let table = Table::of(model, now);
+    let table = LayerTable::of(model, now);
     let mut missed: Vec<&LayerRow> = table.rows().filter(|row| row.missed()).collect();
     if missed.is_empty() {
         return Vec::new();
@@ -129,7 +129,7 @@ fn layers(model: &Model, now: Time, most: usize, columns: usize, ascii: bool) ->
     missed.sort_by_key(|row| std::cmp::Reverse(row.worst()));
     let head = if missed.len() > 1 { "slowest first" } else { "layer" };
     let shown = missed.get(..most).unwrap_or(&missed);
-    let layout = Layout::of(&table, shown.iter().copied(), head, ascii);
+    let layout = TableWidths::of(&table, shown.iter().copied(), head, ascii);
     let layout = layout.fit(table.platforms.len(), columns.saturating_sub(2));
     let indented = |line: &StyledLine| {
         let mut indented = StyledLine::new().with("  ", Role::Plain);
@@ -161,7 +161,7 @@ pub fn result(model: &Model, now: Time, ascii: bool) -> StyledLine {
         line.push(format!(" with exit code {code}"), Role::Plain);
     }
     let dot = if ascii { " - " } else { " · " };
-    if let Some(saved) = Saved::of(model).and_then(|saved| saved.text(ascii)) {
+    if let Some(saved) = CacheSavings::of(model).and_then(|saved| saved.text(ascii)) {
         line.push(dot, Role::Plain).push(saved, Role::Good);
     }
     if let Some(tally) = Tally::of(model) {
@@ -173,14 +173,14 @@ pub fn result(model: &Model, now: Time, ascii: bool) -> StyledLine {
         (&cache.export, "exported", "cache export failed"),
     ];
     let good: Vec<&str> =
-        sides.iter().filter(|side| side.0.state == Verdict::Ok).map(|side| side.1).collect();
+        sides.iter().filter(|side| side.0.state == TransferState::Ok).map(|side| side.1).collect();
     if !good.is_empty() {
         line.push(format!("{dot}cache {}", good.join(", ")), Role::Plain);
     }
-    if cache.import.state == Verdict::NotThere {
+    if cache.import.state == TransferState::NotThere {
         line.push(format!("{dot}no cache there yet"), Role::Plain);
     }
-    for (_, _, bad) in sides.iter().filter(|side| side.0.state == Verdict::Failed) {
+    for (_, _, bad) in sides.iter().filter(|side| side.0.state == TransferState::Failed) {
         line.push(dot, Role::Plain).push(*bad, Role::Warn);
     }
     if !model.warnings().is_empty() {

@@ -25,7 +25,7 @@ pub const WIDTH: usize = 9;
 
 /// What the cache saved.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Saved {
+pub struct CacheSavings {
     /// Wall time that it would have taken longer without.
     pub time: Duration,
     /// How many times as long it would have taken.
@@ -36,7 +36,7 @@ pub struct Saved {
     pub at_least: bool,
 }
 
-impl Saved {
+impl CacheSavings {
     /// What the cache saved a build that made what was asked for; none where that can't be told.
     pub fn of(model: &Model) -> Option<Self> {
         let found = model.without_cache()?;
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn what_saved_next_to_nothing_saved_nothing() {
-        let saved = |millis, speedup| Saved {
+        let saved = |millis, speedup| CacheSavings {
             time: Duration::from_millis(millis),
             speedup,
             without: Duration::from_millis(millis + millis / 4),
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(saved(60_000, 1.01).text(false), None);
         assert_eq!(saved(580_000, 5.2).text(false).as_deref(), Some("saved 9:40 (80 %, 5.2×)"));
         assert_eq!(saved(8_460, 5.2).text(false).as_deref(), Some("saved 8.4 s (80 %, 5.2×)"));
-        let more = Saved { at_least: true, ..saved(580_000, 5.2) };
+        let more = CacheSavings { at_least: true, ..saved(580_000, 5.2) };
         assert_eq!(more.text(true).as_deref(), Some("saved >= 9:40 (80 %, 5.2x)"));
     }
 

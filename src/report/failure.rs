@@ -8,7 +8,7 @@ use crate::model::{BuildFailure, Model, State};
 
 /// How much of a failure is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct FailureLimits {
     /// Lines of the failed step's output, the last ones.
     pub logs: usize,
     /// Lines of the Dockerfile, those around the failed one.
@@ -18,7 +18,7 @@ pub struct Limits {
 }
 
 /// The failed step, what it said last, the place in the Dockerfile, the error.
-pub fn lines(model: &Model, failure: &BuildFailure, limits: &Limits, ascii: bool) -> Vec<StyledLine> {
+pub fn lines(model: &Model, failure: &BuildFailure, limits: &FailureLimits, ascii: bool) -> Vec<StyledLine> {
     let sign = Sign::of_state(State::Failed);
     let mut lines = Vec::new();
     if let Some(id) = failure.vertex {

@@ -1,6 +1,6 @@
 //! Whether a build that has ended went through its gates.
 
-use super::cache::{CacheSummary, Verdict as Ended};
+use super::cache::{CacheSummary, TransferState as Ended};
 use super::words;
 use crate::event::gate::{Gate, GateState, GateVerdict};
 use crate::event::{Gates, Platform, Text};
@@ -41,13 +41,13 @@ pub fn is_named(layer: &str, names: &[String]) -> bool {
     names.iter().any(|name| name.to_lowercase() == layer.to_lowercase())
 }
 
-type Found = (GateState, String);
+type GateFinding = (GateState, String);
 
-fn passed() -> Found {
+fn passed() -> GateFinding {
     (GateState::Passed, String::new())
 }
 
-fn missed(model: &Model, layer: &Text) -> Found {
+fn missed(model: &Model, layer: &Text) -> GateFinding {
     let wanted = layer.as_str().to_lowercase();
     let rows = model.stack().groups().iter().flat_map(|group| &group.rows);
     let of_layer: Vec<_> = rows
@@ -83,7 +83,7 @@ fn on(model: &Model, steps: &[StepId]) -> String {
     format!(" on {}", names.join(", "))
 }
 
-fn hit_rate(model: &Model, least: f64) -> Found {
+fn hit_rate(model: &Model, least: f64) -> GateFinding {
     let counts = model.counts();
     let Some(rate) = counts.hit_rate() else {
         return (GateState::Unknown, "the build came to no step".to_owned());
@@ -98,7 +98,7 @@ fn hit_rate(model: &Model, least: f64) -> Found {
     (GateState::Failed, format!("{uncached} of {reached} were not cached: the hit rate is {shown} %"))
 }
 
-fn import(model: &Model) -> Found {
+fn import(model: &Model) -> GateFinding {
     let import = CacheSummary::of(model).import;
     if import.state != Ended::Failed {
         return passed();
@@ -108,7 +108,7 @@ fn import(model: &Model) -> Found {
     (GateState::Failed, format!("the cache{from} could not be imported{error}"))
 }
 
-fn clipped(model: &Model) -> Found {
+fn clipped(model: &Model) -> GateFinding {
     let is_clipped = |id: &StepId| model.vertices_of(*id).map(|vertex| &vertex.log).any(Log::clipped);
     let steps: Vec<StepId> = model.stack().steps().map(|(id, _)| id).filter(is_clipped).collect();
     if steps.is_empty() {
@@ -126,7 +126,7 @@ fn clipped(model: &Model) -> Found {
 }
 
 /// Steps that ran longer than 95 of 100 of their own earlier runs did, by the rule by which a running step is called slow.
-fn slower(model: &Model) -> Found {
+fn slower(model: &Model) -> GateFinding {
     let mut judged = false;
     let mut slow = Vec::new();
     for (id, step) in model.stack().steps() {

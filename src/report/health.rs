@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::cache::{CacheSummary, Verdict};
+use super::cache::{CacheSummary, TransferState};
 use super::styled::StyledLine;
 use super::words::{self, Role, Sign};
 use crate::event::builder::{self, BuilderNode, BuilderSnapshot, Execution, Usage};
@@ -21,7 +21,7 @@ const MOST_NODES: usize = 3;
 
 /// A part around a build that can be the reason that builds are slow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Part {
+pub enum AroundPart {
     /// The image's registry, with the cache tag.
     Registry,
     /// The machines: the cluster's nodes, or the builder's own.
@@ -30,7 +30,7 @@ pub enum Part {
     Builder,
 }
 
-impl Part {
+impl AroundPart {
     /// All, in the order in which they are shown.
     pub const ALL: [Self; 3] = [Self::Registry, Self::Nodes, Self::Builder];
 
@@ -55,7 +55,7 @@ impl Part {
 
 /// How a part is, as far as builds are concerned. The order is from well to ill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Grade {
+pub enum HealthGrade {
     /// It serves builds.
     Well,
     /// It is not looked at.
@@ -68,7 +68,7 @@ pub enum Grade {
     Ill,
 }
 
-impl Grade {
+impl HealthGrade {
     /// Whether something is not as it should be.
     pub fn is_fault(self) -> bool {
         matches!(self, Self::Poor | Self::Ill)
@@ -77,11 +77,11 @@ impl Grade {
 
 /// How a part is, ready to be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Health {
+pub struct PartHealth {
     /// The part.
-    pub part: Part,
+    pub part: AroundPart,
     /// How it is.
-    pub grade: Grade,
+    pub grade: HealthGrade,
     /// Shape, word and colour of its state.
     pub sign: Sign,
     /// What there is to say, what matters most first.
@@ -92,18 +92,18 @@ pub struct Health {
     pub stale: bool,
 }
 
-impl Health {
+impl PartHealth {
     /// All three parts.
     pub fn all(model: &Model, now: Time) -> [Self; 3] {
-        Part::ALL.map(|part| Self::of(part, model, now))
+        AroundPart::ALL.map(|part| Self::of(part, model, now))
     }
 
     /// One part.
-    pub fn of(part: Part, model: &Model, now: Time) -> Self {
+    pub fn of(part: AroundPart, model: &Model, now: Time) -> Self {
         match part {
-            Part::Registry => registry(model, now),
-            Part::Nodes => nodes(model, now),
-            Part::Builder => builder(model, now),
+            AroundPart::Registry => registry(model, now),
+            AroundPart::Nodes => nodes(model, now),
+            AroundPart::Builder => builder(model, now),
         }
     }
 
@@ -114,7 +114,7 @@ impl Health {
         line.push(self.sign.word, self.sign.role);
         for (i, (fact, role)) in self.facts.iter().enumerate() {
             // How fast the registry answers is a part of how it is.
-            let first = i == 0 && self.part == Part::Registry && fact.ends_with("ms");
+            let first = i == 0 && self.part == AroundPart::Registry && fact.ends_with("ms");
             let dot = if ascii { " - " } else { " · " };
             line.push(if first { " " } else { dot }, Role::Dim).push(fact.as_str(), *role);
         }
@@ -125,9 +125,9 @@ impl Health {
     pub fn is_whole(&self, model: &Model) -> bool {
         let sized = |node: &BuilderNode| !node.state.is_up() || node.usage.is_some();
         let builder = model.builder().snapshot();
-        let sizes = self.part != Part::Builder || builder.is_none_or(|all| all.nodes.iter().all(sized));
+        let sizes = self.part != AroundPart::Builder || builder.is_none_or(|all| all.nodes.iter().all(sized));
         self.is_whole_but_sizes(model)
-            && (sizes || matches!(self.grade, Grade::Ill | Grade::Off | Grade::Unknown))
+            && (sizes || matches!(self.grade, HealthGrade::Ill | HealthGrade::Off | HealthGrade::Unknown))
     }
 
     /// Whether nothing of that is missing but what a builder's cache takes, which may take long to add up.
@@ -135,33 +135,35 @@ impl Health {
         let builder = model.builder().snapshot();
         // Not all can be known without starting it; then there is a reason.
         let unknowable =
-            self.part != Part::Registry && builder.is_some_and(|builder| !builder.reason.is_empty());
+            self.part != AroundPart::Registry && builder.is_some_and(|builder| !builder.reason.is_empty());
         let mut up = builder.iter().flat_map(|builder| &builder.nodes).filter(|node| node.state.is_up());
         match (self.grade, self.part) {
-            (Grade::Ill | Grade::Off, Part::Nodes) => is_cluster_known(model),
-            (Grade::Ill | Grade::Off, _) => true,
-            (Grade::Unknown, Part::Nodes) => unknowable && is_cluster_known(model),
-            (Grade::Unknown, _) => unknowable,
-            (_, Part::Registry) => model.registry().newest().is_some_and(|registry| registry.tags.is_some()),
-            (_, Part::Nodes) => up.all(|node| node.native.is_some()) && is_cluster_known(model),
-            (_, Part::Builder) => true,
+            (HealthGrade::Ill | HealthGrade::Off, AroundPart::Nodes) => is_cluster_known(model),
+            (HealthGrade::Ill | HealthGrade::Off, _) => true,
+            (HealthGrade::Unknown, AroundPart::Nodes) => unknowable && is_cluster_known(model),
+            (HealthGrade::Unknown, _) => unknowable,
+            (_, AroundPart::Registry) => {
+                model.registry().newest().is_some_and(|registry| registry.tags.is_some())
+            }
+            (_, AroundPart::Nodes) => up.all(|node| node.native.is_some()) && is_cluster_known(model),
+            (_, AroundPart::Builder) => true,
         }
     }
 
     /// Whether nothing is wrong with it, when it has had its time to answer. A part that is configured and has not said how it is is
     /// not well.
     pub fn is_well(&self, model: &Model) -> bool {
-        let heard = self.part != Part::Nodes || is_cluster_known(model);
-        heard && !self.grade.is_fault() && (self.grade != Grade::Unknown || self.is_whole(model))
+        let heard = self.part != AroundPart::Nodes || is_cluster_known(model);
+        heard && !self.grade.is_fault() && (self.grade != HealthGrade::Unknown || self.is_whole(model))
     }
 
     /// A part that has become worse, or is well again, as it was then.
     pub fn of_turn(turn: &PartChange) -> Self {
         let (part, state) = match turn.now {
-            PartState::Registry(state) => (Part::Registry, of_registry(state)),
-            PartState::Cluster(ApiState::Ok) => (Part::Nodes, well("cluster seen")),
-            PartState::Cluster(_) => (Part::Nodes, poor("cluster not seen")),
-            PartState::Builder(state) => (Part::Builder, of_builder(state)),
+            PartState::Registry(state) => (AroundPart::Registry, of_registry(state)),
+            PartState::Cluster(ApiState::Ok) => (AroundPart::Nodes, well("cluster seen")),
+            PartState::Cluster(_) => (AroundPart::Nodes, poor("cluster not seen")),
+            PartState::Builder(state) => (AroundPart::Builder, of_builder(state)),
         };
         let mut health = Self::new(part, state);
         let role = if health.grade.is_fault() { health.sign.role } else { Role::Plain };
@@ -173,19 +175,23 @@ impl Health {
         if turn.now.is_well() { health.fact("again", Role::Plain) } else { health }
     }
 
-    fn new(part: Part, (grade, sign): (Grade, Sign)) -> Self {
+    fn new(part: AroundPart, (grade, sign): (HealthGrade, Sign)) -> Self {
         Self { part, grade, sign, facts: Vec::new(), age: None, stale: false }
     }
 
     /// A part of which there is no snapshot.
-    fn without(part: Part, watched: WatchState) -> Self {
+    fn without(part: AroundPart, watched: WatchState) -> Self {
         match watched {
-            WatchState::Off => Self::new(part, (Grade::Off, Sign::new("–", "-", "not watched", Role::Dim))),
+            WatchState::Off => {
+                Self::new(part, (HealthGrade::Off, Sign::new("–", "-", "not watched", Role::Dim)))
+            }
             WatchState::NotConfigured => {
                 let sign = Sign::new("–", "-", "not set", Role::Dim);
-                Self::new(part, (Grade::Off, sign)).fact(part.advice(), Role::Plain)
+                Self::new(part, (HealthGrade::Off, sign)).fact(part.advice(), Role::Plain)
             }
-            WatchState::On => Self::new(part, (Grade::Unknown, Sign::new("·", ".", "asking", Role::Dim))),
+            WatchState::On => {
+                Self::new(part, (HealthGrade::Unknown, Sign::new("·", ".", "asking", Role::Dim)))
+            }
         }
     }
 
@@ -232,24 +238,24 @@ fn is_cluster_known(model: &Model) -> bool {
     known || model.watching().cluster != WatchState::On
 }
 
-const fn well(word: &'static str) -> (Grade, Sign) {
-    (Grade::Well, Sign::new("●", "*", word, Role::Good))
+const fn well(word: &'static str) -> (HealthGrade, Sign) {
+    (HealthGrade::Well, Sign::new("●", "*", word, Role::Good))
 }
 
-const fn unknown(word: &'static str) -> (Grade, Sign) {
-    (Grade::Unknown, Sign::new("·", ".", word, Role::Dim))
+const fn unknown(word: &'static str) -> (HealthGrade, Sign) {
+    (HealthGrade::Unknown, Sign::new("·", ".", word, Role::Dim))
 }
 
-const fn poor(word: &'static str) -> (Grade, Sign) {
-    (Grade::Poor, Sign::new("▲", "!", word, Role::Warn))
+const fn poor(word: &'static str) -> (HealthGrade, Sign) {
+    (HealthGrade::Poor, Sign::new("▲", "!", word, Role::Warn))
 }
 
-const fn ill(word: &'static str) -> (Grade, Sign) {
-    (Grade::Ill, Sign::new("✗", "x", word, Role::Bad))
+const fn ill(word: &'static str) -> (HealthGrade, Sign) {
+    (HealthGrade::Ill, Sign::new("✗", "x", word, Role::Bad))
 }
 
 /// How a registry in this state serves builds, and how that is shown.
-pub fn of_registry(state: RegistryState) -> (Grade, Sign) {
+pub fn of_registry(state: RegistryState) -> (HealthGrade, Sign) {
     match state {
         RegistryState::Unknown => unknown("asking"),
         RegistryState::Ok | RegistryState::NoRepository => well("ok"),
@@ -267,7 +273,7 @@ pub fn of_registry(state: RegistryState) -> (Grade, Sign) {
 }
 
 /// How a builder or a node of one in this state serves builds, and how that is shown.
-pub fn of_builder(state: builder::Health) -> (Grade, Sign) {
+pub fn of_builder(state: builder::Health) -> (HealthGrade, Sign) {
     match state {
         builder::Health::Ok => well("running"),
         builder::Health::Unknown => unknown("unknown"),
@@ -288,27 +294,27 @@ pub fn of_builder(state: builder::Health) -> (Grade, Sign) {
 /// Whether the build has exported the cache since it was looked at.
 fn is_outdated(model: &Model, cache: Option<&CacheTag>) -> bool {
     let before = cache.zip(model.ended()).is_some_and(|(cache, ended)| cache.looked < ended);
-    before && CacheSummary::of(model).export.state == Verdict::Ok
+    before && CacheSummary::of(model).export.state == TransferState::Ok
 }
 
 /// How a machine in this state serves builds, and how that is shown.
-pub fn of_node(state: NodeState) -> (Grade, Sign) {
+pub fn of_node(state: NodeState) -> (HealthGrade, Sign) {
     match state {
         NodeState::Ready => well("ready"),
         NodeState::Unknown => unknown("unknown"),
-        NodeState::Cordoned => (Grade::Well, Sign::new("○", "o", "cordoned", Role::Dim)),
+        NodeState::Cordoned => (HealthGrade::Well, Sign::new("○", "o", "cordoned", Role::Dim)),
         NodeState::Strained => poor("strained"),
         NodeState::NotReady => ill("not ready"),
         NodeState::Lost => ill("lost"),
     }
 }
 
-fn registry(model: &Model, now: Time) -> Health {
-    let part = Part::Registry;
+fn registry(model: &Model, now: Time) -> PartHealth {
+    let part = AroundPart::Registry;
     let Some(registry) = model.registry().newest() else {
-        return Health::without(part, model.watching().registry);
+        return PartHealth::without(part, model.watching().registry);
     };
-    let mut health = Health::new(part, of_registry(registry.state));
+    let mut health = PartHealth::new(part, of_registry(registry.state));
     let answers = registry.answered.is_some_and(|answered| answered >= registry.asked);
     if let Some(latency) = registry.latency.filter(|_| answers) {
         health = health.fact(format!("{} ms", latency.last_us.div_ceil(1000)), Role::Plain);
@@ -370,40 +376,40 @@ fn service_word(model: &Model) -> &'static str {
 }
 
 /// `cache 195 MB, 2 min old`.
-fn cache_fact(cache: &CacheTag, now: Time) -> (Grade, String, Role) {
+fn cache_fact(cache: &CacheTag, now: Time) -> (HealthGrade, String, Role) {
     let name = cache.name.as_str();
     match cache.state {
-        CacheState::Unknown => (Grade::Well, "cache not looked at yet".to_owned(), Role::Dim),
+        CacheState::Unknown => (HealthGrade::Well, "cache not looked at yet".to_owned(), Role::Dim),
         CacheState::Present => {
             let age = cache.newest.map(|newest| now.since(newest));
             let age = age.map_or(String::new(), |age| match words::age(age).as_str() {
                 "now" => ", new".to_owned(),
                 age => format!(", {age} old"),
             });
-            (Grade::Well, format!("cache {}{age}", words::bytes(cache.bytes)), Role::Plain)
+            (HealthGrade::Well, format!("cache {}{age}", words::bytes(cache.bytes)), Role::Plain)
         }
-        CacheState::Absent => (Grade::Well, format!("no cache {name} yet"), Role::Plain),
+        CacheState::Absent => (HealthGrade::Well, format!("no cache {name} yet"), Role::Plain),
         CacheState::TooLarge => {
             let size = words::bytes(cache.config_bytes);
-            (Grade::Poor, format!("cache can't be imported: config {size}, over 1 MiB"), Role::Warn)
+            (HealthGrade::Poor, format!("cache can't be imported: config {size}, over 1 MiB"), Role::Warn)
         }
-        CacheState::NotCache => (Grade::Poor, format!("{name} is no build cache"), Role::Warn),
-        CacheState::Unreadable => (Grade::Poor, format!("cache {name} can't be read"), Role::Warn),
+        CacheState::NotCache => (HealthGrade::Poor, format!("{name} is no build cache"), Role::Warn),
+        CacheState::Unreadable => (HealthGrade::Poor, format!("cache {name} can't be read"), Role::Warn),
     }
 }
 
-fn nodes(model: &Model, now: Time) -> Health {
-    let part = Part::Nodes;
+fn nodes(model: &Model, now: Time) -> PartHealth {
+    let part = AroundPart::Nodes;
     let watching = model.watching();
     if model.builder().snapshot().is_none() && model.cluster().snapshot().is_none() {
         let on = [watching.cluster, watching.builder].contains(&WatchState::On);
-        return Health::without(part, if on { WatchState::On } else { watching.builder });
+        return PartHealth::without(part, if on { WatchState::On } else { watching.builder });
     }
     let nodes = nodes::nodes(model);
     let mut health = machines(&nodes, model);
     for (grade, fact, role) in platform_facts(&nodes) {
         health = health.fact(fact, role);
-        if grade == Grade::Ill {
+        if grade == HealthGrade::Ill {
             (health.grade, health.sign) = ill("incomplete");
         }
     }
@@ -424,8 +430,8 @@ fn nodes(model: &Model, now: Time) -> Health {
 }
 
 /// How many machines are up, and which are not.
-fn machines(nodes: &Nodes, model: &Model) -> Health {
-    let part = Part::Nodes;
+fn machines(nodes: &Nodes, model: &Model) -> PartHealth {
+    let part = AroundPart::Nodes;
     let all = nodes.rows.len();
     let up = nodes.rows.iter().filter(|row| row.state.is_up()).count();
     let sick: Vec<&NodeRow> = nodes.ill().collect();
@@ -437,7 +443,7 @@ fn machines(nodes: &Nodes, model: &Model) -> Health {
         (_, false) if up > 0 => poor("not ready"),
         (_, false) => ill("not ready"),
     };
-    let mut health = Health::new(part, state);
+    let mut health = PartHealth::new(part, state);
     for fact in counted(nodes) {
         health = health.fact(fact, Role::Plain);
     }
@@ -487,27 +493,29 @@ fn counted(nodes: &Nodes) -> Vec<String> {
 }
 
 /// Platforms that a build waits long for, and those that it can't have at all.
-fn platform_facts(nodes: &Nodes) -> impl Iterator<Item = (Grade, String, Role)> {
+fn platform_facts(nodes: &Nodes) -> impl Iterator<Item = (HealthGrade, String, Role)> {
     nodes.platforms.iter().filter_map(|place| {
         let platform = &place.platform;
         match (place.execution, place.place()) {
             (Execution::Emulated, Some(node)) => {
-                Some((Grade::Well, format!("{platform} emulated on {node}"), Role::Warn))
+                Some((HealthGrade::Well, format!("{platform} emulated on {node}"), Role::Warn))
             }
-            (Execution::Emulated, None) => Some((Grade::Well, format!("{platform} emulated"), Role::Warn)),
+            (Execution::Emulated, None) => {
+                Some((HealthGrade::Well, format!("{platform} emulated"), Role::Warn))
+            }
             (Execution::Unsupported, _) => {
-                Some((Grade::Ill, format!("no node builds {platform}"), Role::Bad))
+                Some((HealthGrade::Ill, format!("no node builds {platform}"), Role::Bad))
             }
             (Execution::Native | Execution::Unknown, _) => None,
         }
     })
 }
 
-fn builder(model: &Model, now: Time) -> Health {
+fn builder(model: &Model, now: Time) -> PartHealth {
     let Some(snapshot) = model.builder().snapshot() else {
-        return Health::without(Part::Builder, model.watching().builder);
+        return PartHealth::without(AroundPart::Builder, model.watching().builder);
     };
-    let mut health = Health::new(Part::Builder, of_builder(snapshot.state));
+    let mut health = PartHealth::new(AroundPart::Builder, of_builder(snapshot.state));
     if !snapshot.reason.is_empty() {
         let role = if health.grade.is_fault() { health.sign.role } else { Role::Plain };
         health = health.fact(snapshot.reason.as_str(), role);

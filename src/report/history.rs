@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::columns::{self, Column};
-use super::estimate::Saved;
+use super::estimate::CacheSavings;
 use super::json::{BuildResult, VERSION};
 use super::styled::StyledLine;
 use super::tally::Tally;
@@ -71,8 +71,8 @@ fn image(build: &BuildRow) -> String {
 }
 
 /// What the cache saved; none where that is not known, or not worth a word.
-fn saved(build: &BuildRow) -> Option<Saved> {
-    Saved::between(build.no_cache?, build.wall).worth_a_word()
+fn saved(build: &BuildRow) -> Option<CacheSavings> {
+    CacheSavings::between(build.no_cache?, build.wall).worth_a_word()
 }
 
 /// What `layertop history --progress json` prints.
@@ -170,7 +170,7 @@ fn told(build: &BuildRow) -> HistoryBuild {
         scenario: build.scenario.clone(),
         wall_ms: millis(build.wall),
         no_cache_ms: build.no_cache.map(millis),
-        saved_ms: build.no_cache.map(|time| millis(Saved::between(time, build.wall).time)),
+        saved_ms: build.no_cache.map(|time| millis(CacheSavings::between(time, build.wall).time)),
         steps: build.steps,
         hits: build.hits,
         misses: build.misses,

@@ -3,16 +3,16 @@
 //! Everything that others wrote goes through maud's escaping. Beyond that a policy in the page lets a browser load nothing and
 //! run nothing, and use no style but the page's own: so nothing in a step's name could do anything, even were it let through.
 
-mod timeline;
+mod svg;
 
 use std::time::Duration;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::cache::{CacheSummary, Side, Verdict};
-use super::estimate::Saved;
+use super::cache::{CacheSummary, TransferState, TransferSummary};
+use super::estimate::CacheSavings;
 use super::json::{StepSummary, Summary};
-use super::table::{Cell, Table};
+use super::table::{LayerCell, LayerTable};
 use super::tally::Tally;
 use super::words::{self, Role, Sign};
 use super::{label, why};
@@ -62,7 +62,7 @@ pub fn render(model: &Model, now: Time) -> String {
                     (complaints(model))
                     (causes(model))
                     (layers(model, now))
-                    (timeline::section(model, now))
+                    (svg::section(model, now))
                     (steps(&summary))
                     (facts(model, &summary))
                     footer {
@@ -118,7 +118,7 @@ fn head(model: &Model, summary: &Summary, now: Time) -> Markup {
 
 /// What the cache saved, and how many times faster that made the build; none where that can't be told.
 fn saved(model: &Model) -> Option<(String, String)> {
-    let saved = Saved::of(model).and_then(Saved::worth_a_word)?;
+    let saved = CacheSavings::of(model).and_then(CacheSavings::worth_a_word)?;
     Some((
         saved.time_text(false),
         format!("{}, {} as fast", saved.share(), words::times(saved.speedup, false)),
@@ -141,15 +141,15 @@ fn run_time(summary: &Summary) -> String {
     format!("{} of work in all", words::duration(Duration::from_millis(run)))
 }
 
-fn transfer<'a>(side: &Side, what: &'a str) -> &'a str {
+fn transfer<'a>(side: &TransferSummary, what: &'a str) -> &'a str {
     match (side.state, what) {
-        (Verdict::Ok, "import") => "imported",
-        (Verdict::Ok, _) => "exported",
-        (Verdict::Failed, "import") => "import failed",
-        (Verdict::Failed, _) => "export failed",
-        (Verdict::NotThere, _) => "no cache there yet",
-        (Verdict::None, "import") => "not imported",
-        (Verdict::None, _) => "not exported",
+        (TransferState::Ok, "import") => "imported",
+        (TransferState::Ok, _) => "exported",
+        (TransferState::Failed, "import") => "import failed",
+        (TransferState::Failed, _) => "export failed",
+        (TransferState::NotThere, _) => "no cache there yet",
+        (TransferState::None, "import") => "not imported",
+        (TransferState::None, _) => "not exported",
     }
 }
 
@@ -190,7 +190,7 @@ fn said(log: &Log) -> Markup {
 fn complaints(model: &Model) -> Markup {
     let cache = CacheSummary::of(model);
     let failed = [(&cache.import, "Cache import failed"), (&cache.export, "Cache export failed")];
-    let failed: Vec<_> = failed.iter().filter(|(side, _)| side.state == Verdict::Failed).collect();
+    let failed: Vec<_> = failed.iter().filter(|(side, _)| side.state == TransferState::Failed).collect();
     let warnings = model.warnings();
     if failed.is_empty() && warnings.is_empty() {
         return html! {};
@@ -245,7 +245,7 @@ fn causes(model: &Model) -> Markup {
 
 /// A row a layer, a column a platform.
 fn layers(model: &Model, now: Time) -> Markup {
-    let table = Table::of(model, now);
+    let table = LayerTable::of(model, now);
     html! {
         @for section in table.sections.iter().filter(|section| !section.rows.is_empty()) {
             section class="card long" {
@@ -271,7 +271,7 @@ fn layers(model: &Model, now: Time) -> Markup {
     }
 }
 
-fn of_cell(cell: &Cell) -> Markup {
+fn of_cell(cell: &LayerCell) -> Markup {
     html! {
         span class={ "pill " (class(cell.sign.role)) } { (cell.sign.shape) " " (cell.sign.word) }
         @if !cell.time.is_zero() || cell.bytes > 0 {

@@ -7,17 +7,17 @@
 
 mod estimate;
 mod parts;
-mod plan;
+mod plan_summary;
 mod schema;
 mod summary;
 
 pub use estimate::{EstimateLine, EstimateType, PlatformLeft, StepLeft, estimate_line};
-pub use parts::{Parts, Status};
-pub use plan::{PlanStep, PlanSummary, PlanType};
+pub use parts::{PartsSummary, StatusSummary};
+pub use plan_summary::{PlanStep, PlanSummary, PlanType};
 pub use schema::schema;
 pub use summary::{
-    BuildResult, Error, ExpectedBy, Layers, StepSummary, Summary, SummaryType, Vertices, WarningSummary,
-    line, summary,
+    BuildResult, ErrorSummary, ExpectedBy, StepCounts, StepSummary, Summary, SummaryType, VertexCounts,
+    WarningSummary, line, summary,
 };
 
 /// Version of the summary; a field that is only added is no new one.

@@ -7,10 +7,10 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::cache::{CacheSummary, Side, Verdict};
-use super::estimate::Saved;
+use super::cache::{CacheSummary, TransferState, TransferSummary};
+use super::estimate::CacheSavings;
 use super::styled::StyledLine;
-use super::table::{Cell, Table};
+use super::table::{LayerCell, LayerTable};
 use super::tally::Tally;
 use super::{label, why, words};
 use crate::event::Time;
@@ -90,10 +90,12 @@ fn head(model: &Model, now: Time, out: &mut String) {
     let _ = writeln!(out, "## {} {image}: {} {preposition} {wall}\n", sign.shape, sign.word);
     let mut facts = Vec::new();
     facts.extend(Tally::of(model).map(|tally| format!("**{}**", tally.text())));
-    facts.extend(Saved::of(model).and_then(|saved| saved.text(false)).map(|saved| format!("**{saved}**")));
+    facts.extend(
+        CacheSavings::of(model).and_then(|saved| saved.text(false)).map(|saved| format!("**{saved}**")),
+    );
     let cache = CacheSummary::of(model);
     for (side, word) in [(&cache.import, "cache imported"), (&cache.export, "cache exported")] {
-        if side.state == Verdict::Ok {
+        if side.state == TransferState::Ok {
             facts.push(word.to_owned());
         }
     }
@@ -117,8 +119,8 @@ fn head(model: &Model, now: Time, out: &mut String) {
 fn complaints(model: &Model, out: &mut String) {
     let cache = CacheSummary::of(model);
     let mut lines = Vec::new();
-    let mut side = |side: &Side, what: &str| {
-        if side.state == Verdict::Failed {
+    let mut side = |side: &TransferSummary, what: &str| {
+        if side.state == TransferState::Failed {
             let error = side.error.as_ref().map_or("", |error| error.as_str());
             lines.push(format!("- **cache {what} failed:** {}", cell_text(error)));
         }
@@ -205,7 +207,7 @@ fn has_room(out: &str) -> bool {
 
 /// A row a layer, a column a platform.
 fn layers(model: &Model, now: Time, out: &mut String) {
-    let table = Table::of(model, now);
+    let table = LayerTable::of(model, now);
     let titles: Vec<String> = table.platforms.iter().map(|name| cell_text(name)).collect();
     let mut left = table.rows().count();
     for section in table.sections.iter().filter(|section| !section.rows.is_empty()) {
@@ -233,7 +235,7 @@ fn layers(model: &Model, now: Time, out: &mut String) {
 }
 
 /// `● hit registry, 24 MB`.
-fn of_cell(cell: Option<&Cell>) -> String {
+fn of_cell(cell: Option<&LayerCell>) -> String {
     let Some(cell) = cell else { return String::new() };
     let mut text = format!("{} {}", cell.sign.shape, cell.sign.word);
     if !cell.time.is_zero() {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::cache::Verdict;
+use super::cache::TransferState;
 use super::json::{BuildResult, StepSummary, Summary};
 use crate::model::State;
 
@@ -21,7 +21,7 @@ const NO_LAYER: &str = "other";
 pub fn render(summary: &Summary) -> String {
     let reference = summary.image.as_ref().map_or("", |image| image.as_str());
     let (image, tag) = split(reference);
-    let mut writer = Writer { out: String::new(), image };
+    let mut writer = MetricsWriter { out: String::new(), image };
     build(summary, tag, &mut writer);
     steps(summary, &mut writer);
     layers(summary, &mut writer);
@@ -38,7 +38,7 @@ fn split(reference: &str) -> (&str, &str) {
     }
 }
 
-fn build(summary: &Summary, tag: &str, writer: &mut Writer<'_>) {
+fn build(summary: &Summary, tag: &str, writer: &mut MetricsWriter<'_>) {
     let builder = summary.builder.as_ref().map_or("", |builder| builder.as_str());
     let info = [("tag", tag), ("builder", builder), ("result", key(summary.result))];
     writer.family("layertop_build_info", "", "What was built last, with what, and how it ended.");
@@ -46,10 +46,10 @@ fn build(summary: &Summary, tag: &str, writer: &mut Writer<'_>) {
     let micros = |time: crate::event::Time| time.micros() as f64 / 1e6;
     let one = |flag: bool| Some(f64::from(u8::from(flag)));
     // That there is no cache before the first export is no trouble.
-    let known = |state: Verdict| match state {
-        Verdict::Ok => one(true),
-        Verdict::Failed => one(false),
-        Verdict::NotThere | Verdict::None => None,
+    let known = |state: TransferState| match state {
+        TransferState::Ok => one(true),
+        TransferState::Failed => one(false),
+        TransferState::NotThere | TransferState::None => None,
     };
     let rows = [
         ("started_timestamp_seconds", "seconds", "When it began.", summary.started.map(micros)),
@@ -90,7 +90,7 @@ fn platform(step: &StepSummary) -> &str {
 }
 
 /// How many steps of each platform are in which state.
-fn steps(summary: &Summary, writer: &mut Writer<'_>) {
+fn steps(summary: &Summary, writer: &mut MetricsWriter<'_>) {
     const NAME: &str = "layertop_build_steps";
     let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for step in &summary.steps {
@@ -106,19 +106,19 @@ fn steps(summary: &Summary, writer: &mut Writer<'_>) {
 }
 
 /// A number of it.
-type Get = fn(&Took) -> f64;
+type TotalOf = fn(&LayerTotals) -> f64;
 
 /// What a layer took on a platform, over its steps.
 #[derive(Default)]
-struct Took {
+struct LayerTotals {
     run_ms: u64,
     pull_ms: u64,
     bytes: u64,
     missed: bool,
 }
 
-fn layers(summary: &Summary, writer: &mut Writer<'_>) {
-    let mut all: BTreeMap<(&str, &str), Took> = BTreeMap::new();
+fn layers(summary: &Summary, writer: &mut MetricsWriter<'_>) {
+    let mut all: BTreeMap<(&str, &str), LayerTotals> = BTreeMap::new();
     for step in &summary.steps {
         let layer = step.layer.as_ref().map_or(NO_LAYER, |layer| layer.as_str());
         let took = all.entry((layer, platform(step))).or_default();
@@ -127,7 +127,7 @@ fn layers(summary: &Summary, writer: &mut Writer<'_>) {
         took.bytes += step.pulled_bytes;
         took.missed |= matches!(step.state, State::Miss | State::Failed | State::Cancelled);
     }
-    let rows: [(&str, &str, &str, Get); 4] = [
+    let rows: [(&str, &str, &str, TotalOf); 4] = [
         ("run_seconds", "seconds", "Time at work, pulls left out.", |took| took.run_ms as f64 / 1e3),
         ("pull_seconds", "seconds", "Time in which blobs were fetched.", |took| took.pull_ms as f64 / 1e3),
         ("pulled_bytes", "bytes", "Bytes fetched.", |took| took.bytes as f64),
@@ -145,12 +145,12 @@ fn layers(summary: &Summary, writer: &mut Writer<'_>) {
 }
 
 /// Writes families of gauges; each sample has the image.
-struct Writer<'a> {
+struct MetricsWriter<'a> {
     out: String,
     image: &'a str,
 }
 
-impl Writer<'_> {
+impl MetricsWriter<'_> {
     fn family(&mut self, name: &str, unit: &str, help: &str) {
         // Into memory, which takes all that it is given.
         let _ = writeln!(self.out, "# TYPE {name} gauge");

@@ -10,15 +10,15 @@ use std::fmt::Write as _;
 
 use prost::Message as _;
 
-use super::cache::Verdict;
+use super::cache::TransferState;
 use super::json::{BuildResult, StepSummary, Summary};
 use super::spans;
 use super::words;
 use crate::event::{Digest, Platform, Text, Time};
 use crate::model::Model;
 use message::{
-    AnyValue, ArrayValue, ExportTraceServiceRequest, InstrumentationScope, KeyValue, Link, Resource,
-    ResourceSpans, ScopeSpans, Span, SpanKind, Status, StatusCode, Value,
+    AnyValue, ArrayValue, AttributeValue, ExportTraceServiceRequest, InstrumentationScope, KeyValue,
+    OtlpSpan, Resource, ResourceSpans, ScopeSpans, SpanKind, SpanLink, SpanStatus, StatusCode,
 };
 
 /// The service that a trace is of where nothing else is said.
@@ -56,7 +56,7 @@ pub fn encode(request: &ExportTraceServiceRequest) -> Vec<u8> {
     request.encode_to_vec()
 }
 
-fn all(request: &ExportTraceServiceRequest) -> impl Iterator<Item = &Span> {
+fn all(request: &ExportTraceServiceRequest) -> impl Iterator<Item = &OtlpSpan> {
     request.resource_spans.iter().flat_map(|spans| &spans.scope_spans).flat_map(|spans| &spans.spans)
 }
 
@@ -113,12 +113,12 @@ impl Ids {
 struct Attributes(Vec<KeyValue>);
 
 impl Attributes {
-    fn put(&mut self, key: &str, value: Value) {
+    fn put(&mut self, key: &str, value: AttributeValue) {
         self.0.push(KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }) });
     }
 
     fn text(&mut self, key: &str, value: &str) {
-        self.put(key, Value::String(value.to_owned()));
+        self.put(key, AttributeValue::String(value.to_owned()));
     }
 
     fn maybe(&mut self, key: &str, value: Option<&Text>) {
@@ -128,12 +128,12 @@ impl Attributes {
     }
 
     fn int(&mut self, key: &str, value: impl TryInto<i64>) {
-        self.put(key, Value::Int(value.try_into().unwrap_or(i64::MAX)));
+        self.put(key, AttributeValue::Int(value.try_into().unwrap_or(i64::MAX)));
     }
 
     fn texts<'a>(&mut self, key: &str, values: impl Iterator<Item = &'a str>) {
-        let of = |text: &str| AnyValue { value: Some(Value::String(text.to_owned())) };
-        self.put(key, Value::Array(ArrayValue { values: values.map(of).collect() }));
+        let of = |text: &str| AnyValue { value: Some(AttributeValue::String(text.to_owned())) };
+        self.put(key, AttributeValue::Array(ArrayValue { values: values.map(of).collect() }));
     }
 }
 
@@ -141,7 +141,7 @@ fn nanos(time: Time) -> u64 {
     u64::try_from(time.micros()).unwrap_or(0).saturating_mul(1000)
 }
 
-fn spans_of(model: &Model, summary: &Summary, now: Time) -> Vec<Span> {
+fn spans_of(model: &Model, summary: &Summary, now: Time) -> Vec<OtlpSpan> {
     let ids = Ids::of(summary);
     let parts = spans::spans(model, summary, now);
     let mut found = vec![build(summary, &ids, &parts, now)];
@@ -150,7 +150,7 @@ fn spans_of(model: &Model, summary: &Summary, now: Time) -> Vec<Span> {
 }
 
 /// The span of the build: from its first event to its end, and as far beyond as the builder's clock says.
-fn build(summary: &Summary, ids: &Ids, parts: &[spans::Span], now: Time) -> Span {
+fn build(summary: &Summary, ids: &Ids, parts: &[spans::BuildSpan], now: Time) -> OtlpSpan {
     let start = parts.iter().map(|part| part.start).chain(summary.started).min().unwrap_or(now);
     let end = parts.iter().map(|part| part.end).chain(summary.ended).max().unwrap_or(now);
     let image = summary.image.as_ref().map(Text::as_str);
@@ -189,7 +189,7 @@ fn build(summary: &Summary, ids: &Ids, parts: &[spans::Span], now: Time) -> Span
     }
     let failed = matches!(summary.result, BuildResult::Failed | BuildResult::Lost);
     let message = summary.error.as_ref().map(|error| error.message.to_string()).unwrap_or_default();
-    Span {
+    OtlpSpan {
         trace_id: ids.trace.clone(),
         span_id: ids.span(None),
         name,
@@ -212,22 +212,22 @@ fn result(result: BuildResult) -> &'static str {
     }
 }
 
-fn verdict(verdict: Verdict) -> &'static str {
+fn verdict(verdict: TransferState) -> &'static str {
     match verdict {
-        Verdict::Ok => "ok",
-        Verdict::Failed => "failed",
-        Verdict::NotThere => "not_there",
-        Verdict::None => "none",
+        TransferState::Ok => "ok",
+        TransferState::Failed => "failed",
+        TransferState::NotThere => "not_there",
+        TransferState::None => "none",
     }
 }
 
-fn status(failed: bool, message: String) -> Status {
+fn status(failed: bool, message: String) -> SpanStatus {
     let code = if failed { StatusCode::Error } else { StatusCode::Unset };
-    Status { code: code.into(), message: if failed { message } else { String::new() } }
+    SpanStatus { code: code.into(), message: if failed { message } else { String::new() } }
 }
 
 /// The span of a step, or of another vertex.
-fn one(part: &spans::Span, summary: &Summary, ids: &Ids) -> Span {
+fn one(part: &spans::BuildSpan, summary: &Summary, ids: &Ids) -> OtlpSpan {
     let step = part.step(summary);
     let title = words::instruction(part.title(summary).as_str()).into_owned();
     let title = match step.and_then(|step| step.layer.as_ref()) {
@@ -239,7 +239,7 @@ fn one(part: &spans::Span, summary: &Summary, ids: &Ids) -> Span {
     about.text("buildkit.vertex.digest", &part.digest.to_string());
     about.maybe("buildkit.vertex.name", Some(&part.name));
     if part.cancelled {
-        about.put("layertop.cancelled", Value::Bool(true));
+        about.put("layertop.cancelled", AttributeValue::Bool(true));
     }
     let mut links = Vec::new();
     if let Some(step) = step {
@@ -247,7 +247,7 @@ fn one(part: &spans::Span, summary: &Summary, ids: &Ids) -> Span {
         if let Some(root) = step.reason.as_ref().and_then(|reason| reason.follows.as_ref()) {
             let mut what = Attributes::default();
             what.text("layertop.link", "rebuilt because of");
-            links.push(Link {
+            links.push(SpanLink {
                 trace_id: ids.trace.clone(),
                 span_id: ids.span(Some(&root.digest)),
                 attributes: what.0,
@@ -257,7 +257,7 @@ fn one(part: &spans::Span, summary: &Summary, ids: &Ids) -> Span {
     // A cache that could not be imported fails no build, and is a failed span all the same.
     let error = part.error.as_ref();
     let failed = error.is_some();
-    Span {
+    OtlpSpan {
         trace_id: ids.trace.clone(),
         span_id: ids.span(Some(&part.digest)),
         parent_span_id: ids.span(None),

@@ -3,8 +3,8 @@
 //! Lines come in the builder's order of time. What happened within the last moment is held back until the rest of that
 //! moment has arrived, so that the lines do not depend on how the events were cut into batches.
 
-mod around;
 mod others;
+mod parts;
 mod steps;
 mod tail;
 
@@ -12,13 +12,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::styled::StyledLine;
-use super::table::Table;
+use super::table::LayerTable;
 use super::words::{self, Role, Sign};
 use super::{end, estimate, failure, label, why};
 use crate::event::{Line, Notice, Output, Platform, Started, Time, Warning, shell};
 use crate::model::{Model, Phase, Vertex, VertexId};
-use steps::Told;
-use tail::{Piece, Tail};
+use steps::PrintedStep;
+use tail::{LogTail, TailPiece};
 
 /// How long events may be under way relative to each other. On the test engine they come in order; a daemon on
 /// another machine sends each vertex's news as it has them.
@@ -41,7 +41,7 @@ const LAST_LINES: usize = 20;
 
 /// How the lines look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Options {
+pub struct PlainOptions {
     /// Colours; without them no escape byte is ever written.
     pub color: bool,
     /// No shapes but ASCII's. What others wrote is shown as it is.
@@ -50,17 +50,17 @@ pub struct Options {
 
 /// What has been told of a build.
 #[derive(Debug, Default)]
-pub struct Plain {
-    options: Options,
+pub struct PlainOutput {
+    options: PlainOptions,
     begun: bool,
     finished: bool,
     /// Keyed by a vertex of the step: steps are numbered anew whenever the model learns of more.
-    steps: HashMap<VertexId, Told>,
-    others: HashMap<VertexId, Told>,
-    logs: HashMap<VertexId, Tail>,
+    steps: HashMap<VertexId, PrintedStep>,
+    others: HashMap<VertexId, PrintedStep>,
+    logs: HashMap<VertexId, LogTail>,
     warnings: usize,
     notice: Option<Notice>,
-    around: around::Told,
+    around: parts::PrintedParts,
     output: u64,
     /// Since when there are lines that are held back.
     waiting: Option<Time>,
@@ -68,11 +68,11 @@ pub struct Plain {
 }
 
 /// A line and its place in time.
-type Placed = (Time, StyledLine);
+type TimedLine = (Time, StyledLine);
 
-impl Plain {
+impl PlainOutput {
     /// Nothing has been told yet.
-    pub fn new(options: Options) -> Self {
+    pub fn new(options: PlainOptions) -> Self {
         Self { options, ..Self::default() }
     }
 
@@ -154,7 +154,7 @@ impl Plain {
         self.notice = model.notices().next_back().cloned();
     }
 
-    fn warnings(&mut self, model: &Model) -> Vec<Placed> {
+    fn warnings(&mut self, model: &Model) -> Vec<TimedLine> {
         let started = |warning: &Warning| {
             let found = model.vertices().find(|(_, vertex)| vertex.digest == warning.vertex);
             found.and_then(|(_, vertex)| vertex.started()).unwrap_or_default()
@@ -199,14 +199,14 @@ impl Plain {
             for line in failure::lines(
                 model,
                 &failure,
-                &failure::Limits { logs: LAST_LINES, excerpt: usize::MAX, columns: usize::MAX },
+                &failure::FailureLimits { logs: LAST_LINES, excerpt: usize::MAX, columns: usize::MAX },
                 ascii,
             ) {
                 self.write(&line, out);
             }
             out.push('\n');
         }
-        let table = Table::of(model, now);
+        let table = LayerTable::of(model, now);
         if table.rows().next().is_some() {
             for line in table.lines(ascii) {
                 self.write(&line, out);
@@ -265,18 +265,18 @@ impl Plain {
     }
 
     /// The output of a vertex, as far as it is settled.
-    fn log(&mut self, model: &Model, id: VertexId, label: &str, border: Time, lines: &mut Vec<Placed>) {
+    fn log(&mut self, model: &Model, id: VertexId, label: &str, border: Time, lines: &mut Vec<TimedLine>) {
         let Some(vertex) = model.vertex(id).filter(|vertex| !vertex.log.is_empty()) else { return };
         let ascii = self.options.ascii;
         let pieces = self.logs.entry(id).or_default().advance(&vertex.log, border);
         let first = pieces.iter().find_map(|piece| match piece {
-            Piece::Line(line) => Some(line.at),
-            Piece::Missing(_) => None,
+            TailPiece::Line(line) => Some(line.at),
+            TailPiece::Missing(_) => None,
         });
         let prefix = || StyledLine::new().with(format!("{label} | "), Role::Dim);
         lines.extend(pieces.iter().map(|piece| match piece {
-            Piece::Line(line) => (line.at, prefix().with(line.line.text(), Role::Plain)),
-            Piece::Missing(n) => (first.unwrap_or(border), missing(&format!("{label} | "), *n, ascii)),
+            TailPiece::Line(line) => (line.at, prefix().with(line.line.text(), Role::Plain)),
+            TailPiece::Missing(n) => (first.unwrap_or(border), missing(&format!("{label} | "), *n, ascii)),
         }));
     }
 }

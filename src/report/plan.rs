@@ -1,7 +1,7 @@
 //! What a build would do, in words: one sentence, and the stack with what each layer would do.
 
 use super::styled::StyledLine;
-use super::table::{Cell, Table};
+use super::table::{LayerCell, LayerTable};
 use super::words::{self, Role, Sign};
 use super::{estimate, why};
 use crate::event::prediction::{PlannedStep, Prediction};
@@ -175,11 +175,11 @@ fn label(model: &Model, id: StepId) -> String {
 }
 
 /// The stack, with what each layer would do.
-fn table(model: &Model) -> Table {
-    Table::with(model, &|rows, column| cell(model, rows, column))
+fn table(model: &Model) -> LayerTable {
+    LayerTable::with(model, &|rows, column| cell(model, rows, column))
 }
 
-fn cell(model: &Model, rows: &[InstructionRow], column: Option<&Platform>) -> Option<Cell> {
+fn cell(model: &Model, rows: &[InstructionRow], column: Option<&Platform>) -> Option<LayerCell> {
     let ids = rows.iter().filter_map(|row| model.stack().cell(row, column));
     let steps: Vec<(StepId, &PlannedStep)> = ids.filter_map(|id| Some((id, model.planned(id)?))).collect();
     let weight = |(_, step): &&(StepId, &PlannedStep)| match step.predicted {
@@ -193,7 +193,7 @@ fn cell(model: &Model, rows: &[InstructionRow], column: Option<&Platform>) -> Op
         Prediction::Miss => State::Miss,
         Prediction::Unknown => State::Waiting,
     };
-    Some(Cell {
+    Some(LayerCell {
         state,
         sign: sign(telling, is_from(model, *id)),
         time: steps.iter().map(|(id, _)| model.planned_time(*id)).sum(),

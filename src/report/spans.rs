@@ -8,7 +8,7 @@ use crate::model::{Model, Phase, RunTimes, Vertex, VertexId, VertexKind};
 
 /// What a stretch of time was spent on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Work {
+pub enum SpanCategory {
     /// A step of the Dockerfile.
     Step,
     /// Reading the Dockerfile, the context, the metadata of images.
@@ -23,7 +23,7 @@ pub enum Work {
     Other,
 }
 
-impl Work {
+impl SpanCategory {
     /// Its name for programs.
     pub fn key(self) -> &'static str {
         match self {
@@ -39,9 +39,9 @@ impl Work {
 
 /// A stretch of time.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Span {
+pub struct BuildSpan {
     /// What it was spent on.
-    pub work: Work,
+    pub work: SpanCategory,
     /// Its vertex; of a step that has several, the first.
     pub digest: Digest,
     /// The vertex' own name.
@@ -60,7 +60,7 @@ pub struct Span {
     pub cancelled: bool,
 }
 
-impl Span {
+impl BuildSpan {
     /// How long it is.
     pub fn length(&self) -> std::time::Duration {
         self.end.since(self.start)
@@ -79,9 +79,9 @@ impl Span {
 
 /// All that a build did, in the order of the starts. What never started is not among it; what is open at `now`, or was when the
 /// build ended, ends there.
-pub fn spans(model: &Model, summary: &Summary, now: Time) -> Vec<Span> {
+pub fn spans(model: &Model, summary: &Summary, now: Time) -> Vec<BuildSpan> {
     let now = model.ended().unwrap_or(now);
-    let mut spans: Vec<Span> = Vec::new();
+    let mut spans: Vec<BuildSpan> = Vec::new();
     let mut used: BTreeSet<VertexId> = BTreeSet::new();
     let ids: std::collections::HashMap<&Digest, VertexId> =
         model.vertices().map(|(id, vertex)| (&vertex.digest, id)).collect();
@@ -95,8 +95,8 @@ pub fn spans(model: &Model, summary: &Summary, now: Time) -> Vec<Span> {
         used.extend(model.stack().step(step).iter().flat_map(|step| &step.vertices));
         used.insert(id);
         let vertices: Vec<&Vertex> = model.vertices_of(step).collect();
-        spans.extend(of(&vertices, now).map(|span| Span {
-            work: Work::Step,
+        spans.extend(of(&vertices, now).map(|span| BuildSpan {
+            work: SpanCategory::Step,
             step: Some(at),
             platform: told.platform.clone(),
             error: told.error.clone(),
@@ -108,26 +108,26 @@ pub fn spans(model: &Model, summary: &Summary, now: Time) -> Vec<Span> {
             continue;
         }
         let work = work(&vertex.kind);
-        spans.extend(of(&[vertex], now).map(|span| Span { work, ..span }));
+        spans.extend(of(&[vertex], now).map(|span| BuildSpan { work, ..span }));
     }
     spans.sort_by_key(|span| (span.start, span.work, span.step));
     spans
 }
 
-fn work(kind: &VertexKind) -> Work {
+fn work(kind: &VertexKind) -> SpanCategory {
     match kind {
-        VertexKind::Step(_) => Work::Step,
-        VertexKind::Internal => Work::Preparation,
-        VertexKind::CacheImport(_) => Work::CacheImport,
-        VertexKind::CacheExport => Work::CacheExport,
-        VertexKind::Export => Work::Export,
-        VertexKind::Client | VertexKind::Other => Work::Other,
+        VertexKind::Step(_) => SpanCategory::Step,
+        VertexKind::Internal => SpanCategory::Preparation,
+        VertexKind::CacheImport(_) => SpanCategory::CacheImport,
+        VertexKind::CacheExport => SpanCategory::CacheExport,
+        VertexKind::Export => SpanCategory::Export,
+        VertexKind::Client | VertexKind::Other => SpanCategory::Other,
     }
 }
 
 /// The stretch in which vertices were worked on; none where that never began. Of a hit it is the fetching of its blobs, which may
 /// come long after the word that it hit, or else the moment of that word.
-fn of(vertices: &[&Vertex], now: Time) -> Option<Span> {
+fn of(vertices: &[&Vertex], now: Time) -> Option<BuildSpan> {
     let first = vertices.first()?;
     let mut worked: Option<(Time, Time)> = None;
     let mut hit: Option<(Time, Time)> = None;
@@ -147,8 +147,8 @@ fn of(vertices: &[&Vertex], now: Time) -> Option<Span> {
     }
     let (start, end) = worked.or(hit)?;
     let error = vertices.iter().find(|vertex| vertex.phase() == Phase::Failed);
-    Some(Span {
-        work: Work::Step,
+    Some(BuildSpan {
+        work: SpanCategory::Step,
         digest: first.digest.clone(),
         name: first.name.clone(),
         platform: None,
@@ -161,9 +161,9 @@ fn of(vertices: &[&Vertex], now: Time) -> Option<Span> {
 }
 
 /// Lanes: spans of one lane do not overlap. Gives the lane of each span, from 0; the spans come in the order of their starts.
-pub fn lanes<'s>(spans: impl Iterator<Item = &'s Span>) -> Vec<usize> {
+pub fn lanes<'s>(spans: impl Iterator<Item = &'s BuildSpan>) -> Vec<usize> {
     let mut free: Vec<Time> = Vec::new();
-    let lane = |span: &Span| {
+    let lane = |span: &BuildSpan| {
         let at = free.iter().position(|until| *until <= span.start).unwrap_or(free.len());
         if at == free.len() {
             free.push(span.end);

@@ -16,7 +16,7 @@ use crate::history::rows::{ComparableRow, ScenarioRow};
 
 /// What is shown of an image's builds.
 #[derive(Debug, Clone, Copy)]
-pub struct Shown<'a> {
+pub struct ShownBuilds<'a> {
     /// The image, without its tag; none: builds that name none.
     pub image: Option<&'a str>,
     /// Its successful builds, those that can be held against each other together, the newest first.
@@ -27,7 +27,7 @@ pub struct Shown<'a> {
     pub promised: &'a [(&'a str, f64)],
 }
 
-impl<'a> Shown<'a> {
+impl<'a> ShownBuilds<'a> {
     /// Those that are shown.
     fn shown(&self) -> &'a [ComparableRow] {
         if self.all { self.builds } else { self.builds.get(..1).unwrap_or_default() }
@@ -40,7 +40,7 @@ impl<'a> Shown<'a> {
 }
 
 /// A table for builds that can be held against each other, and how many are in none.
-pub fn lines(told: &Shown<'_>, most: Option<usize>, ascii: bool) -> Vec<StyledLine> {
+pub fn lines(told: &ShownBuilds<'_>, most: Option<usize>, ascii: bool) -> Vec<StyledLine> {
     let of =
         told.image.map_or_else(|| "builds without an image".to_owned(), |image| format!("builds of {image}"));
     if told.builds.is_empty() {
@@ -129,7 +129,7 @@ fn promise(scenario: &ScenarioRow, promised: &[(&str, f64)]) -> Option<f64> {
 
 /// What `layertop stats --progress json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-pub struct Stats {
+pub struct StatsSummary {
     /// `stats`.
     pub r#type: StatsType,
     /// Version of the table. A field that is only added is no new version.
@@ -138,7 +138,7 @@ pub struct Stats {
     pub image: Option<Text>,
     /// Each kind of build that there was, on the builder, for the platforms and of the stage of the newest successful build; with
     /// `--all` the same of all others behind them.
-    pub scenarios: Vec<Scenario>,
+    pub scenarios: Vec<ScenarioSummary>,
     /// Successful builds that are in none of them: they were made on another builder, for other platforms or of another stage.
     pub others: usize,
 }
@@ -153,7 +153,7 @@ pub enum StatsType {
 
 /// A kind of build, by what it rebuilt.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-pub struct Scenario {
+pub struct ScenarioSummary {
     /// Its name: `first build`, `code change only`, `requirements change`, `no changes`, `no cache`, `conda change`, `conda lost`, …
     pub name: Text,
     /// Name of the buildx builder.
@@ -177,11 +177,11 @@ pub struct Scenario {
 }
 
 /// The table on one line, ended by a line feed.
-pub fn json(told: &Shown<'_>) -> String {
-    let of = |alike: &'_ ComparableRow| -> Vec<Scenario> {
+pub fn json(told: &ShownBuilds<'_>) -> String {
+    let of = |alike: &'_ ComparableRow| -> Vec<ScenarioSummary> {
         alike.scenarios.iter().map(|scenario| written(alike, scenario, told.promised)).collect()
     };
-    let stats = Stats {
+    let stats = StatsSummary {
         r#type: StatsType::Stats,
         version: VERSION,
         image: told.image.map(Text::clean),
@@ -193,9 +193,9 @@ pub fn json(told: &Shown<'_>) -> String {
     line
 }
 
-fn written(alike: &ComparableRow, scenario: &ScenarioRow, promised: &[(&str, f64)]) -> Scenario {
+fn written(alike: &ComparableRow, scenario: &ScenarioRow, promised: &[(&str, f64)]) -> ScenarioSummary {
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    Scenario {
+    ScenarioSummary {
         name: scenario.name.clone(),
         builder: alike.builder.clone(),
         platforms: alike.platforms.clone(),
@@ -229,7 +229,8 @@ mod tests {
 
     fn text(all: bool) -> String {
         let builds = [alike("here", "linux/amd64,linux/arm64", 5), alike("there", "linux/amd64", 2)];
-        let shown = Shown { image: Some("app"), builds: &builds, all, promised: &[("no changes", 30.0)] };
+        let shown =
+            ShownBuilds { image: Some("app"), builds: &builds, all, promised: &[("no changes", 30.0)] };
         let mut text = String::new();
         for line in lines(&shown, Some(80), false) {
             line.write(false, &mut text);

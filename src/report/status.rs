@@ -1,6 +1,6 @@
 //! `layertop status` as text: the three parts, each with what there is to know of it, in lines that fit.
 
-use super::health::{self, Health, Part};
+use super::health::{self, AroundPart, PartHealth};
 use super::styled::StyledLine;
 use super::words::{self, Role};
 use crate::event::builder::{BuilderNode, Execution, UsageKind};
@@ -19,15 +19,15 @@ const MOST_BUILDS: usize = 3;
 
 /// All three parts, in lines of at most `columns` columns. A word that is longer is left whole, so that it can be copied.
 pub fn lines(model: &Model, now: Time, columns: usize, ascii: bool) -> Vec<StyledLine> {
-    let mut page = Page { lines: Vec::new(), columns, ascii };
-    for health in Health::all(model, now) {
+    let mut page = StatusPage { lines: Vec::new(), columns, ascii };
+    for health in PartHealth::all(model, now) {
         page.head(&health);
         match health.part {
-            Part::Registry => registry(&mut page, model.registry(), now),
-            Part::Nodes => machines(&mut page, model),
-            Part::Builder => builder(&mut page, model, now),
+            AroundPart::Registry => registry(&mut page, model.registry(), now),
+            AroundPart::Nodes => machines(&mut page, model),
+            AroundPart::Builder => builder(&mut page, model, now),
         }
-        if let (Part::Registry, Some(service)) =
+        if let (AroundPart::Registry, Some(service)) =
             (health.part, model.cluster().snapshot().and_then(|cluster| cluster.registry.as_ref()))
         {
             for pod in &service.pods {
@@ -43,15 +43,15 @@ pub fn lines(model: &Model, now: Time, columns: usize, ascii: bool) -> Vec<Style
     page.lines
 }
 
-struct Page {
+struct StatusPage {
     lines: Vec<StyledLine>,
     columns: usize,
     ascii: bool,
 }
 
-impl Page {
+impl StatusPage {
     /// The name and state of a part, and what matters most of it.
-    fn head(&mut self, health: &Health) {
+    fn head(&mut self, health: &PartHealth) {
         let name = words::pad_right(health.part.name(), INDENT);
         let mut line = StyledLine::new().with(name, Role::Strong);
         line.push(format!("{} {}", health.sign.shape(self.ascii), health.sign.word), health.sign.role);
@@ -101,7 +101,7 @@ impl Page {
     }
 }
 
-fn registry(page: &mut Page, health: &RegistryHealth, now: Time) {
+fn registry(page: &mut StatusPage, health: &RegistryHealth, now: Time) {
     let Some(registry) = health.newest() else { return };
     page.facts(address(registry));
     if let Some(cache) = &registry.cache {
@@ -173,7 +173,7 @@ fn tag_fact(tag: &Tag, now: Time) -> String {
     parts.join(" ")
 }
 
-fn machines(page: &mut Page, model: &Model) {
+fn machines(page: &mut StatusPage, model: &Model) {
     let nodes = nodes(model);
     // The ill ones first: the others are seldom what somebody looks for.
     let mut rows: Vec<&NodeRow> = nodes.rows.iter().collect();
@@ -210,7 +210,7 @@ fn text(text: &Text) -> Option<String> {
     Some(text.to_string()).filter(|text| !text.is_empty())
 }
 
-fn builder(page: &mut Page, model: &Model, now: Time) {
+fn builder(page: &mut StatusPage, model: &Model, now: Time) {
     let Some(builder) = model.builder().snapshot() else { return };
     page.facts([Some(builder.name.to_string()), text(&builder.driver)].into_iter().flatten());
     for node in &builder.nodes {

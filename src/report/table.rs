@@ -12,7 +12,7 @@ const LABEL_WIDTH: usize = 32;
 
 /// What became of a layer on one platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cell {
+pub struct LayerCell {
     /// The state that says most among its steps.
     pub state: State,
     /// How it is shown.
@@ -24,7 +24,7 @@ pub struct Cell {
 }
 
 /// Makes the cell of a layer's rows on a platform.
-pub(super) type MakeCell<'a> = &'a dyn Fn(&[InstructionRow], Option<&Platform>) -> Option<Cell>;
+pub(super) type MakeCell<'a> = &'a dyn Fn(&[InstructionRow], Option<&Platform>) -> Option<LayerCell>;
 
 /// Consecutive steps of one layer; a step of no layer has a row of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct LayerRow {
     /// The layer's name, or the instruction.
     pub label: String,
     /// A cell a platform; none where the layer is not built for it.
-    pub cells: Vec<Option<Cell>>,
+    pub cells: Vec<Option<LayerCell>>,
 }
 
 impl LayerRow {
@@ -43,14 +43,14 @@ impl LayerRow {
 
     /// Whether it was in the cache nowhere, or not everywhere.
     pub fn missed(&self) -> bool {
-        let missed = |c: &Cell| matches!(c.state, State::Miss | State::Failed | State::Cancelled);
+        let missed = |c: &LayerCell| matches!(c.state, State::Miss | State::Failed | State::Cancelled);
         self.cells.iter().flatten().any(missed)
     }
 }
 
 /// The rows of one stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Section {
+pub struct TableSection {
     /// Its name; none where there is one stage only.
     pub title: Option<String>,
     /// Its layers, in order.
@@ -59,14 +59,14 @@ pub struct Section {
 
 /// The whole stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Table {
+pub struct LayerTable {
     /// The columns' titles; one that is empty for a build whose platform nobody named.
     pub platforms: Vec<String>,
     /// The stages, those that become an image first.
-    pub sections: Vec<Section>,
+    pub sections: Vec<TableSection>,
 }
 
-impl Table {
+impl LayerTable {
     /// The table as it stands at `now`.
     pub fn of(model: &Model, now: Time) -> Self {
         Self::with(model, &|rows, column| cell(model, rows, column, now))
@@ -77,7 +77,7 @@ impl Table {
         let columns = model.platforms();
         let groups: Vec<&StageGroup> = shown_groups(model);
         let many = groups.len() > 1;
-        let section = |group: &&StageGroup| Section {
+        let section = |group: &&StageGroup| TableSection {
             title: many.then(|| group_title(group)),
             rows: group
                 .rows
@@ -97,7 +97,7 @@ impl Table {
 
     /// The table as lines.
     pub fn lines(&self, ascii: bool) -> Vec<StyledLine> {
-        let layout = Layout::of(self, self.rows(), "layer", ascii);
+        let layout = TableWidths::of(self, self.rows(), "layer", ascii);
         let mut lines: Vec<_> = layout.heading(&self.platforms).into_iter().collect();
         for section in &self.sections {
             if let Some(title) = &section.title {
@@ -155,15 +155,15 @@ fn layer_row(rows: &[InstructionRow], columns: &[Option<Platform>], cell: MakeCe
     }
 }
 
-fn cell(model: &Model, rows: &[InstructionRow], column: Option<&Platform>, now: Time) -> Option<Cell> {
+fn cell(model: &Model, rows: &[InstructionRow], column: Option<&Platform>, now: Time) -> Option<LayerCell> {
     let steps: Vec<_> = rows.iter().filter_map(|row| model.stack().cell(row, column)).collect();
     if steps.is_empty() && rows.iter().all(|row| model.stack().may_stand(row, column)) {
         let state = model.state_before_start();
         let sign = Sign::of_state(state);
-        return Some(Cell { state, sign, time: Duration::ZERO, bytes: 0 });
+        return Some(LayerCell { state, sign, time: Duration::ZERO, bytes: 0 });
     }
     let telling = *steps.iter().max_by_key(|id| model.state(**id).weight())?;
-    Some(Cell {
+    Some(LayerCell {
         state: model.state(telling),
         sign: Sign::of_step(model, telling),
         time: steps.iter().map(|id| model.took(*id, now)).sum(),
@@ -172,7 +172,7 @@ fn cell(model: &Model, rows: &[InstructionRow], column: Option<&Platform>, now: 
 }
 
 /// The widths of a table's columns.
-pub(super) struct Layout {
+pub(super) struct TableWidths {
     label: usize,
     word: usize,
     time: usize,
@@ -183,9 +183,9 @@ pub(super) struct Layout {
     ascii: bool,
 }
 
-impl Layout {
+impl TableWidths {
     pub(super) fn of<'a>(
-        table: &Table,
+        table: &LayerTable,
         rows: impl Iterator<Item = &'a LayerRow>,
         head: &'static str,
         ascii: bool,
@@ -258,10 +258,10 @@ impl Layout {
     }
 }
 
-fn time(cell: &Cell) -> String {
+fn time(cell: &LayerCell) -> String {
     if cell.time.is_zero() { String::new() } else { words::duration(cell.time) }
 }
 
-fn bytes(cell: &Cell) -> String {
+fn bytes(cell: &LayerCell) -> String {
     if cell.bytes == 0 { String::new() } else { words::bytes(cell.bytes) }
 }

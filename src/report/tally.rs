@@ -1,6 +1,6 @@
 //! How many of a build's steps were rebuilt: the one number that every output has, of all its steps.
 
-use super::compare::Whole;
+use super::compare::BuildTotals;
 use super::json::BuildResult;
 use crate::history::rows::BuildRow;
 use crate::model::{Model, Outcome};
@@ -32,7 +32,7 @@ impl Tally {
     }
 
     /// That of a build that is compared.
-    pub fn of_whole(whole: &Whole) -> Self {
+    pub fn of_whole(whole: &BuildTotals) -> Self {
         let reached = if whole.result == BuildResult::Running { whole.total } else { whole.reached };
         Self::new(whole.rebuilt, whole.total, reached)
     }

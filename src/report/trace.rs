@@ -10,14 +10,14 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::json::{StepSummary, Summary};
-use super::spans::{self, Span};
+use super::spans::{self, BuildSpan};
 use super::words;
 use crate::event::{Platform, Text, Time};
 use crate::model::Model;
 
 /// The file.
 #[derive(Serialize)]
-struct Trace {
+struct TraceFile {
     #[serde(rename = "traceEvents")]
     events: Vec<Value>,
     #[serde(rename = "otherData")]
@@ -29,7 +29,7 @@ pub fn render(model: &Model, now: Time) -> String {
     let summary = super::json::summary(model, now);
     let spans = spans::spans(model, &summary, now);
     let zero = spans.iter().map(|span| span.start).chain(summary.started).min().unwrap_or_default();
-    let mut trace = Trace { events: Vec::new(), about: about(&summary, zero) };
+    let mut trace = TraceFile { events: Vec::new(), about: about(&summary, zero) };
     for (at, (name, spans)) in processes(&summary, &spans).into_iter().enumerate() {
         process(at + 1, name, &spans, &summary, zero, &mut trace.events);
     }
@@ -39,12 +39,12 @@ pub fn render(model: &Model, now: Time) -> String {
 }
 
 /// What is done once for all, then the platforms in the order of the summary.
-fn processes<'s>(summary: &'s Summary, spans: &'s [Span]) -> Vec<(&'s str, Vec<&'s Span>)> {
-    let mut by_platform: BTreeMap<Option<&Platform>, Vec<&Span>> = BTreeMap::new();
+fn processes<'s>(summary: &'s Summary, spans: &'s [BuildSpan]) -> Vec<(&'s str, Vec<&'s BuildSpan>)> {
+    let mut by_platform: BTreeMap<Option<&Platform>, Vec<&BuildSpan>> = BTreeMap::new();
     for span in spans {
         by_platform.entry(span.platform.as_ref()).or_default().push(span);
     }
-    let mut found: Vec<(&str, Vec<&Span>)> = Vec::new();
+    let mut found: Vec<(&str, Vec<&BuildSpan>)> = Vec::new();
     found.extend(by_platform.remove(&None).map(|spans| ("build", spans)));
     for platform in &summary.platforms {
         found.extend(by_platform.remove(&Some(platform)).map(|spans| (platform.as_str(), spans)));
@@ -63,7 +63,14 @@ fn about(summary: &Summary, zero: Time) -> Map<String, Value> {
     about
 }
 
-fn process(pid: usize, name: &str, spans: &[&Span], summary: &Summary, zero: Time, out: &mut Vec<Value>) {
+fn process(
+    pid: usize,
+    name: &str,
+    spans: &[&BuildSpan],
+    summary: &Summary,
+    zero: Time,
+    out: &mut Vec<Value>,
+) {
     let meta = |kind: &str, tid: usize, args: Value| json!({"ph": "M", "pid": pid, "tid": tid, "name": kind, "args": args});
     out.push(meta("process_name", 0, json!({"name": name})));
     out.push(meta("process_sort_index", 0, json!({"sort_index": pid})));
@@ -87,7 +94,7 @@ fn process(pid: usize, name: &str, spans: &[&Span], summary: &Summary, zero: Tim
 }
 
 /// The layer and the instruction, or the vertex' name.
-fn title(span: &Span, summary: &Summary) -> String {
+fn title(span: &BuildSpan, summary: &Summary) -> String {
     let text = words::instruction(span.title(summary).as_str()).into_owned();
     match span.step(summary).and_then(|step| step.layer.as_ref()) {
         Some(layer) => format!("{layer}: {text}"),
@@ -95,7 +102,7 @@ fn title(span: &Span, summary: &Summary) -> String {
     }
 }
 
-fn args(span: &Span, summary: &Summary) -> Map<String, Value> {
+fn args(span: &BuildSpan, summary: &Summary) -> Map<String, Value> {
     let mut args = Map::new();
     let mut put = |name: &str, value: Value| {
         if !value.is_null() {

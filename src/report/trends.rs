@@ -48,7 +48,7 @@ pub struct Trends {
 
 /// A layer that takes another time since then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Change {
+pub struct TrendChange {
     /// The median before, in ms.
     pub before_ms: u64,
     /// The median since, in ms.
@@ -57,7 +57,7 @@ pub struct Change {
     pub since: Time,
 }
 
-impl Change {
+impl TrendChange {
     /// Whether it became slower.
     pub fn is_slower(&self) -> bool {
         self.after_ms > self.before_ms
@@ -78,7 +78,7 @@ fn spread(times: &[Duration]) -> Duration {
 
 /// Where the runs changed for good, oldest first: of all places the one where the median of the runs behind differs most from that of
 /// those before, beyond what they differ by anyway; and the newest runs must still be as those behind it.
-pub fn change(runs: &[(Time, Duration)]) -> Option<Change> {
+pub fn change(runs: &[(Time, Duration)]) -> Option<TrendChange> {
     let times: Vec<Duration> = runs.iter().map(|(_, took)| *took).collect();
     let mut best: Option<(Duration, usize, Duration, Duration)> = None;
     for at in FEWEST..(times.len() + 1).saturating_sub(FEWEST) {
@@ -106,7 +106,7 @@ pub fn change(runs: &[(Time, Duration)]) -> Option<Change> {
     let at = (0..at).rev().take_while(is_new).last().unwrap_or(at);
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let (since, _) = runs.get(at)?;
-    Some(Change { before_ms: millis(old), after_ms: millis(new), since: *since })
+    Some(TrendChange { before_ms: millis(old), after_ms: millis(new), since: *since })
 }
 
 /// How many runs fit into lines of so many columns.
@@ -136,7 +136,7 @@ fn sparkline(runs: &[(Time, Duration)], shown: usize, ascii: bool) -> String {
 /// told.
 fn sentence(
     layer: &LayerRuns,
-    change: &Change,
+    change: &TrendChange,
     now: Time,
     several: bool,
     columns: usize,
@@ -183,7 +183,7 @@ pub fn lines(told: &Trends, most: Option<usize>, ascii: bool) -> Vec<StyledLine>
         .with(format!("{on}: how long its layers ran, oldest to newest"), Role::Plain);
     let columns = most.unwrap_or(usize::MAX);
     let mut lines = vec![title.cut(columns, ascii)];
-    let mut changed: Vec<(&LayerRuns, Change)> =
+    let mut changed: Vec<(&LayerRuns, TrendChange)> =
         layers.iter().filter_map(|layer| Some((layer, change(&layer.runs)?))).collect();
     changed.sort_by_key(|(_, change)| std::cmp::Reverse(change.after_ms.saturating_sub(change.before_ms)));
     for (layer, change) in &changed {
@@ -246,7 +246,7 @@ pub struct TrendsLine {
     /// The image without its tag; null: builds that name none.
     image: Option<Text>,
     /// Each layer, on each platform and builder.
-    layers: Vec<Trend>,
+    layers: Vec<LayerTrend>,
 }
 
 /// The type of such a line.
@@ -260,7 +260,7 @@ enum TrendsType {
 /// A layer on a platform of a builder.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "LayerTrend")]
-struct Trend {
+struct LayerTrend {
     /// Its name; the instruction of a step that is of no layer.
     layer: Text,
     /// The platform.
@@ -270,15 +270,15 @@ struct Trend {
     /// Median of its runs, in ms.
     median_ms: u64,
     /// Since when it takes another time; null where it takes what it took.
-    change: Option<Change>,
+    change: Option<TrendChange>,
     /// Its runs, oldest first.
-    runs: Vec<Run>,
+    runs: Vec<LayerRun>,
 }
 
 /// A run of a layer: what those of its steps took in all that ran in a build.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "LayerRun")]
-struct Run {
+struct LayerRun {
     /// When the build began, in µs since the Unix epoch.
     at: Time,
     /// How long it ran, in ms.
@@ -288,13 +288,13 @@ struct Run {
 /// The same as one JSON object on a line.
 pub fn json(told: &Trends) -> String {
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let layers = told.layers.iter().map(|found| Trend {
+    let layers = told.layers.iter().map(|found| LayerTrend {
         layer: found.layer.clone(),
         platform: found.platform.clone(),
         builder: found.builder.clone(),
         median_ms: millis(median(&found.times())),
         change: change(&found.runs),
-        runs: found.runs.iter().map(|(at, took)| Run { at: *at, ms: millis(*took) }).collect(),
+        runs: found.runs.iter().map(|(at, took)| LayerRun { at: *at, ms: millis(*took) }).collect(),
     });
     let line = TrendsLine {
         r#type: TrendsType::Trends,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::cache::{CacheSummary, Verdict};
+use super::cache::{CacheSummary, TransferState};
 use super::json::{StepSummary, summary};
 use super::styled::StyledLine;
 use super::words::{self, Role, Sign};
@@ -292,7 +292,7 @@ fn error(model: &Model) -> Option<String> {
 /// A cache that could not be imported is the cause of no step where all hit all the same; the next build may have nothing else to hit.
 fn failed_import(model: &Model) -> Option<StyledLine> {
     let import = CacheSummary::of(model).import;
-    let error = import.error.filter(|_| import.state == Verdict::Failed)?;
+    let error = import.error.filter(|_| import.state == TransferState::Failed)?;
     let line = StyledLine::new().with("! ", Role::Warn).with("cache import failed: ", Role::Strong);
     Some(line.with(error.as_str(), Role::Plain))
 }

@@ -3,7 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::Focus;
-use crate::report::health::Part;
+use crate::report::health::AroundPart;
 
 /// What a key asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,13 +193,13 @@ pub const TABLE: &[Binding] = &[
     row(
         &[c('2')],
         "2",
-        Action::Pane(Focus::Part(Part::Registry)),
+        Action::Pane(Focus::Part(AroundPart::Registry)),
         Scope::Always,
         None,
         "the registry; the log is behind Tab",
     ),
-    row(&[c('3')], "3", Action::Pane(Focus::Part(Part::Nodes)), Scope::Always, None, "the nodes"),
-    row(&[c('4')], "4", Action::Pane(Focus::Part(Part::Builder)), Scope::Always, None, "the builder"),
+    row(&[c('3')], "3", Action::Pane(Focus::Part(AroundPart::Nodes)), Scope::Always, None, "the nodes"),
+    row(&[c('4')], "4", Action::Pane(Focus::Part(AroundPart::Builder)), Scope::Always, None, "the builder"),
     row(
         &[c('h'), k(KeyCode::Left)],
         "h ←",

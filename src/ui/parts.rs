@@ -4,7 +4,7 @@ use super::Focus;
 use super::keys::Action;
 use crate::event::{Line, Text, WatchState};
 use crate::model::Model;
-use crate::report::health::{self, Part};
+use crate::report::health::{self, AroundPart};
 
 /// How many lines are asked for.
 pub const LOG_LINES: u32 = 200;
@@ -16,7 +16,7 @@ const MOST_LINES: usize = 1_000;
 #[derive(Debug)]
 pub struct PartsView {
     /// The pane that is shown where there is room for one only: the one that had the focus last.
-    pub tab: Part,
+    pub tab: AroundPart,
     /// Whether the focused pane fills the screen.
     pub open: bool,
     /// Its first line that is shown.
@@ -25,7 +25,7 @@ pub struct PartsView {
 
 impl Default for PartsView {
     fn default() -> Self {
-        Self { tab: Part::Registry, open: false, top: 0 }
+        Self { tab: AroundPart::Registry, open: false, top: 0 }
     }
 }
 
@@ -52,23 +52,23 @@ impl PartsView {
 
 /// Whether a part has a place on the screen: something is known of it, or said about why not. Of a recording that holds
 /// nothing of it there is nothing to be said, and a pane would only take room.
-pub fn is_shown(model: &Model, part: Part) -> bool {
+pub fn is_shown(model: &Model, part: AroundPart) -> bool {
     let watching = model.watching();
     match part {
-        Part::Registry => watching.registry != WatchState::Off || model.registry().newest().is_some(),
-        Part::Nodes => {
+        AroundPart::Registry => watching.registry != WatchState::Off || model.registry().newest().is_some(),
+        AroundPart::Nodes => {
             watching.builder != WatchState::Off
                 || watching.cluster == WatchState::On
                 || model.builder().snapshot().is_some()
                 || model.cluster().snapshot().is_some()
         }
-        Part::Builder => watching.builder != WatchState::Off || model.builder().snapshot().is_some(),
+        AroundPart::Builder => watching.builder != WatchState::Off || model.builder().snapshot().is_some(),
     }
 }
 
 /// The parts that have a place on the screen.
-pub fn shown(model: &Model) -> Vec<Part> {
-    Part::ALL.into_iter().filter(|part| is_shown(model, *part)).collect()
+pub fn shown(model: &Model) -> Vec<AroundPart> {
+    AroundPart::ALL.into_iter().filter(|part| is_shown(model, *part)).collect()
 }
 
 /// The pane behind, or before, the one that has the focus.
@@ -153,7 +153,7 @@ impl Logs {
 /// Whose last words the focused pane can show; those that are ill first.
 pub fn speakers(model: &Model, focus: Focus) -> Vec<LogsOf> {
     let mut pods = Vec::new();
-    if matches!(focus, Focus::Part(Part::Registry | Part::Nodes))
+    if matches!(focus, Focus::Part(AroundPart::Registry | AroundPart::Nodes))
         && let Some(registry) = model.cluster().snapshot().and_then(|cluster| cluster.registry.as_ref())
     {
         let mut all: Vec<_> = registry.pods.iter().collect();
@@ -161,7 +161,7 @@ pub fn speakers(model: &Model, focus: Focus) -> Vec<LogsOf> {
         pods.extend(all.into_iter().map(|pod| LogsOf::Pod(pod.name.clone())));
     }
     let mut nodes = Vec::new();
-    if focus != Focus::Part(Part::Registry)
+    if focus != Focus::Part(AroundPart::Registry)
         && let Some(builder) = model.builder().snapshot()
     {
         let mut all: Vec<_> = builder.nodes.iter().collect();

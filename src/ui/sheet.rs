@@ -4,7 +4,7 @@ use super::keys::Action;
 use super::{Effect, Overlay, Pages, Ui};
 use crate::event::{Platform, Text, Time};
 use crate::model::Model;
-use crate::report::compare::Side;
+use crate::report::compare::ComparedBuild;
 use crate::report::trends::Trends;
 
 /// Lines over lines, of which there may be more than fit.
@@ -46,9 +46,9 @@ pub struct Wanted {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Before {
     /// The earlier build.
-    pub a: Side,
+    pub a: ComparedBuild,
     /// The build that it is held against; none: the one that is shown.
-    pub b: Option<Side>,
+    pub b: Option<ComparedBuild>,
     /// How many builds lie between: 0 is the one before.
     pub back: usize,
     /// How many there are that are earlier.

@@ -13,7 +13,7 @@
 
 use super::Screen;
 use super::sheet::Content;
-use crate::report::compare::{self, Side};
+use crate::report::compare::{self, ComparedBuild};
 use crate::report::words::Role;
 use crate::ui::sheet::{CompareView, Said};
 
@@ -30,7 +30,7 @@ pub(super) fn content(screen: &Screen<'_>, view: &CompareView, columns: usize) -
     let b = if let Some(b) = &before.b {
         b
     } else {
-        this = Side::of_model("this build".into(), screen.model, screen.now);
+        this = ComparedBuild::of_model("this build".into(), screen.model, screen.now);
         &this
     };
     let found = compare::compare(&before.a, b);

@@ -9,7 +9,7 @@ use ratatui::widgets::Widget;
 use super::{Screen, parts, plan};
 use crate::event::ImageReference;
 use crate::model::{Counts, Outcome, State, Vertex, VertexKind};
-use crate::report::estimate::{self, Saved};
+use crate::report::estimate::{self, CacheSavings};
 use crate::report::words::{self, Role, Sign};
 
 /// Columns that the image keeps, with the gap behind it, where something can be said in fewer words.
@@ -151,7 +151,9 @@ fn time_left(screen: &Screen<'_>) -> Vec<String> {
         let left = screen.estimate().left;
         return left.map(|left| format!("{} left", estimate::left(left, ascii))).into_iter().collect();
     }
-    let Some(saved) = Saved::of(screen.model).and_then(Saved::worth_a_word) else { return Vec::new() };
+    let Some(saved) = CacheSavings::of(screen.model).and_then(CacheSavings::worth_a_word) else {
+        return Vec::new();
+    };
     let time = format!("saved {}", saved.time_text(ascii));
     saved.text(ascii).into_iter().chain([time]).collect()
 }

@@ -17,7 +17,7 @@ use ratatui::text::{Line, Span};
 use super::{Screen, text};
 use crate::event::Time;
 use crate::model::Model;
-use crate::report::health::{Health, Part};
+use crate::report::health::{AroundPart, PartHealth};
 use crate::report::styled::StyledLine;
 use crate::report::words::{self, Role};
 use crate::ui::theme::Theme;
@@ -75,7 +75,7 @@ struct Place<'a> {
 }
 
 /// The part whose pane stands where the log was: the focused one, where the others have a line each only.
-pub(super) fn instead_of_log(screen: &Screen<'_>, form: Form) -> Option<Part> {
+pub(super) fn instead_of_log(screen: &Screen<'_>, form: Form) -> Option<AroundPart> {
     match screen.ui.focus {
         Focus::Part(part) if matches!(form, Form::Brief | Form::Lines) => Some(part),
         _ => None,
@@ -104,7 +104,7 @@ pub(super) fn render(screen: &Screen<'_>, form: Form, area: Rect, buf: &mut Buff
     }
 }
 
-fn shown_tab(screen: &Screen<'_>, shown: &[Part]) -> Part {
+fn shown_tab(screen: &Screen<'_>, shown: &[AroundPart]) -> AroundPart {
     let tab = screen.ui.parts.tab;
     if shown.contains(&tab) { tab } else { shown.first().copied().unwrap_or(tab) }
 }
@@ -114,7 +114,7 @@ pub(super) fn brief(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     let ascii = screen.ui.theme.ascii;
     let room = usize::from(area.width.saturating_sub(2));
     let shown = parts::shown(screen.model).into_iter();
-    let healths: Vec<Health> = shown.map(|part| Health::of(part, screen.model, screen.now)).collect();
+    let healths: Vec<PartHealth> = shown.map(|part| PartHealth::of(part, screen.model, screen.now)).collect();
     let line = |words: bool| {
         let mut line = StyledLine::new();
         for health in &healths {
@@ -130,9 +130,9 @@ pub(super) fn brief(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     draw(screen.ui.theme, &if long.width() <= room { long } else { line(false) }, area, buf);
 }
 
-fn one_line(screen: &Screen<'_>, part: Part, area: Rect, buf: &mut Buffer) {
+fn one_line(screen: &Screen<'_>, part: AroundPart, area: Rect, buf: &mut Buffer) {
     let theme = screen.ui.theme;
-    let line = Health::of(part, screen.model, screen.now).line(theme.ascii);
+    let line = PartHealth::of(part, screen.model, screen.now).line(theme.ascii);
     let key = StyledLine::new().with(format!("{} ", number(part)), Role::Dim);
     let line = line.pieces().fold(key, |line, (text, role)| line.with(text, role));
     draw(theme, &line, area, buf);
@@ -147,24 +147,24 @@ fn draw(theme: Theme, line: &StyledLine, area: Rect, buf: &mut Buffer) {
 }
 
 /// The key that leads to a pane.
-fn number(part: Part) -> char {
+fn number(part: AroundPart) -> char {
     match part {
-        Part::Registry => '2',
-        Part::Nodes => '3',
-        Part::Builder => '4',
+        AroundPart::Registry => '2',
+        AroundPart::Nodes => '3',
+        AroundPart::Builder => '4',
     }
 }
 
-fn name(part: Part) -> &'static str {
+fn name(part: AroundPart) -> &'static str {
     match part {
-        Part::Registry => "Registry",
-        Part::Nodes => "Nodes",
-        Part::Builder => "Builder",
+        AroundPart::Registry => "Registry",
+        AroundPart::Nodes => "Nodes",
+        AroundPart::Builder => "Builder",
     }
 }
 
 /// `2 Registry ● ok`.
-fn heading(theme: Theme, health: &Health, style: Style) -> Vec<Span<'static>> {
+fn heading(theme: Theme, health: &PartHealth, style: Style) -> Vec<Span<'static>> {
     vec![
         Span::styled(format!("{} ", number(health.part)), theme.style(Role::Dim)),
         Span::styled(name(health.part), style),
@@ -175,14 +175,14 @@ fn heading(theme: Theme, health: &Health, style: Style) -> Vec<Span<'static>> {
     ]
 }
 
-fn body<'a>(screen: &Screen<'a>, part: Part, area: Rect, full: bool) -> Lines<'a> {
+fn body<'a>(screen: &Screen<'a>, part: AroundPart, area: Rect, full: bool) -> Lines<'a> {
     let width = usize::from(area.width.saturating_sub(2));
     let place = Place { model: screen.model, now: screen.now, width, ascii: screen.ui.theme.ascii, full };
-    let health = Health::of(part, screen.model, screen.now);
+    let health = PartHealth::of(part, screen.model, screen.now);
     let lines = match part {
-        Part::Registry => registry::lines(&place, &health),
-        Part::Nodes => nodes::lines(&place, &health),
-        Part::Builder => builder::lines(&place, &health),
+        AroundPart::Registry => registry::lines(&place, &health),
+        AroundPart::Nodes => nodes::lines(&place, &health),
+        AroundPart::Builder => builder::lines(&place, &health),
     };
     let mut lines = lines.unwrap_or_else(|| said(&place, &health));
     lines.old = health.stale;
@@ -190,7 +190,7 @@ fn body<'a>(screen: &Screen<'a>, part: Part, area: Rect, full: bool) -> Lines<'a
 }
 
 /// What is to be said of a part that nothing is known of.
-fn said<'a>(place: &Place<'a>, health: &Health) -> Lines<'a> {
+fn said<'a>(place: &Place<'a>, health: &PartHealth) -> Lines<'a> {
     let mut lines = Lines::default();
     for (fact, role) in &health.facts {
         lines.wrapped(fact, *role, place.width, usize::MAX);
@@ -200,7 +200,7 @@ fn said<'a>(place: &Place<'a>, health: &Health) -> Lines<'a> {
 }
 
 /// What stands at the right end of a title: that what is shown is old, how much more there is.
-fn note(screen: &Screen<'_>, health: &Health, hidden: usize, room: usize) -> String {
+fn note(screen: &Screen<'_>, health: &PartHealth, hidden: usize, room: usize) -> String {
     let mut notes = Vec::new();
     if let Some(age) = health.age.filter(|_| health.stale) {
         notes.push(gauge::ago(age));
@@ -213,21 +213,21 @@ fn note(screen: &Screen<'_>, health: &Health, hidden: usize, room: usize) -> Str
     notes.join(" · ")
 }
 
-fn pane(screen: &Screen<'_>, part: Part, area: Rect, buf: &mut Buffer) {
+fn pane(screen: &Screen<'_>, part: AroundPart, area: Rect, buf: &mut Buffer) {
     let theme = screen.ui.theme;
     let focused = screen.ui.focus == Focus::Part(part);
-    let health = Health::of(part, screen.model, screen.now);
+    let health = PartHealth::of(part, screen.model, screen.now);
     let style = theme.style(if focused { Role::Strong } else { Role::Plain });
     let left = Line::from(heading(theme, &health, style));
     content(screen, part, &health, left, area, buf);
 }
 
 /// A pane with the others on its title.
-pub(super) fn tabs(screen: &Screen<'_>, part: Part, area: Rect, buf: &mut Buffer) {
+pub(super) fn tabs(screen: &Screen<'_>, part: AroundPart, area: Rect, buf: &mut Buffer) {
     let theme = screen.ui.theme;
     let mut spans = Vec::new();
     for other in parts::shown(screen.model) {
-        let health = Health::of(other, screen.model, screen.now);
+        let health = PartHealth::of(other, screen.model, screen.now);
         let active = theme.style(Role::Strong).add_modifier(Modifier::UNDERLINED);
         let style = if other == part { active } else { theme.style(Role::Dim) };
         if !spans.is_empty() {
@@ -235,11 +235,18 @@ pub(super) fn tabs(screen: &Screen<'_>, part: Part, area: Rect, buf: &mut Buffer
         }
         spans.extend(heading(theme, &health, style));
     }
-    let health = Health::of(part, screen.model, screen.now);
+    let health = PartHealth::of(part, screen.model, screen.now);
     content(screen, part, &health, Line::from(spans), area, buf);
 }
 
-fn content(screen: &Screen<'_>, part: Part, health: &Health, title: Line<'_>, area: Rect, buf: &mut Buffer) {
+fn content(
+    screen: &Screen<'_>,
+    part: AroundPart,
+    health: &PartHealth,
+    title: Line<'_>,
+    area: Rect,
+    buf: &mut Buffer,
+) {
     if area.height == 0 {
         return;
     }
@@ -265,12 +272,12 @@ fn inner(area: Rect) -> Rect {
 }
 
 /// The focused pane with everything, where the others were.
-pub(super) fn full(screen: &Screen<'_>, part: Part, area: Rect, buf: &mut Buffer) {
+pub(super) fn full(screen: &Screen<'_>, part: AroundPart, area: Rect, buf: &mut Buffer) {
     if area.height == 0 {
         return;
     }
     let theme = screen.ui.theme;
-    let health = Health::of(part, screen.model, screen.now);
+    let health = PartHealth::of(part, screen.model, screen.now);
     let lines = body(screen, part, area, true);
     let height = usize::from(area.height - 1);
     let top = screen.ui.parts.first(lines.len(), height);

@@ -12,9 +12,9 @@ use layertop::history::{Store, StoredBuild};
 use layertop::model::expected::{self, PastBuild};
 use layertop::model::{self, Model, State};
 use layertop::recording::Reader;
-use layertop::report::compare::{Side, compare};
-use layertop::report::estimate::Saved;
-use layertop::report::plain::{Options, Plain};
+use layertop::report::compare::{ComparedBuild, compare};
+use layertop::report::estimate::CacheSavings;
+use layertop::report::plain::{PlainOptions, PlainOutput};
 use layertop::report::styled::StyledLine;
 use layertop::report::words::Sign;
 use layertop::report::{self, end, html, json, markdown, metrics, why, words};
@@ -219,7 +219,7 @@ fn header(model: &Model, now: Time, truth: &Truth, what: &str) {
         let must = if number > 0 || ["hit", "rebuilt"].contains(&word) { vec![number] } else { Vec::new() };
         assert_eq!(told, must, "{what}: {word}: {line}");
     }
-    if let Some(saved) = Saved::of(model).and_then(|saved| saved.text(false)) {
+    if let Some(saved) = CacheSavings::of(model).and_then(|saved| saved.text(false)) {
         assert!(lines[0].contains(&saved), "{what}: {saved}: {}", lines[0]);
     }
 }
@@ -378,11 +378,11 @@ fn every_output_tells_the_same_of_a_build() {
             assert_eq!(layers[field], number, "{what}: {field}");
         }
         let wall = words::duration(truth.wall);
-        let saved = Saved::of(&model);
-        let worth = saved.and_then(Saved::worth_a_word).map(|saved| saved.amount(false));
+        let saved = CacheSavings::of(&model);
+        let worth = saved.and_then(CacheSavings::worth_a_word).map(|saved| saved.amount(false));
 
         // The one figure is written in one way.
-        if let Some(saved) = saved.and_then(Saved::worth_a_word).filter(|saved| !saved.at_least) {
+        if let Some(saved) = saved.and_then(CacheSavings::worth_a_word).filter(|saved| !saved.at_least) {
             let time = words::duration(Duration::from_millis(told["saved_ms"].as_u64().unwrap()));
             assert!(saved.amount(false).starts_with(&format!("{time} (")), "{what}: {time}: {saved:?}");
             assert_eq!(saved.time_text(false), time, "{what}");
@@ -391,7 +391,7 @@ fn every_output_tells_the_same_of_a_build() {
         // The words of the end.
         let result = text(&end::result(&model, now, false));
         let mut plain = String::new();
-        Plain::new(Options::default()).update(&model, now, &mut plain);
+        PlainOutput::new(PlainOptions::default()).update(&model, now, &mut plain);
         assert!(plain.trim_end().ends_with(&result), "{what}: {result}");
         for sentence in why::sentences(&model, false).iter().map(text) {
             assert!(plain.contains(&sentence), "{what}: {sentence}");
@@ -458,13 +458,19 @@ fn every_output_tells_the_same_of_a_build() {
             assert!(scenario.as_str().chars().count() <= 40, "{what}: {scenario}");
         }
 
-        let kept = Side::kept(&row, &store.steps(id).unwrap());
-        compared(&Side::of_model(Text::clean(&name), &model, now), &kept, &truth, &told["wall_ms"], &what);
+        let kept = ComparedBuild::kept(&row, &store.steps(id).unwrap());
+        compared(
+            &ComparedBuild::of_model(Text::clean(&name), &model, now),
+            &kept,
+            &truth,
+            &told["wall_ms"],
+            &what,
+        );
     }
 }
 
 /// A comparison says the same of a recording and of what is kept of it.
-fn compared(live: &Side, stored: &Side, truth: &Truth, wall: &Value, what: &str) {
+fn compared(live: &ComparedBuild, stored: &ComparedBuild, truth: &Truth, wall: &Value, what: &str) {
     let found = compare(live, stored);
     let sides = parsed(&report::compare::json(&found));
     for side in ["a", "b"] {

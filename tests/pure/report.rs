@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use layertop::event::{Ended, Event, Mask, Outline, Platform, Stamped, Started, Text, Time};
 use layertop::model::{Model, State};
 use layertop::recording;
-use layertop::report::plain::{Options, Plain};
+use layertop::report::plain::{PlainOptions, PlainOutput};
 use layertop::report::styled::StyledLine;
 use layertop::report::{end, json, words};
 use layertop::source::rawjson::Decoder;
@@ -80,9 +80,9 @@ fn model(events: &[Stamped]) -> Model {
     model
 }
 
-fn plain(options: Options, batches: &[&[Stamped]]) -> String {
+fn plain(options: PlainOptions, batches: &[&[Stamped]]) -> String {
     let mut model = Model::default();
-    let mut plain = Plain::new(options);
+    let mut plain = PlainOutput::new(options);
     let mut out = String::new();
     for batch in batches {
         model.apply_all(batch);
@@ -116,7 +116,7 @@ fn cut<'a>(mut events: &'a [Stamped], sizes: &[usize]) -> Vec<&'a [Stamped]> {
 #[test]
 fn plain_lines() {
     for name in ["bake", "base-pull", "cancelled", "carriage-returns", "code", "fail", "hangup", "secret"] {
-        insta::assert_snapshot!(format!("plain-{name}"), plain(Options::default(), &[&named(name)]));
+        insta::assert_snapshot!(format!("plain-{name}"), plain(PlainOptions::default(), &[&named(name)]));
     }
 }
 
@@ -213,9 +213,9 @@ fn no_escape_byte_is_foreign() {
     let ours = regex::Regex::new("\u{1b}\\[[0-9;]+m").unwrap();
     for (file, exit) in recordings() {
         let events = events(&file, exit);
-        let out = plain(Options::default(), &[&events]);
+        let out = plain(PlainOptions::default(), &[&events]);
         assert!(!out.contains(|c: char| c.is_control() && c != '\n'), "{file}");
-        let colored = plain(Options { color: true, ascii: false }, &[&events]);
+        let colored = plain(PlainOptions { color: true, ascii: false }, &[&events]);
         assert!(ours.is_match(&colored), "{file}");
         assert_eq!(ours.replace_all(&colored, ""), out, "{file}");
     }
@@ -224,7 +224,7 @@ fn no_escape_byte_is_foreign() {
 #[test]
 fn nothing_is_told_twice() {
     for (file, exit) in recordings() {
-        let out = plain(Options::default(), &[&events(&file, exit)]);
+        let out = plain(PlainOptions::default(), &[&events(&file, exit)]);
         let mut told: Vec<&str> =
             out.lines().filter(|line| line.starts_with('[') && !line.contains(" | ")).collect();
         let all = told.len();
@@ -240,8 +240,8 @@ proptest! {
     fn batch_borders_do_not_matter(sizes in prop::collection::vec(1usize..60, 1..40)) {
         for (file, exit) in recordings() {
             let events = events(&file, exit);
-            let whole = plain(Options::default(), &[&events]);
-            let cut = plain(Options::default(), &cut(&events, &sizes));
+            let whole = plain(PlainOptions::default(), &[&events]);
+            let cut = plain(PlainOptions::default(), &cut(&events, &sizes));
             prop_assert_eq!(whole, cut, "{}", file);
         }
     }
@@ -251,8 +251,8 @@ proptest! {
 fn one_event_a_batch_is_like_all_in_one() {
     for (file, exit) in recordings() {
         let events = events(&file, exit);
-        let whole = plain(Options::default(), &[&events]);
-        assert_eq!(whole, plain(Options::default(), &cut(&events, &[1])), "{file}");
+        let whole = plain(PlainOptions::default(), &[&events]);
+        assert_eq!(whole, plain(PlainOptions::default(), &cut(&events, &[1])), "{file}");
     }
 }
 
@@ -406,7 +406,7 @@ fn the_document_names_every_field() {
 #[test]
 fn columns_are_as_wide_as_they_look() {
     let model = model(&named("base-pull"));
-    let table = layertop::report::table::Table::of(&model, model.newest());
+    let table = layertop::report::table::LayerTable::of(&model, model.newest());
     let widths: Vec<usize> = table.lines(false).iter().map(StyledLine::width).collect();
     assert!(widths.len() > 2 && widths.iter().all(|width| *width == widths[0]), "{widths:?}");
     assert!(table.rows().all(|row| words::width(&row.label) > 0));

@@ -13,7 +13,7 @@ use crate::scenes::health::{self, Around};
 use crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyModifiers};
 use layertop::event::{Cancelling, Ended, Event, Line, Stamped, Time, WatchState, Watching};
 use layertop::model::Model;
-use layertop::report::health::Part;
+use layertop::report::health::AroundPart;
 use layertop::ui::keys::{Key, TABLE};
 use layertop::ui::parts::LogsOf;
 use layertop::ui::theme::Theme;
@@ -423,7 +423,7 @@ fn long_lists_scroll_to_their_end_and_back() {
 
 #[test]
 fn numbers_and_tab_move_the_focus_and_escape_closes() {
-    use Part::{Builder, Nodes, Registry};
+    use AroundPart::{Builder, Nodes, Registry};
     let mut shown = around("req", 0.5, |_| {});
     let parts = [Registry, Nodes, Builder].map(Focus::Part);
     for (key, focus) in ["1", "2", "3", "4"].into_iter().zip([Focus::Stack].into_iter().chain(parts)) {

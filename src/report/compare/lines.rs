@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::{Comparison, Half, NOISE_MS, Pair, Whole};
+use super::{BuildTotals, ComparedStep, Comparison, NOISE_MS, StepPair};
 use crate::event::Text;
 use crate::model::{Outcome, Source, State};
 use crate::report::json::BuildResult;
@@ -25,7 +25,7 @@ const NARROW: usize = 72;
 const NARROWEST: usize = 52;
 
 /// Widths of the table's columns.
-struct Widths {
+struct PairWidths {
     label: usize,
     platform: usize,
     half: usize,
@@ -36,8 +36,8 @@ struct Widths {
     why: usize,
 }
 
-impl Widths {
-    fn of(rows: &[&Pair], columns: usize) -> Self {
+impl PairWidths {
+    fn of(rows: &[&StepPair], columns: usize) -> Self {
         let platform =
             rows.iter().filter_map(|pair| Some(words::width(pair.platform.as_ref()?.short()))).max();
         let platform = platform.unwrap_or(0).min(12);
@@ -61,8 +61,8 @@ pub fn lines(found: &Comparison, columns: usize, ascii: bool) -> Vec<StyledLine>
     let mut lines = vec![whole("A", &found.a, ascii), whole("B", &found.b, ascii), verdict(found, ascii)];
     lines.extend(reasons(found));
     lines.push(StyledLine::new());
-    let differing: Vec<&Pair> = found.steps.iter().filter(|pair| pair.differs()).collect();
-    let widths = Widths::of(&differing, columns);
+    let differing: Vec<&StepPair> = found.steps.iter().filter(|pair| pair.differs()).collect();
+    let widths = PairWidths::of(&differing, columns);
     if !differing.is_empty() {
         let pad = |text: &str, width| words::pad_right(&words::cut_to(text, width, ascii), width);
         let title = format!(
@@ -80,7 +80,7 @@ pub fn lines(found: &Comparison, columns: usize, ascii: bool) -> Vec<StyledLine>
         lines.push(row(pair, &widths, ascii));
         lines.extend(pair.instruction_a.as_ref().map(|text| other_instruction(text.as_str())));
     }
-    let waiting = |pair: &&Pair| pair.b.as_ref().is_some_and(|half| half.state == State::Waiting);
+    let waiting = |pair: &&StepPair| pair.b.as_ref().is_some_and(|half| half.state == State::Waiting);
     let waiting = found.steps.iter().filter(waiting).count();
     if waiting > 0 {
         lines.push(
@@ -95,7 +95,7 @@ pub fn lines(found: &Comparison, columns: usize, ascii: bool) -> Vec<StyledLine>
 }
 
 /// `A ● built in 8.8 s, 10 of 22 hit  20261122T…`.
-fn whole(name: &str, whole: &Whole, ascii: bool) -> StyledLine {
+fn whole(name: &str, whole: &BuildTotals, ascii: bool) -> StyledLine {
     let (outcome, preposition) = match whole.result {
         BuildResult::Success => (Outcome::Success, "in"),
         BuildResult::Failed => (Outcome::Failed, "after"),
@@ -134,14 +134,14 @@ fn verdict(found: &Comparison, ascii: bool) -> StyledLine {
 }
 
 /// What became of a step in one of the builds, and its instruction there.
-type HalfOf = fn(&Pair) -> (Option<&Half>, &Text);
+type SelectStep = fn(&StepPair) -> (Option<&ComparedStep>, &Text);
 
 /// Why steps were not cached, in either of them: each cause once, for platforms miss for one, and what follows says so.
 fn reasons(found: &Comparison) -> Vec<StyledLine> {
     let mut told: HashSet<String> = HashSet::new();
     let mut lines = Vec::new();
-    let of_a: HalfOf = |pair| (pair.a.as_ref(), pair.instruction_in_a());
-    let of_b: HalfOf = |pair| (pair.b.as_ref(), &pair.instruction);
+    let of_a: SelectStep = |pair| (pair.a.as_ref(), pair.instruction_in_a());
+    let of_b: SelectStep = |pair| (pair.b.as_ref(), &pair.instruction);
     for (name, of) in [("A", of_a), ("B", of_b)] {
         for pair in &found.steps {
             let (half, instruction) = of(pair);
@@ -163,7 +163,7 @@ fn other_instruction(text: &str) -> StyledLine {
     StyledLine::new().with(format!("  in A: {}", words::instruction(text)), Role::Dim)
 }
 
-fn row(pair: &Pair, widths: &Widths, ascii: bool) -> StyledLine {
+fn row(pair: &StepPair, widths: &PairWidths, ascii: bool) -> StyledLine {
     let instruction = words::instruction(pair.instruction.as_str()).into_owned();
     let label = match &pair.layer {
         Some(layer) => format!("{layer}: {instruction}"),
@@ -188,8 +188,9 @@ fn row(pair: &Pair, widths: &Widths, ascii: bool) -> StyledLine {
 }
 
 /// `+5.5 s`: the difference of what is shown of both times. Nothing where it is noise.
-fn difference(pair: &Pair) -> (String, Role) {
-    let took = |half: &Option<Half>| half.as_ref().map_or(0, |half| shown(half.took().unsigned_abs()));
+fn difference(pair: &StepPair) -> (String, Role) {
+    let took =
+        |half: &Option<ComparedStep>| half.as_ref().map_or(0, |half| shown(half.took().unsigned_abs()));
     let (a, b) = (took(&pair.a), took(&pair.b));
     match pair.diff_ms {
         diff if diff.abs() < NOISE_MS || a == b => (String::new(), Role::Plain),
@@ -199,7 +200,13 @@ fn difference(pair: &Pair) -> (String, Role) {
 }
 
 /// `○ ran 4.2 s`, `● hit local 24 MB`.
-fn push_half(half: Option<&Half>, text: &str, widths: &Widths, ascii: bool, line: &mut StyledLine) {
+fn push_half(
+    half: Option<&ComparedStep>,
+    text: &str,
+    widths: &PairWidths,
+    ascii: bool,
+    line: &mut StyledLine,
+) {
     let width = widths.half;
     let Some(half) = half else {
         line.push(words::pad_right("not in it", width + 1), Role::Dim);

@@ -1,10 +1,10 @@
 use super::*;
 use crate::report::styled::StyledLine;
 
-fn step(index: u16, instruction: &str, run_ms: u64, because: Option<&str>) -> Step {
+fn step(index: u16, instruction: &str, run_ms: u64, because: Option<&str>) -> PlacedStep {
     let reason = because.map(|because| Reason { root: true, because: because.into(), ..Reason::default() });
-    let half = Half { state: State::Miss, source: None, run_ms, pull_ms: 0, bytes: 0, reason };
-    Step {
+    let half = ComparedStep { state: State::Miss, source: None, run_ms, pull_ms: 0, bytes: 0, reason };
+    PlacedStep {
         target: None,
         stage: None,
         index,
@@ -16,11 +16,11 @@ fn step(index: u16, instruction: &str, run_ms: u64, because: Option<&str>) -> St
     }
 }
 
-fn side(steps: Vec<Step>) -> Side {
-    Side { whole: Whole::sums(&steps), steps }
+fn side(steps: Vec<PlacedStep>) -> ComparedBuild {
+    ComparedBuild { whole: BuildTotals::sums(&steps), steps }
 }
 
-fn shown(a: &Side, b: &Side) -> Vec<String> {
+fn shown(a: &ComparedBuild, b: &ComparedBuild) -> Vec<String> {
     let text = |line: &StyledLine| line.pieces().map(|(piece, _)| piece).collect::<String>();
     lines(&compare(a, b), 100, true).iter().map(|line| text(line).trim_end().to_owned()).collect()
 }

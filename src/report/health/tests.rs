@@ -15,14 +15,14 @@ fn model(events: impl IntoIterator<Item = Event>) -> Model {
     model
 }
 
-fn text(health: &Health) -> String {
+fn text(health: &PartHealth) -> String {
     let mut text = String::new();
     health.line(false).write(false, &mut text);
     text.trim_end().to_owned()
 }
 
-fn line(part: Part, event: Event, now: u64) -> (Grade, String) {
-    let health = Health::of(part, &model([event]), secs(now));
+fn line(part: AroundPart, event: Event, now: u64) -> (HealthGrade, String) {
+    let health = PartHealth::of(part, &model([event]), secs(now));
     (health.grade, text(&health))
 }
 
@@ -49,27 +49,30 @@ fn registry(state: RegistryState, reason: &str, cache: CacheState, answered: u64
 
 #[test]
 fn a_registry_in_one_line() {
-    let of = |event, now| line(Part::Registry, event, now);
+    let of = |event, now| line(AroundPart::Registry, event, now);
     let well = registry(RegistryState::Ok, "", CacheState::Present, 1000);
-    assert_eq!(of(well.clone(), 1001), (Grade::Well, "● registry ok 3 ms · cache 195 MB, 2 min old".into()));
+    assert_eq!(
+        of(well.clone(), 1001),
+        (HealthGrade::Well, "● registry ok 3 ms · cache 195 MB, 2 min old".into())
+    );
     let stale = "● registry ok 3 ms · cache 195 MB, 3 min old · last answer 1 min ago".to_owned();
-    assert_eq!(of(well, 1061), (Grade::Well, stale));
+    assert_eq!(of(well, 1061), (HealthGrade::Well, stale));
     let down = registry(RegistryState::Down, "nothing listens there", CacheState::Present, 960);
     let expected = "✗ registry down · nothing listens there · cache 195 MB, 2 min old · last answer 40 s ago";
-    assert_eq!(of(down, 1000), (Grade::Ill, expected.to_owned()));
+    assert_eq!(of(down, 1000), (HealthGrade::Ill, expected.to_owned()));
     let large = registry(RegistryState::Ok, "", CacheState::TooLarge, 1000);
     let expected = "▲ registry cache unusable 3 ms · cache can't be imported: config 1.3 MB, over 1 MiB";
-    assert_eq!(of(large, 1000), (Grade::Poor, expected.to_owned()));
+    assert_eq!(of(large, 1000), (HealthGrade::Poor, expected.to_owned()));
 }
 
 #[test]
 fn what_is_stale_is_greyed_and_what_is_ill_is_not() {
     let well = model([registry(RegistryState::Ok, "", CacheState::Present, 1000)]);
-    let health = Health::of(Part::Registry, &well, secs(1100));
+    let health = PartHealth::of(AroundPart::Registry, &well, secs(1100));
     assert!(health.stale && health.sign.role == Role::Dim);
     assert!(health.facts.iter().all(|(_, role)| *role == Role::Dim), "{health:?}");
     let down = model([registry(RegistryState::Down, "why", CacheState::Present, 900)]);
-    let health = Health::of(Part::Registry, &down, secs(1000));
+    let health = PartHealth::of(AroundPart::Registry, &down, secs(1000));
     assert!(health.stale && health.sign.role == Role::Bad);
     assert_eq!(health.facts[0], ("why".to_owned(), Role::Bad));
 }
@@ -100,31 +103,37 @@ fn builder(states: &[builder::Health], platforms: &[(&str, Execution)]) -> Event
 
 #[test]
 fn a_builder_in_one_line() {
-    let of = |event| line(Part::Builder, event, 1001);
+    let of = |event| line(AroundPart::Builder, event, 1001);
     let (grade, shown) = of(builder(&[builder::Health::Ok], &[]));
     assert_eq!(
         (grade, shown.as_str()),
-        (Grade::Well, "● builder running · BuildKit 0.25.1 · cache 41 of 60 GB")
+        (HealthGrade::Well, "● builder running · BuildKit 0.25.1 · cache 41 of 60 GB")
     );
     let (grade, shown) = of(builder(&[builder::Health::Stopped], &[]));
-    assert_eq!((grade, shown.starts_with("✗ builder stopped")), (Grade::Ill, true));
-    let unset = Health::of(Part::Builder, &Model::default(), secs(0));
-    assert_eq!((unset.grade, text(&unset).as_str()), (Grade::Off, "– builder not watched"));
+    assert_eq!((grade, shown.starts_with("✗ builder stopped")), (HealthGrade::Ill, true));
+    let unset = PartHealth::of(AroundPart::Builder, &Model::default(), secs(0));
+    assert_eq!((unset.grade, text(&unset).as_str()), (HealthGrade::Off, "– builder not watched"));
 }
 
 #[test]
 fn nodes_and_platforms_in_one_line() {
     use builder::Health::{Ok, Stopped, Unknown};
-    let of = |event| line(Part::Nodes, event, 1001);
+    let of = |event| line(AroundPart::Nodes, event, 1001);
     let arm = [("linux/amd64", Execution::Native), ("linux/arm64", Execution::Emulated)];
     for (event, expected) in [
-        (builder(&[Ok, Ok], &arm), (Grade::Well, "● nodes ready · 2 of 2 up · linux/arm64 emulated on b0")),
-        (builder(&[Ok, Stopped], &[]), (Grade::Poor, "▲ nodes not ready · 1 of 2 up · b1 not ready")),
-        (builder(&[Unknown], &[]), (Grade::Unknown, "· nodes unknown · 1 not known yet")),
-        (builder(&[Ok, Unknown], &[]), (Grade::Unknown, "· nodes unknown · 1 of 1 up, 1 not known yet")),
+        (
+            builder(&[Ok, Ok], &arm),
+            (HealthGrade::Well, "● nodes ready · 2 of 2 up · linux/arm64 emulated on b0"),
+        ),
+        (builder(&[Ok, Stopped], &[]), (HealthGrade::Poor, "▲ nodes not ready · 1 of 2 up · b1 not ready")),
+        (builder(&[Unknown], &[]), (HealthGrade::Unknown, "· nodes unknown · 1 not known yet")),
+        (
+            builder(&[Ok, Unknown], &[]),
+            (HealthGrade::Unknown, "· nodes unknown · 1 of 1 up, 1 not known yet"),
+        ),
         (
             builder(&[Ok], &[("linux/s390x", Execution::Unsupported)]),
-            (Grade::Ill, "✗ nodes incomplete · 1 of 1 up · no node builds linux/s390x"),
+            (HealthGrade::Ill, "✗ nodes incomplete · 1 of 1 up · no node builds linux/s390x"),
         ),
     ] {
         assert_eq!(of(event), (expected.0, expected.1.to_owned()));
@@ -136,8 +145,8 @@ fn what_is_not_configured_says_what_to_add_and_fits() {
     let watching =
         Watching { registry: WatchState::NotConfigured, builder: WatchState::On, ..Watching::default() };
     let model = model([Event::Watching(watching)]);
-    let [registry, nodes, builder] = Health::all(&model, secs(0));
-    assert_eq!(registry.grade, Grade::Off);
+    let [registry, nodes, builder] = PartHealth::all(&model, secs(0));
+    assert_eq!(registry.grade, HealthGrade::Off);
     assert!(text(&registry).contains("[image] in layertop.toml") && registry.line(false).width() <= 80);
     assert_eq!([text(&nodes), text(&builder)], ["· nodes asking", "· builder asking"]);
     assert!(!nodes.grade.is_fault());
@@ -181,7 +190,7 @@ fn cluster(states: &[NodeState]) -> Event {
 fn nodes_of_the_cluster_and_of_the_builder_are_counted_apart() {
     use builder::Health::{Ok, Unknown};
     let cluster = || cluster(&[NodeState::Ready, NodeState::NotReady, NodeState::Cordoned]);
-    let of = |events: Vec<Event>| text(&Health::of(Part::Nodes, &model(events), secs(1001)));
+    let of = |events: Vec<Event>| text(&PartHealth::of(AroundPart::Nodes, &model(events), secs(1001)));
     let asked = of(vec![cluster(), builder(&[Unknown], &[])]);
     assert_eq!(
         asked, "▲ nodes not ready · cluster 2 of 3 up · builder 1 not known yet · c1 not ready",
@@ -208,6 +217,6 @@ fn a_reason_is_said_once() {
     for once in ["b0 has ended", "docker buildx inspect b --bootstrap"] {
         assert_eq!(page.matches(once).count(), 1, "{page}");
     }
-    let lines = Health::all(&told, secs(1001)).map(|health| text(&health)).join("\n");
+    let lines = PartHealth::all(&told, secs(1001)).map(|health| text(&health)).join("\n");
     assert_eq!(lines.matches("b0 has ended").count(), 1, "{lines}");
 }

@@ -12,11 +12,11 @@ use crate::event::registry::{Auth, CacheTag, RegistryState, Tag, TagChange};
 use crate::event::{Platform, Text, Time, WatchState};
 use crate::model::nodes::{NodeRow, NodeSource, PlatformRow, nodes};
 use crate::model::{Builder, Model};
-use crate::report::health::{Health, Part};
+use crate::report::health::{AroundPart, PartHealth};
 
 /// What `layertop status` says.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-pub struct Status {
+pub struct StatusSummary {
     /// `health`.
     pub r#type: StatusType,
     /// Version of the status. A field that is only added is no new version.
@@ -27,7 +27,7 @@ pub struct Status {
     pub well: bool,
     /// The parts.
     #[serde(flatten)]
-    pub parts: Parts,
+    pub parts: PartsSummary,
 }
 
 /// The type of a status.
@@ -40,7 +40,7 @@ pub enum StatusType {
 
 /// The parts around a build.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-pub struct Parts {
+pub struct PartsSummary {
     /// The image's registry.
     pub registry: RegistryPart,
     /// The Kubernetes cluster's API server.
@@ -309,11 +309,17 @@ pub struct ActivePart {
     pub build: ActiveBuild,
 }
 
-impl Status {
+impl StatusSummary {
     /// How all stands at `now`.
     pub fn of(model: &Model, now: Time) -> Self {
-        let well = Health::all(model, now).iter().all(|health| health.is_well(model));
-        Self { r#type: StatusType::Health, version: VERSION, at: now, well, parts: Parts::of(model, now) }
+        let well = PartHealth::all(model, now).iter().all(|health| health.is_well(model));
+        Self {
+            r#type: StatusType::Health,
+            version: VERSION,
+            at: now,
+            well,
+            parts: PartsSummary::of(model, now),
+        }
     }
 
     /// On one line, ended by a line feed.
@@ -325,7 +331,7 @@ impl Status {
     }
 }
 
-impl Parts {
+impl PartsSummary {
     /// All parts as they stand at `now`.
     pub fn of(model: &Model, now: Time) -> Self {
         let found = nodes(model);
@@ -347,7 +353,7 @@ fn in_ms(micros: u64) -> f64 {
     micros as f64 / 1000.0
 }
 
-fn advice(watched: WatchState, part: Part) -> Text {
+fn advice(watched: WatchState, part: AroundPart) -> Text {
     if watched == WatchState::NotConfigured { Text::clean(part.advice()) } else { Text::default() }
 }
 
@@ -360,7 +366,8 @@ fn registry(model: &Model, now: Time) -> RegistryPart {
     let tags = known.and_then(|registry| registry.tags.as_ref());
     RegistryPart {
         state: known.map_or_else(|| StateOf::without(watched), |registry| StateOf::Known(registry.state)),
-        reason: known.map_or_else(|| advice(watched, Part::Registry), |registry| registry.reason.clone()),
+        reason: known
+            .map_or_else(|| advice(watched, AroundPart::Registry), |registry| registry.reason.clone()),
         latency_ms: latency.map(|latency| in_ms(latency.last_us)),
         latency_p50_ms: latency.map(|latency| in_ms(latency.p50_us)),
         latency_p95_ms: latency.map(|latency| in_ms(latency.p95_us)),
@@ -398,7 +405,7 @@ fn cluster(model: &Model, now: Time) -> ClusterPart {
     let text = |get: fn(&crate::event::ClusterSnapshot) -> &Text| known.map(|known| get(known).clone());
     ClusterPart {
         state: known.map_or_else(|| StateOf::without(watched), |known| StateOf::Known(known.state)),
-        reason: text(|known| &known.reason).unwrap_or_else(|| advice(watched, Part::Nodes)),
+        reason: text(|known| &known.reason).unwrap_or_else(|| advice(watched, AroundPart::Nodes)),
         hint: text(|known| &known.hint).unwrap_or_default(),
         context: text(|known| &known.context),
         server: text(|known| &known.server),
@@ -465,7 +472,7 @@ fn builder(model: &Model, now: Time) -> BuilderPart {
         name: known.map(|known| known.name.clone()),
         driver: known.map(|known| known.driver.clone()).filter(|driver| !driver.is_empty()),
         state: known.map_or_else(|| StateOf::without(watched), |known| StateOf::Known(known.state)),
-        reason: known.map_or_else(|| advice(watched, Part::Builder), |known| known.reason.clone()),
+        reason: known.map_or_else(|| advice(watched, AroundPart::Builder), |known| known.reason.clone()),
         hint: known.map(|known| known.hint.clone()).unwrap_or_default(),
         nodes: nodes.iter().map(builder_node).collect(),
         active: nodes.iter().flat_map(active).collect(),

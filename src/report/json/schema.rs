@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 use serde_json::Value;
 
-use super::{EstimateLine, PlanSummary, Status, Summary};
+use super::{EstimateLine, PlanSummary, StatusSummary, Summary};
 use crate::event::{Digest, Line, Stamped, StyleSpan, Text, Time};
 use crate::report::compare::Comparison;
 use crate::report::history::HistoryList;
-use crate::report::stats::Stats;
+use crate::report::stats::StatsSummary;
 use crate::report::trends::TrendsLine;
 
 /// A line of `--progress json`, or of a recording.
@@ -17,14 +17,14 @@ use crate::report::trends::TrendsLine;
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its schema is made; the lines are written by those who have them")]
 enum AnyLine {
-    Header(Header),
+    Header(HeaderLine),
     Event(Box<Stamped>),
     Summary(Box<Summary>),
-    Status(Box<Status>),
+    Status(Box<StatusSummary>),
     Plan(Box<PlanSummary>),
     Estimate(Box<EstimateLine>),
     History(HistoryList),
-    Stats(Stats),
+    Stats(StatsSummary),
     Comparison(Box<Comparison>),
     Trends(TrendsLine),
 }
@@ -32,11 +32,11 @@ enum AnyLine {
 /// The first line.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "only its schema is made; recording::header_line writes it")]
-struct Header {
+struct HeaderLine {
     /// `header`.
     r#type: HeaderType,
     /// `layertop`.
-    format: Format,
+    format: FormatName,
     /// Version of the lines. A type of line or a field that is only added is no new version.
     version: u64,
     /// When the first line was written.
@@ -55,7 +55,7 @@ enum HeaderType {
 #[derive(JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(dead_code, reason = "only its schema is made")]
-enum Format {
+enum FormatName {
     Layertop,
 }
 

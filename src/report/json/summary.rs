@@ -3,14 +3,14 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Parts, VERSION};
+use super::{PartsSummary, VERSION};
 use crate::event::gate::{GateState, GateVerdict};
 use crate::event::{Digest, Line, Platform, Reason, Text, Time, Warning, Watching};
 use crate::model::{
     Basis, CachedLayer, InstructionRow, Model, Outcome, Source, StageGroup, State, StepId, Vertex,
 };
 use crate::report::cache::CacheSummary;
-use crate::report::estimate::Saved;
+use crate::report::estimate::CacheSavings;
 use crate::report::table;
 
 /// What layertop ends with where a gate failed.
@@ -52,17 +52,17 @@ pub struct Summary {
     /// The platforms asked for, else those that the builder spoke of.
     pub platforms: Vec<Platform>,
     /// All vertices of the build, as `BuildKit`'s own record counts them.
-    pub vertices: Vertices,
+    pub vertices: VertexCounts,
     /// The steps, counted over stages and platforms: no exporter, importer or internal vertex is among them.
-    pub layers: Layers,
+    pub layers: StepCounts,
     /// What became of the build cache in the registry.
     pub cache: CacheSummary,
     /// Registry, cluster, nodes and builder as they were at the end; null where none of them was watched.
-    pub health: Option<Parts>,
+    pub health: Option<PartsSummary>,
     /// Findings of the build checks, each once.
     pub warnings: Vec<WarningSummary>,
     /// Why the build failed; null where it did not.
-    pub error: Option<Error>,
+    pub error: Option<ErrorSummary>,
     /// What became of the gates that `--fail-on` asked for, in its order; absent where it asked for none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<GateVerdict>,
@@ -108,7 +108,7 @@ impl From<Outcome> for BuildResult {
 
 /// Counts of vertices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Vertices {
+pub struct VertexCounts {
     /// `NumTotalSteps` of `BuildKit`'s record.
     pub total: usize,
     /// `NumCachedSteps` of `BuildKit`'s record.
@@ -117,7 +117,7 @@ pub struct Vertices {
 
 /// Counts of steps by state. Where the build has ended, none waits and none runs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
-pub struct Layers {
+pub struct StepCounts {
     /// All steps.
     pub total: usize,
     /// Cached; a `FROM` for which nothing was pulled.
@@ -160,7 +160,7 @@ pub struct WarningSummary {
 
 /// Why a build failed.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-pub struct Error {
+pub struct ErrorSummary {
     /// The error on one line.
     pub message: Text,
     /// The vertex that failed; null where none did, such as in a Dockerfile that can't be read.
@@ -290,7 +290,7 @@ pub fn line(model: &Model, now: Time) -> String {
 pub fn summary(model: &Model, now: Time) -> Summary {
     let started = model.started();
     let (total, cached) = model.vertex_counts();
-    let saved = Saved::of(model).filter(|saved| !saved.at_least);
+    let saved = CacheSavings::of(model).filter(|saved| !saved.at_least);
     Summary {
         r#type: SummaryType::Summary,
         version: VERSION,
@@ -305,11 +305,11 @@ pub fn summary(model: &Model, now: Time) -> Summary {
         image: started.image.clone(),
         builder: started.builder.clone(),
         platforms: model.platforms().into_iter().flatten().collect(),
-        vertices: Vertices { total, cached },
+        vertices: VertexCounts { total, cached },
         layers: layers(model),
         cache: CacheSummary::of(model),
         health: (model.watching() != Watching::default())
-            .then(|| Parts::of(model, model.ended().unwrap_or(now))),
+            .then(|| PartsSummary::of(model, model.ended().unwrap_or(now))),
         warnings: model.warnings().iter().map(warning).collect(),
         error: error(model),
         gates: model.gates().gates.clone(),
@@ -327,9 +327,9 @@ fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn layers(model: &Model) -> Layers {
+fn layers(model: &Model) -> StepCounts {
     let counts = model.counts();
-    Layers {
+    StepCounts {
         total: counts.total,
         hits: counts.of(State::Hit),
         misses: counts.of(State::Miss),
@@ -357,7 +357,7 @@ fn warning(warning: &Warning) -> WarningSummary {
     }
 }
 
-fn error(model: &Model) -> Option<Error> {
+fn error(model: &Model) -> Option<ErrorSummary> {
     let failure = model.failure()?;
     let vertex = failure.vertex.and_then(|id| model.vertex(id));
     let text = |line: &Line| line.text().trim_end().to_owned();
@@ -365,7 +365,7 @@ fn error(model: &Model) -> Option<Error> {
         let hidden = vertex.log.len().saturating_sub(LAST_LINES);
         vertex.log.iter().skip(hidden).map(|line| text(&line.line)).collect()
     });
-    Some(Error {
+    Some(ErrorSummary {
         vertex: vertex.map(|vertex| vertex.digest.clone()),
         name: vertex.map(|vertex| vertex.name.clone()),
         excerpt: failure.excerpt.iter().map(text).collect(),

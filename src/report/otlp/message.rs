@@ -41,7 +41,7 @@ pub struct ScopeSpans {
     pub scope: Option<InstrumentationScope>,
     /// The spans.
     #[prost(message, repeated, tag = "2")]
-    pub spans: Vec<Span>,
+    pub spans: Vec<OtlpSpan>,
 }
 
 /// Who made spans.
@@ -57,7 +57,7 @@ pub struct InstrumentationScope {
 
 /// A span.
 #[derive(Clone, PartialEq, Message)]
-pub struct Span {
+pub struct OtlpSpan {
     /// 16 bytes, not all of them zero.
     #[prost(bytes = "vec", tag = "1")]
     pub trace_id: Vec<u8>,
@@ -84,10 +84,10 @@ pub struct Span {
     pub attributes: Vec<KeyValue>,
     /// Other spans that it has to do with.
     #[prost(message, repeated, tag = "13")]
-    pub links: Vec<Link>,
+    pub links: Vec<SpanLink>,
     /// How it ended.
     #[prost(message, optional, tag = "15")]
-    pub status: Option<Status>,
+    pub status: Option<SpanStatus>,
 }
 
 /// Kinds of spans; those that are used.
@@ -102,7 +102,7 @@ pub enum SpanKind {
 
 /// Another span.
 #[derive(Clone, PartialEq, Message)]
-pub struct Link {
+pub struct SpanLink {
     /// Its trace.
     #[prost(bytes = "vec", tag = "1")]
     pub trace_id: Vec<u8>,
@@ -116,7 +116,7 @@ pub struct Link {
 
 /// How a span ended.
 #[derive(Clone, PartialEq, Message)]
-pub struct Status {
+pub struct SpanStatus {
     /// Why it failed.
     #[prost(string, tag = "2")]
     pub message: String,
@@ -153,12 +153,12 @@ pub struct KeyValue {
 pub struct AnyValue {
     /// One of its types.
     #[prost(oneof = "Value", tags = "1, 2, 3, 4, 5")]
-    pub value: Option<Value>,
+    pub value: Option<AttributeValue>,
 }
 
 /// The types of values; those that are used.
 #[derive(Clone, PartialEq, Oneof)]
-pub enum Value {
+pub enum AttributeValue {
     /// A text.
     #[prost(string, tag = "1")]
     String(String),

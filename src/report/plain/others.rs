@@ -1,14 +1,14 @@
 //! What is told of the vertices that are no steps.
 
-use super::{Placed, Plain, steps};
+use super::{PlainOutput, TimedLine, steps};
 use crate::event::Time;
 use crate::model::{Model, Phase, State, Transfer, Vertex, VertexKind};
 use crate::report::styled::StyledLine;
 use crate::report::words::{self, Role, Sign};
 
-impl Plain {
+impl PlainOutput {
     /// Vertices that are no steps: the transfers of cache and image, and whatever fails.
-    pub(super) fn others(&mut self, model: &Model, border: Time, lines: &mut Vec<Placed>) {
+    pub(super) fn others(&mut self, model: &Model, border: Time, lines: &mut Vec<TimedLine>) {
         for (id, vertex) in model.vertices().filter(|(id, _)| model.step_of(*id).is_none()) {
             let loud = matches!(
                 vertex.kind,

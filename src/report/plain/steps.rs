@@ -1,6 +1,6 @@
 //! What is told of a step: one line when it starts and one when it ends; only one where it was cached.
 
-use super::{INSTRUCTION, Placed, Plain};
+use super::{INSTRUCTION, PlainOutput, TimedLine};
 use crate::event::Time;
 use crate::model::{
     InstructionRow, Model, Phase, StageGroup, State, Step, StepId, Vertex, VertexId, VertexKind,
@@ -11,7 +11,7 @@ use crate::report::{estimate, label, table};
 
 /// What has been told of a step or another vertex.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct PrintedStep {
     pub(super) started: bool,
     pub(super) ended: bool,
     /// The name that its lines begin with: it stays the same, whatever the layer is called later.
@@ -40,7 +40,7 @@ fn rounded(at: Time) -> Time {
     Time::from_micros(at.micros() - at.micros().rem_euclid(MOMENT))
 }
 
-impl Plain {
+impl PlainOutput {
     /// The name that the lines of a step begin with.
     pub(super) fn label(&self, model: &Model, id: StepId) -> String {
         let Some(step) = model.stack().step(id) else { return String::new() };
@@ -54,7 +54,7 @@ impl Plain {
         known.or(step.vertices.first()).copied()
     }
 
-    pub(super) fn steps(&mut self, model: &Model, now: Time, border: Time, lines: &mut Vec<Placed>) {
+    pub(super) fn steps(&mut self, model: &Model, now: Time, border: Time, lines: &mut Vec<TimedLine>) {
         // In the Dockerfile's order, so that steps that hit at one time are told in that order.
         let columns = model.platforms();
         let rows = model.stack().groups().iter().flat_map(|group| &group.rows);

@@ -12,7 +12,7 @@ const REMEMBERED: usize = 64;
 
 /// What is told next.
 #[derive(Debug, PartialEq)]
-pub(super) enum Piece<'a> {
+pub(super) enum TailPiece<'a> {
     /// So many lines were gone before they could be told.
     Missing(u64),
     /// A line.
@@ -21,16 +21,16 @@ pub(super) enum Piece<'a> {
 
 /// A place in a log that grows at its end, loses lines at its beginning, and may take a late line in between.
 #[derive(Debug, Default)]
-pub(super) struct Tail {
+pub(super) struct LogTail {
     /// How many lines have been dealt with, of all that there ever were.
     told: u64,
     /// The last told ones: where a late line moved them, it is known by what has come between them.
     recent: VecDeque<u64>,
 }
 
-impl Tail {
+impl LogTail {
     /// What is new in the log and not younger than `border`.
-    pub(super) fn advance<'a>(&mut self, log: &'a Log, border: Time) -> Vec<Piece<'a>> {
+    pub(super) fn advance<'a>(&mut self, log: &'a Log, border: Time) -> Vec<TailPiece<'a>> {
         let kept = log.ended();
         let dropped = log.dropped();
         let mut pieces = Vec::new();
@@ -41,7 +41,7 @@ impl Tail {
             if kept.clone().next().is_some_and(|first| first.at > border) {
                 return pieces;
             }
-            pieces.push(Piece::Missing(dropped - self.told));
+            pieces.push(TailPiece::Missing(dropped - self.told));
             self.told = dropped;
             self.recent.clear();
         }
@@ -76,7 +76,7 @@ impl Tail {
         }
         self.told += fresh.len() as u64;
         self.recent = walked.split_off(walked.len().saturating_sub(REMEMBERED)).into();
-        pieces.extend(fresh.into_iter().map(Piece::Line));
+        pieces.extend(fresh.into_iter().map(TailPiece::Line));
         pieces
     }
 }

@@ -17,7 +17,7 @@ fn at(tenths: i64) -> Time {
 #[derive(Default)]
 struct Build {
     model: Model,
-    plain: Plain,
+    plain: PlainOutput,
 }
 
 impl Build {
@@ -94,7 +94,8 @@ fn a_hit_has_one_line() {
 
 #[test]
 fn ascii_has_no_other_shapes() {
-    let mut build = Build { plain: Plain::new(Options { color: false, ascii: true }), ..Build::default() };
+    let mut build =
+        Build { plain: PlainOutput::new(PlainOptions { color: false, ascii: true }), ..Build::default() };
     let long = format!("{MAKE} {}", "x".repeat(200));
     build.tell(0, vec![Event::Vertex(vertex(&long, Some(0), Some(10)))]);
     let out = build.tell(20, vec![Event::Ended(Ended::with(Some(0)))]);

@@ -8,7 +8,7 @@ use crate::event::builder::{
 };
 use crate::event::{Platform, Text, Time};
 use crate::model::builder_rates::{NodeHistory, Rates};
-use crate::report::health::{self, Health};
+use crate::report::health::{self, PartHealth};
 use crate::report::styled::StyledLine;
 use crate::report::words::{self, Role};
 
@@ -19,7 +19,7 @@ const NUMBER: usize = 16;
 /// Bytes a second that fill a sparkline's column, unless there were more.
 const BUSY: f64 = 20e6;
 
-pub(super) fn lines<'a>(place: &Place<'a>, health: &Health) -> Option<Lines<'a>> {
+pub(super) fn lines<'a>(place: &Place<'a>, health: &PartHealth) -> Option<Lines<'a>> {
     let builder = place.model.builder().snapshot()?;
     let mut lines = Lines::default();
     let most = if place.full { usize::MAX } else { REASON };

@@ -10,7 +10,7 @@ use crate::event::Time;
 use crate::event::builder::{BuilderNode, EngineFacts, Execution};
 use crate::event::cluster::{ApiState, ClusterSnapshot, Gauge, MissingReason, NodeState, Shortage};
 use crate::model::nodes::{self, NodeRow, NodeSource, Nodes, PlatformRow};
-use crate::report::health::Health;
+use crate::report::health::PartHealth;
 use crate::report::styled::StyledLine;
 use crate::report::words::{self, Role};
 
@@ -19,7 +19,7 @@ const MOST_ILL: usize = 20;
 /// Lines of a reason where there is not room for everything.
 const REASON: usize = 2;
 
-pub(super) fn lines<'a>(place: &Place<'a>, health: &Health) -> Option<Lines<'a>> {
+pub(super) fn lines<'a>(place: &Place<'a>, health: &PartHealth) -> Option<Lines<'a>> {
     let cluster = place.model.cluster().snapshot();
     if cluster.is_none() && place.model.builder().snapshot().is_none() {
         return None;

@@ -9,7 +9,7 @@ use crate::event::registry::{
     TagChange, TagChangeKind,
 };
 use crate::event::{Platform, Time};
-use crate::report::health::Health;
+use crate::report::health::PartHealth;
 use crate::report::styled::StyledLine;
 use crate::report::words::{self, Role};
 
@@ -18,7 +18,7 @@ const REASON: usize = 3;
 /// Ill pods that are written about.
 const MOST_ILL: usize = 20;
 
-pub(super) fn lines<'a>(place: &Place<'a>, health: &Health) -> Option<Lines<'a>> {
+pub(super) fn lines<'a>(place: &Place<'a>, health: &PartHealth) -> Option<Lines<'a>> {
     let registry = place.model.registry().newest()?;
     let service = place.model.cluster().snapshot().and_then(|cluster| cluster.registry.as_ref());
     let mut lines = Lines::default();
@@ -59,7 +59,7 @@ fn why(
     place: &Place<'_>,
     registry: &RegistrySnapshot,
     service: Option<&RegistryService>,
-    health: &Health,
+    health: &PartHealth,
     lines: &mut Lines<'_>,
 ) {
     let most = if place.full { usize::MAX } else { REASON };

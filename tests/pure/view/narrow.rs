@@ -1,7 +1,7 @@
 //! What is left of a header where there is little room: whole fields, for half a time is another time; and the columns of a bake.
 
 use super::*;
-use layertop::report::estimate::Saved;
+use layertop::report::estimate::CacheSavings;
 use layertop::report::words;
 
 /// The header of a screen of ten lines.
@@ -21,7 +21,7 @@ fn the_header_has_whole_times_however_narrow_it_is() {
             let mut shown = Shown::new(&scenes::after(name, &["first", "code"]), share);
             shown.ui.replay = replay;
             let wall = words::duration(shown.model.wall(shown.now));
-            let saved = Saved::of(&shown.model).and_then(Saved::worth_a_word);
+            let saved = CacheSavings::of(&shown.model).and_then(CacheSavings::worth_a_word);
             for width in 20..120 {
                 let lines = header(&mut shown, width);
                 let told = |word: &str| lines[0].split_once(word).map(|(_, rest)| rest.to_owned());

@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::*;
 use layertop::event::Text;
 use layertop::history::rows::LayerRuns;
-use layertop::report::compare::Side;
+use layertop::report::compare::ComparedBuild;
 use layertop::report::trends::Trends;
 use layertop::ui::Overlay;
 use layertop::ui::sheet::{Before, Wanted};
 
-fn side(name: &str, recording: &str) -> Side {
+fn side(name: &str, recording: &str) -> ComparedBuild {
     let (model, now) = scenes::until(&scenes::after(recording, &EARLIER), 1.0);
-    Side::of_model(name.into(), &model, now)
+    ComparedBuild::of_model(name.into(), &model, now)
 }
 
 /// Presses keys; whatever is asked for is answered: the build before is one of the code, any older one the first.

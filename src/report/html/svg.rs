@@ -34,12 +34,12 @@ const LEAST_GAIN: Duration = Duration::from_secs(1);
 const MOST_OTHER: usize = 16;
 
 /// The time that the picture shows.
-struct Axis {
+struct TimeAxis {
     zero: Time,
     length: Duration,
 }
 
-impl Axis {
+impl TimeAxis {
     fn of(timeline: &Timeline) -> Self {
         Self { zero: timeline.begin, length: timeline.length().max(Duration::from_millis(1)) }
     }
@@ -62,7 +62,7 @@ impl Axis {
 }
 
 /// A row of the picture.
-enum Row<'s> {
+enum SvgRow<'s> {
     /// The name of what follows.
     Head(String),
     /// A lane.
@@ -76,7 +76,7 @@ pub(super) fn section(model: &Model, now: Time) -> Markup {
     if rows.is_empty() {
         return html! {};
     }
-    let axis = Axis::of(&timeline);
+    let axis = TimeAxis::of(&timeline);
     let steps = timeline.lanes.iter().filter(|lane| lane.step.is_some() && !lane.bars.is_empty()).count();
     let words = format!("{} over {}", words::count(steps, "step"), words::duration(timeline.wall));
     html! {
@@ -95,7 +95,7 @@ pub(super) fn section(model: &Model, now: Time) -> Markup {
                     desc id="timeline-desc" { (words) }
                     (grid(&axis, rows.len()))
                     @for (at, row) in rows.iter().enumerate() {
-                        @if let Row::Lane(lane) = row { (bars(model, lane, at + 1, &axis)) }
+                        @if let SvgRow::Lane(lane) = row { (bars(model, lane, at + 1, &axis)) }
                     }
                 }
             }
@@ -104,7 +104,7 @@ pub(super) fn section(model: &Model, now: Time) -> Markup {
 }
 
 /// What comes before the steps, the steps a platform, what comes behind them.
-fn rows(timeline: &Timeline) -> Vec<Row<'_>> {
+fn rows(timeline: &Timeline) -> Vec<SvgRow<'_>> {
     let mut rows = Vec::new();
     let mut head = String::new();
     let mut others = 0;
@@ -126,10 +126,10 @@ fn rows(timeline: &Timeline) -> Vec<Row<'_>> {
             }
         }
         if title != head {
-            rows.push(Row::Head(title.clone()));
+            rows.push(SvgRow::Head(title.clone()));
             head = title;
         }
-        rows.push(Row::Lane(lane));
+        rows.push(SvgRow::Lane(lane));
     }
     rows
 }
@@ -183,10 +183,10 @@ fn look(kind: BarKind) -> &'static str {
     }
 }
 
-fn name(row: &Row<'_>) -> Markup {
+fn name(row: &SvgRow<'_>) -> Markup {
     let lane = match row {
-        Row::Head(name) => return html! { li class="head" { (name) } },
-        Row::Lane(lane) => lane,
+        SvgRow::Head(name) => return html! { li class="head" { (name) } },
+        SvgRow::Lane(lane) => lane,
     };
     html! {
         li {
@@ -200,7 +200,7 @@ fn name(row: &Row<'_>) -> Markup {
     }
 }
 
-fn grid(axis: &Axis, rows: usize) -> Markup {
+fn grid(axis: &TimeAxis, rows: usize) -> Markup {
     let bottom = (rows + 1) * ROW;
     html! {
         @for (mark, label) in axis.marks() {
@@ -218,7 +218,7 @@ fn grid(axis: &Axis, rows: usize) -> Markup {
 }
 
 /// The bars of a lane, and how long they are in all: behind the last one, where there is no room before the first, else in it.
-fn bars(model: &Model, lane: &Lane, row: usize, axis: &Axis) -> Markup {
+fn bars(model: &Model, lane: &Lane, row: usize, axis: &TimeAxis) -> Markup {
     let kind = if lane.step.is_some() { "step" } else { "other" };
     let drawn: Vec<(f64, f64, &Bar)> = lane.bars.iter().map(|bar| place(bar, axis)).collect();
     let from = drawn.iter().map(|(from, ..)| *from).fold(100.0, f64::min);
@@ -247,7 +247,7 @@ fn bars(model: &Model, lane: &Lane, row: usize, axis: &Axis) -> Markup {
 }
 
 /// Where a bar begins and how wide it is, in percent.
-fn place<'b>(bar: &'b Bar, axis: &Axis) -> (f64, f64, &'b Bar) {
+fn place<'b>(bar: &'b Bar, axis: &TimeAxis) -> (f64, f64, &'b Bar) {
     let (from, to) = (axis.percent(bar.start), axis.percent(bar.end));
     let wide = (to - from).max(LEAST);
     (from.min(100.0 - wide), wide, bar)
@@ -277,7 +277,7 @@ mod tests {
     #[test]
     fn no_label_of_the_axis_stands_twice() {
         for millis in [1, 8, 70, 900, 2_400, 2_999, 5_999, 14_000, 59_000, 200_000, 9_000_000] {
-            let axis = Axis { zero: Time::default(), length: Duration::from_millis(millis) };
+            let axis = TimeAxis { zero: Time::default(), length: Duration::from_millis(millis) };
             let labels: Vec<String> = axis.marks().into_iter().map(|(_, label)| label).collect();
             let mut apart = labels.clone();
             apart.dedup();

@@ -2,42 +2,42 @@
 
 use std::time::Duration;
 
-use super::Plain;
+use super::PlainOutput;
 use crate::event::Time;
 use crate::model::Model;
-use crate::report::health::{Grade, Health, Part};
+use crate::report::health::{AroundPart, HealthGrade, PartHealth};
 
 /// How long a part that is well may take to tell the rest of its line.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Which parts have been told of, and since when the others are known; and how many of their turns were looked at.
 #[derive(Debug, Default)]
-pub(super) struct Told([Option<Moment>; 3], u64);
+pub(super) struct PrintedParts([Option<PrintState>; 3], u64);
 
 #[derive(Debug, Clone, Copy)]
-enum Moment {
+enum PrintState {
     Known(Time),
     Told,
 }
 
-impl Plain {
+impl PlainOutput {
     /// Those of which nothing has been said yet. A build is never kept waiting for them.
     pub(super) fn around(&mut self, model: &Model, now: Time, out: &mut String) {
         if !self.begun {
             return;
         }
         self.turns(model, out);
-        for (i, health) in Health::all(model, now).into_iter().enumerate() {
-            if matches!(self.around.0[i], Some(Moment::Told)) || !is_told(&health) {
+        for (i, health) in PartHealth::all(model, now).into_iter().enumerate() {
+            if matches!(self.around.0[i], Some(PrintState::Told)) || !is_told(&health) {
                 continue;
             }
             let since = match self.around.0[i] {
-                Some(Moment::Known(since)) => since,
+                Some(PrintState::Known(since)) => since,
                 _ => now,
             };
-            self.around.0[i] = Some(Moment::Known(since));
+            self.around.0[i] = Some(PrintState::Known(since));
             if health.is_whole(model) || now.since(since) >= PATIENCE {
-                self.around.0[i] = Some(Moment::Told);
+                self.around.0[i] = Some(PrintState::Told);
                 self.write(&health.line(self.options.ascii), out);
             }
         }
@@ -46,9 +46,9 @@ impl Plain {
     /// What has become worse of those that were told of, and what is well again. Of the others their first line tells how they are.
     fn turns(&mut self, model: &Model, out: &mut String) {
         for turn in model.turns().since(self.around.1) {
-            let health = Health::of_turn(turn);
-            let place = Part::ALL.iter().position(|part| *part == health.part);
-            if place.is_some_and(|place| matches!(self.around.0[place], Some(Moment::Told))) {
+            let health = PartHealth::of_turn(turn);
+            let place = AroundPart::ALL.iter().position(|part| *part == health.part);
+            if place.is_some_and(|place| matches!(self.around.0[place], Some(PrintState::Told))) {
                 self.write(&health.line(self.options.ascii), out);
             }
         }
@@ -57,8 +57,8 @@ impl Plain {
 
     /// All that are watched, as they are now.
     pub(super) fn parts(&self, model: &Model, now: Time, out: &mut String) {
-        let watched = |health: &Health| is_told(health) && health.grade != Grade::Off;
-        let lines = Health::all(model, now).into_iter().filter(watched);
+        let watched = |health: &PartHealth| is_told(health) && health.grade != HealthGrade::Off;
+        let lines = PartHealth::all(model, now).into_iter().filter(watched);
         let lines: Vec<_> = lines.map(|health| health.line(self.options.ascii)).collect();
         for line in &lines {
             self.write(line, out);
@@ -70,10 +70,10 @@ impl Plain {
 }
 
 /// Whether there is something to say: what nobody watches is not spoken of, and neither is what has not answered yet.
-fn is_told(health: &Health) -> bool {
+fn is_told(health: &PartHealth) -> bool {
     match health.grade {
-        Grade::Unknown => false,
-        Grade::Off => !health.facts.is_empty(),
-        Grade::Well | Grade::Poor | Grade::Ill => true,
+        HealthGrade::Unknown => false,
+        HealthGrade::Off => !health.facts.is_empty(),
+        HealthGrade::Well | HealthGrade::Poor | HealthGrade::Ill => true,
     }
 }
