@@ -15,7 +15,7 @@ use layertop::event::{
 use layertop::model::Model;
 use layertop::report::health::AroundPart;
 use layertop::ui::theme::Theme;
-use layertop::ui::{Focus, Ui};
+use layertop::ui::{Focus, UiState};
 use layertop::view::Screen;
 use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::buffer::Buffer;
@@ -33,7 +33,7 @@ fn main() {
         return;
     }
     let model = model();
-    let mut ui = Ui::new(Theme::default());
+    let mut ui = UiState::new(Theme::default());
     ui.sync(&model);
     let now = model.newest().plus(Duration::from_secs(1));
     let screen = Screen::new(&model, &ui, now);
@@ -79,7 +79,7 @@ fn panes(mut model: Model, now: Time) {
         ("the nodes in full", Focus::Part(AroundPart::Nodes), true),
         ("the builder in full", Focus::Part(AroundPart::Builder), true),
     ] {
-        let mut ui = Ui::new(Theme::default());
+        let mut ui = UiState::new(Theme::default());
         ui.sync(&model);
         (ui.focus, ui.parts.open) = (focus, open);
         let screen = Screen::new(&model, &ui, now);

@@ -25,9 +25,9 @@ use layertop::event::{Stamped, Text, Time};
 use layertop::model::Model;
 use layertop::report::compare::ComparedBuild;
 use layertop::report::trends::Trends;
-use layertop::ui::sheet::Before;
+use layertop::ui::sheet::Baseline;
 use layertop::ui::theme::Theme;
-use layertop::ui::{Effect, Pages, Ui};
+use layertop::ui::{Effect, PaneHeights, UiState};
 use layertop::view::Screen;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
@@ -159,10 +159,10 @@ fn demo(name: &str) -> Option<Vec<Stamped>> {
 }
 
 fn draw(model: &Model, now: Time, keys: &str, area: Rect) -> Buffer {
-    let mut ui = Ui::new(Theme::default());
+    let mut ui = UiState::new(Theme::default());
     ui.sync(model);
     for key in keys.chars() {
-        let pages: Pages = Screen::new(model, &ui, now).pages(area);
+        let pages: PaneHeights = Screen::new(model, &ui, now).pages(area);
         let code = if key == '\n' { KeyCode::Enter } else { KeyCode::Char(key) };
         let key = KeyEvent::new(code, KeyModifiers::NONE);
         match ui.handle(&Input::Key(key), model, pages) {
@@ -177,9 +177,9 @@ fn draw(model: &Model, now: Time, keys: &str, area: Rect) -> Buffer {
 }
 
 /// The build that others are put beside: the demo's change of the code.
-fn before() -> Before {
+fn before() -> Baseline {
     let (model, now) = scenes::until(&demo("code").unwrap_or_else(|| scenes::montage("code")), 1.0);
-    Before {
+    Baseline {
         a: ComparedBuild::of_model("a file in src/ changed".into(), &model, now),
         b: None,
         back: 0,

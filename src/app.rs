@@ -35,7 +35,7 @@ use crate::recording::{Reader, Recorder, RecorderSettings, Retention};
 use crate::source::buildx::{BuildCommand, Program};
 use crate::terminal::Display;
 use crate::ui::keys::Action;
-use crate::ui::{ReplayStatus, Scene, Ui};
+use crate::ui::{ReplayStatus, Scene, UiState};
 use build::BuildEnd;
 use inputs::InputReader;
 use lookups::Lookups;
@@ -317,14 +317,14 @@ these builds were recorded. For your own, in the folder of a project:
 /// The terminal with what belongs to it.
 struct FullScreen {
     display: Option<Display>,
-    ui: Ui,
+    ui: UiState,
     inputs: InputReader,
 }
 
 impl FullScreen {
     fn take(look: OutputStyle) -> Result<Self, Error> {
         let display = Display::take().map_err(|error| screen::broken(&error))?;
-        Ok(Self { display: Some(display), ui: Ui::new(look.theme), inputs: InputReader::listen() })
+        Ok(Self { display: Some(display), ui: UiState::new(look.theme), inputs: InputReader::listen() })
     }
 
     fn watch<'a>(

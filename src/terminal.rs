@@ -89,7 +89,7 @@ pub fn restore_on_panic() {
 
 /// Who is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Who {
+pub enum SuspendTarget {
     /// This process: it was sent the signal, and so was everybody else who was meant.
     Us,
     /// Its process group, as a terminal does it for ^Z. A script that waits for us has to stop too, or the shell above
@@ -99,7 +99,7 @@ pub enum Who {
 
 /// The screen, while it is ours.
 pub struct Display {
-    terminal: Terminal<Quiet>,
+    terminal: Terminal<QuietBackend>,
     frame: Rc<RefCell<Vec<u8>>>,
     frames: Option<SyncSender<Vec<u8>>>,
     /// How much is not written yet.
@@ -121,7 +121,7 @@ impl Display {
     /// Draws on a terminal that is ours.
     fn begin() -> io::Result<Self> {
         let frame = Rc::new(RefCell::new(Vec::new()));
-        let terminal = Terminal::new(Quiet::new(Rc::clone(&frame)))?;
+        let terminal = Terminal::new(QuietBackend::new(Rc::clone(&frame)))?;
         let (frames, inbox) = mpsc::sync_channel::<Vec<u8>>(WAITING);
         let (pending, broken) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let (is_pending, is_broken) = (Arc::clone(&pending), Arc::clone(&broken));
@@ -195,7 +195,7 @@ impl Display {
     ///
     /// # Errors
     /// Where the terminal can't be taken again.
-    pub fn suspend(&mut self, who: Who) -> io::Result<()> {
+    pub fn suspend(&mut self, who: SuspendTarget) -> io::Result<()> {
         // Nobody watches over the group of a session's leader: `ssh -t HOST layertop …` would be stopped for good.
         if getsid(None).is_ok_and(|session| session == getpgrp()) {
             return Ok(());
@@ -203,8 +203,10 @@ impl Display {
         self.settle();
         restore();
         match who {
-            Who::Us => signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)?,
-            Who::Group => killpg(getpgrp(), Signal::SIGSTOP)?,
+            SuspendTarget::Us => {
+                signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)?
+            }
+            SuspendTarget::Group => killpg(getpgrp(), Signal::SIGSTOP)?,
         }
         enter()?;
         self.redraw()
@@ -246,9 +248,9 @@ fn enter() -> io::Result<()> {
 
 /// Bytes that go to memory.
 #[derive(Clone)]
-struct Memory(Rc<RefCell<Vec<u8>>>);
+struct SharedBuffer(Rc<RefCell<Vec<u8>>>);
 
-impl Write for Memory {
+impl Write for SharedBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.borrow_mut().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -261,19 +263,19 @@ impl Write for Memory {
 
 /// A backend that has nothing to say about a frame without changes, and little about one with some: crossterm's resets colours and
 /// hides the cursor even then.
-struct Quiet {
-    frame: Memory,
-    inner: CrosstermBackend<Memory>,
+struct QuietBackend {
+    frame: SharedBuffer,
+    inner: CrosstermBackend<SharedBuffer>,
 }
 
-impl Quiet {
+impl QuietBackend {
     fn new(frame: Rc<RefCell<Vec<u8>>>) -> Self {
-        let frame = Memory(frame);
+        let frame = SharedBuffer(frame);
         Self { inner: CrosstermBackend::new(frame.clone()), frame }
     }
 }
 
-impl Backend for Quiet {
+impl Backend for QuietBackend {
     type Error = io::Error;
 
     fn draw<'a, I>(&mut self, content: I) -> io::Result<()>

@@ -15,11 +15,11 @@ use crate::event::{Line, Platform, Text};
 use crate::model::{Model, Outcome, StepId, VertexId, VertexKind};
 use crate::report::health::AroundPart;
 use crate::report::words;
-use keys::{Action, Sheet};
+use keys::{Action, SheetKind};
 use log::LogView;
-use parts::{Logs, LogsOf, PartsView};
+use parts::{LogSource, PartLogs, PartsView};
 use rows::RowId;
-use sheet::{CompareView, TrendsView, Wanted};
+use sheet::{BaselineQuery, CompareView, TrendsView};
 use theme::Theme;
 use timeline::TimelineView;
 
@@ -54,7 +54,7 @@ pub enum Overlay {
     /// How long layers ran from build to build.
     Trends(TrendsView),
     /// The last words of a part.
-    Logs(Logs),
+    Logs(PartLogs),
     /// "A build is running: quit?"
     Quit,
     /// The text to look for in the log, as it is typed.
@@ -80,11 +80,11 @@ pub enum Effect {
     Replay(Action),
     /// Show the last build instead of the plan, or the other way round.
     Turn,
-    /// Ask for the last words of a part, and hand them to [`Ui::logs_came`].
-    Logs(LogsOf),
-    /// Look up an earlier build, and hand it to [`Ui::compared`].
-    Compare(Wanted),
-    /// Look up how long the layers of an image ran on a builder, and hand it to [`Ui::trends_came`].
+    /// Ask for the last words of a part, and hand them to [`UiState::logs_came`].
+    Logs(LogSource),
+    /// Look up an earlier build, and hand it to [`UiState::compared`].
+    Compare(BaselineQuery),
+    /// Look up how long the layers of an image ran on a builder, and hand it to [`UiState::trends_came`].
     Trends {
         /// The image; its tag does not matter.
         image: Option<Text>,
@@ -117,7 +117,7 @@ pub struct Scene {
 
 /// How many lines the panes show; a page is that long.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Pages {
+pub struct PaneHeights {
     /// Rows of the stack.
     pub stack: usize,
     /// Lines of the log.
@@ -138,7 +138,7 @@ pub struct Pages {
 
 /// What the user is looking at.
 #[derive(Debug, Default)]
-pub struct Ui {
+pub struct UiState {
     /// The pane that takes the keys.
     pub focus: Focus,
     /// What lies over the panes.
@@ -165,7 +165,7 @@ pub struct Ui {
     followed: Option<VertexId>,
 }
 
-impl Ui {
+impl UiState {
     /// A fresh one that looks like this.
     pub fn new(theme: Theme) -> Self {
         Self { theme, ..Self::default() }
@@ -196,7 +196,7 @@ impl Ui {
     }
 
     /// The last words of a part have come. Who has looked elsewhere meanwhile is not called back.
-    pub fn logs_came(&mut self, of: &LogsOf, answer: Result<Vec<Line>, Text>) {
+    pub fn logs_came(&mut self, of: &LogSource, answer: Result<Vec<Line>, Text>) {
         if let Overlay::Logs(logs) = &mut self.overlay
             && logs.of == *of
         {
@@ -227,7 +227,7 @@ impl Ui {
     }
 
     /// Takes an input event.
-    pub fn handle(&mut self, input: &Input, model: &Model, pages: Pages) -> Option<Effect> {
+    pub fn handle(&mut self, input: &Input, model: &Model, pages: PaneHeights) -> Option<Effect> {
         match input {
             Input::Key(key) if key.kind != KeyEventKind::Release => {
                 self.message = None;
@@ -246,18 +246,18 @@ impl Ui {
     }
 
     /// What is looked at, as far as keys are concerned.
-    pub fn place(&self) -> keys::Place {
+    pub fn place(&self) -> keys::KeyContext {
         let scenes = self.replay.as_ref().is_some_and(|replay| replay.scene.is_some());
         let sheet = match self.overlay {
-            Overlay::Timeline(_) => Some(Sheet::Timeline),
-            Overlay::Compare(_) => Some(Sheet::Compare),
-            Overlay::Trends(_) => Some(Sheet::Trends),
+            Overlay::Timeline(_) => Some(SheetKind::Timeline),
+            Overlay::Compare(_) => Some(SheetKind::Compare),
+            Overlay::Trends(_) => Some(SheetKind::Trends),
             _ => None,
         };
-        keys::Place { replay: self.replay.is_some(), scenes, dashboard: self.dashboard, sheet }
+        keys::KeyContext { replay: self.replay.is_some(), scenes, dashboard: self.dashboard, sheet }
     }
 
-    fn key(&mut self, key: &KeyEvent, input: &Input, model: &Model, pages: Pages) -> Option<Effect> {
+    fn key(&mut self, key: &KeyEvent, input: &Input, model: &Model, pages: PaneHeights) -> Option<Effect> {
         let action = keys::action(key, self.place());
         if matches!(action, Some(Action::Interrupt | Action::Suspend)) {
             return self.act(action?, model, pages);
@@ -334,8 +334,8 @@ impl Ui {
         }
     }
 
-    fn ask(&mut self, of: LogsOf) -> Effect {
-        self.overlay = Overlay::Logs(Logs::asked(of.clone()));
+    fn ask(&mut self, of: LogSource) -> Effect {
+        self.overlay = Overlay::Logs(PartLogs::asked(of.clone()));
         Effect::Logs(of)
     }
 
@@ -377,7 +377,7 @@ impl Ui {
     }
 
     /// Leaves a window by a key: what opens another one does.
-    fn leave(&mut self, action: Action, model: &Model, pages: Pages) -> Option<Effect> {
+    fn leave(&mut self, action: Action, model: &Model, pages: PaneHeights) -> Option<Effect> {
         let own = match std::mem::replace(&mut self.overlay, Overlay::None) {
             Overlay::Help(_) => Action::Help,
             Overlay::Warnings(_) => Action::Warnings,
@@ -396,7 +396,7 @@ impl Ui {
     }
 
     /// What is typed holds at once.
-    fn typed(&mut self, model: &Model, pages: Pages) {
+    fn typed(&mut self, model: &Model, pages: PaneHeights) {
         match &self.overlay {
             Overlay::Search(line) => {
                 let wanted = line.value().to_owned();
@@ -411,7 +411,7 @@ impl Ui {
         }
     }
 
-    fn act(&mut self, action: Action, model: &Model, pages: Pages) -> Option<Effect> {
+    fn act(&mut self, action: Action, model: &Model, pages: PaneHeights) -> Option<Effect> {
         let running = model.outcome() == Outcome::Running && self.replay.is_none() && !self.dashboard;
         match action {
             Action::Quit if running => self.overlay = Overlay::Quit,
@@ -489,7 +489,7 @@ impl Ui {
         }
     }
 
-    fn travel(&mut self, action: Action, model: &Model, pages: Pages) {
+    fn travel(&mut self, action: Action, model: &Model, pages: PaneHeights) {
         let columns = model.platforms().len();
         match (action, self.focus) {
             (Action::Left | Action::Right, Focus::Part(part)) => {

@@ -23,7 +23,7 @@ mod header;
 mod log;
 mod overlay;
 mod parts;
-mod plan;
+mod planned;
 mod sheet;
 mod stack;
 mod summary;
@@ -40,8 +40,8 @@ use ratatui::widgets::Widget;
 use crate::event::Time;
 use crate::model::{Estimate, Model, Outcome};
 use crate::report::words::Role;
-use crate::ui::{Focus, Pages, Ui, rows};
-use parts::Form;
+use crate::ui::{Focus, PaneHeights, UiState, rows};
+use parts::PartsForm;
 
 /// Below this the screen is one line of state and the running step.
 const LEAST: (u16, u16) = (40, 10);
@@ -54,7 +54,7 @@ pub struct Screen<'a> {
     /// The build.
     model: &'a Model,
     /// What the user is looking at.
-    ui: &'a Ui,
+    ui: &'a UiState,
     /// Now, on the clock that the events are on.
     now: Time,
     /// What several panes ask for; it is worked out once a frame.
@@ -64,7 +64,7 @@ pub struct Screen<'a> {
 
 impl<'a> Screen<'a> {
     /// A build as a user looks at it `now`, on the clock that its events are on.
-    pub fn new(model: &'a Model, ui: &'a Ui, now: Time) -> Self {
+    pub fn new(model: &'a Model, ui: &'a UiState, now: Time) -> Self {
         Self { model, ui, now, estimate: OnceCell::new(), alerts: OnceCell::new() }
     }
 
@@ -100,10 +100,10 @@ impl Areas {
 
 impl Screen<'_> {
     /// How many lines the panes show in an area: a page of each.
-    pub fn pages(&self, area: Rect) -> Pages {
+    pub fn pages(&self, area: Rect) -> PaneHeights {
         let areas = self.areas(area);
         let inner = |area: Rect| usize::from(area.height.saturating_sub(1));
-        let form = Form::of(self, area);
+        let form = PartsForm::of(self, area);
         let (part, part_all) = if self.ui.parts.open {
             parts::page(self, areas.below_header(), true)
         } else if parts::instead_of_log(self, form).is_some() {
@@ -111,9 +111,14 @@ impl Screen<'_> {
         } else {
             parts::page(self, parts::place(self, form, areas.parts), false)
         };
-        let pages =
-            Pages { stack: inner(areas.stack), log: inner(areas.log), part, part_all, ..Pages::default() };
-        let pages = Pages { window_last: overlay::last(self, area), ..pages };
+        let pages = PaneHeights {
+            stack: inner(areas.stack),
+            log: inner(areas.log),
+            part,
+            part_all,
+            ..Pages::default()
+        };
+        let pages = PaneHeights { window_last: overlay::last(self, area), ..pages };
         let pages = timeline::page(self, self.whole(area), pages);
         sheet::page(self, self.whole(area), pages)
     }
@@ -130,7 +135,7 @@ impl Screen<'_> {
 
     fn areas(&self, area: Rect) -> Areas {
         let header = if area.height >= 16 { 3 } else { 2 };
-        let parts = Form::of(self, area).height(self, area);
+        let parts = PartsForm::of(self, area).height(self, area);
         let rest = area.height.saturating_sub(header + 1 + parts);
         let alerts = (self.alerts().len() as u16).min(if area.height >= 30 { 3 } else { 1 });
         let wanted = 1 + stack::height(self) as u16;
@@ -178,7 +183,7 @@ impl Screen<'_> {
 
     fn panes(&self, area: Rect, buf: &mut Buffer) {
         let areas = self.areas(area);
-        let form = Form::of(self, area);
+        let form = PartsForm::of(self, area);
         header::render(self, areas.header, buf);
         if self.ui.place().sheet.is_some() {
             self.sheet(areas.below_header(), buf);
@@ -193,7 +198,7 @@ impl Screen<'_> {
     }
 
     /// The stack, what must not be missed of it, and its log.
-    fn build(&self, areas: &Areas, form: Form, buf: &mut Buffer) {
+    fn build(&self, areas: &Areas, form: PartsForm, buf: &mut Buffer) {
         stack::render(self, areas.stack, buf);
         alerts::render(self, areas.alerts, buf);
         let looking_elsewhere = self.ui.cursor.is_some() || self.ui.log.top.is_some();
@@ -203,7 +208,7 @@ impl Screen<'_> {
             }
             Some(failure) if !looking_elsewhere => failure::render(self, &failure, areas.log, buf),
             None if !looking_elsewhere && self.is_over() => summary::render(self, areas.log, buf),
-            _ if self.model.is_plan() => plan::render(self, areas.log, buf),
+            _ if self.model.is_plan() => planned::render(self, areas.log, buf),
             _ => log::render(self, areas.log, buf),
         }
     }

@@ -17,7 +17,7 @@ use crate::model::Model;
 use crate::recording;
 use crate::report::compare::{self, ComparedBuild};
 use crate::report::trends::Trends;
-use crate::ui::sheet::{Before, Wanted};
+use crate::ui::sheet::{Baseline, BaselineQuery};
 
 /// Earlier builds that can be chosen from.
 const MOST: usize = 200;
@@ -75,7 +75,7 @@ impl EarlierBuilds {
     ///
     /// # Errors
     /// A sentence where there is nothing to compare with, or it can't be read.
-    pub(super) fn before(self, wanted: &Wanted) -> Result<Before, Text> {
+    pub(super) fn before(self, wanted: &BaselineQuery) -> Result<Baseline, Text> {
         match self {
             Self::Machine => on_machine(wanted),
             Self::Bundled(at) => {
@@ -84,7 +84,7 @@ impl EarlierBuilds {
                 })?;
                 let (name, model) = bundled(at)?;
                 let of = at + wanted.back + 1;
-                Ok(Before {
+                Ok(Baseline {
                     a: ComparedBuild::of_model(name, &model, model.newest()),
                     b: None,
                     back: wanted.back,
@@ -133,7 +133,7 @@ fn bundled(at: usize) -> Result<(Text, Model), Text> {
     Ok((scene.title.into(), model))
 }
 
-fn on_machine(wanted: &Wanted) -> Result<Before, Text> {
+fn on_machine(wanted: &BaselineQuery) -> Result<Baseline, Text> {
     let store = store();
     let mut builds = candidates(store.as_ref(), wanted).into_iter();
     // Of a plan it is the newest build that is compared.
@@ -147,11 +147,11 @@ fn on_machine(wanted: &Wanted) -> Result<Before, Text> {
         (None, None) => Text::clean(&format!("no build of {image} is kept yet: layertop build keeps one")),
         _ => Text::clean(&format!("no earlier build of {image} is known here to compare with")),
     })?;
-    Ok(Before { a: read(store.as_ref(), &a)?, b, back: wanted.back, of })
+    Ok(Baseline { a: read(store.as_ref(), &a)?, b, back: wanted.back, of })
 }
 
 /// The earlier builds of the image, newest first: those that the history knows, and recordings that it does not.
-fn candidates(store: Option<&Store>, wanted: &Wanted) -> Vec<CompareCandidate> {
+fn candidates(store: Option<&Store>, wanted: &BaselineQuery) -> Vec<CompareCandidate> {
     let image = wanted.image.as_ref().map(Text::as_str);
     let begun = wanted.begun.unwrap_or_else(|| Time::from_micros(i64::MAX));
     let rows = store.and_then(|store| store.builds_before(image, begun, MOST).ok()).unwrap_or_default();
@@ -193,7 +193,7 @@ fn candidates(store: Option<&Store>, wanted: &Wanted) -> Vec<CompareCandidate> {
 }
 
 /// Whether a build was made where the wanted one was, for the same platforms. Of a recording that is taken to be so.
-fn is_alike(build: &CompareCandidate, wanted: &Wanted) -> bool {
+fn is_alike(build: &CompareCandidate, wanted: &BaselineQuery) -> bool {
     let same = |row: &BuildRow| {
         let all =
             |list: &[Platform], other: &[Platform]| list.iter().all(|platform| other.contains(platform));

@@ -7,8 +7,8 @@ use super::watchers::WatchTargets;
 use crate::event::{Line, Text};
 use crate::report::trends::Trends;
 use crate::source::{builder, kubernetes};
-use crate::ui::parts::{LOG_LINES, LogsOf};
-use crate::ui::sheet::{Before, Wanted};
+use crate::ui::parts::{LOG_LINES, LogSource};
+use crate::ui::sheet::{Baseline, BaselineQuery};
 
 /// Whom the last words can be had of; nobody in a replay.
 #[derive(Debug, Clone, Default)]
@@ -20,9 +20,9 @@ struct LogSources {
 /// What came back.
 pub(super) enum LookupAnswer {
     /// The last words of a part.
-    Logs(LogsOf, Result<Vec<Line>, Text>),
+    Logs(LogSource, Result<Vec<Line>, Text>),
     /// A build to compare with.
-    Before(Wanted, Result<Box<Before>, Text>),
+    Before(BaselineQuery, Result<Box<Baseline>, Text>),
     /// How long layers ran.
     Trends(Result<Trends, Text>),
 }
@@ -48,7 +48,7 @@ impl Lookups {
     }
 
     /// Asks; what was asked before is wanted no more.
-    pub(super) fn ask(&mut self, of: LogsOf) {
+    pub(super) fn ask(&mut self, of: LogSource) {
         self.tasks.abort_all();
         let sources = self.sources.clone();
         self.tasks.spawn(async move {
@@ -60,7 +60,7 @@ impl Lookups {
     }
 
     /// Looks up an earlier build; what was asked before is wanted no more.
-    pub(super) fn before(&mut self, wanted: Wanted) {
+    pub(super) fn before(&mut self, wanted: BaselineQuery) {
         self.tasks.abort_all();
         let earlier = self.earlier;
         self.tasks.spawn_blocking(move || {
@@ -90,10 +90,12 @@ impl Lookups {
     }
 }
 
-async fn last_words(of: &LogsOf, sources: &LogSources) -> Result<Vec<Line>, Text> {
+async fn last_words(of: &LogSource, sources: &LogSources) -> Result<Vec<Line>, Text> {
     match (of, &sources.builder, &sources.cluster) {
-        (LogsOf::Builder(node), Some(settings), _) => builder::logs(settings, node.as_str(), LOG_LINES).await,
-        (LogsOf::Pod(pod), _, Some(settings)) => kubernetes::logs(settings, pod.as_str(), LOG_LINES).await,
+        (LogSource::Builder(node), Some(settings), _) => {
+            builder::logs(settings, node.as_str(), LOG_LINES).await
+        }
+        (LogSource::Pod(pod), _, Some(settings)) => kubernetes::logs(settings, pod.as_str(), LOG_LINES).await,
         _ => Err("a recording holds none of them, and nobody is asked while it plays".into()),
     }
 }

@@ -16,9 +16,9 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::source::buildx::Cancel;
 use crate::source::replay::{Control, LEAP};
-use crate::terminal::{Display, Who};
+use crate::terminal::{Display, SuspendTarget};
 use crate::ui::keys::Action;
-use crate::ui::{Effect, ReplayStatus, Ui};
+use crate::ui::{Effect, ReplayStatus, UiState};
 use crate::view::{self, Screen};
 
 /// A frame lasts at least so long: it is enough for the eye, and for a line over SSH. Keys are answered at once.
@@ -55,7 +55,7 @@ fn is_pressing(event: &Event) -> bool {
 /// What the screen shows and is steered by.
 pub(super) struct ScreenLoop<'a> {
     pub(super) display: &'a mut Option<Display>,
-    pub(super) ui: &'a mut Ui,
+    pub(super) ui: &'a mut UiState,
     pub(super) session: &'a mut BuildSession,
     pub(super) feed: Feed,
     pub(super) inputs: &'a mut InputReader,
@@ -217,7 +217,7 @@ impl ScreenLoop<'_> {
             Effect::Quit => return Ok(Some(ScreenExit::Quit)),
             Effect::Cancel => self.cancel(),
             Effect::Copy(text) => self.copy(&text),
-            Effect::Suspend => self.suspend(Who::Group)?,
+            Effect::Suspend => self.suspend(SuspendTarget::Group)?,
             Effect::Redraw => self.redraw()?,
             Effect::Replay(action @ (Action::NextScene | Action::PreviousScene)) => {
                 return Ok(Some(ScreenExit::Scene(action)));
@@ -242,7 +242,7 @@ impl ScreenLoop<'_> {
 
     fn signal(&mut self, signal: SignalNumber) -> Result<Option<ScreenExit>, Error> {
         if signal == SignalNumber::SUSPEND {
-            self.suspend(Who::Us)?;
+            self.suspend(SuspendTarget::Us)?;
             return Ok(None);
         }
         if !self.builds() {
@@ -277,7 +277,7 @@ impl ScreenLoop<'_> {
         }
     }
 
-    fn suspend(&mut self, who: Who) -> Result<(), Error> {
+    fn suspend(&mut self, who: SuspendTarget) -> Result<(), Error> {
         if let Some(display) = self.display.as_mut() {
             display.suspend(who).map_err(|error| broken(&error))?;
         }

@@ -34,7 +34,7 @@ const SEEN_ON_BLANKS: Modifier = Modifier::REVERSED.union(Modifier::UNDERLINED).
 
 /// How the terminal writes what comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Pen {
+struct CellStyle {
     fg: Color,
     bg: Color,
     underline: Color,
@@ -42,10 +42,10 @@ struct Pen {
 }
 
 /// That of a terminal that was told nothing.
-const PLAIN: Pen =
-    Pen { fg: Color::Reset, bg: Color::Reset, underline: Color::Reset, modifier: Modifier::empty() };
+const PLAIN: CellStyle =
+    CellStyle { fg: Color::Reset, bg: Color::Reset, underline: Color::Reset, modifier: Modifier::empty() };
 
-impl Pen {
+impl CellStyle {
     fn of(cell: &Cell) -> Self {
         Self { fg: cell.fg, bg: cell.bg, underline: cell.underline_color, modifier: cell.modifier }
     }
@@ -95,7 +95,7 @@ pub(super) fn cells<'a>(
             }
             _ => queue!(out, MoveTo(x, y))?,
         }
-        let wanted = Pen::of(cell);
+        let wanted = CellStyle::of(cell);
         if cell.symbol() != " " || !pen.is_same_on_blanks(wanted) {
             pen.turn(wanted, out)?;
         }

@@ -110,12 +110,12 @@ pub enum Scope {
     /// On the dashboard.
     Dashboard,
     /// While the screen is filled by this; there its keys go before all others.
-    On(Sheet),
+    On(SheetKind),
 }
 
 /// What may fill the screen between header and footer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sheet {
+pub enum SheetKind {
     /// The build over time.
     Timeline,
     /// Two builds side by side.
@@ -204,7 +204,7 @@ pub const TABLE: &[Binding] = &[
         &[c('h'), k(KeyCode::Left)],
         "h ←",
         Action::Older,
-        Scope::On(Sheet::Compare),
+        Scope::On(SheetKind::Compare),
         Some("older"),
         "compare with an older build",
     ),
@@ -212,7 +212,7 @@ pub const TABLE: &[Binding] = &[
         &[c('l'), k(KeyCode::Right)],
         "l →",
         Action::Newer,
-        Scope::On(Sheet::Compare),
+        Scope::On(SheetKind::Compare),
         Some("newer"),
         "compare with a newer build",
     ),
@@ -314,14 +314,14 @@ pub const TABLE: &[Binding] = &[
         Some("trends"),
         "how long layers ran from build to build",
     ),
-    row(&[c('+'), c('=')], "+", Action::ZoomIn, Scope::On(Sheet::Timeline), Some("zoom + -"), "closer"),
-    row(&[c('-')], "-", Action::ZoomOut, Scope::On(Sheet::Timeline), None, "from further away"),
-    row(&[c('0')], "0", Action::ZoomAll, Scope::On(Sheet::Timeline), Some("all"), "all of the build"),
+    row(&[c('+'), c('=')], "+", Action::ZoomIn, Scope::On(SheetKind::Timeline), Some("zoom + -"), "closer"),
+    row(&[c('-')], "-", Action::ZoomOut, Scope::On(SheetKind::Timeline), None, "from further away"),
+    row(&[c('0')], "0", Action::ZoomAll, Scope::On(SheetKind::Timeline), Some("all"), "all of the build"),
     row(
         &[c('h'), k(KeyCode::Left)],
         "h ←",
         Action::Left,
-        Scope::On(Sheet::Timeline),
+        Scope::On(SheetKind::Timeline),
         Some("pan h l"),
         "what was before",
     ),
@@ -329,7 +329,7 @@ pub const TABLE: &[Binding] = &[
         &[c('l'), k(KeyCode::Right)],
         "l →",
         Action::Right,
-        Scope::On(Sheet::Timeline),
+        Scope::On(SheetKind::Timeline),
         None,
         "what came after",
     ),
@@ -354,7 +354,7 @@ pub const TABLE: &[Binding] = &[
 
 /// What is looked at; some keys are of use there only.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Place {
+pub struct KeyContext {
     /// A recording that plays.
     pub replay: bool,
     /// One of several.
@@ -362,11 +362,11 @@ pub struct Place {
     /// The dashboard.
     pub dashboard: bool,
     /// What fills the screen, if anything does.
-    pub sheet: Option<Sheet>,
+    pub sheet: Option<SheetKind>,
 }
 
 /// The bindings that hold there.
-pub fn active(place: Place) -> impl Iterator<Item = &'static Binding> {
+pub fn active(place: KeyContext) -> impl Iterator<Item = &'static Binding> {
     TABLE.iter().filter(move |binding| match binding.scope {
         _ if binding.is_covered(place.sheet) => false,
         Scope::On(sheet) => place.sheet == Some(sheet),
@@ -378,13 +378,13 @@ pub fn active(place: Place) -> impl Iterator<Item = &'static Binding> {
 }
 
 /// What a key asks for, where it asks for anything.
-pub fn action(event: &KeyEvent, place: Place) -> Option<Action> {
+pub fn action(event: &KeyEvent, place: KeyContext) -> Option<Action> {
     active(place).find(|binding| binding.keys.iter().any(|key| key.is(event))).map(|binding| binding.action)
 }
 
 impl Binding {
     /// Whether what fills the screen has another use for its keys.
-    fn is_covered(&self, sheet: Option<Sheet>) -> bool {
+    fn is_covered(&self, sheet: Option<SheetKind>) -> bool {
         let Some(sheet) = sheet else { return false };
         let own = TABLE.iter().filter(|binding| binding.scope == Scope::On(sheet));
         self.scope != Scope::On(sheet)
@@ -398,8 +398,8 @@ mod tests {
 
     #[test]
     fn no_key_means_two_things() {
-        for sheet in [None, Some(Sheet::Timeline), Some(Sheet::Compare), Some(Sheet::Trends)] {
-            let place = Place { replay: true, scenes: true, dashboard: true, sheet };
+        for sheet in [None, Some(SheetKind::Timeline), Some(SheetKind::Compare), Some(SheetKind::Trends)] {
+            let place = KeyContext { replay: true, scenes: true, dashboard: true, sheet };
             let keys: Vec<Key> = active(place).flat_map(|binding| binding.keys).copied().collect();
             assert!(keys.len() > 20);
             for (i, key) in keys.iter().enumerate() {
@@ -411,10 +411,10 @@ mod tests {
     #[test]
     fn replay_keys_hold_in_a_replay_only() {
         let space = KeyEvent::new(KeyCode::Char(' '), KeyModifiers::NONE);
-        assert_eq!(action(&space, Place::default()), None);
-        let replay = Place { replay: true, ..Place::default() };
+        assert_eq!(action(&space, KeyContext::default()), None);
+        let replay = KeyContext { replay: true, ..Place::default() };
         assert_eq!(action(&space, replay), Some(Action::PauseReplay));
         let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-        assert_eq!(action(&interrupt, Place::default()), Some(Action::Interrupt));
+        assert_eq!(action(&interrupt, KeyContext::default()), Some(Action::Interrupt));
     }
 }

@@ -11,12 +11,12 @@ pub struct LogView {
     /// The text that is looked for; empty: none.
     pub wanted: String,
     /// The match that was jumped to last.
-    pub found: Option<Found>,
+    pub found: Option<LogMatch>,
 }
 
 /// A line that holds what was looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Found {
+pub struct LogMatch {
     /// The line, counted like the log's top.
     pub line: u64,
     /// Which of the lines that hold it, from 1.
@@ -71,8 +71,9 @@ impl LogView {
             (None, true) => Some(0),
             (None, false) => matches.len().checked_sub(1),
         };
-        let found = next
-            .and_then(|next| Some(Found { line: *matches.get(next)?, number: next + 1, of: matches.len() }));
+        let found = next.and_then(|next| {
+            Some(LogMatch { line: *matches.get(next)?, number: next + 1, of: matches.len() })
+        });
         self.found = found;
         if let Some(found) = found {
             self.top = Some(found.line.saturating_sub(page as u64 / 2));

@@ -82,14 +82,14 @@ pub(super) fn next(model: &Model, focus: Focus, back: bool) -> Focus {
 
 /// Who has said something that can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LogsOf {
+pub enum LogSource {
     /// A pod of the registry, by its name.
     Pod(Text),
     /// The container of a builder's node, by the node's name.
     Builder(Text),
 }
 
-impl LogsOf {
+impl LogSource {
     /// Its name.
     pub fn name(&self) -> &Text {
         match self {
@@ -100,18 +100,18 @@ impl LogsOf {
 
 /// The last words of a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Logs {
+pub struct PartLogs {
     /// Whose.
-    pub of: LogsOf,
+    pub of: LogSource,
     /// What came back.
-    pub said: Said,
+    pub said: LogsAnswer,
     /// How many lines are below those that are shown: the last ones matter most.
     pub below: usize,
 }
 
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Said {
+pub enum LogsAnswer {
     /// Nothing yet.
     Asked,
     /// These lines, oldest first.
@@ -120,23 +120,23 @@ pub enum Said {
     Failed(Text),
 }
 
-impl Logs {
-    pub(super) fn asked(of: LogsOf) -> Self {
-        Self { of, said: Said::Asked, below: 0 }
+impl PartLogs {
+    pub(super) fn asked(of: LogSource) -> Self {
+        Self { of, said: LogsAnswer::Asked, below: 0 }
     }
 
     pub(super) fn came(&mut self, answer: Result<Vec<Line>, Text>) {
         self.said = match answer {
             Ok(mut lines) => {
                 lines.drain(..lines.len().saturating_sub(MOST_LINES));
-                Said::Lines(lines)
+                LogsAnswer::Lines(lines)
             }
-            Err(reason) => Said::Failed(reason),
+            Err(reason) => LogsAnswer::Failed(reason),
         };
     }
 
     pub(super) fn travel(&mut self, action: Action, page: usize) {
-        let Said::Lines(lines) = &self.said else { return };
+        let LogsAnswer::Lines(lines) = &self.said else { return };
         let most = lines.len().saturating_sub(1);
         let below = match action {
             Action::Up => self.below + 1,
@@ -151,14 +151,14 @@ impl Logs {
 }
 
 /// Whose last words the focused pane can show; those that are ill first.
-pub fn speakers(model: &Model, focus: Focus) -> Vec<LogsOf> {
+pub fn speakers(model: &Model, focus: Focus) -> Vec<LogSource> {
     let mut pods = Vec::new();
     if matches!(focus, Focus::Part(AroundPart::Registry | AroundPart::Nodes))
         && let Some(registry) = model.cluster().snapshot().and_then(|cluster| cluster.registry.as_ref())
     {
         let mut all: Vec<_> = registry.pods.iter().collect();
         all.sort_by_key(|pod| std::cmp::Reverse(pod.state));
-        pods.extend(all.into_iter().map(|pod| LogsOf::Pod(pod.name.clone())));
+        pods.extend(all.into_iter().map(|pod| LogSource::Pod(pod.name.clone())));
     }
     let mut nodes = Vec::new();
     if focus != Focus::Part(AroundPart::Registry)
@@ -169,8 +169,8 @@ pub fn speakers(model: &Model, focus: Focus) -> Vec<LogsOf> {
         // A node of the kubernetes driver is a pod.
         let pods = builder.driver.as_str() == "kubernetes";
         nodes.extend(all.into_iter().map(|node| match &node.container {
-            Some(container) if pods => LogsOf::Pod(container.name.clone()),
-            _ => LogsOf::Builder(node.name.clone()),
+            Some(container) if pods => LogSource::Pod(container.name.clone()),
+            _ => LogSource::Builder(node.name.clone()),
         }));
     }
     nodes.extend(pods);

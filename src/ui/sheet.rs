@@ -1,7 +1,7 @@
 //! What fills the screen and is asked for outside: two builds side by side, and how long layers ran from build to build.
 
 use super::keys::Action;
-use super::{Effect, Overlay, Pages, Ui};
+use super::{Effect, Overlay, PaneHeights, UiState};
 use crate::event::{Platform, Text, Time};
 use crate::model::Model;
 use crate::report::compare::ComparedBuild;
@@ -11,14 +11,14 @@ use crate::report::trends::Trends;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sheet<T> {
     /// What came of asking.
-    pub said: Said<T>,
+    pub said: Loaded<T>,
     /// Its first line that is shown.
     pub top: usize,
 }
 
 /// What came of asking.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Said<T> {
+pub enum Loaded<T> {
     /// Nothing yet.
     Asked,
     /// It can't be told, and why.
@@ -29,7 +29,7 @@ pub enum Said<T> {
 
 /// Which build the shown one is to be compared with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub struct BaselineQuery {
     /// The image; its tag does not matter.
     pub image: Option<Text>,
     /// The builder. Builds on it and for the same platforms are compared, where there are any.
@@ -44,7 +44,7 @@ pub struct Wanted {
 
 /// What a build is compared with.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Before {
+pub struct Baseline {
     /// The earlier build.
     pub a: ComparedBuild,
     /// The build that it is held against; none: the one that is shown.
@@ -59,9 +59,9 @@ pub struct Before {
 #[derive(Debug, Clone, PartialEq)]
 pub struct CompareView {
     /// What was asked for last.
-    pub wanted: Wanted,
+    pub wanted: BaselineQuery,
     /// What came of it; what came before it stays until then.
-    pub sheet: Sheet<Before>,
+    pub sheet: Sheet<Baseline>,
 }
 
 /// How long layers ran.
@@ -69,13 +69,13 @@ pub type TrendsView = Sheet<Trends>;
 
 impl<T> Default for Sheet<T> {
     fn default() -> Self {
-        Self { said: Said::Asked, top: 0 }
+        Self { said: Loaded::Asked, top: 0 }
     }
 }
 
 impl<T> Sheet<T> {
     pub(super) fn came(&mut self, answer: Result<T, Text>) {
-        self.said = answer.map_or_else(Said::Failed, |told| Said::Told(Box::new(told)));
+        self.said = answer.map_or_else(Loaded::Failed, |told| Loaded::Told(Box::new(told)));
     }
 
     /// Takes a key; `pages` has the first line that is shown, how many there are and how many are shown. Tells whether
@@ -100,20 +100,20 @@ impl<T> Sheet<T> {
 
 impl CompareView {
     /// Asks for the build before.
-    pub(super) fn asked(wanted: Wanted) -> Self {
+    pub(super) fn asked(wanted: BaselineQuery) -> Self {
         Self { wanted, sheet: Sheet::default() }
     }
 
     /// How many earlier builds there are, as far as that is known.
     fn of(&self) -> Option<usize> {
         match &self.sheet.said {
-            Said::Told(before) => Some(before.of),
-            Said::Asked | Said::Failed(_) => None,
+            Loaded::Told(before) => Some(before.of),
+            Loaded::Asked | Loaded::Failed(_) => None,
         }
     }
 
     /// An older build instead, or a newer one; none where there is none.
-    pub(super) fn turn(&mut self, older: bool) -> Option<Wanted> {
+    pub(super) fn turn(&mut self, older: bool) -> Option<BaselineQuery> {
         let of = self.of()?;
         let back = if older { self.wanted.back.checked_add(1) } else { self.wanted.back.checked_sub(1) };
         self.wanted.back = back.filter(|back| *back < of)?;
@@ -121,9 +121,9 @@ impl CompareView {
     }
 }
 
-impl Ui {
+impl UiState {
     /// An earlier build was looked up. What is not asked for any more is not shown.
-    pub fn compared(&mut self, wanted: &Wanted, answer: Result<Before, Text>) {
+    pub fn compared(&mut self, wanted: &BaselineQuery, answer: Result<Baseline, Text>) {
         if let Overlay::Compare(view) = &mut self.overlay
             && view.wanted == *wanted
         {
@@ -139,7 +139,7 @@ impl Ui {
     }
 
     /// A key while a sheet fills the screen.
-    pub(super) fn sheet_key(&mut self, action: Action, model: &Model, pages: Pages) -> Option<Effect> {
+    pub(super) fn sheet_key(&mut self, action: Action, model: &Model, pages: PaneHeights) -> Option<Effect> {
         let pages_of = (pages.lanes_first, pages.lanes_all, pages.lanes);
         let own = match &mut self.overlay {
             Overlay::Compare(view) => view.sheet.act(action, pages_of),
@@ -164,7 +164,7 @@ impl Ui {
     fn turn(&mut self, older: bool) -> Option<Effect> {
         let Overlay::Compare(view) = &mut self.overlay else { return None };
         let wanted = view.turn(older);
-        if wanted.is_none() && matches!(view.sheet.said, Said::Told(_)) {
+        if wanted.is_none() && matches!(view.sheet.said, Loaded::Told(_)) {
             let which = if older { "older" } else { "newer" };
             self.message = Some(format!("there is no {which} build to compare with"));
         }
@@ -179,7 +179,7 @@ impl Ui {
             return None;
         }
         let started = model.started();
-        let wanted = Wanted {
+        let wanted = BaselineQuery {
             image: started.image.clone(),
             builder: started.builder.clone(),
             platforms: model.platforms().into_iter().flatten().collect(),

@@ -12,19 +12,21 @@
 //! ```
 
 use super::Screen;
-use super::sheet::Content;
+use super::sheet::SheetContent;
 use crate::report::compare::{self, ComparedBuild};
 use crate::report::words::Role;
-use crate::ui::sheet::{CompareView, Said};
+use crate::ui::sheet::{CompareView, Loaded};
 
 const TITLE: &str = "Compare";
 
-pub(super) fn content(screen: &Screen<'_>, view: &CompareView, columns: usize) -> Content {
+pub(super) fn content(screen: &Screen<'_>, view: &CompareView, columns: usize) -> SheetContent {
     let ascii = screen.ui.theme.ascii;
     let before = match &view.sheet.said {
-        Said::Asked => return Content::saying(TITLE, "looking for the build before …", Role::Dim, columns),
-        Said::Failed(why) => return Content::saying(TITLE, why.as_str(), Role::Plain, columns),
-        Said::Told(before) => before,
+        Loaded::Asked => {
+            return SheetContent::saying(TITLE, "looking for the build before …", Role::Dim, columns);
+        }
+        Loaded::Failed(why) => return SheetContent::saying(TITLE, why.as_str(), Role::Plain, columns),
+        Loaded::Told(before) => before,
     };
     let this;
     let b = if let Some(b) = &before.b {
@@ -36,5 +38,5 @@ pub(super) fn content(screen: &Screen<'_>, view: &CompareView, columns: usize) -
     let found = compare::compare(&before.a, b);
     let lines = compare::lines(&found, columns, ascii);
     let note = format!("earlier build {} of {}", before.back + 1, before.of);
-    Content { title: TITLE, note, lines, top: view.sheet.top }
+    SheetContent { title: TITLE, note, lines, top: view.sheet.top }
 }

@@ -7,7 +7,7 @@ use ratatui::widgets::Widget;
 
 use super::Screen;
 use crate::report::words::Role;
-use crate::ui::keys::{self, Action, Sheet};
+use crate::ui::keys::{self, Action, SheetKind};
 use crate::ui::{Focus, Overlay};
 
 pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
@@ -59,7 +59,7 @@ fn is_of_use(screen: &Screen<'_>, action: Action) -> bool {
         return !matches!(
             action,
             Action::NextPane | Action::Search | Action::Filter | Action::Copy | Action::Open | Action::Logs
-        ) && (screen.ui.place().sheet == Some(Sheet::Timeline) || action != Action::Follow);
+        ) && (screen.ui.place().sheet == Some(SheetKind::Timeline) || action != Action::Follow);
     }
     match action {
         Action::Warnings => !screen.model.warnings().is_empty(),

@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
-use super::{Screen, parts, plan};
+use super::{Screen, parts, planned};
 use crate::event::ImageReference;
 use crate::model::{Counts, Outcome, State, Vertex, VertexKind};
 use crate::report::estimate::{self, CacheSavings};
@@ -29,7 +29,7 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     let line = |n: u16| Rect { x: area.x + 1, y: area.y + n, width: area.width.saturating_sub(2), height: 1 };
     what(screen, line(0), buf);
     if screen.model.is_plan() {
-        return plan::header(screen, line(1), (area.height > 2).then(|| line(2)), buf);
+        return planned::header(screen, line(1), (area.height > 2).then(|| line(2)), buf);
     }
     let counts = screen.model.counts();
     progress(screen, &counts, line(1), buf);

@@ -10,7 +10,7 @@ use super::{Screen, text};
 use crate::report::styled::StyledLine;
 use crate::report::why;
 use crate::report::words::{self, Role};
-use crate::ui::parts::{Logs, LogsOf, Said, speakers};
+use crate::ui::parts::{LogSource, LogsAnswer, PartLogs, speakers};
 use crate::ui::{Overlay, keys};
 
 pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
@@ -55,29 +55,29 @@ fn scrolled<'a>(screen: &Screen<'a>, area: Rect) -> Option<(&'static str, Vec<Li
 /// The first line of such a window that can be its topmost: the last one is seen then.
 pub(super) fn last(screen: &Screen<'_>, area: Rect) -> usize {
     scrolled(screen, area).map_or(0, |(title, lines)| {
-        let fitted = Fitted::of(title, lines, area);
+        let fitted = FittedWindow::of(title, lines, area);
         fitted.last()
     })
 }
 
 /// What a part said last, over all panes: lines of a log are long.
-fn last_words(screen: &Screen<'_>, logs: &Logs, area: Rect, buf: &mut Buffer) {
+fn last_words(screen: &Screen<'_>, logs: &PartLogs, area: Rect, buf: &mut Buffer) {
     let theme = screen.ui.theme;
-    let what = if matches!(logs.of, LogsOf::Pod(_)) { "pod" } else { "container of" };
+    let what = if matches!(logs.of, LogSource::Pod(_)) { "pod" } else { "container of" };
     let next = if speakers(screen.model, screen.ui.focus).len() > 1 { " · l next" } else { " · l again" };
     let title = format!(" Last lines · {what} {}{next} · Esc closes ", logs.of.name());
     let lines = match &logs.said {
-        Said::Asked => {
+        LogsAnswer::Asked => {
             return window(screen, &title, vec![Line::raw("asking …")], 0, area, buf);
         }
-        Said::Failed(reason) => {
+        LogsAnswer::Failed(reason) => {
             let reason = Line::styled(reason.as_str(), theme.style(Role::Warn));
             return window(screen, &title, vec![reason], 0, area, buf);
         }
-        Said::Lines(lines) if lines.is_empty() => {
+        LogsAnswer::Lines(lines) if lines.is_empty() => {
             return window(screen, &title, vec![Line::raw("it has said nothing")], 0, area, buf);
         }
-        Said::Lines(lines) => lines,
+        LogsAnswer::Lines(lines) => lines,
     };
     let inner = framed(screen, &title, area, buf);
     let height = usize::from(inner.height);
@@ -163,14 +163,14 @@ fn reasons<'a>(screen: &Screen<'a>) -> (&'static str, Vec<Line<'a>>) {
 }
 
 /// Lines in a window in the middle, as large as they are and no larger than the screen.
-struct Fitted<'a> {
+struct FittedWindow<'a> {
     text: Paragraph<'a>,
     /// How many lines they are in it.
     wrapped: usize,
     place: Rect,
 }
 
-impl<'a> Fitted<'a> {
+impl<'a> FittedWindow<'a> {
     fn of(title: &str, lines: Vec<Line<'a>>, area: Rect) -> Self {
         let longest = lines.iter().map(Line::width).max().unwrap_or(0).max(words::width(title)) as u16;
         let width = (longest + 4).min(area.width);
@@ -193,7 +193,7 @@ impl<'a> Fitted<'a> {
 }
 
 fn window(screen: &Screen<'_>, title: &str, lines: Vec<Line<'_>>, top: usize, area: Rect, buf: &mut Buffer) {
-    let fitted = Fitted::of(title, lines, area);
+    let fitted = FittedWindow::of(title, lines, area);
     let block = frame(screen, title);
     let top = top.min(fitted.last());
     Clear.render(fitted.place, buf);

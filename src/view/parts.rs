@@ -5,8 +5,8 @@
 
 mod builder;
 mod gauge;
-mod lines;
 mod nodes;
+mod pane_lines;
 mod registry;
 
 use ratatui::buffer::Buffer;
@@ -22,11 +22,11 @@ use crate::report::styled::StyledLine;
 use crate::report::words::{self, Role};
 use crate::ui::theme::Theme;
 use crate::ui::{Focus, parts};
-use lines::Lines;
+use pane_lines::PaneLines;
 
 /// How the panes are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum PartsForm {
     /// Nothing is known, and nothing is looked at: no room is taken.
     None,
     /// All in one line.
@@ -39,7 +39,7 @@ pub(super) enum Form {
     Side,
 }
 
-impl Form {
+impl PartsForm {
     /// The form that a screen of this size has room for.
     pub(super) fn of(screen: &Screen<'_>, area: Rect) -> Self {
         match area {
@@ -64,7 +64,7 @@ impl Form {
 
 /// What a pane says is made of.
 #[derive(Clone, Copy)]
-struct Place<'a> {
+struct PaneContext<'a> {
     model: &'a Model,
     now: Time,
     /// Columns that there are.
@@ -75,28 +75,28 @@ struct Place<'a> {
 }
 
 /// The part whose pane stands where the log was: the focused one, where the others have a line each only.
-pub(super) fn instead_of_log(screen: &Screen<'_>, form: Form) -> Option<AroundPart> {
+pub(super) fn instead_of_log(screen: &Screen<'_>, form: PartsForm) -> Option<AroundPart> {
     match screen.ui.focus {
-        Focus::Part(part) if matches!(form, Form::Brief | Form::Lines) => Some(part),
+        Focus::Part(part) if matches!(form, PartsForm::Brief | PartsForm::Lines) => Some(part),
         _ => None,
     }
 }
 
-pub(super) fn render(screen: &Screen<'_>, form: Form, area: Rect, buf: &mut Buffer) {
+pub(super) fn render(screen: &Screen<'_>, form: PartsForm, area: Rect, buf: &mut Buffer) {
     if area.height == 0 {
         return;
     }
     let shown = parts::shown(screen.model);
     match form {
-        Form::None => {}
-        Form::Brief => brief(screen, area, buf),
-        Form::Lines => {
+        PartsForm::None => {}
+        PartsForm::Brief => brief(screen, area, buf),
+        PartsForm::Lines => {
             for (part, line) in shown.iter().zip(0..area.height) {
                 one_line(screen, *part, Rect { y: area.y + line, height: 1, ..area }, buf);
             }
         }
-        Form::Tabs => tabs(screen, shown_tab(screen, &shown), area, buf),
-        Form::Side => {
+        PartsForm::Tabs => tabs(screen, shown_tab(screen, &shown), area, buf),
+        PartsForm::Side => {
             for (part, column) in shown.iter().zip(columns(shown.len(), area).iter()) {
                 pane(screen, *part, *column, buf);
             }
@@ -143,7 +143,7 @@ fn one_line(screen: &Screen<'_>, part: AroundPart, area: Rect, buf: &mut Buffer)
 
 fn draw(theme: Theme, line: &StyledLine, area: Rect, buf: &mut Buffer) {
     let place = Rect { x: area.x + 1, width: area.width.saturating_sub(2), height: 1, ..area };
-    lines::draw_line(theme, line, place, buf);
+    pane_lines::draw_line(theme, line, place, buf);
 }
 
 /// The key that leads to a pane.
@@ -175,9 +175,10 @@ fn heading(theme: Theme, health: &PartHealth, style: Style) -> Vec<Span<'static>
     ]
 }
 
-fn body<'a>(screen: &Screen<'a>, part: AroundPart, area: Rect, full: bool) -> Lines<'a> {
+fn body<'a>(screen: &Screen<'a>, part: AroundPart, area: Rect, full: bool) -> PaneLines<'a> {
     let width = usize::from(area.width.saturating_sub(2));
-    let place = Place { model: screen.model, now: screen.now, width, ascii: screen.ui.theme.ascii, full };
+    let place =
+        PaneContext { model: screen.model, now: screen.now, width, ascii: screen.ui.theme.ascii, full };
     let health = PartHealth::of(part, screen.model, screen.now);
     let lines = match part {
         AroundPart::Registry => registry::lines(&place, &health),
@@ -190,8 +191,8 @@ fn body<'a>(screen: &Screen<'a>, part: AroundPart, area: Rect, full: bool) -> Li
 }
 
 /// What is to be said of a part that nothing is known of.
-fn said<'a>(place: &Place<'a>, health: &PartHealth) -> Lines<'a> {
-    let mut lines = Lines::default();
+fn said<'a>(place: &PaneContext<'a>, health: &PartHealth) -> PaneLines<'a> {
+    let mut lines = PaneLines::default();
     for (fact, role) in &health.facts {
         lines.wrapped(fact, *role, place.width, usize::MAX);
     }
@@ -296,11 +297,11 @@ pub(super) fn full(screen: &Screen<'_>, part: AroundPart, area: Rect, buf: &mut 
 }
 
 /// Where the focused pane is among all of them.
-pub(super) fn place(screen: &Screen<'_>, form: Form, area: Rect) -> Rect {
+pub(super) fn place(screen: &Screen<'_>, form: PartsForm, area: Rect) -> Rect {
     let shown = parts::shown(screen.model);
     let Focus::Part(part) = screen.ui.focus else { return area };
     match shown.iter().position(|known| *known == part) {
-        Some(at) if form == Form::Side => columns(shown.len(), area).get(at).copied().unwrap_or(area),
+        Some(at) if form == PartsForm::Side => columns(shown.len(), area).get(at).copied().unwrap_or(area),
         _ => area,
     }
 }

@@ -8,10 +8,10 @@ use ratatui::widgets::{Clear, Widget};
 use super::{Screen, compare, text, trends};
 use crate::report::styled::StyledLine;
 use crate::report::words::{self, Role};
-use crate::ui::{Overlay, Pages};
+use crate::ui::{Overlay, PaneHeights};
 
 /// What stands on a sheet.
-pub(super) struct Content {
+pub(super) struct SheetContent {
     pub(super) title: &'static str,
     /// At the title's right end, where there is room.
     pub(super) note: String,
@@ -20,7 +20,7 @@ pub(super) struct Content {
     pub(super) top: usize,
 }
 
-impl Content {
+impl SheetContent {
     /// What is seen while there is nothing to be told, and why.
     pub(super) fn saying(title: &'static str, sentence: &str, role: Role, columns: usize) -> Self {
         let mut lines = vec![String::new()];
@@ -41,7 +41,7 @@ impl Content {
 }
 
 /// The sheet that is open, for so many columns.
-fn content(screen: &Screen<'_>, columns: usize) -> Option<Content> {
+fn content(screen: &Screen<'_>, columns: usize) -> Option<SheetContent> {
     match &screen.ui.overlay {
         Overlay::Compare(view) => Some(compare::content(screen, view, columns)),
         Overlay::Trends(sheet) => Some(trends::content(screen, sheet, columns)),
@@ -61,11 +61,16 @@ fn body(area: Rect) -> Rect {
 }
 
 /// How many lines are shown and from which on, and how many there are.
-pub(super) fn page(screen: &Screen<'_>, area: Rect, pages: Pages) -> Pages {
+pub(super) fn page(screen: &Screen<'_>, area: Rect, pages: PaneHeights) -> PaneHeights {
     let body = body(area);
     let Some(content) = content(screen, body.width.into()) else { return pages };
     let (all, shown) = (content.lines.len(), usize::from(body.height));
-    Pages { lanes: shown, lanes_all: all, lanes_first: content.top.min(all.saturating_sub(shown)), ..pages }
+    PaneHeights {
+        lanes: shown,
+        lanes_all: all,
+        lanes_first: content.top.min(all.saturating_sub(shown)),
+        ..pages
+    }
 }
 
 pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {

@@ -15,19 +15,19 @@ use crate::ui::rows::{self, RowId};
 use crate::ui::{Focus, heading};
 
 /// A line of the pane: the heading of a stage that is not the image, or a row.
-enum Entry {
+enum StackEntry {
     Stage(String),
     Row(RowId),
 }
 
 /// How wide the parts of a row are.
-struct Widths {
+struct StackWidths {
     layer: usize,
     instruction: usize,
     cell: usize,
 }
 
-fn entries(screen: &Screen<'_>) -> Vec<Entry> {
+fn entries(screen: &Screen<'_>) -> Vec<StackEntry> {
     let finals: Vec<bool> = screen.model.stack().groups().iter().map(|g| screen.model.is_final(g)).collect();
     let several = finals.iter().filter(|is_final| **is_final).count() > 1;
     let mut entries = Vec::new();
@@ -42,10 +42,10 @@ fn entries(screen: &Screen<'_>) -> Vec<Entry> {
             let names = ["image", "stage"].into_iter().skip(usize::from(!is_final)).take(1);
             let names = names.chain(group.target.as_ref().into_iter().chain(stage).map(Text::as_str));
             if !is_final || several {
-                entries.push(Entry::Stage(names.collect::<Vec<_>>().join(" ")));
+                entries.push(StackEntry::Stage(names.collect::<Vec<_>>().join(" ")));
             }
         }
-        entries.push(Entry::Row(id));
+        entries.push(StackEntry::Row(id));
         last = Some(id);
     }
     entries
@@ -69,12 +69,12 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     for (line, entry) in entries.iter().skip(first).take(height).enumerate() {
         let place = Rect { y: area.y + 1 + line as u16, height: 1, ..area };
         match entry {
-            Entry::Stage(name) => {
+            StackEntry::Stage(name) => {
                 layer_above = Some("");
                 let name = words::truncate(name, usize::from(area.width.saturating_sub(1)));
                 buf.set_string(place.x + 1, place.y, name, screen.ui.theme.style(Role::Dim));
             }
-            Entry::Row(id) => {
+            StackEntry::Row(id) => {
                 let Some(row) = rows::row(screen.model, *id) else { continue };
                 let layer = row.layer.as_ref().map(Text::as_str);
                 // What belongs to no layer does not look like a part of the one above it.
@@ -95,12 +95,12 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
     }
 }
 
-fn widths(screen: &Screen<'_>, width: usize, columns: usize, entries: &[Entry]) -> Widths {
+fn widths(screen: &Screen<'_>, width: usize, columns: usize, entries: &[StackEntry]) -> StackWidths {
     let names = entries.iter().filter_map(|entry| match entry {
-        Entry::Row(id) => {
+        StackEntry::Row(id) => {
             rows::row(screen.model, *id)?.layer.as_ref().map(|layer| words::width(layer.as_str()))
         }
-        Entry::Stage(_) => None,
+        StackEntry::Stage(_) => None,
     });
     let layer = names.max().unwrap_or(0).clamp(5, 16).min(width / 5) + 1;
     // Shape, word, time and bytes where there is room for a readable instruction as well; else without bytes; else what fits.
@@ -111,12 +111,12 @@ fn widths(screen: &Screen<'_>, width: usize, columns: usize, entries: &[Entry]) 
         each => (each / 2).clamp(3, 15),
     };
     let instruction = width.saturating_sub(layer + columns * cell + 2).max(1);
-    Widths { layer, instruction, cell }
+    StackWidths { layer, instruction, cell }
 }
 
 fn head(
     screen: &Screen<'_>,
-    widths: &Widths,
+    widths: &StackWidths,
     platforms: &[Option<Platform>],
     hidden: (usize, usize),
     area: Rect,
@@ -146,7 +146,7 @@ fn head(
 }
 
 /// Which entry stands first, so that what matters is in sight: the selection, else what runs or failed, else what comes next.
-fn first_line(screen: &Screen<'_>, entries: &[Entry], height: usize) -> usize {
+fn first_line(screen: &Screen<'_>, entries: &[StackEntry], height: usize) -> usize {
     let model = screen.model;
     let wanted = |id: &RowId| match screen.ui.cursor {
         Some(cursor) => cursor == *id,
@@ -158,10 +158,10 @@ fn first_line(screen: &Screen<'_>, entries: &[Entry], height: usize) -> usize {
             row.steps.iter().any(|step| open(model.state(*step)))
         }),
     };
-    let at = entries.iter().position(|entry| matches!(entry, Entry::Row(id) if wanted(id)));
+    let at = entries.iter().position(|entry| matches!(entry, StackEntry::Row(id) if wanted(id)));
     let next = || {
         entries.iter().position(|entry| {
-            let Entry::Row(id) = entry else { return false };
+            let StackEntry::Row(id) = entry else { return false };
             model.outcome() == Outcome::Running
                 && rows::row(model, *id)
                     .is_some_and(|r| r.steps.iter().any(|s| model.state(*s) == State::Waiting))
@@ -180,7 +180,7 @@ fn draw_row(
     id: RowId,
     row: &InstructionRow,
     layer: &str,
-    widths: &Widths,
+    widths: &StackWidths,
     platforms: &[Option<Platform>],
     estimate: &Estimate,
     area: Rect,

@@ -24,9 +24,9 @@ use super::{Screen, text};
 use crate::model::{Estimate, Timeline};
 use crate::report::words::{self, Role};
 use crate::ui::timeline::TimelineView;
-use crate::ui::{Overlay, Pages};
-use rows::{Name, Row};
-use scale::Scale;
+use crate::ui::{Overlay, PaneHeights};
+use rows::{ChartRow, LaneName};
+use scale::TimeScale;
 
 /// How it stands in an area.
 struct Chart<'a> {
@@ -34,16 +34,16 @@ struct Chart<'a> {
     view: TimelineView,
     timeline: Timeline,
     estimate: Estimate,
-    rows: Vec<Row>,
+    rows: Vec<ChartRow>,
     /// What the lanes are called.
-    names: Vec<Name>,
-    scale: Scale,
-    columns: Columns,
+    names: Vec<LaneName>,
+    scale: TimeScale,
+    columns: ChartColumns,
 }
 
 /// How wide the parts of a line are.
 #[derive(Debug, Clone, Copy)]
-struct Columns {
+struct ChartColumns {
     /// Shape and name.
     label: u16,
     /// Where the bars are.
@@ -54,7 +54,7 @@ struct Columns {
     gain: u16,
 }
 
-impl Columns {
+impl ChartColumns {
     fn of(width: u16) -> Self {
         let label = match width {
             0..=30 => 7,
@@ -71,13 +71,13 @@ impl Columns {
 
 /// The lines of an area: a title where there is room, the times, the lanes, what it comes to.
 #[derive(Debug, Clone, Copy, Default)]
-struct Parts {
+struct ChartAreas {
     title: u16,
     axis: u16,
     foot: u16,
 }
 
-impl Parts {
+impl ChartAreas {
     fn of(height: u16) -> Self {
         Self {
             title: u16::from(height >= 6),
@@ -96,11 +96,11 @@ impl Parts {
 }
 
 /// How many lanes are shown and from which on, and how many there are.
-pub(super) fn page(screen: &Screen<'_>, area: Rect, pages: Pages) -> Pages {
+pub(super) fn page(screen: &Screen<'_>, area: Rect, pages: PaneHeights) -> PaneHeights {
     let Overlay::Timeline(view) = screen.ui.overlay else { return pages };
     let chart = Chart::new(screen, view, area);
-    let lanes = usize::from(Parts::of(area.height).lanes(area.height));
-    Pages { lanes, lanes_all: chart.rows.len(), lanes_first: chart.first(lanes), ..pages }
+    let lanes = usize::from(ChartAreas::of(area.height).lanes(area.height));
+    PaneHeights { lanes, lanes_all: chart.rows.len(), lanes_first: chart.first(lanes), ..pages }
 }
 
 pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
@@ -110,7 +110,7 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
         return;
     }
     let chart = Chart::new(screen, view, area);
-    let parts = Parts::of(area.height);
+    let parts = ChartAreas::of(area.height);
     let line = |y: u16| Rect { y: area.y + y, height: 1, ..area };
     let lanes = parts.lanes(area.height);
     let first = chart.first(usize::from(lanes));
@@ -139,19 +139,19 @@ impl<'a> Chart<'a> {
     fn new(screen: &'a Screen<'a>, view: TimelineView, area: Rect) -> Self {
         let timeline = screen.model.timeline(screen.now);
         let estimate = screen.estimate().clone();
-        let lanes = usize::from(Parts::of(area.height).lanes(area.height));
+        let lanes = usize::from(ChartAreas::of(area.height).lanes(area.height));
         let rows = rows::rows(screen.model, &timeline, lanes);
         let names = rows::names(&timeline.lanes);
-        let columns = Columns::of(area.width.saturating_sub(2));
+        let columns = ChartColumns::of(area.width.saturating_sub(2));
         let left = estimate.left.map(|left| left.time);
-        let scale = Scale::new(&timeline, screen.model.ended().is_some(), left, view, columns.bars);
+        let scale = TimeScale::new(&timeline, screen.model.ended().is_some(), left, view, columns.bars);
         Self { screen, view, timeline, estimate, rows, names, scale, columns }
     }
 
     /// The first line that is shown: what runs last of all is in sight.
     fn first(&self, height: usize) -> usize {
-        let open = |row: &Row| match row {
-            Row::Lane(at) => {
+        let open = |row: &ChartRow| match row {
+            ChartRow::Lane(at) => {
                 self.timeline.lanes.get(*at).is_some_and(|lane| lane.bars.iter().any(|bar| bar.open))
             }
             _ => false,

@@ -18,7 +18,7 @@ use layertop::report::plain::{PlainOptions, PlainOutput};
 use layertop::report::styled::StyledLine;
 use layertop::report::words::Sign;
 use layertop::report::{self, end, html, json, markdown, metrics, why, words};
-use layertop::ui::Ui;
+use layertop::ui::UiState;
 use layertop::ui::theme::Theme;
 use layertop::view::Screen;
 use ratatui::buffer::Buffer;
@@ -109,7 +109,7 @@ fn text(line: &StyledLine) -> String {
 
 /// The lines of a wide screen.
 fn screen(model: &Model, now: Time) -> Vec<String> {
-    let mut ui = Ui::new(Theme::default());
+    let mut ui = UiState::new(Theme::default());
     ui.sync(model);
     let area = Rect::new(0, 0, 200, 60);
     let mut buffer = Buffer::empty(area);

@@ -15,9 +15,9 @@ use layertop::event::{Cancelling, Ended, Event, Line, Stamped, Time, WatchState,
 use layertop::model::Model;
 use layertop::report::health::AroundPart;
 use layertop::ui::keys::{Key, TABLE};
-use layertop::ui::parts::LogsOf;
+use layertop::ui::parts::LogSource;
 use layertop::ui::theme::Theme;
-use layertop::ui::{Effect, Focus, Overlay, ReplayStatus, Scene, Ui};
+use layertop::ui::{Effect, Focus, Overlay, ReplayStatus, Scene, UiState};
 use layertop::view::Screen;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -35,14 +35,14 @@ const SIZES: [(u16, u16); 4] = [(40, 12), (80, 24), (120, 40), (200, 60)];
 struct Shown {
     model: Model,
     now: Time,
-    ui: Ui,
+    ui: UiState,
     area: Rect,
 }
 
 impl Shown {
     fn new(events: &[Stamped], share: f64) -> Self {
         let (model, now) = scenes::until(events, share);
-        let mut ui = Ui::new(Theme::default());
+        let mut ui = UiState::new(Theme::default());
         ui.sync(&model);
         Self { model, now, ui, area: Rect::new(0, 0, 80, 24) }
     }
@@ -488,11 +488,11 @@ fn what_grows_old_is_greyed_and_has_its_age() {
 #[test]
 fn last_lines_are_asked_for_and_shown() {
     let mut shown = around("req", 0.5, health::scene("cluster_ill"));
-    let of = LogsOf::Builder("multiarch-builder0".into());
+    let of = LogSource::Builder("multiarch-builder0".into());
     assert_eq!(shown.press("4l"), [Effect::Logs(of.clone())]);
     assert!(text(&shown.draw()).contains("asking"));
     let lines: Vec<Line> = (0..2_000).map(|n| Line::plain(&format!("level=info line {n}"))).collect();
-    shown.ui.logs_came(&LogsOf::Builder("another".into()), Ok(Vec::new()));
+    shown.ui.logs_came(&LogSource::Builder("another".into()), Ok(Vec::new()));
     assert!(text(&shown.draw()).contains("asking"), "an answer to what was asked before");
     shown.ui.logs_came(&of, Ok(lines));
     let end = text(&shown.draw());
@@ -504,7 +504,7 @@ fn last_lines_are_asked_for_and_shown() {
     assert_eq!(text(&shown.draw()), end);
     shown.press("<esc>");
 
-    let pod = LogsOf::Pod("montage-ai-registry-6c9f-x7k2p".into());
+    let pod = LogSource::Pod("montage-ai-registry-6c9f-x7k2p".into());
     assert_eq!(shown.press("2l"), [Effect::Logs(pod.clone())]);
     shown.ui.logs_came(&pod, Err("pods: forbidden".into()));
     check("last_lines_failed", &text(&shown.draw()));

@@ -1,8 +1,8 @@
 //! The builder: what it is, how hard it works, what its cache takes, who builds on it now.
 
-use super::Place;
+use super::PaneContext;
 use super::gauge::{bar, growth, join, latency, of, percent, rate, role, spark};
-use super::lines::{LABEL, Lines};
+use super::pane_lines::{LABEL, PaneLines};
 use crate::event::builder::{
     ActiveBuild, BuilderContainer, BuilderNode, BuilderSnapshot, GcRule, Usage, UsageKind, UsageRecord,
 };
@@ -19,9 +19,9 @@ const NUMBER: usize = 16;
 /// Bytes a second that fill a sparkline's column, unless there were more.
 const BUSY: f64 = 20e6;
 
-pub(super) fn lines<'a>(place: &Place<'a>, health: &PartHealth) -> Option<Lines<'a>> {
+pub(super) fn lines<'a>(place: &PaneContext<'a>, health: &PartHealth) -> Option<PaneLines<'a>> {
     let builder = place.model.builder().snapshot()?;
-    let mut lines = Lines::default();
+    let mut lines = PaneLines::default();
     let most = if place.full { usize::MAX } else { REASON };
     let role = if health.grade.is_fault() { health.sign.role } else { Role::Plain };
     lines.wrapped(builder.reason.as_str(), role, place.width, most);
@@ -55,7 +55,7 @@ pub(super) fn lines<'a>(place: &Place<'a>, health: &PartHealth) -> Option<Lines<
 }
 
 /// One node, where it is the only one.
-fn work(place: &Place<'_>, builder: &BuilderSnapshot, node: &BuilderNode, lines: &mut Lines<'_>) {
+fn work(place: &PaneContext<'_>, builder: &BuilderSnapshot, node: &BuilderNode, lines: &mut PaneLines<'_>) {
     let mut version = StyledLine::new();
     if let Some(known) = version_of(node) {
         version.push(known, Role::Plain);
@@ -112,13 +112,13 @@ fn life(container: &BuilderContainer, now: Time) -> StyledLine {
 }
 
 /// How wide a course is beside its number.
-fn course_width(place: &Place<'_>) -> usize {
+fn course_width(place: &PaneContext<'_>) -> usize {
     place.width.saturating_sub(LABEL + NUMBER + 2).clamp(6, 60)
 }
 
 /// A number with its course so far.
 fn course(
-    place: &Place<'_>,
+    place: &PaneContext<'_>,
     node: &BuilderNode,
     line: StyledLine,
     value: fn(&Rates) -> Option<f64>,
@@ -130,12 +130,12 @@ fn course(
     join(line.with("  ", Role::Plain), &spark(values, course_width(place), full, place.ascii))
 }
 
-fn now(place: &Place<'_>, node: &BuilderNode) -> Rates {
+fn now(place: &PaneContext<'_>, node: &BuilderNode) -> Rates {
     let history = place.model.builder().history(&node.name);
     history.and_then(|history| history.now()).copied().unwrap_or_default()
 }
 
-fn cpu_and_memory(place: &Place<'_>, node: &BuilderNode, lines: &mut Lines<'_>) {
+fn cpu_and_memory(place: &PaneContext<'_>, node: &BuilderNode, lines: &mut PaneLines<'_>) {
     let counters = node.container.as_ref().and_then(|container| container.counters.as_ref());
     let Some(counters) = counters else { return };
     let cpus = node.engine.as_ref().and_then(|engine| engine.cpus).map_or(1.0, f64::from);
@@ -159,7 +159,7 @@ fn cpu_and_memory(place: &Place<'_>, node: &BuilderNode, lines: &mut Lines<'_>) 
 }
 
 /// What goes to and from disks and the network.
-fn flows(place: &Place<'_>, node: &BuilderNode, lines: &mut Lines<'_>) {
+fn flows(place: &PaneContext<'_>, node: &BuilderNode, lines: &mut PaneLines<'_>) {
     let now = now(place, node);
     let both = |a: Option<f64>, b: Option<f64>| a.zip(b).map(|(a, b)| a + b);
     let disk = both(now.disk_read, now.disk_written);
@@ -169,12 +169,12 @@ fn flows(place: &Place<'_>, node: &BuilderNode, lines: &mut Lines<'_>) {
 }
 
 fn flow(
-    place: &Place<'_>,
+    place: &PaneContext<'_>,
     node: &BuilderNode,
     name: &str,
     now: Option<f64>,
     value: fn(&Rates) -> Option<f64>,
-    lines: &mut Lines<'_>,
+    lines: &mut PaneLines<'_>,
 ) {
     // On the host's network nobody counts.
     let Some(now) = now else { return };
@@ -183,7 +183,7 @@ fn flow(
 }
 
 /// `41 of 60 GB`, and `12 GB reclaimable · +1.2 GB so far` beside it or, in a narrow pane, below.
-fn cache_in_short(place: &Place<'_>, node: &BuilderNode, usage: &Usage, lines: &mut Lines<'_>) {
+fn cache_in_short(place: &PaneContext<'_>, node: &BuilderNode, usage: &Usage, lines: &mut PaneLines<'_>) {
     let line = cache(node, usage);
     let mut more = format!("{} reclaimable", words::bytes(usage.reclaimable.bytes));
     let narrow = place.width < 50;
@@ -198,7 +198,7 @@ fn cache_in_short(place: &Place<'_>, node: &BuilderNode, usage: &Usage, lines: &
     }
 }
 
-fn kinds_in_short(usage: &Usage, lines: &mut Lines<'_>) {
+fn kinds_in_short(usage: &Usage, lines: &mut PaneLines<'_>) {
     let mut kinds: Vec<_> = usage.by_kind.iter().collect();
     kinds.sort_by_key(|kind| std::cmp::Reverse(kind.amount.bytes));
     for kind in kinds {
@@ -230,7 +230,7 @@ fn kind_word(kind: UsageKind) -> &'static str {
 }
 
 /// One of several nodes.
-fn node_line(place: &Place<'_>, node: &BuilderNode, lines: &mut Lines<'_>) {
+fn node_line(place: &PaneContext<'_>, node: &BuilderNode, lines: &mut PaneLines<'_>) {
     let (_, sign) = health::of_builder(node.state);
     let shape = sign.shape(place.ascii);
     if !node.state.is_up() && !node.reason.is_empty() {
@@ -253,7 +253,7 @@ fn node_line(place: &Place<'_>, node: &BuilderNode, lines: &mut Lines<'_>) {
 }
 
 /// The builds that run now, or that there is none: the line stays.
-fn active(place: &Place<'_>, builder: &BuilderSnapshot, lines: &mut Lines<'_>) {
+fn active(place: &PaneContext<'_>, builder: &BuilderSnapshot, lines: &mut PaneLines<'_>) {
     let known = builder.nodes.iter().filter_map(|node| node.active.as_ref());
     let builds: Vec<&ActiveBuild> = known.clone().flatten().collect();
     match builds.as_slice() {
@@ -269,7 +269,7 @@ fn active(place: &Place<'_>, builder: &BuilderSnapshot, lines: &mut Lines<'_>) {
 }
 
 /// `◐ 12/22  0:41  montage-ai:latest  RUN make`.
-fn build_line(place: &Place<'_>, build: &ActiveBuild) -> StyledLine {
+fn build_line(place: &PaneContext<'_>, build: &ActiveBuild) -> StyledLine {
     let shape = if place.ascii { "~" } else { "◐" };
     let done = if build.own {
         format!("{shape} this")
@@ -291,7 +291,12 @@ fn build_line(place: &Place<'_>, build: &ActiveBuild) -> StyledLine {
     line.cut(place.width, place.ascii)
 }
 
-fn all_of<'a>(place: &Place<'a>, builder: &BuilderSnapshot, node: &'a BuilderNode, lines: &mut Lines<'a>) {
+fn all_of<'a>(
+    place: &PaneContext<'a>,
+    builder: &BuilderSnapshot,
+    node: &'a BuilderNode,
+    lines: &mut PaneLines<'a>,
+) {
     lines.section(node.name.as_str(), node.endpoint.as_str());
     let (_, sign) = health::of_builder(node.state);
     let mut line = StyledLine::new().with(format!("{} {}", sign.shape(place.ascii), sign.word), sign.role);
@@ -330,7 +335,7 @@ fn all_of<'a>(place: &Place<'a>, builder: &BuilderSnapshot, node: &'a BuilderNod
     }
 }
 
-fn disk<'a>(place: &Place<'a>, node: &BuilderNode, usage: &'a Usage, lines: &mut Lines<'a>) {
+fn disk<'a>(place: &PaneContext<'a>, node: &BuilderNode, usage: &'a Usage, lines: &mut PaneLines<'a>) {
     lines.section("Cache on disk", &words::count(usage.total.records as usize, "record"));
     let whole = health::limit(node).unwrap_or(usage.total.bytes).max(1);
     let share = usage.total.bytes as f64 / whole as f64;
@@ -395,7 +400,7 @@ fn gc(rule: &GcRule) -> StyledLine {
     StyledLine::new().with(format!("{}  ", parts.join(" · ")), Role::Plain).with(what, Role::Dim)
 }
 
-fn record_line(place: &Place<'_>, record: &UsageRecord) -> StyledLine {
+fn record_line(place: &PaneContext<'_>, record: &UsageRecord) -> StyledLine {
     let mut line = StyledLine::new();
     line.push(words::pad_left(&words::bytes(record.bytes), words::BYTES_WIDTH), Role::Plain);
     line.push(format!("  {:<12}", kind_word(record.kind)), Role::Dim);

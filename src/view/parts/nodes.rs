@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use super::Place;
+use super::PaneContext;
 use super::gauge::{bar, join, percent, role};
-use super::lines::Lines;
+use super::pane_lines::PaneLines;
 use super::registry::pod_sign;
 use crate::event::Time;
 use crate::event::builder::{BuilderNode, EngineFacts, Execution};
@@ -19,13 +19,13 @@ const MOST_ILL: usize = 20;
 /// Lines of a reason where there is not room for everything.
 const REASON: usize = 2;
 
-pub(super) fn lines<'a>(place: &Place<'a>, health: &PartHealth) -> Option<Lines<'a>> {
+pub(super) fn lines<'a>(place: &PaneContext<'a>, health: &PartHealth) -> Option<PaneLines<'a>> {
     let cluster = place.model.cluster().snapshot();
     if cluster.is_none() && place.model.builder().snapshot().is_none() {
         return None;
     }
     let known = nodes::nodes(place.model);
-    let mut lines = Lines::default();
+    let mut lines = PaneLines::default();
     if let Some(cluster) = cluster {
         api(place, cluster, &mut lines);
     }
@@ -57,7 +57,7 @@ pub(super) fn lines<'a>(place: &Place<'a>, health: &PartHealth) -> Option<Lines<
 }
 
 /// As much as a narrow pane has room for: why the first are ill, then how busy the others are.
-fn some(place: &Place<'_>, known: Nodes, order: &mut Vec<usize>, lines: &mut Lines<'_>) {
+fn some(place: &PaneContext<'_>, known: Nodes, order: &mut Vec<usize>, lines: &mut PaneLines<'_>) {
     let few = known.rows.len() <= 2;
     let ill = known.ill().count();
     if ill <= 2 {
@@ -65,7 +65,7 @@ fn some(place: &Place<'_>, known: Nodes, order: &mut Vec<usize>, lines: &mut Lin
             lines.wrapped(&why(row, place.now, place.ascii), sign(row.state).3, place.width, REASON + 1);
         }
     }
-    let shares = Shares::of(&known);
+    let shares = KnownShares::of(&known);
     if !order.is_empty() {
         match (shares.used, shares.requested) {
             (false, true) => lines.push(requested_head(place.width)),
@@ -91,14 +91,14 @@ fn some(place: &Place<'_>, known: Nodes, order: &mut Vec<usize>, lines: &mut Lin
 /// Which shares of CPU and memory are known of any node. They mean different things, and never stand in one column: a node that works as
 /// hard as it can may have promised next to nothing.
 #[derive(Debug, Clone, Copy)]
-struct Shares {
+struct KnownShares {
     /// What is used.
     used: bool,
     /// What pods have asked to be kept for them, of a node of which it is not known what is used.
     requested: bool,
 }
 
-impl Shares {
+impl KnownShares {
     fn of(nodes: &Nodes) -> Self {
         let gauges = || nodes.rows.iter().flat_map(|row| [row.cpu, row.memory]);
         Self {
@@ -122,7 +122,7 @@ fn why(row: &NodeRow, now: Time, ascii: bool) -> String {
 }
 
 /// Why nothing new is heard of the cluster.
-fn api(place: &Place<'_>, cluster: &ClusterSnapshot, lines: &mut Lines<'_>) {
+fn api(place: &PaneContext<'_>, cluster: &ClusterSnapshot, lines: &mut PaneLines<'_>) {
     if matches!(cluster.state, ApiState::Ok | ApiState::Unknown | ApiState::Unconfigured) {
         return;
     }
@@ -132,7 +132,7 @@ fn api(place: &Place<'_>, cluster: &ClusterSnapshot, lines: &mut Lines<'_>) {
 }
 
 /// What makes builds slow comes first: `▲ linux/arm64: emulated on arm-builder`.
-fn platforms(place: &Place<'_>, platforms: &[PlatformRow], lines: &mut Lines<'_>) {
+fn platforms(place: &PaneContext<'_>, platforms: &[PlatformRow], lines: &mut PaneLines<'_>) {
     let mut native = Vec::new();
     let mut slow = false;
     for row in platforms {
@@ -215,7 +215,7 @@ fn requested_head(width: usize) -> StyledLine {
 }
 
 /// A node in a narrow pane: of one that is well how busy it is, of one that is ill why.
-fn short(row: &NodeRow, shares: Shares, width: usize, now: Time, ascii: bool) -> StyledLine {
+fn short(row: &NodeRow, shares: KnownShares, width: usize, now: Time, ascii: bool) -> StyledLine {
     let (shape, plain, word, tone) = sign(row.state);
     if row.state > NodeState::Cordoned {
         return StyledLine::new().with(why(row, now, ascii), tone);
@@ -263,7 +263,7 @@ fn load(engine: &EngineFacts) -> StyledLine {
 }
 
 /// What is wrong with those that are ill, and what to do.
-fn ill(place: &Place<'_>, nodes: &Nodes, lines: &mut Lines<'_>) {
+fn ill(place: &PaneContext<'_>, nodes: &Nodes, lines: &mut PaneLines<'_>) {
     let all = nodes.ill().count();
     if all == 0 {
         return;
@@ -287,8 +287,8 @@ fn ill(place: &Place<'_>, nodes: &Nodes, lines: &mut Lines<'_>) {
 }
 
 /// All of them in a table.
-fn list<'a>(place: &Place<'a>, nodes: &Rc<Nodes>, order: &Rc<Vec<usize>>, lines: &mut Lines<'a>) {
-    let columns = Columns::of(place, nodes);
+fn list<'a>(place: &PaneContext<'a>, nodes: &Rc<Nodes>, order: &Rc<Vec<usize>>, lines: &mut PaneLines<'a>) {
+    let columns = NodeColumns::of(place, nodes);
     lines.section("Nodes", &format!("{}, those that are ill first", nodes.rows.len()));
     for line in columns.head() {
         lines.push(line);
@@ -302,12 +302,12 @@ fn list<'a>(place: &Place<'a>, nodes: &Rc<Nodes>, order: &Rc<Vec<usize>>, lines:
 
 /// What two columns of the table are shares of.
 #[derive(Debug, Clone, Copy)]
-enum Pair {
+enum ShareKind {
     Used,
     Requested,
 }
 
-impl Pair {
+impl ShareKind {
     fn name(self) -> &'static str {
         match self {
             Self::Used => "used",
@@ -325,17 +325,17 @@ impl Pair {
 
 /// The columns of the table; those that are of less use go where there is no room.
 #[derive(Clone, Copy)]
-struct Columns {
+struct NodeColumns {
     name: usize,
     /// Columns of a bar; 0: just the share.
     bar: usize,
     version: bool,
     width: usize,
-    shares: Shares,
+    shares: KnownShares,
 }
 
-impl Columns {
-    fn of(place: &Place<'_>, nodes: &Nodes) -> Self {
+impl NodeColumns {
+    fn of(place: &PaneContext<'_>, nodes: &Nodes) -> Self {
         let longest = nodes.rows.iter().map(|row| words::width(row.name.as_str())).max().unwrap_or(0);
         let wide = place.width >= 110;
         let bars = place.width >= 150;
@@ -345,7 +345,7 @@ impl Columns {
             bar: if bars { 10 } else { 0 },
             version: wide,
             width: place.width,
-            shares: Shares::of(nodes),
+            shares: KnownShares::of(nodes),
         }
     }
 
@@ -369,11 +369,11 @@ impl Columns {
     }
 
     /// Which shares have columns.
-    fn pairs(self) -> Vec<Pair> {
+    fn pairs(self) -> Vec<ShareKind> {
         match (self.shares.used, self.shares.requested) {
-            (true, true) => vec![Pair::Used, Pair::Requested],
-            (false, true) => vec![Pair::Requested],
-            (_, false) => vec![Pair::Used],
+            (true, true) => vec![ShareKind::Used, ShareKind::Requested],
+            (false, true) => vec![ShareKind::Requested],
+            (_, false) => vec![ShareKind::Used],
         }
     }
 
@@ -435,7 +435,7 @@ impl Columns {
 }
 
 /// The machines of the builder's own nodes, as far as they can be looked into.
-fn machines(place: &Place<'_>, lines: &mut Lines<'_>) {
+fn machines(place: &PaneContext<'_>, lines: &mut PaneLines<'_>) {
     let Some(builder) = place.model.builder().snapshot() else { return };
     let known = |node: &&BuilderNode| node.engine.is_some();
     for (i, node) in builder.nodes.iter().filter(known).enumerate() {
@@ -487,7 +487,7 @@ fn pressure(engine: &EngineFacts) -> StyledLine {
 }
 
 /// What may not be seen costs its column; here is why.
-fn unseen(cluster: &ClusterSnapshot, lines: &mut Lines<'_>) {
+fn unseen(cluster: &ClusterSnapshot, lines: &mut PaneLines<'_>) {
     if cluster.missing.is_empty() {
         return;
     }

@@ -1,8 +1,8 @@
 //! The registry: how fast it answers, what the cache tag is worth, which tags there are.
 
-use super::Place;
+use super::PaneContext;
 use super::gauge::{ago, growth, join, latency, old, spark};
-use super::lines::{LABEL, Lines};
+use super::pane_lines::{LABEL, PaneLines};
 use crate::event::cluster::{ClusterPod, PodState, RegistryService, ServiceVerdict};
 use crate::event::registry::{
     AuthMode, CacheKind, CacheState, CacheTag, MOST_CONFIG_BYTES, RegistrySnapshot, RegistryState, Tag,
@@ -18,10 +18,10 @@ const REASON: usize = 3;
 /// Ill pods that are written about.
 const MOST_ILL: usize = 20;
 
-pub(super) fn lines<'a>(place: &Place<'a>, health: &PartHealth) -> Option<Lines<'a>> {
+pub(super) fn lines<'a>(place: &PaneContext<'a>, health: &PartHealth) -> Option<PaneLines<'a>> {
     let registry = place.model.registry().newest()?;
     let service = place.model.cluster().snapshot().and_then(|cluster| cluster.registry.as_ref());
-    let mut lines = Lines::default();
+    let mut lines = PaneLines::default();
     why(place, registry, service, health, &mut lines);
     lines.head_ends();
     if place.full {
@@ -56,11 +56,11 @@ pub(super) fn lines<'a>(place: &Place<'a>, health: &PartHealth) -> Option<Lines<
 }
 
 fn why(
-    place: &Place<'_>,
+    place: &PaneContext<'_>,
     registry: &RegistrySnapshot,
     service: Option<&RegistryService>,
     health: &PartHealth,
-    lines: &mut Lines<'_>,
+    lines: &mut PaneLines<'_>,
 ) {
     let most = if place.full { usize::MAX } else { REASON };
     let role =
@@ -85,14 +85,14 @@ fn why(
     }
 }
 
-fn address(registry: &RegistrySnapshot, lines: &mut Lines<'_>) {
+fn address(registry: &RegistrySnapshot, lines: &mut PaneLines<'_>) {
     lines.fact("address", &StyledLine::new().with(registry.url.as_str(), Role::Plain));
     lines.fact("image", &StyledLine::new().with(registry.repository.as_str(), Role::Plain));
     lines.fact("access", &access(registry));
 }
 
 /// `3.1 ms  p95  9.0 ms  ▁▁▂▁`.
-fn answers(place: &Place<'_>, registry: &RegistrySnapshot) -> StyledLine {
+fn answers(place: &PaneContext<'_>, registry: &RegistrySnapshot) -> StyledLine {
     let mut line = StyledLine::new();
     let room = place.width.saturating_sub(LABEL);
     if let Some(known) = registry.latency {
@@ -116,7 +116,7 @@ fn answers(place: &Place<'_>, registry: &RegistrySnapshot) -> StyledLine {
     line
 }
 
-fn cache_facts(place: &Place<'_>, cache: &CacheTag, lines: &mut Lines<'_>) {
+fn cache_facts(place: &PaneContext<'_>, cache: &CacheTag, lines: &mut PaneLines<'_>) {
     let mut line = StyledLine::new();
     match cache.state {
         CacheState::Unknown => drop(line.push("not looked at yet", Role::Dim)),
@@ -151,7 +151,7 @@ fn cache_facts(place: &Place<'_>, cache: &CacheTag, lines: &mut Lines<'_>) {
 }
 
 /// `amd64 ✓  arm64 7 of 9 layers`.
-fn holds(place: &Place<'_>, cache: &CacheTag) -> StyledLine {
+fn holds(place: &PaneContext<'_>, cache: &CacheTag) -> StyledLine {
     let mut line = StyledLine::new();
     for held in &cache.platforms {
         line.push(if line.width() > 0 { "  " } else { "" }, Role::Plain);
@@ -169,7 +169,7 @@ fn holds(place: &Place<'_>, cache: &CacheTag) -> StyledLine {
 }
 
 /// `7.1 kB of 1 MiB · image manifest`.
-fn config(place: &Place<'_>, cache: &CacheTag) -> StyledLine {
+fn config(place: &PaneContext<'_>, cache: &CacheTag) -> StyledLine {
     let over = cache.config_bytes > MOST_CONFIG_BYTES;
     let mut line = StyledLine::new();
     line.push(words::bytes(cache.config_bytes), if over { Role::Warn } else { Role::Plain });
@@ -239,7 +239,7 @@ fn access(registry: &RegistrySnapshot) -> StyledLine {
     StyledLine::new().with(parts.join(" · "), Role::Plain)
 }
 
-fn service_facts<'a>(place: &Place<'a>, service: &'a RegistryService, lines: &mut Lines<'a>) {
+fn service_facts<'a>(place: &PaneContext<'a>, service: &'a RegistryService, lines: &mut PaneLines<'a>) {
     let ready = service.pods.iter().filter(|pod| pod.state == PodState::Ready).count();
     let role = if ready < service.pods.len() { Role::Warn } else { Role::Plain };
     let mut pods = StyledLine::new().with(format!("{ready} of {} ready", service.pods.len()), role);
@@ -319,7 +319,7 @@ fn pod_line(pod: &ClusterPod, now: Time, ascii: bool) -> StyledLine {
     line
 }
 
-fn changes(place: &Place<'_>, registry: &RegistrySnapshot, lines: &mut Lines<'_>) {
+fn changes(place: &PaneContext<'_>, registry: &RegistrySnapshot, lines: &mut PaneLines<'_>) {
     if registry.changes.is_empty() {
         return;
     }
@@ -333,7 +333,7 @@ fn total(total: u64, more: bool) -> String {
     format!("{total}{} of the image", if more { " or more" } else { "" })
 }
 
-fn tags<'a>(place: &Place<'a>, registry: &'a RegistrySnapshot, lines: &mut Lines<'a>) {
+fn tags<'a>(place: &PaneContext<'a>, registry: &'a RegistrySnapshot, lines: &mut PaneLines<'a>) {
     let Some(tags) = &registry.tags else { return };
     let seen = ago(place.now.since(tags.looked));
     lines.section(

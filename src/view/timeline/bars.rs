@@ -13,21 +13,21 @@ use crate::report::words::Role;
 
 /// How a bar is drawn: both halves of a column, its left one, its right one, and where only ASCII may be drawn.
 #[derive(Debug, Clone, Copy)]
-struct Look {
+struct BarStyle {
     both: &'static str,
     left: &'static str,
     right: &'static str,
     ascii: &'static str,
 }
 
-const THICK: Look = Look { both: "▆", left: "▆", right: "▆", ascii: "#" };
-const THIN: Look = Look { both: "━", left: "╸", right: "╺", ascii: "=" };
-const FETCH: Look = Look { both: "╍", left: "╸", right: "╺", ascii: "~" };
-const FAINT: Look = Look { both: "─", left: "╴", right: "╶", ascii: "-" };
-const COMING: Look = Look { both: "┄", left: "┄", right: "┄", ascii: "." };
-const POINT: Look = Look { both: "●", left: "●", right: "●", ascii: "*" };
+const THICK: BarStyle = BarStyle { both: "▆", left: "▆", right: "▆", ascii: "#" };
+const THIN: BarStyle = BarStyle { both: "━", left: "╸", right: "╺", ascii: "=" };
+const FETCH: BarStyle = BarStyle { both: "╍", left: "╸", right: "╺", ascii: "~" };
+const FAINT: BarStyle = BarStyle { both: "─", left: "╴", right: "╶", ascii: "-" };
+const COMING: BarStyle = BarStyle { both: "┄", left: "┄", right: "┄", ascii: "." };
+const POINT: BarStyle = BarStyle { both: "●", left: "●", right: "●", ascii: "*" };
 
-impl Look {
+impl BarStyle {
     fn of(bar: &Bar) -> Self {
         if bar.critical {
             return THICK;
@@ -73,7 +73,7 @@ impl Chart<'_> {
             self.draw(COMING, end.minus(told.left), end, theme.style(Role::Dim), place, buf);
         }
         for bar in &lane.bars {
-            self.draw(Look::of(bar), bar.start, bar.end, theme.style(role(bar.kind)), place, buf);
+            self.draw(BarStyle::of(bar), bar.start, bar.end, theme.style(role(bar.kind)), place, buf);
         }
         // Where it failed is seen whatever the colours are.
         if let Some(bar) = lane.bars.iter().find(|bar| bar.kind == BarKind::Failed)
@@ -92,7 +92,7 @@ impl Chart<'_> {
         }
     }
 
-    fn draw(&self, look: Look, start: Time, end: Time, style: Style, place: Rect, buf: &mut Buffer) {
+    fn draw(&self, look: BarStyle, start: Time, end: Time, style: Style, place: Rect, buf: &mut Buffer) {
         let Some((first, last)) = self.scale.halves(start, end) else { return };
         for column in first / 2..last.div_ceil(2).min(place.width) {
             let (left, right) = (column * 2 >= first, column * 2 + 1 < last);
@@ -106,7 +106,7 @@ impl Chart<'_> {
     /// What the bars mean.
     pub(super) fn legend(&self) -> Line<'static> {
         let theme = self.screen.ui.theme;
-        let shape = |look: Look, role: Role, word: &'static str| {
+        let shape = |look: BarStyle, role: Role, word: &'static str| {
             [
                 Span::styled(look.symbol(true, true, theme.ascii).repeat(2), theme.style(role)),
                 Span::styled(format!(" {word}   "), theme.style(Role::Dim)),

@@ -33,7 +33,7 @@ const NAME: usize = 20;
 
 /// A line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Row {
+pub(super) enum ChartRow {
     /// What the lines below have in common: a platform, a stage.
     Heading(String),
     /// A lane, by its number.
@@ -45,12 +45,12 @@ pub(super) enum Row {
 }
 
 /// The lines. Where there is no room for all of them, those that took next to no time share one.
-pub(super) fn rows(model: &Model, timeline: &Timeline, height: usize) -> Vec<Row> {
+pub(super) fn rows(model: &Model, timeline: &Timeline, height: usize) -> Vec<ChartRow> {
     let all = listed(model, timeline, false);
     if all.len() <= height { all } else { listed(model, timeline, true) }
 }
 
-fn listed(model: &Model, timeline: &Timeline, short: bool) -> Vec<Row> {
+fn listed(model: &Model, timeline: &Timeline, short: bool) -> Vec<ChartRow> {
     let ended = model.ended().is_some();
     let several = model.platforms().len() > 1;
     let mut rows = Vec::new();
@@ -62,7 +62,7 @@ fn listed(model: &Model, timeline: &Timeline, short: bool) -> Vec<Row> {
         }
         let heading = heading(lane, several);
         if heading != last {
-            rows.extend(heading.clone().map(Row::Heading));
+            rows.extend(heading.clone().map(ChartRow::Heading));
             last = heading;
         }
         let is_short = short
@@ -70,14 +70,14 @@ fn listed(model: &Model, timeline: &Timeline, short: bool) -> Vec<Row> {
             && lane.bars.iter().all(|bar| !bar.open && bar.kind != BarKind::Failed)
             && lane.took.as_secs_f64() < timeline.length().as_secs_f64() * SHORT_SHARE;
         match rows.last_mut() {
-            Some(Row::Short(lanes)) if is_short => lanes.push(at),
-            _ if is_short => rows.push(Row::Short(vec![at])),
-            _ => rows.push(Row::Lane(at)),
+            Some(ChartRow::Short(lanes)) if is_short => lanes.push(at),
+            _ if is_short => rows.push(ChartRow::Short(vec![at])),
+            _ => rows.push(ChartRow::Lane(at)),
         }
     }
     let idle: Duration = timeline.idle.iter().map(|(start, end)| end.since(*start)).sum();
     if ended && idle.as_secs_f64() > timeline.length().as_secs_f64() * LEAST_SHARE {
-        rows.push(Row::Idle);
+        rows.push(ChartRow::Idle);
     }
     rows
 }
@@ -95,16 +95,16 @@ fn heading(lane: &Lane, several: bool) -> Option<String> {
 }
 
 impl Chart<'_> {
-    pub(super) fn row(&self, row: &Row, area: Rect, buf: &mut Buffer) {
+    pub(super) fn row(&self, row: &ChartRow, area: Rect, buf: &mut Buffer) {
         let theme = self.screen.ui.theme;
         match row {
-            Row::Heading(text) => {
+            ChartRow::Heading(text) => {
                 let text = words::cut_to(text, area.width.into(), theme.ascii);
                 buf.set_string(area.x, area.y, text, theme.style(Role::Dim));
             }
-            Row::Lane(at) => self.lane(*at, area, buf),
-            Row::Short(lanes) => self.short(lanes, area, buf),
-            Row::Idle => self.idle(area, buf),
+            ChartRow::Lane(at) => self.lane(*at, area, buf),
+            ChartRow::Short(lanes) => self.short(lanes, area, buf),
+            ChartRow::Idle => self.idle(area, buf),
         }
     }
 
@@ -279,14 +279,14 @@ fn saved(gain: Duration, ascii: bool) -> String {
 
 /// What a lane is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Name {
+pub(super) struct LaneName {
     /// Its layer, or what it does.
     text: String,
     /// What tells it from others that are called the same; mostly nothing.
     apart: String,
 }
 
-impl Name {
+impl LaneName {
     /// The name in so many columns: what tells it from others is left whole.
     fn fit(&self, columns: usize, ascii: bool) -> String {
         let room = columns.saturating_sub(words::width(&self.apart)).max(1);
@@ -296,7 +296,7 @@ impl Name {
 
 /// What the lanes are called, so that no two of a platform and stage are called the same: where a layer has several steps, what
 /// each of them does stands behind it, and its number where several do the same.
-pub(super) fn names(lanes: &[Lane]) -> Vec<Name> {
+pub(super) fn names(lanes: &[Lane]) -> Vec<LaneName> {
     let place = |lane: &Lane| (lane.section, lane.platform.clone(), lane.stage.clone());
     let mut counts: HashMap<_, usize> = HashMap::new();
     for lane in lanes {
@@ -307,13 +307,13 @@ pub(super) fn names(lanes: &[Lane]) -> Vec<Name> {
         let text = name(lane);
         let count = counts.get(&(place(lane), text.clone())).copied().unwrap_or_default();
         if lane.layer.is_none() || count < 2 {
-            return Name { text, apart: String::new() };
+            return LaneName { text, apart: String::new() };
         }
         let keyword = keyword(lane.label.as_str()).to_owned();
         let nth = seen.entry((place(lane), text.clone(), keyword.clone())).or_default();
         *nth += 1;
         let apart = if *nth > 1 { format!(" {keyword} {nth}") } else { format!(" {keyword}") };
-        Name { text, apart }
+        LaneName { text, apart }
     };
     lanes.iter().map(named).collect()
 }

@@ -15,7 +15,7 @@ const STEPS: [u64; 6] = [10, 15, 20, 30, 50, 75];
 
 /// Where a time stands.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Scale {
+pub(super) struct TimeScale {
     /// The time at the left edge.
     from: Time,
     /// The begin of the build: what the axis counts from.
@@ -24,7 +24,7 @@ pub(super) struct Scale {
     columns: u16,
 }
 
-impl Scale {
+impl TimeScale {
     /// While a build runs the axis reaches to a round time behind what is expected to be its end, so that it stands still for a
     /// while.
     pub(super) fn new(
@@ -112,9 +112,9 @@ fn round_up(micros: u64) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn scale(from: i64, span: u64, columns: u16) -> Scale {
+    fn scale(from: i64, span: u64, columns: u16) -> TimeScale {
         let begin = Time::from_micros(0);
-        Scale { from: Time::from_micros(from), begin, span: Duration::from_micros(span), columns }
+        TimeScale { from: Time::from_micros(from), begin, span: Duration::from_micros(span), columns }
     }
 
     #[test]

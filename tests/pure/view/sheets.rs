@@ -8,7 +8,7 @@ use layertop::history::rows::LayerRuns;
 use layertop::report::compare::ComparedBuild;
 use layertop::report::trends::Trends;
 use layertop::ui::Overlay;
-use layertop::ui::sheet::{Before, Wanted};
+use layertop::ui::sheet::{Baseline, BaselineQuery};
 
 fn side(name: &str, recording: &str) -> ComparedBuild {
     let (model, now) = scenes::until(&scenes::after(recording, &EARLIER), 1.0);
@@ -28,15 +28,15 @@ fn press(shown: &mut Shown, keys: &str) {
             } else {
                 side("20261121T094500Z-montage-ai", "first")
             };
-            shown.ui.compared(&wanted, Ok(Before { a, b: None, back: wanted.back, of: 2 }));
+            shown.ui.compared(&wanted, Ok(Baseline { a, b: None, back: wanted.back, of: 2 }));
         }
     }
 }
 
 /// Gives the screen what it asked for.
 pub(crate) fn answer(shown: &mut Shown, effect: Option<Effect>) {
-    static BEFORE: LazyLock<Before> =
-        LazyLock::new(|| Before { a: side("an earlier one", "first"), b: None, back: 0, of: 3 });
+    static BEFORE: LazyLock<Baseline> =
+        LazyLock::new(|| Baseline { a: side("an earlier one", "first"), b: None, back: 0, of: 3 });
     match effect {
         Some(Effect::Compare(wanted)) => shown.ui.compared(&wanted, Ok(BEFORE.clone())),
         Some(Effect::Trends { image, .. }) => shown.ui.trends_came(Ok(trends(image))),
@@ -117,7 +117,7 @@ fn only_what_is_wanted_is_shown() {
     let [Effect::Compare(first)] = asked.as_slice() else { panic!("{asked:?}") };
     assert_eq!((first.back, first.begun), (0, shown.model.begun()));
     assert!(text(&shown.draw()).contains("looking for the build before"));
-    let told = |name: &str, back: usize| Ok(Before { a: side(name, "code"), b: None, back, of: 2 });
+    let told = |name: &str, back: usize| Ok(Baseline { a: side(name, "code"), b: None, back, of: 2 });
     shown.ui.compared(first, told("the one before", 0));
     assert!(text(&shown.draw()).contains("the one before"));
     // The older one is asked for; what is there stays until it comes, and is called what it is.
@@ -133,7 +133,7 @@ fn only_what_is_wanted_is_shown() {
     // There is none that is older still, and it is said.
     assert_eq!(shown.press("h"), []);
     assert!(text(&shown.draw()).contains("there is no older build"), "{}", text(&shown.draw()));
-    assert!(matches!(shown.press("l").as_slice(), [Effect::Compare(Wanted { back: 0, .. })]));
+    assert!(matches!(shown.press("l").as_slice(), [Effect::Compare(BaselineQuery { back: 0, .. })]));
     shown.press("c");
     assert!(matches!(shown.ui.overlay, Overlay::None));
 }

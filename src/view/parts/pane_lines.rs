@@ -15,8 +15,8 @@ pub(super) const LABEL: usize = 8;
 
 /// What a pane says.
 #[derive(Default)]
-pub(super) struct Lines<'a> {
-    blocks: Vec<Block<'a>>,
+pub(super) struct PaneLines<'a> {
+    blocks: Vec<PaneBlock<'a>>,
     all: usize,
     /// How many of the first lines hold however old the others are: why the part is ill, what to do.
     head: usize,
@@ -24,25 +24,25 @@ pub(super) struct Lines<'a> {
     pub(super) old: bool,
 }
 
-enum Block<'a> {
+enum PaneBlock<'a> {
     One(StyledLine),
     Many(usize, Box<dyn Fn(usize) -> StyledLine + 'a>),
 }
 
-impl<'a> Lines<'a> {
+impl<'a> PaneLines<'a> {
     pub(super) fn len(&self) -> usize {
         self.all
     }
 
     pub(super) fn push(&mut self, line: StyledLine) {
-        self.blocks.push(Block::One(line));
+        self.blocks.push(PaneBlock::One(line));
         self.all += 1;
     }
 
     /// A list: the `n`th line of it is made when it is shown.
     pub(super) fn list(&mut self, count: usize, line: impl Fn(usize) -> StyledLine + 'a) {
         if count > 0 {
-            self.blocks.push(Block::Many(count, Box::new(line)));
+            self.blocks.push(PaneBlock::Many(count, Box::new(line)));
             self.all += count;
         }
     }
@@ -80,16 +80,16 @@ impl<'a> Lines<'a> {
         let mut at = 0;
         for block in &self.blocks {
             let count = match block {
-                Block::One(_) => 1,
-                Block::Many(count, _) => *count,
+                PaneBlock::One(_) => 1,
+                PaneBlock::Many(count, _) => *count,
             };
             let from = top.max(at);
             let until = (top + usize::from(area.height)).min(at + count);
             for n in from..until {
                 let place = Rect { y: area.y + (n - top) as u16, height: 1, ..area };
                 match block {
-                    Block::One(line) => draw_line(theme, line, place, buf),
-                    Block::Many(_, line) => draw_line(theme, &line(n - at), place, buf),
+                    PaneBlock::One(line) => draw_line(theme, line, place, buf),
+                    PaneBlock::Many(_, line) => draw_line(theme, &line(n - at), place, buf),
                 }
                 if self.old && n >= self.head {
                     buf.set_style(place, Style::reset());
