@@ -116,7 +116,7 @@ impl Screen<'_> {
             log: inner(areas.log),
             part,
             part_all,
-            ..Pages::default()
+            ..PaneHeights::default()
         };
         let pages = PaneHeights { window_last: overlay::last(self, area), ..pages };
         let pages = timeline::page(self, self.whole(area), pages);

@@ -165,7 +165,7 @@ mod tests {
         let asked = Time::default().plus(Duration::from_secs(secs));
         let latency = Some(Latency { last_us: secs, ..Latency::default() });
         let registry =
-            RegistrySnapshot { asked, answered: Some(asked), latency, state, ..Registry::default() };
+            RegistrySnapshot { asked, answered: Some(asked), latency, state, ..RegistrySnapshot::default() };
         at(secs, Event::Registry(Box::new(registry)))
     }
 

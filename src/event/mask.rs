@@ -99,7 +99,7 @@ impl Mask {
         if self.is_quiet(&clean) {
             return Text::from_clean(&clean);
         }
-        let mut draft = OffsetText { text: clean.into_owned(), ..Draft::default() };
+        let mut draft = OffsetText { text: clean.into_owned(), ..OffsetText::default() };
         self.apply(&mut draft, &[]);
         Text::from_clean(&draft.text)
     }

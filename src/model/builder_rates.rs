@@ -158,7 +158,7 @@ mod tests {
         };
         let node = BuilderNode {
             name: "a0".into(),
-            container: Some(BuilderContainer { counters: Some(counters), ..Container::default() }),
+            container: Some(BuilderContainer { counters: Some(counters), ..BuilderContainer::default() }),
             usage: Some(Usage { total: Amount { records: 1, bytes }, ..Usage::default() }),
             ..BuilderNode::default()
         };

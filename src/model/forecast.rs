@@ -85,7 +85,7 @@ impl Model {
             let step = self.step_of(VertexId(at as u32));
             step.map(|id| self.planned_time(id) / self.parts_of(id)).unwrap_or_default()
         };
-        let ends = Graph::of(self).ends(|at| VertexSpan { length: length(at), ..Span::default() });
+        let ends = Graph::of(self).ends(|at| VertexSpan { length: length(at), ..VertexSpan::default() });
         let time = ends.into_iter().max().unwrap_or_default();
         let beside = self.expected.beside(self.size(missed.len()), BuildExports::of(&self.started.command));
         Forecast {

@@ -293,7 +293,7 @@ mod tests {
                 disk_total: Some(100),
                 ..EngineFacts::default()
             }),
-            container: Some(BuilderContainer { name: "kube0-77d-x".into(), ..Container::default() }),
+            container: Some(BuilderContainer { name: "kube0-77d-x".into(), ..BuilderContainer::default() }),
             ..BuilderNode::default()
         };
         let place = |platform, execution| PlatformPlace {
@@ -322,13 +322,13 @@ mod tests {
             ..ClusterNode::default()
         };
         let warning =
-            ClusterWarning { reason: "BackOff".into(), message: "again".into(), ..Happening::default() };
+            ClusterWarning { reason: "BackOff".into(), message: "again".into(), ..ClusterWarning::default() };
         let pod = ClusterPod {
             name: "kube0-77d-x".into(),
             node: Some("b".into()),
             state: PodState::CrashLooping,
             warnings: vec![warning],
-            ..Pod::default()
+            ..ClusterPod::default()
         };
         Event::Cluster(Box::new(ClusterSnapshot {
             nodes: vec![

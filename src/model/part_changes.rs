@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(states, expected.map(PartState::Builder));
         assert_eq!(turns.since(3).map(|turn| turn.reason.as_str()).collect::<Vec<_>>(), ["why"]);
         for state in [RegistryState::NoRepository, RegistryState::Ok, RegistryState::Down] {
-            turns.registry(Time::default(), &RegistrySnapshot { state, ..Registry::default() });
+            turns.registry(Time::default(), &RegistrySnapshot { state, ..RegistrySnapshot::default() });
         }
         assert_eq!((turns.total(), turns.since(4).count()), (5, 1), "a first push is no turn");
     }

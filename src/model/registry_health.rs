@@ -116,7 +116,7 @@ mod tests {
             answered: answered.map(secs),
             next_us: 2_000_000,
             latency: Some(Latency { last_us: asked, ..Latency::default() }),
-            ..Registry::default()
+            ..RegistrySnapshot::default()
         }
     }
 

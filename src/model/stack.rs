@@ -261,7 +261,7 @@ impl Stack {
         self.groups.push(StageGroup {
             target: name.target.clone(),
             stage: name.stage.clone(),
-            ..Group::default()
+            ..StageGroup::default()
         });
         self.places.insert(key, self.groups.len() - 1);
         self.groups.len() - 1
@@ -292,7 +292,7 @@ fn outlined(stage: &OutlineStage, outlined_target: bool) -> StageGroup {
         stage: stage.name.clone(),
         rows: stage.steps.iter().map(row).collect(),
         outlined_target,
-        ..Group::default()
+        ..StageGroup::default()
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn widened(outlined: &[StageGroup], names: &[Option<StepName>]) -> Ve
             let name = found.iter().find(|name| usize::from(name.index) == at + 2);
             name.map(|name| name.instruction.clone()).unwrap_or_default()
         };
-        let rows = (0..many).map(|at| InstructionRow { instruction: text(at), ..Row::default() });
+        let rows = (0..many).map(|at| InstructionRow { instruction: text(at), ..InstructionRow::default() });
         group.rows.splice(1..1, rows);
         group.left = many;
     }
@@ -89,8 +89,8 @@ mod tests {
 
     /// The rows of a stage that the Dockerfile has as `rows`, once the stream has named these steps.
     fn rows(rows: &[&str], names: &[&str]) -> Vec<String> {
-        let row = |text: &&str| InstructionRow { instruction: Text::clean(text), ..Row::default() };
-        let group = StageGroup { rows: rows.iter().map(row).collect(), ..Group::default() };
+        let row = |text: &&str| InstructionRow { instruction: Text::clean(text), ..InstructionRow::default() };
+        let group = StageGroup { rows: rows.iter().map(row).collect(), ..StageGroup::default() };
         let name = |text: &&str| match parse(&Text::clean(text)) {
             VertexKind::Step(name) => Some(name),
             _ => None,

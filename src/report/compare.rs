@@ -149,7 +149,7 @@ impl ComparedBuild {
             rebuilt: summary.layers.rebuilt,
             reached: summary.layers.reached,
             total: summary.layers.total,
-            ..Whole::sums(&steps)
+            ..BuildTotals::sums(&steps)
         };
         Self { whole, steps }
     }
@@ -173,7 +173,7 @@ impl ComparedBuild {
             rebuilt: number(build.rebuilt),
             reached: number(build.reached),
             total: number(build.steps),
-            ..Whole::sums(&steps)
+            ..BuildTotals::sums(&steps)
         };
         Self { whole, steps }
     }

@@ -273,21 +273,21 @@ pub fn of_registry(state: RegistryState) -> (HealthGrade, Sign) {
 }
 
 /// How a builder or a node of one in this state serves builds, and how that is shown.
-pub fn of_builder(state: builder::Health) -> (HealthGrade, Sign) {
+pub fn of_builder(state: builder::BuilderHealth) -> (HealthGrade, Sign) {
     match state {
-        builder::Health::Ok => well("running"),
-        builder::Health::Unknown => unknown("unknown"),
-        builder::Health::Slow => poor("slow"),
-        builder::Health::Partial => poor("partial"),
-        builder::Health::Restarting => poor("restarting"),
-        builder::Health::Paused => ill("paused"),
-        builder::Health::Stopped => ill("stopped"),
-        builder::Health::OomKilled => ill("OOM-killed"),
-        builder::Health::Gone => ill("gone"),
-        builder::Health::Unreachable => ill("unreachable"),
-        builder::Health::EngineDown => ill("engine down"),
-        builder::Health::EngineSilent => ill("engine hung"),
-        builder::Health::NoRoute => ill("no route"),
+        builder::BuilderHealth::Ok => well("running"),
+        builder::BuilderHealth::Unknown => unknown("unknown"),
+        builder::BuilderHealth::Slow => poor("slow"),
+        builder::BuilderHealth::Partial => poor("partial"),
+        builder::BuilderHealth::Restarting => poor("restarting"),
+        builder::BuilderHealth::Paused => ill("paused"),
+        builder::BuilderHealth::Stopped => ill("stopped"),
+        builder::BuilderHealth::OomKilled => ill("OOM-killed"),
+        builder::BuilderHealth::Gone => ill("gone"),
+        builder::BuilderHealth::Unreachable => ill("unreachable"),
+        builder::BuilderHealth::EngineDown => ill("engine down"),
+        builder::BuilderHealth::EngineSilent => ill("engine hung"),
+        builder::BuilderHealth::NoRoute => ill("no route"),
     }
 }
 

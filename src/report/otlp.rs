@@ -198,7 +198,7 @@ fn build(summary: &Summary, ids: &Ids, parts: &[spans::BuildSpan], now: Time) ->
         end_time_unix_nano: nanos(end),
         attributes: about.0,
         status: Some(status(failed, message)),
-        ..Span::default()
+        ..OtlpSpan::default()
     }
 }
 

@@ -360,7 +360,7 @@ impl RegistryWatchState {
         let url = Text::clean(&settings.registry);
         let repository = Text::clean(&settings.repository);
         Self {
-            snapshot: RegistrySnapshot { url, repository, ..Registry::default() },
+            snapshot: RegistrySnapshot { url, repository, ..RegistrySnapshot::default() },
             host: settings.registry.clone(),
             slow: settings.slow,
             ping_fault: None,

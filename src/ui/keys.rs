@@ -412,7 +412,7 @@ mod tests {
     fn replay_keys_hold_in_a_replay_only() {
         let space = KeyEvent::new(KeyCode::Char(' '), KeyModifiers::NONE);
         assert_eq!(action(&space, KeyContext::default()), None);
-        let replay = KeyContext { replay: true, ..Place::default() };
+        let replay = KeyContext { replay: true, ..KeyContext::default() };
         assert_eq!(action(&space, replay), Some(Action::PauseReplay));
         let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
         assert_eq!(action(&interrupt, KeyContext::default()), Some(Action::Interrupt));

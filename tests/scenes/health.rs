@@ -147,7 +147,7 @@ fn registry(now: Time, n: u32) -> RegistrySnapshot {
                 removed: 1,
             },
         ],
-        ..Registry::default()
+        ..RegistrySnapshot::default()
     }
 }
 
@@ -298,7 +298,7 @@ fn node(name: &str, now: Time, n: u32) -> BuilderNode {
             started: Some(ago(now, 3 * 86_400)),
             restarts: 0,
             counters: Some(counters(now, n)),
-            ..Container::default()
+            ..BuilderContainer::default()
         }),
         usage: Some(usage(now, n)),
         active: Some(vec![ActiveBuild {
@@ -428,7 +428,7 @@ fn in_cluster(around: &mut Around, ill: bool) {
         ready: 1,
         node: Some("amd-2".into()),
         started: Some(ago(now, 200_000)),
-        ..Pod::default()
+        ..ClusterPod::default()
     };
     let mut service = RegistryService {
         namespace: "montage-ai".into(),
@@ -501,7 +501,7 @@ fn huge(around: &mut Around) {
             name: format!("builder-{n:04}").as_str().into(),
             state: PodState::Ready,
             node: Some(format!("worker-{:03}", n % 500).as_str().into()),
-            ..Pod::default()
+            ..ClusterPod::default()
         })
         .collect();
     around.registry.as_mut().unwrap().tags = Some(tags(now, 2_000));

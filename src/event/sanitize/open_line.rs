@@ -563,7 +563,7 @@ fn unfold(text: &str, spans: &[StyleSpan], cells: &mut Vec<LineColumn>) {
 
 /// Columns as a text.
 fn flatten(cells: &[LineColumn], cursor: usize) -> OffsetText {
-    let mut draft = OffsetText { text: String::with_capacity(cells.len()), ..Draft::default() };
+    let mut draft = OffsetText { text: String::with_capacity(cells.len()), ..OffsetText::default() };
     let mut style = Style::default();
     let mut at_cursor = None;
     for (column, cell) in cells.iter().enumerate() {

@@ -125,7 +125,7 @@ impl Model {
         let mut rests: Vec<VertexRest> =
             (0..self.vertices.len()).map(|at| self.rest(at, fate(at), size, now)).collect();
         let ends = |rests: &[VertexRest]| {
-            graph.ends(|at| VertexSpan { length: time_of(rests, at), ..Span::default() })
+            graph.ends(|at| VertexSpan { length: time_of(rests, at), ..VertexSpan::default() })
         };
         let mut tail = self.tail(&graph, size) + self.finish(&rests, size, now);
         let usual = self.left(&graph, &ends(&rests), &rests, tail, &|_| true);

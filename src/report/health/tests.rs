@@ -43,7 +43,7 @@ fn registry(state: RegistryState, reason: &str, cache: CacheState, answered: u64
         next_us: 2_000_000,
         latency: Some(Latency { last_us: 2_100, ..Latency::default() }),
         cache: Some(cache),
-        ..Registry::default()
+        ..RegistrySnapshot::default()
     }))
 }
 

@@ -242,7 +242,7 @@ pub struct BuilderPart {
     /// Its driver; null where it is not known.
     pub driver: Option<Text>,
     /// How it is.
-    pub state: StateOf<builder::Health>,
+    pub state: StateOf<builder::BuilderHealth>,
     /// What is wrong; empty where all is well.
     pub reason: Text,
     /// What to do.
@@ -265,7 +265,7 @@ pub struct BuilderNodePart {
     /// Where it is.
     pub endpoint: Text,
     /// How it is.
-    pub state: builder::Health,
+    pub state: builder::BuilderHealth,
     /// What is wrong.
     pub reason: Text,
     /// What to do.

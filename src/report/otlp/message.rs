@@ -152,7 +152,7 @@ pub struct KeyValue {
 #[derive(Clone, PartialEq, Message)]
 pub struct AnyValue {
     /// One of its types.
-    #[prost(oneof = "Value", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "AttributeValue", tags = "1, 2, 3, 4, 5")]
     pub value: Option<AttributeValue>,
 }
 

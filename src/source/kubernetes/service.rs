@@ -237,7 +237,7 @@ mod tests {
     }
 
     fn pod(name: &str, state: PodState) -> ClusterPod {
-        ClusterPod { name: name.into(), state, reason: "why".into(), containers: 1, ..Pod::default() }
+        ClusterPod { name: name.into(), state, reason: "why".into(), containers: 1, ..ClusterPod::default() }
     }
 
     fn checked(seen: RegistryObjects<'_>) -> RegistryService {
