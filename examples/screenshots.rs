@@ -167,7 +167,7 @@ fn draw(model: &Model, now: Time, keys: &str, area: Rect) -> Buffer {
         let key = KeyEvent::new(code, KeyModifiers::NONE);
         match ui.handle(&Input::Key(key), model, pages) {
             Some(Effect::Compare(wanted)) => ui.compared(&wanted, Ok(before())),
-            Some(Effect::Trends { image, .. }) => ui.trends_came(Ok(trends(image))),
+            Some(Effect::Trends { image, .. }) => ui.trends_received(Ok(trends(image))),
             _ => {}
         }
     }

@@ -96,7 +96,7 @@ fn check_files(cli: &Cli, around: &Surroundings) -> Result<(), Error> {
         return Ok(());
     }
     for ignored in configuration::ignored_folders(around) {
-        configuration::complain(&format!("warning: {ignored}\n"));
+        configuration::print_stderr(&format!("warning: {ignored}\n"));
     }
     Config::of_files(&cli.global, around).map(drop)
 }
@@ -111,7 +111,7 @@ async fn build(cli: &Cli, args: &cli::BuildArgs, around: &Surroundings) -> Resul
     gates::check(&args.fail_on, &command, &config, clock)?;
     if args.dry_run {
         for warning in build::warnings(&config) {
-            configuration::complain(&format!("warning: {warning}\n"));
+            configuration::print_stderr(&format!("warning: {warning}\n"));
         }
         return configuration::print(&format!("{}\n", command.shell()));
     }
@@ -121,10 +121,10 @@ async fn build(cli: &Cli, args: &cli::BuildArgs, around: &Surroundings) -> Resul
     let mut session = BuildSession::new(clock, recorder);
     let mut signals = Signals::listen()?;
     session.gates.clone_from(&args.fail_on);
-    let historian = history::HistoryClient::start(&command, &config, clock);
-    session.explainer = Some(why::Explainer::start(&command, historian.clerk(), clock));
-    let earlier = historian.earlier();
-    session.historian = Some(historian);
+    let history_client = history::HistoryClient::start(&command, &config, clock);
+    session.explainer = Some(why::Explainer::start(&command, history_client.clerk(), clock));
+    let earlier = history_client.earlier();
+    session.history_client = Some(history_client);
     let targets = WatchTargets::of(&config, &command, around);
     let asking = Lookups::of(&targets);
     let running = build::start(command, &config, around, targets, earlier, clock);
@@ -140,18 +140,18 @@ async fn build(cli: &Cli, args: &cli::BuildArgs, around: &Surroundings) -> Resul
     let end = running.end.await.unwrap_or(Err(Error::Exit(130)));
     let closed = session.close();
     // Where the terminal has gone nothing can be told, and the build's end is still what counts.
-    let told = look.farewell(&session, closed.as_ref().and_then(|closed| closed.path.as_deref()));
-    for problem in closed.and_then(|closed| closed.problem).into_iter().chain(session.unkept()) {
-        configuration::complain(&format!("warning: {problem}\n"));
+    let told = look.print_summary(&session, closed.as_ref().and_then(|closed| closed.path.as_deref()));
+    for problem in closed.and_then(|closed| closed.problem).into_iter().chain(session.close_history()) {
+        configuration::print_stderr(&format!("warning: {problem}\n"));
     }
     if let Some(path) = &args.metrics_file
         && let Err(error) = export::write_metrics(&session.model, session.now(), path)
     {
-        configuration::complain(&format!("warning: {error}\n"));
+        configuration::print_stderr(&format!("warning: {error}\n"));
     }
     // A build that had ended by itself when the signal came has a code of its own.
     if let Some(number) = ended_by.filter(|_| end.as_ref().is_ok_and(|end| end.stopped)) {
-        return Err(die_by(number));
+        return Err(signal_error(number));
     }
     let BuildEnd { exit_code, diagnosis, .. } = end?;
     match diagnosis {
@@ -166,7 +166,7 @@ async fn build(cli: &Cli, args: &cli::BuildArgs, around: &Surroundings) -> Resul
             look.errors(&session);
             let code = u8::try_from(exit_code).unwrap_or(1);
             // The build's own code comes first.
-            let gates = gates::tell(&session.model);
+            let gates = gates::result(&session.model);
             if code == 0 { told.and(gates) } else { Err(Error::Exit(code)) }
         }
     }
@@ -193,7 +193,7 @@ async fn dashboard(cli: &Cli, around: &Surroundings) -> Result<(), Error> {
     let look = OutputStyle::of(&config, around);
     let command = build::command(&config, &[], Program::default(), around)?;
     if !dashboard::is_project(&config, &command) {
-        configuration::complain(&format!("{}\n", Cli::command().render_help()));
+        configuration::print_stderr(&format!("{}\n", Cli::command().render_help()));
         return Err(Error::usage(
             format!("there is no {} here or above, and no Dockerfile", crate::config::FILE_NAME),
             "go to a project's folder, or see a build without one: layertop demo",
@@ -213,7 +213,7 @@ async fn dashboard(cli: &Cli, around: &Surroundings) -> Result<(), Error> {
     let left = ScreenLoop { asking, ..stage.watch(&mut session, feed, &mut signals) }.run().await?;
     drop(stage);
     match left {
-        ScreenExit::Signal(number) => Err(die_by(number)),
+        ScreenExit::Signal(number) => Err(signal_error(number)),
         ScreenExit::Quit | ScreenExit::Scene(_) => Ok(()),
     }
 }
@@ -234,7 +234,7 @@ async fn replay(cli: &Cli, args: &cli::ReplayArgs, around: &Surroundings) -> Res
     let name = crate::history::name(&file);
     let reader = Reader::open(file, Mask::default()).map_err(|error| replay::unreadable(&error))?;
     let mut session = BuildSession::new(clock, None);
-    session.untold = Some(Box::new(move |model| builds::untold(model, &name, None)));
+    session.derived_events = Some(Box::new(move |model| builds::derived_events(model, &name, None)));
     let mut signals = Signals::listen()?;
     let feed = replay::play(reader, clock, args.speed, look.progress == ProgressMode::Tui);
     let ended_by = if look.progress == ProgressMode::Tui {
@@ -247,15 +247,15 @@ async fn replay(cli: &Cli, args: &cli::ReplayArgs, around: &Surroundings) -> Res
         progress::run(&mut session, feed, look.writer(), &mut signals).await?
     };
     if let Some(number) = ended_by {
-        return Err(die_by(number));
+        return Err(signal_error(number));
     }
-    look.farewell(&session, None)?;
+    look.print_summary(&session, None)?;
     look.errors(&session);
     if !args.exit_code {
         return Ok(());
     }
     match session.model.exit_code() {
-        Some(0) => gates::tell(&session.model),
+        Some(0) => gates::result(&session.model),
         Some(code) => Err(Error::Exit(u8::try_from(code).unwrap_or(1))),
         // Nobody knows how it ended, so nobody may take it for a success.
         None => Err(Error::Exit(1)),
@@ -278,7 +278,7 @@ async fn demo(cli: &Cli, args: &cli::DemoArgs, around: &Surroundings) -> Result<
             }
             let feed = replay::play(scene.open()?, clock, args.speed, false);
             if let Some(number) = progress::run(&mut session, feed, look.writer(), &mut signals).await? {
-                return Err(die_by(number));
+                return Err(signal_error(number));
             }
         }
         return Ok(());
@@ -301,7 +301,7 @@ async fn demo(cli: &Cli, args: &cli::DemoArgs, around: &Surroundings) -> Result<
             }
             ScreenExit::Signal(number) => {
                 drop(stage);
-                return Err(die_by(number));
+                return Err(signal_error(number));
             }
         }
     }
@@ -351,6 +351,6 @@ impl FullScreen {
 
 /// The process ends by the signal that it was sent, so that whoever sent it sees that it did: when all tasks have been dropped. The
 /// terminal has been given back before.
-fn die_by(number: SignalNumber) -> Error {
+fn signal_error(number: SignalNumber) -> Error {
     Error::Signal(u8::try_from(number.0).unwrap_or(0))
 }

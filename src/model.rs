@@ -70,7 +70,7 @@ pub struct Model {
     notices: VecDeque<Notice>,
     output: VecDeque<Output>,
     output_total: u64,
-    spoke_last: Option<VertexId>,
+    last_output: Option<VertexId>,
     log_bytes: usize,
     cancelling: u32,
     first: Option<Time>,
@@ -82,7 +82,7 @@ pub struct Model {
     registry: RegistryHealth,
     builder: Builder,
     cluster: Cluster,
-    turns: PartChanges,
+    part_changes: PartChanges,
     fingerprint: Option<Box<Fingerprint>>,
     commit: Option<Commit>,
     reasons: DigestMap<Reason>,
@@ -137,15 +137,15 @@ impl Model {
                 return;
             }
             Event::Registry(registry) => {
-                self.turns.registry(*at, registry);
+                self.part_changes.registry(*at, registry);
                 return self.registry.apply(*at, registry);
             }
             Event::Builder(snapshot) => {
-                self.turns.builder(*at, snapshot);
+                self.part_changes.builder(*at, snapshot);
                 return self.builder.apply(*at, snapshot);
             }
             Event::Cluster(snapshot) => {
-                self.turns.cluster(*at, snapshot);
+                self.part_changes.cluster(*at, snapshot);
                 return self.cluster.apply(*at, snapshot);
             }
             Event::Fingerprint(fingerprint) => return self.fingerprint = Some(fingerprint.clone()),
@@ -232,7 +232,7 @@ impl Model {
         let id = self.place(&chunk.vertex);
         let Some(vertex) = self.vertices.get_mut(id.0 as usize) else { return };
         self.log_bytes = self.log_bytes.saturating_add_signed(vertex.log.apply(chunk));
-        self.spoke_last = Some(id);
+        self.last_output = Some(id);
         if self.log_bytes > MOST_LOG_BYTES {
             self.shorten_logs();
         }
@@ -392,8 +392,8 @@ impl Model {
     }
 
     /// How these parts have become worse and well again.
-    pub fn turns(&self) -> &PartChanges {
-        &self.turns
+    pub fn part_changes(&self) -> &PartChanges {
+        &self.part_changes
     }
 
     /// What the build is made from, once that is known.
@@ -441,7 +441,7 @@ impl Model {
         let failed = || {
             self.vertices().find(|(_, v)| v.phase() == Phase::Failed && !v.log.is_empty()).map(|(id, _)| id)
         };
-        self.spoke_last.filter(running).or_else(failed).or(talking).or(self.spoke_last)
+        self.last_output.filter(running).or_else(failed).or(talking).or(self.last_output)
     }
 }
 

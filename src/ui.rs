@@ -196,11 +196,11 @@ impl UiState {
     }
 
     /// The last words of a part have come. Who has looked elsewhere meanwhile is not called back.
-    pub fn logs_came(&mut self, of: &LogSource, answer: Result<Vec<Line>, Text>) {
+    pub fn logs_received(&mut self, of: &LogSource, answer: Result<Vec<Line>, Text>) {
         if let Overlay::Logs(logs) = &mut self.overlay
             && logs.of == *of
         {
-            logs.came(answer);
+            logs.received(answer);
         }
     }
 
@@ -296,7 +296,7 @@ impl UiState {
             }
             Overlay::Logs(logs) => match action {
                 Some(Action::Logs) => {
-                    let of = parts::speakers(model, self.focus);
+                    let of = parts::log_sources(model, self.focus);
                     let at = of.iter().position(|of| *of == logs.of).map_or(0, |at| at + 1);
                     let next = of.get(at).or(of.first())?.clone();
                     Some(self.ask(next))
@@ -335,7 +335,7 @@ impl UiState {
     }
 
     fn ask(&mut self, of: LogSource) -> Effect {
-        self.overlay = Overlay::Logs(PartLogs::asked(of.clone()));
+        self.overlay = Overlay::Logs(PartLogs::pending(of.clone()));
         Effect::Logs(of)
     }
 
@@ -364,7 +364,7 @@ impl UiState {
     }
 
     fn logs(&mut self, model: &Model) -> Option<Effect> {
-        if let Some(first) = parts::speakers(model, self.focus).into_iter().next() {
+        if let Some(first) = parts::log_sources(model, self.focus).into_iter().next() {
             return Some(self.ask(first));
         }
         let why = if self.focus == Focus::Part(AroundPart::Registry) {

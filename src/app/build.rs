@@ -72,16 +72,16 @@ pub(super) fn start(
     let watching = if watches { targets.watching() } else { Watching::default() };
     known.push(Stamped { at: clock.now(), event: Event::Watching(watching) });
     // The channel is empty: this comes first, whatever else is heard of by then.
-    let _ = tx.try_send(FeedUpdate::news(known));
+    let _ = tx.try_send(FeedUpdate::of(known));
     let evidence = evidence::EvidenceSettings {
         listings: targets.builder.listings.clone(),
         earlier,
         beside_build: true,
         ..evidence_of(&command, config, around)
     };
-    let witness = EvidenceTask::call(&command, evidence, around, clock);
+    let task = EvidenceTask::start(&command, evidence, around, clock);
     let builder = watches.then(|| targets.builder.clone());
-    let end = tokio::spawn(drive(command, around.clone(), clock, tx, asked, (witness, builder)));
+    let end = tokio::spawn(drive(command, around.clone(), clock, tx, asked, (task, builder)));
     let around = if watches { Watchers::watch(targets, clock) } else { Watchers::nothing() };
     RunningBuild { feed: Feed { updates, steer: FeedControl::Build(cancel), around }, end }
 }
@@ -179,9 +179,9 @@ async fn drive(
     clock: Clock,
     tx: mpsc::Sender<FeedUpdate>,
     mut asked: mpsc::Receiver<Cancel>,
-    (mut witness, watched): (EvidenceTask, Option<builder::BuilderSettings>),
+    (mut task, watched): (EvidenceTask, Option<builder::BuilderSettings>),
 ) -> Result<BuildEnd, Error> {
-    let mut voice = OutputDecoder::new(&command, clock, tx);
+    let mut output = OutputDecoder::new(&command, clock, tx);
     let plugin = buildx::plugin::behind_docker(&around.env);
     let (chunks, mut heard) = mpsc::channel::<Chunk>(AHEAD);
     let (cancels, passed_on) = mpsc::channel(CANCELS);
@@ -192,7 +192,7 @@ async fn drive(
             biased;
             Some(cancel) = asked.recv() => {
                 count += 1;
-                voice.say(vec![voice.now(Event::Cancelling(Cancelling { count }))]).await;
+                output.send(vec![output.now(Event::Cancelling(Cancelling { count }))]).await;
                 // A full channel holds all that makes a difference.
                 let _ = cancels.try_send(cancel);
             }
@@ -202,36 +202,36 @@ async fn drive(
                 let mut next = chunk;
                 while let Some(chunk) = next {
                     let before = events.len();
-                    voice.hear(&chunk, &mut events);
+                    output.decode(&chunk, &mut events);
                     weight += events[before..].iter().map(|event| event.event.weight()).sum::<usize>();
                     next = if events.len() < MANY && weight < HEAVY { heard.try_recv().ok() } else { None };
                 }
-                voice.say(events).await;
+                output.send(events).await;
             }
             end = &mut child, if ended.is_none() => ended = Some(end),
-            Some(events) = witness.news.recv() => voice.say(events).await,
+            Some(events) = task.events.recv() => output.send(events).await,
         }
         if !listening && let Some(end) = ended.take() {
             break end;
         }
     };
-    let mut events = voice.finish();
+    let mut events = output.finish();
     // Who has asked the build to stop does not wait for what is found out about it.
     if count == 0
         && let Ok(exit) = &exit
     {
         let lost = watched.filter(|_| exit.code() != 0);
-        let (last, lost) = tokio::join!(witness.last_words(), lost_builder(lost, clock, &mut asked));
+        let (last, lost) = tokio::join!(task.finish(), lost_builder(lost, clock, &mut asked));
         events.extend(last.into_iter().chain(lost));
     }
-    witness.leave().await;
+    task.leave().await;
     let end = match exit {
         Ok(exit) => {
             // Who was told to stop has nothing wrong with it.
             let asked = count > 0;
-            let diagnosis = if asked { None } else { voice.diagnose(exit, &command, &around).await };
+            let diagnosis = if asked { None } else { output.diagnose(exit, &command, &around).await };
             // Before it has begun buildx calls a build that was cancelled a failed one.
-            let cancelled = asked && exit.code() != 0 && !voice.has_begun();
+            let cancelled = asked && exit.code() != 0 && !output.has_begun();
             let exit_code = if cancelled { i32::from(buildx::CANCELLED) } else { exit.code() };
             Ok(BuildEnd { exit_code, diagnosis, stopped: asked && exit_code != 0 })
         }
@@ -242,13 +242,13 @@ async fn drive(
         Ok(BuildEnd { diagnosis: Some(why), .. }) => {
             (i32::from(why.exit_code), Some(format!("{}: {}", why.message, why.hint)))
         }
-        Ok(end) if voice.gave_up && count == 0 => (end.exit_code, Some(LOST_STREAM.to_owned())),
+        Ok(end) if output.gave_up && count == 0 => (end.exit_code, Some(LOST_STREAM.to_owned())),
         Ok(end) => (end.exit_code, None),
         Err(error) => (i32::from(error.exit_code()), Some(error.to_string())),
     };
-    events.extend(trouble.map(|trouble| voice.now(notice(Level::Error, &trouble))));
-    events.push(voice.now(Event::Ended(Ended::with(Some(exit_code)))));
-    voice.say(events).await;
+    events.extend(trouble.map(|trouble| output.now(notice(Level::Error, &trouble))));
+    events.push(output.now(Event::Ended(Ended::with(Some(exit_code)))));
+    output.send(events).await;
     end
 }
 
@@ -289,7 +289,7 @@ const LAST_WAIT: Duration = Duration::from_secs(2);
 
 /// Finds out beside the build what it is made from, and where its hits come from.
 struct EvidenceTask {
-    news: mpsc::Receiver<Vec<Stamped>>,
+    events: mpsc::Receiver<Vec<Stamped>>,
     over: watch::Sender<bool>,
     /// Reads what the build is made from: its context and the commit.
     made_from: JoinHandle<()>,
@@ -298,7 +298,7 @@ struct EvidenceTask {
 }
 
 impl EvidenceTask {
-    fn call(
+    fn start(
         command: &BuildCommand,
         settings: evidence::EvidenceSettings,
         around: &Surroundings,
@@ -322,24 +322,24 @@ impl EvidenceTask {
             };
             tokio::join!(print, commit);
         });
-        Self { news, over, made_from, evidence }
+        Self { events: news, over, made_from, evidence }
     }
 
     /// What it has to say when buildx is gone. What the build was made from is waited for, the builder and the registries are not: a
     /// builder that is in use takes seconds to list its records.
-    async fn last_words(&mut self) -> Vec<Stamped> {
+    async fn finish(&mut self) -> Vec<Stamped> {
         let _ = self.over.send(true);
         let mut events = Vec::new();
         let mut late = std::pin::pin!(tokio::time::sleep(LAST_WAIT));
         loop {
             tokio::select! {
                 biased;
-                Some(news) = self.news.recv() => events.extend(news),
+                Some(news) = self.events.recv() => events.extend(news),
                 _ = &mut self.made_from => break,
                 () = &mut late => break,
             }
         }
-        while let Ok(news) = self.news.try_recv() {
+        while let Ok(news) = self.events.try_recv() {
             events.extend(news);
         }
         events
@@ -382,7 +382,7 @@ impl OutputDecoder {
         Stamped { at: self.clock.now(), event }
     }
 
-    fn hear(&mut self, chunk: &Chunk, events: &mut Vec<Stamped>) {
+    fn decode(&mut self, chunk: &Chunk, events: &mut Vec<Stamped>) {
         let first = events.len();
         for gap in &chunk.left_out {
             self.left_out += gap.bytes;
@@ -393,10 +393,10 @@ impl OutputDecoder {
             Stream::Stdout => {
                 let mut lines = LineBuffer::default();
                 self.stdout.feed(&chunk.bytes, &self.mask, &mut lines);
-                events.extend(lines.take().shared().map(|line| self.now(said(line))));
+                events.extend(lines.take().shared().map(|line| self.now(stdout_line(line))));
             }
         }
-        self.note(&events[first..]);
+        self.keep_complaint(&events[first..]);
     }
 
     /// Ends the streams.
@@ -405,8 +405,8 @@ impl OutputDecoder {
         self.decoder.finish(self.clock.now(), &mut events);
         let mut lines = LineBuffer::default();
         self.stdout.finish(&self.mask, &mut lines);
-        events.extend(lines.take().shared().map(|line| self.now(said(line))));
-        self.note(&events);
+        events.extend(lines.take().shared().map(|line| self.now(stdout_line(line))));
+        self.keep_complaint(&events);
         if self.left_out > 0 {
             let amount = amount::bytes(self.left_out);
             let text = format!(
@@ -419,7 +419,7 @@ impl OutputDecoder {
     }
 
     /// Keeps what may tell why a build can't begin. Once a step runs, it has begun.
-    fn note(&mut self, events: &[Stamped]) {
+    fn keep_complaint(&mut self, events: &[Stamped]) {
         let step = |event: &Stamped| match &event.event {
             Event::Vertex(vertex) => {
                 vertex.started.is_some() && matches!(name::parse(&vertex.name), VertexKind::Step(_))
@@ -455,13 +455,13 @@ impl OutputDecoder {
     }
 
     /// Hands events on. A front end that is gone hears nothing; the build goes on without it until the program ends.
-    async fn say(&self, events: Vec<Stamped>) {
+    async fn send(&self, events: Vec<Stamped>) {
         if !events.is_empty() {
-            let _ = self.tx.send(FeedUpdate::news(events)).await;
+            let _ = self.tx.send(FeedUpdate::of(events)).await;
         }
     }
 }
 
-fn said(line: Line) -> Event {
+fn stdout_line(line: Line) -> Event {
     Event::Output(Output { stream: Stream::Stdout, line })
 }

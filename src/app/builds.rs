@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
-use super::configuration::complain;
+use super::configuration::print_stderr;
 use super::history as kept;
 use crate::cli::GlobalArgs;
 use crate::clock::Clock;
@@ -354,7 +354,7 @@ pub(super) enum DamageWarning {
     Silent,
 }
 
-/// What a recording tells of its build, and what it leaves [`untold`].
+/// What a recording tells of its build, and what [`derived_events`] adds to it.
 pub(super) fn read(path: &Path, extent: ReadExtent, damage: DamageWarning) -> Result<Model, Error> {
     Ok(completed(read_as_it_is(path, extent, damage)?, path))
 }
@@ -375,15 +375,15 @@ pub(super) fn read_as_it_is(path: &Path, extent: ReadExtent, damage: DamageWarni
     // What is still written has no end yet.
     if damage == DamageWarning::Told && !recording::is_written(path) {
         let file = Text::clean(&path.display().to_string());
-        reader.diagnostics().damage().for_each(|text| complain(&format!("warning: {file}: {text}\n")));
+        reader.diagnostics().damage().for_each(|text| print_stderr(&format!("warning: {file}: {text}\n")));
     }
     Ok(model)
 }
 
-/// A model with what its recording leaves [`untold`].
+/// A model with its [`derived_events`].
 fn completed(mut model: Model, path: &Path) -> Model {
     let at = model.newest();
-    for event in untold(&model, &history::name(path), None) {
+    for event in derived_events(&model, &history::name(path), None) {
         model.apply(&Stamped { at, event });
     }
     model
@@ -391,7 +391,7 @@ fn completed(mut model: Model, path: &Path) -> Model {
 
 /// What the recording of this name does not tell of its build, as that of another program does not, and the builds before it do: how long
 /// steps take, from which follows what the cache saved; and why steps missed. The store is opened where none is given.
-pub(super) fn untold(model: &Model, name: &Text, store: Option<&Store>) -> Vec<Event> {
+pub(super) fn derived_events(model: &Model, name: &Text, store: Option<&Store>) -> Vec<Event> {
     if model.has_expected() && model.has_reasons() {
         return Vec::new();
     }

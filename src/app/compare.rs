@@ -45,7 +45,7 @@ fn side(build: &str) -> Result<ComparedBuild, Error> {
         (Err(gone), None) => return Err(gone),
         (Err(gone), Some(row)) => {
             let steps = store().and_then(|store| store.steps(row.id).ok());
-            return steps.map(|steps| ComparedBuild::kept(row, &steps)).ok_or(gone);
+            return steps.map(|steps| ComparedBuild::of_stored(row, &steps)).ok_or(gone);
         }
     };
     let model = builds::read(path, builds::ReadExtent::Steps, builds::DamageWarning::Told)?;
@@ -206,7 +206,7 @@ fn is_alike(build: &CompareCandidate, wanted: &BaselineQuery) -> bool {
 fn read(store: Option<&Store>, build: &CompareCandidate) -> Result<ComparedBuild, Text> {
     let kept = || {
         let row = build.row.as_ref()?;
-        Some(ComparedBuild::kept(row, &store?.steps(row.id).ok()?))
+        Some(ComparedBuild::of_stored(row, &store?.steps(row.id).ok()?))
     };
     let Some(path) = &build.recording else {
         return kept().ok_or_else(|| Text::clean(&format!("{} can't be read from the history", build.name)));

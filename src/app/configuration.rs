@@ -73,7 +73,7 @@ pub(super) fn ignored_folders(around: &Surroundings) -> Vec<String> {
 }
 
 /// Writes to standard error. Where nobody reads that, there is nobody to tell.
-pub(super) fn complain(text: &str) {
+pub(super) fn print_stderr(text: &str) {
     let mut out = std::io::stderr().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

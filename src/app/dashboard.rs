@@ -39,11 +39,12 @@ pub(super) fn feed(
     let watching = if watches { targets.watching() } else { Watching::default() };
     let watching = Stamped { at: clock.now(), event: Event::Watching(watching) };
     // The channel is empty: this comes first.
-    let _ = tx.try_send(FeedUpdate::news(vec![watching]));
-    let ground = PlanInputs::of(command, config, around, clock).sharing(targets.builder.listings.clone());
-    tokio::spawn(Planner::new(ground, tx).run(asked));
+    let _ = tx.try_send(FeedUpdate::of(vec![watching]));
+    let plan_inputs =
+        PlanInputs::of(command, config, around, clock).sharing(targets.builder.listings.clone());
+    tokio::spawn(Planner::new(plan_inputs, tx).run(asked));
     let around = if watches { Watchers::watch(targets, clock) } else { Watchers::nothing() };
-    Feed { updates, steer: FeedControl::Board(PlannerHandle::new(asks)), around }
+    Feed { updates, steer: FeedControl::Dashboard(PlannerHandle::new(asks)), around }
 }
 
 /// What the planner is asked for.
@@ -76,10 +77,10 @@ impl PlannerHandle {
     }
 
     /// Hears what is told of registry and builder.
-    pub(super) fn hear(&mut self, events: &[Stamped]) {
+    pub(super) fn on_events(&mut self, events: &[Stamped]) {
         for event in events {
             let ask = match &event.event {
-                Event::Builder(snapshot) => self.hear_builder(snapshot),
+                Event::Builder(snapshot) => self.on_builder(snapshot),
                 Event::Registry(registry) => {
                     let cache = registry.cache.as_ref().and_then(|cache| cache.digest.clone());
                     let before = self.cache.take();
@@ -94,7 +95,7 @@ impl PlannerHandle {
         }
     }
 
-    fn hear_builder(&mut self, snapshot: &BuilderSnapshot) -> Option<PlannerRequest> {
+    fn on_builder(&mut self, snapshot: &BuilderSnapshot) -> Option<PlannerRequest> {
         // Of a node that does not answer it is not known what runs on it.
         let known = !snapshot.nodes.is_empty() && snapshot.nodes.iter().all(|node| node.active.is_some());
         if !known {

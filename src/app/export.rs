@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::configuration::{complain, print};
+use super::configuration::{print, print_stderr};
 use super::{atomic_file, builds};
 use crate::cli::{self, Cli, ExportFormat};
 use crate::config::Surroundings;
@@ -19,7 +19,7 @@ pub(super) async fn run(cli: &Cli, args: &cli::ExportArgs, around: &Surroundings
     if found.choice.note().is_some() {
         let mut told = "exporting ".to_owned();
         builds::heading(&found, &model, false).write(false, &mut told);
-        complain(&told);
+        print_stderr(&told);
     }
     // Of a build that is not told to the end it is as it was when last was heard of it.
     let now = model.newest();
@@ -55,6 +55,10 @@ async fn send(model: &Model, now: Time, output: Option<&Path>, around: &Surround
     }
     let collector = Collector::of(&around.env)?;
     collector.send(bytes, spans).await?;
-    complain(&format!("sent {spans} spans of trace {} to {}\n", otlp::trace_id(&request), collector.place()));
+    print_stderr(&format!(
+        "sent {spans} spans of trace {} to {}\n",
+        otlp::trace_id(&request),
+        collector.place()
+    ));
     Ok(())
 }

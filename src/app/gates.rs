@@ -1,7 +1,7 @@
 //! `--fail-on`: what a build must not do.
 
 use super::build;
-use super::configuration::complain;
+use super::configuration::print_stderr;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::Error;
@@ -47,9 +47,9 @@ pub(super) fn check(
 }
 
 /// Says which gates a build did not go through, or of which that can't be told; what the process ends with for it.
-pub(super) fn tell(model: &Model) -> Result<(), Error> {
+pub(super) fn result(model: &Model) -> Result<(), Error> {
     for line in gates::lines(model.gates()) {
-        complain(&format!("{line}\n"));
+        print_stderr(&format!("{line}\n"));
     }
     let failed = model.gates().gates.iter().any(|gate| gate.state == GateState::Failed);
     if failed { Err(Error::Exit(FAILED)) } else { Ok(()) }

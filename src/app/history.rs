@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
 use super::builds;
-use super::configuration::{complain, print};
+use super::configuration::{print, print_stderr};
 use super::output_style::OutputStyle;
 use crate::cli::{self, Cli, HistoryCommand, ProgressMode};
 use crate::clock::Clock;
@@ -88,7 +88,7 @@ impl HistoryClient {
     }
 
     /// What there is to tell since this was asked last.
-    pub(super) fn news(&self) -> Vec<String> {
+    pub(super) fn warnings(&self) -> Vec<String> {
         self.clerk.take_messages()
     }
 
@@ -214,7 +214,7 @@ fn prune(cli: &Cli, args: &cli::HistoryPruneArgs, around: &Surroundings) -> Resu
     if args.dry_run || planned.builds == 0 {
         return print(&told);
     }
-    complain(&format!("{told}delete them? [y/N] "));
+    print_stderr(&format!("{told}delete them? [y/N] "));
     let mut answer = String::new();
     // Who can't be heard has not agreed.
     let _ = std::io::stdin().read_line(&mut answer);
@@ -248,9 +248,9 @@ fn begun(store: &Store, planned: &PruneResult) -> Result<String, Error> {
 
 /// Takes up recordings. This is never done by itself: a build must not spend its time on it, and what was let go must not come back.
 fn import(files: &[PathBuf]) -> Result<(), Error> {
-    let Some(path) = history::default_path() else { return Err(homeless()) };
+    let Some(path) = history::default_path() else { return Err(no_default_dir()) };
     let opened = Store::open(&path, Clock::live().now()).map_err(|trouble| unavailable(&trouble))?;
-    opened.notes.iter().for_each(|note| complain(&format!("warning: {note}\n")));
+    opened.notes.iter().for_each(|note| print_stderr(&format!("warning: {note}\n")));
     let mut store = opened.store;
     let recordings = || -> Result<Vec<PathBuf>, Error> {
         // What is written on is no build yet. The oldest first: what it took is what the next are measured by.
@@ -277,7 +277,7 @@ fn import(files: &[PathBuf]) -> Result<(), Error> {
             Err(why) if files.len() == 1 => return Err(why),
             Err(why) => {
                 let told = Text::clean(&why.to_string().replace("\n  ", "; "));
-                complain(&format!("warning: {told}\n"));
+                print_stderr(&format!("warning: {told}\n"));
                 failed.push(why.exit_code());
             }
         }
@@ -285,11 +285,11 @@ fn import(files: &[PathBuf]) -> Result<(), Error> {
     rejudge(&mut store, oldest);
     let known = if known > 0 { format!(", {known} known before") } else { String::new() };
     print(&format!("{} taken up{known}\n", words::count(taken, "build")))?;
-    failed.iter().max().map_or(Ok(()), |exit_code| Err(not_taken(failed.len(), files.len(), *exit_code)))
+    failed.iter().max().map_or(Ok(()), |exit_code| Err(export_error(failed.len(), files.len(), *exit_code)))
 }
 
 /// Some files could not be taken up, each of which was named before: a script that has named them must not take that for a success.
-fn not_taken(failed: usize, of: usize, exit_code: u8) -> Error {
+fn export_error(failed: usize, of: usize, exit_code: u8) -> Error {
     let message = match failed {
         all if all == of => "none of the files can be taken up".to_owned(),
         some => format!("{some} of {of} files can't be taken up"),
@@ -318,7 +318,7 @@ fn read(store: &mut Store, file: &Path) -> Result<Option<Time>, Error> {
     let Some(name) = unused(store, &history::name(file), model.begun().unwrap_or_default()) else {
         return Ok(None);
     };
-    tell(&mut model, &name, store);
+    add_derived_events(&mut model, &name, store);
     let path = file.canonicalize().unwrap_or_else(|_| file.to_owned());
     store
         .keep(&StoredBuild::of(&model, name, Some(path)))
@@ -327,9 +327,9 @@ fn read(store: &mut Store, file: &Path) -> Result<Option<Time>, Error> {
 }
 
 /// Adds to a model what its recording does not tell and the store does.
-fn tell(model: &mut Model, name: &Text, store: &Store) {
+fn add_derived_events(model: &mut Model, name: &Text, store: &Store) {
     let at = model.newest();
-    for event in builds::untold(model, name, Some(store)) {
+    for event in builds::derived_events(model, name, Some(store)) {
         model.apply(&Stamped { at, event });
     }
 }
@@ -352,7 +352,7 @@ fn rejudge(store: &mut Store, oldest: Time) {
             continue;
         };
         if !(model.has_expected() && model.has_reasons()) {
-            tell(&mut model, &row.name, store);
+            add_derived_events(&mut model, &row.name, store);
             // What can't be written stays as it is.
             let _ = store.renew(row.id, &StoredBuild::of(&model, row.name.clone(), Some(file)));
         }
@@ -374,10 +374,10 @@ fn unused(store: &Store, name: &Text, begun: Time) -> Option<Text> {
 
 /// The store, to be read; none where there is none yet.
 pub(super) fn open() -> Result<Option<Store>, Error> {
-    let Some(path) = history::default_path() else { return Err(homeless()) };
+    let Some(path) = history::default_path() else { return Err(no_default_dir()) };
     let opened = Store::open_to_read(&path, Clock::live().now()).map_err(|trouble| unavailable(&trouble))?;
     let Some(opened) = opened else { return Ok(None) };
-    opened.notes.iter().for_each(|note| complain(&format!("warning: {note}\n")));
+    opened.notes.iter().for_each(|note| print_stderr(&format!("warning: {note}\n")));
     Ok(Some(opened.store))
 }
 
@@ -401,7 +401,7 @@ pub(super) fn hint() {
     let recordings = recording::default_dir().and_then(|dir| recording::list(&dir).ok()).unwrap_or_default();
     if !recordings.is_empty() {
         let count = words::count(recordings.len(), "recording");
-        complain(&format!("there are {count} from before: layertop history import takes them up\n"));
+        print_stderr(&format!("there are {count} from before: layertop history import takes them up\n"));
     }
 }
 
@@ -442,6 +442,6 @@ fn unavailable(trouble: &history::StoreError) -> Error {
     Error::broken(trouble.message(), trouble.remedy())
 }
 
-fn homeless() -> Error {
+fn no_default_dir() -> Error {
     Error::unavailable("there is no home directory", recording::ANOTHER_PLACE)
 }

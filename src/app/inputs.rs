@@ -13,14 +13,14 @@ const AHEAD: usize = 64;
 /// Hears what is typed. A task of its own asks crossterm, which makes every question that comes too early wait for a lock;
 /// here it is asked again just when there is something.
 pub(super) struct InputReader {
-    heard: mpsc::Receiver<io::Result<Input>>,
+    received: mpsc::Receiver<io::Result<Input>>,
     task: JoinHandle<()>,
 }
 
 impl InputReader {
     /// Starts to listen.
     pub(super) fn listen() -> Self {
-        let (tx, heard) = mpsc::channel(AHEAD);
+        let (tx, received) = mpsc::channel(AHEAD);
         let task = tokio::spawn(async move {
             let mut inputs = EventStream::new();
             while let Some(input) = inputs.next().await {
@@ -29,12 +29,12 @@ impl InputReader {
                 }
             }
         });
-        Self { heard, task }
+        Self { received, task }
     }
 
     /// What was typed next; none where nobody can type any more.
     pub(super) async fn next(&mut self) -> Option<io::Result<Input>> {
-        self.heard.recv().await
+        self.received.recv().await
     }
 }
 

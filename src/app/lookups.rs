@@ -52,7 +52,7 @@ impl Lookups {
         self.tasks.abort_all();
         let sources = self.sources.clone();
         self.tasks.spawn(async move {
-            let answer = last_words(&of, &sources).await;
+            let answer = read_logs(&of, &sources).await;
             let mask = sources.builder.map(|settings| settings.mask).unwrap_or_default();
             let answer = answer.map(|lines| lines.into_iter().map(|line| mask.line(line)).collect());
             LookupAnswer::Logs(of, answer)
@@ -90,7 +90,7 @@ impl Lookups {
     }
 }
 
-async fn last_words(of: &LogSource, sources: &LogSources) -> Result<Vec<Line>, Text> {
+async fn read_logs(of: &LogSource, sources: &LogSources) -> Result<Vec<Line>, Text> {
     match (of, &sources.builder, &sources.cluster) {
         (LogSource::Builder(node), Some(settings), _) => {
             builder::logs(settings, node.as_str(), LOG_LINES).await

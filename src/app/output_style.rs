@@ -67,7 +67,7 @@ impl OutputStyle {
     }
 
     /// What stays behind when everything else is gone.
-    pub(super) fn farewell(self, session: &BuildSession, recording: Option<&Path>) -> Result<(), Error> {
+    pub(super) fn print_summary(self, session: &BuildSession, recording: Option<&Path>) -> Result<(), Error> {
         match self.progress {
             ProgressMode::Tui => {
                 let mut text = String::new();
@@ -105,7 +105,7 @@ impl OutputStyle {
         for line in lines {
             line.write(color, &mut text);
         }
-        configuration::complain(&text);
+        configuration::print_stderr(&text);
     }
 }
 

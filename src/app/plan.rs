@@ -10,10 +10,10 @@ use tokio::time::timeout;
 
 use super::build;
 use super::builds;
-use super::configuration::{complain, print};
-use super::die_by;
+use super::configuration::{print, print_stderr};
 use super::history;
 use super::output_style::OutputStyle;
+use super::signal_error;
 use super::signals::Signals;
 use super::why;
 use crate::cli::{self, Cli, ProgressMode};
@@ -42,14 +42,14 @@ pub(super) async fn run(cli: &Cli, args: &cli::PlanArgs, around: &Surroundings) 
     let look = OutputStyle::of(&config, around);
     let command = build::command(&config, &args.buildx, Program::default(), around)?;
     let mut signals = Signals::listen()?;
-    let ground = PlanInputs::of(command, config, around, Clock::live());
+    let plan_inputs = PlanInputs::of(command, config, around, Clock::live());
     let model = tokio::select! {
         biased;
-        signal = signals.next() => return Err(die_by(signal)),
-        model = make(&ground) => model,
+        signal = signals.next() => return Err(signal_error(signal)),
+        model = make(&plan_inputs) => model,
     };
     if !model.is_planned() {
-        return Err(unplanned(&model));
+        return Err(plan_error(&model));
     }
     let wanted: Vec<&str> = args.fail_on_rebuild.iter().map(|name| name.trim()).collect();
     if let Some(strange) = wanted.iter().find(|name| !plan::is_layer(&model, name)) {
@@ -75,13 +75,13 @@ pub(super) async fn run(cli: &Cli, args: &cli::PlanArgs, around: &Surroundings) 
         return Ok(());
     }
     for line in broken {
-        complain(&format!("{line}\n"));
+        print_stderr(&format!("{line}\n"));
     }
     Err(Error::Exit(REBUILT))
 }
 
 /// Why nothing could be planned. What was found out says itself what to do.
-fn unplanned(model: &Model) -> Error {
+fn plan_error(model: &Model) -> Error {
     let told = model.fingerprint().map(|print| print.reason.to_string()).filter(|reason| !reason.is_empty());
     match told {
         Some(message) => Error::Unavailable { message, hint: None },
@@ -90,16 +90,16 @@ fn unplanned(model: &Model) -> Error {
 }
 
 /// Finds out what a build would be made from and what there is for it, and predicts it.
-async fn make(ground: &PlanInputs) -> Model {
-    let clock = ground.clock;
+async fn make(plan_inputs: &PlanInputs) -> Model {
+    let clock = plan_inputs.clock;
     let (tx, mut prints) = mpsc::channel(1);
     let print = async {
-        if let Some(request) = ground.request.clone() {
+        if let Some(request) = plan_inputs.request.clone() {
             context::start(request, clock, tx).await;
         }
     };
     let (mut known, (pasts, expected), evidence, ()) =
-        tokio::join!(ground.before(), ground.pasts(), ground.evidence(), print);
+        tokio::join!(plan_inputs.before(), plan_inputs.pasts(), plan_inputs.evidence(), print);
     known.extend(expected);
     known.extend(prints.recv().await.unwrap_or_default());
     known.extend(evidence);
@@ -107,7 +107,7 @@ async fn make(ground: &PlanInputs) -> Model {
         Event::Fingerprint(print) => Some(print.as_ref()),
         _ => None,
     });
-    let bases = ground.bases(&print.map(images).unwrap_or_default()).await;
+    let bases = plan_inputs.bases(&print.map(images).unwrap_or_default()).await;
     let mut model = Model::default();
     model.apply_all(&known);
     model.apply_all(&explain::plan(&known, &pasts, &bases));

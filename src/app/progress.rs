@@ -124,7 +124,7 @@ pub(super) async fn run(
                 }
             }
             events = feed.around.next(), if open && out.takes_more() => {
-                let events = session.take(FeedUpdate::news(events));
+                let events = session.take(FeedUpdate::of(events));
                 writer.write(session, &events, &mut bytes);
             }
             // Before there is news nobody knows what time it is in a replay.

@@ -48,7 +48,7 @@ pub(super) enum ScreenExit {
 }
 
 /// Whether it is drawn beside a build before the next beat: not what steps say, and not how what is around the build is.
-fn is_pressing(event: &Event) -> bool {
+fn is_urgent(event: &Event) -> bool {
     !event.is_progress() && !matches!(event, Event::Registry(_) | Event::Builder(_) | Event::Cluster(_))
 }
 
@@ -111,21 +111,21 @@ impl ScreenLoop<'_> {
                 }
                 answer = self.asking.next() => {
                     match answer {
-                        LookupAnswer::Logs(of, answer) => self.ui.logs_came(&of, answer),
+                        LookupAnswer::Logs(of, answer) => self.ui.logs_received(&of, answer),
                         LookupAnswer::Before(wanted, answer) => self.ui.compared(&wanted, answer.map(|before| *before)),
-                        LookupAnswer::Trends(answer) => self.ui.trends_came(answer),
+                        LookupAnswer::Trends(answer) => self.ui.trends_received(answer),
                     }
                     dirty = true;
                 }
                 update = self.feed.updates.recv(), if open => {
                     open = update.is_some();
-                    dirty |= self.news(update) || !open;
+                    dirty |= self.take(update) || !open;
                 }
                 events = self.feed.around.next() => {
-                    if let FeedControl::Board(board) = &mut self.feed.steer {
-                        board.hear(&events);
+                    if let FeedControl::Dashboard(board) = &mut self.feed.steer {
+                        board.on_events(&events);
                     }
-                    dirty |= self.news(Some(FeedUpdate::news(events)));
+                    dirty |= self.take(Some(FeedUpdate::of(events)));
                 }
                 () = tokio::time::sleep(LOOK), if self.more && !moves && self.has_been_seen() => {
                     return Ok(ScreenExit::Scene(Action::NextScene));
@@ -157,14 +157,14 @@ impl ScreenLoop<'_> {
     }
 
     /// Takes news; tells whether they are to be drawn before the next beat.
-    fn news(&mut self, update: Option<FeedUpdate>) -> bool {
+    fn take(&mut self, update: Option<FeedUpdate>) -> bool {
         let (mut next, mut taken) = (update, 0);
         let mut pressing = !(self.builds() && view::ticks(&self.session.model));
         while let Some(update) = next {
             if update.reset == Reset::All {
                 self.ui.reset();
             }
-            pressing |= self.session.take(update).iter().any(|event| is_pressing(&event.event));
+            pressing |= self.session.take(update).iter().any(|event| is_urgent(&event.event));
             taken += 1;
             next = if taken < AT_ONCE { self.feed.updates.try_recv().ok() } else { None };
         }
@@ -227,7 +227,7 @@ impl ScreenLoop<'_> {
             Effect::Compare(wanted) => self.asking.before(wanted),
             Effect::Trends { image, builder } => self.asking.trends(image, builder),
             Effect::Turn => {
-                if let FeedControl::Board(board) = &self.feed.steer {
+                if let FeedControl::Dashboard(board) = &self.feed.steer {
                     board.turn();
                 }
             }

@@ -47,7 +47,7 @@ pub(super) enum Reset {
 
 impl FeedUpdate {
     /// What happened, and nothing else.
-    pub(super) fn news(events: Vec<Stamped>) -> Self {
+    pub(super) fn of(events: Vec<Stamped>) -> Self {
         Self { reset: Reset::No, events, replay: None }
     }
 
@@ -87,7 +87,7 @@ pub(super) enum FeedControl {
     /// A replay can be paused, sought, sped up.
     Replay(mpsc::Sender<replay::Control>),
     /// The dashboard can show the plan or the last build, and wants to know what goes on on the builder.
-    Board(PlannerHandle),
+    Dashboard(PlannerHandle),
     /// It goes its own way.
     None,
 }
@@ -106,10 +106,10 @@ pub(super) struct BuildSession {
     /// What the build must not do.
     pub(super) gates: Vec<Gate>,
     /// Writes a live build down.
-    pub(super) historian: Option<HistoryClient>,
+    pub(super) history_client: Option<HistoryClient>,
     /// What is told at the end of a replay that its recording does not tell.
-    pub(super) untold: Option<DerivedEvents>,
-    thin: SnapshotFilter,
+    pub(super) derived_events: Option<DerivedEvents>,
+    filter: SnapshotFilter,
     /// For the recorder, which is another thread: waking it for each message costs more than the message.
     held: Vec<Stamped>,
     /// Whether the recording's problem has been said.
@@ -118,11 +118,23 @@ pub(super) struct BuildSession {
 
 impl BuildSession {
     pub(super) fn new(clock: Clock, recorder: Option<Recorder>) -> Self {
-        let (model, thin, held) =
+        let (model, filter, held) =
             (Model::default(), SnapshotFilter::every(snapshot_filter::APART), Vec::new());
-        let (explainer, historian, untold, gates) = (None, None, None, Vec::new());
+        let (explainer, history_client, derived_events, gates) = (None, None, None, Vec::new());
         let (replay, warned) = (None, false);
-        Self { model, replay, clock, recorder, explainer, gates, historian, untold, thin, held, warned }
+        Self {
+            model,
+            replay,
+            clock,
+            recorder,
+            explainer,
+            gates,
+            history_client,
+            derived_events,
+            filter,
+            held,
+            warned,
+        }
     }
 
     /// Takes news; gives the events back, with layertop's own among them. They are recorded with the next [`BuildSession::keep`].
@@ -139,8 +151,8 @@ impl BuildSession {
         let tail = events.split_off(end.unwrap_or(events.len()));
         self.model.apply_all(&events);
         self.listings(&events);
-        if let Some(historian) = &mut self.historian
-            && let Some(expected) = historian.expected(!tail.is_empty())
+        if let Some(history_client) = &mut self.history_client
+            && let Some(expected) = history_client.expected(!tail.is_empty())
         {
             let at = tail.first().map_or_else(|| self.clock.now(), |end| end.at);
             let told = Stamped { at, event: Event::Expected(Box::new(expected)) };
@@ -158,8 +170,8 @@ impl BuildSession {
             self.model.apply(&told);
             events.push(told);
         }
-        if let (Some(untold), Some(end)) = (&self.untold, tail.first()) {
-            for event in untold(&self.model) {
+        if let (Some(derived_events), Some(end)) = (&self.derived_events, tail.first()) {
+            for event in derived_events(&self.model) {
                 let told = Stamped { at: end.at, event };
                 self.model.apply(&told);
                 events.push(told);
@@ -175,18 +187,18 @@ impl BuildSession {
             events.push(told);
         }
         if self.recorder.is_some() {
-            self.held.extend(self.thin.of(&events));
+            self.held.extend(self.filter.of(&events));
         }
         if self.held.len() >= MANY || weight(&self.held) >= HEAVY {
             self.keep();
         }
-        if let Some(historian) = &mut self.historian {
+        if let Some(history_client) = &mut self.history_client {
             let path = self.recorder.as_ref().and_then(Recorder::path);
-            historian.look(&self.model, || path.filter(|path| path.exists()).map(Path::to_owned));
+            history_client.look(&self.model, || path.filter(|path| path.exists()).map(Path::to_owned));
         }
         let problem = self.recorder.as_mut().and_then(Recorder::new_problem);
         self.warned |= problem.is_some();
-        let of_history = self.historian.as_ref().map(HistoryClient::news).unwrap_or_default();
+        let of_history = self.history_client.as_ref().map(HistoryClient::warnings).unwrap_or_default();
         for text in problem.into_iter().chain(of_history) {
             let notice = Notice { level: Level::Warn, text: Text::clean(&text) };
             let notice = Stamped { at: self.clock.now(), event: Event::Notice(notice) };
@@ -199,12 +211,14 @@ impl BuildSession {
 
     /// Hands on what the builder had before this build.
     fn listings(&mut self, events: &[Stamped]) {
-        let (Some(historian), Some(explainer)) = (&self.historian, &mut self.explainer) else { return };
+        let (Some(history_client), Some(explainer)) = (&self.history_client, &mut self.explainer) else {
+            return;
+        };
         for event in events {
             if let Event::Records(records) = &event.event
                 && records.is_whole()
             {
-                explainer.listed(records, historian);
+                explainer.listed(records, history_client);
             }
         }
     }
@@ -241,8 +255,8 @@ impl BuildSession {
     }
 
     /// Waits until the build is in the history; gives what nobody has heard of yet.
-    pub(super) fn unkept(&mut self) -> Vec<String> {
-        self.historian.take().map(HistoryClient::close).unwrap_or_default()
+    pub(super) fn close_history(&mut self) -> Vec<String> {
+        self.history_client.take().map(HistoryClient::close).unwrap_or_default()
     }
 
     /// Ends the recording. Its problem is one that nobody has heard of: that a disk is full may be found by the last write

@@ -56,7 +56,7 @@ impl Signals {
         SignalNumber(tokio::select! {
             _ = self.interrupt.recv() => SIGINT,
             _ = self.terminate.recv() => SIGTERM,
-            _ = heard(&mut self.hang_up) => SIGHUP,
+            _ = received(&mut self.hang_up) => SIGHUP,
             _ = self.quit.recv() => SIGQUIT,
             _ = self.suspend.recv() => SIGTSTP,
         })
@@ -64,7 +64,7 @@ impl Signals {
 }
 
 /// Hears of a signal that is listened to; of another one never.
-async fn heard(signal: &mut Option<Signal>) -> Option<()> {
+async fn received(signal: &mut Option<Signal>) -> Option<()> {
     match signal {
         Some(signal) => signal.recv().await,
         None => std::future::pending().await,

@@ -42,7 +42,7 @@ impl SnapshotFilter {
                 kept.extend(self.held.iter_mut().filter_map(Option::take));
             }
             if keeps {
-                kept.push(told(event));
+                kept.push(with_interval(event));
             }
         }
         kept
@@ -53,10 +53,10 @@ impl SnapshotFilter {
             // What is looked at when the build is over is no part of it.
             Event::Registry(_) | Event::Builder(_) | Event::Cluster(_) if self.ended => false,
             Event::Registry(registry) => {
-                is_news(&mut self.registry, self.apart, *at, still_registry(registry))
+                is_new(&mut self.registry, self.apart, *at, still_registry(registry))
             }
-            Event::Builder(builder) => is_news(&mut self.builder, self.apart, *at, still_builder(builder)),
-            Event::Cluster(cluster) => is_news(&mut self.cluster, self.apart, *at, still_cluster(cluster)),
+            Event::Builder(builder) => is_new(&mut self.builder, self.apart, *at, still_builder(builder)),
+            Event::Cluster(cluster) => is_new(&mut self.cluster, self.apart, *at, still_cluster(cluster)),
             _ => {
                 self.ended |= matches!(event, Event::Ended(_));
                 true
@@ -76,7 +76,7 @@ fn part(event: &Event) -> Option<usize> {
 }
 
 /// Who reads the recording has to know that silence is no sign.
-fn told(event: &Stamped) -> Stamped {
+fn with_interval(event: &Stamped) -> Stamped {
     match &event.event {
         Event::Watching(watching) => {
             let apart_us = APART.as_micros() as u64;
@@ -86,7 +86,7 @@ fn told(event: &Stamped) -> Stamped {
     }
 }
 
-fn is_news<T: PartialEq>(last: &mut Option<(Time, T)>, apart: Duration, at: Time, still: T) -> bool {
+fn is_new<T: PartialEq>(last: &mut Option<(Time, T)>, apart: Duration, at: Time, still: T) -> bool {
     let same = last.as_ref().is_some_and(|(then, known)| *known == still && at.since(*then) < apart);
     if !same {
         *last = Some((at, still));
@@ -176,8 +176,8 @@ mod tests {
     }
 
     fn kept(events: &[Stamped]) -> Vec<u64> {
-        let mut thin = SnapshotFilter::every(APART);
-        let one = |event: &Stamped| thin.of(std::slice::from_ref(event)).pop();
+        let mut filter = SnapshotFilter::every(APART);
+        let one = |event: &Stamped| filter.of(std::slice::from_ref(event)).pop();
         events.iter().filter_map(one).map(|event| event.at.micros() as u64 / 1_000_000).collect()
     }
 

@@ -9,7 +9,7 @@ use super::session::{BuildSession, FeedUpdate};
 use super::signals::{SignalNumber, Signals};
 use super::snapshot_filter::{self, SnapshotFilter};
 use super::watchers::{WatchTargets, Watchers};
-use super::{configuration, die_by};
+use super::{configuration, signal_error};
 use crate::cli::ProgressMode;
 use crate::clock::Clock;
 use crate::error::Error;
@@ -31,11 +31,11 @@ pub(super) async fn run(targets: WatchTargets, look: OutputStyle, watch: bool) -
     let mut session = BuildSession::new(clock, None);
     let mut signals = Signals::listen()?;
     let watching = Event::Watching(targets.watching());
-    session.take(FeedUpdate::news(vec![Stamped { at: clock.now(), event: watching }]));
+    session.take(FeedUpdate::of(vec![Stamped { at: clock.now(), event: watching }]));
     let mut around = Watchers::watch(targets, clock);
     let json = look.progress == ProgressMode::Json;
     // It hears all from the start, so that what was said is not said again.
-    let mut thin = SnapshotFilter::every(if json { snapshot_filter::APART } else { Duration::MAX });
+    let mut filter = SnapshotFilter::every(if json { snapshot_filter::APART } else { Duration::MAX });
     let mut late = std::pin::pin!(sleep(PATIENCE));
     let mut sizes = std::pin::pin!(sleep(USAGE));
     while !is_known(&session) {
@@ -45,12 +45,12 @@ pub(super) async fn run(targets: WatchTargets, look: OutputStyle, watch: bool) -
             signal = signals.next() => stop(signal)?,
             () = &mut late => break,
             () = &mut sizes, if is_last => break,
-            events = around.next() => drop(thin.of(&session.take(FeedUpdate::news(events)))),
+            events = around.next() => drop(filter.of(&session.take(FeedUpdate::of(events)))),
         }
     }
-    say(&session, look)?;
+    print_status(&session, look)?;
     if watch {
-        return Box::pin(go_on(session, around, look, signals, thin)).await;
+        return Box::pin(go_on(session, around, look, signals, filter)).await;
     }
     // Whatever still hangs is given up.
     drop(around);
@@ -65,19 +65,19 @@ async fn go_on(
     mut around: Watchers,
     look: OutputStyle,
     mut signals: Signals,
-    mut thin: SnapshotFilter,
+    mut filter: SnapshotFilter,
 ) -> Result<(), Error> {
     loop {
         tokio::select! {
             biased;
             signal = signals.next() => stop(signal)?,
             events = around.next() => {
-                let events = session.take(FeedUpdate::news(events));
-                if !thin.of(&events).is_empty() {
+                let events = session.take(FeedUpdate::of(events));
+                if !filter.of(&events).is_empty() {
                     if look.progress != ProgressMode::Json {
                         configuration::print("\n")?;
                     }
-                    say(&session, look)?;
+                    print_status(&session, look)?;
                 }
             }
         }
@@ -100,10 +100,10 @@ fn stop(signal: SignalNumber) -> Result<(), Error> {
         let _ = signal_hook::low_level::emulate_default_handler(signal.0);
         return Ok(());
     }
-    Err(die_by(signal))
+    Err(signal_error(signal))
 }
 
-fn say(session: &BuildSession, look: OutputStyle) -> Result<(), Error> {
+fn print_status(session: &BuildSession, look: OutputStyle) -> Result<(), Error> {
     let (model, now) = (&session.model, session.now());
     match look.progress {
         ProgressMode::Json => configuration::print(&json::StatusSummary::of(model, now).line()),

@@ -118,19 +118,19 @@ fn cluster(
 
 /// The watchers of all parts. Dropped, it ends them, whatever they wait for.
 pub(super) struct Watchers {
-    heard: mpsc::Receiver<Vec<Stamped>>,
+    received: mpsc::Receiver<Vec<Stamped>>,
     _watchers: JoinSet<()>,
 }
 
 impl Watchers {
     /// Nothing is watched.
     pub(super) fn nothing() -> Self {
-        Self { heard: mpsc::channel(1).1, _watchers: JoinSet::new() }
+        Self { received: mpsc::channel(1).1, _watchers: JoinSet::new() }
     }
 
     /// Begins to watch.
     pub(super) fn watch(targets: WatchTargets, clock: Clock) -> Self {
-        let (tx, heard) = mpsc::channel(AHEAD);
+        let (tx, received) = mpsc::channel(AHEAD);
         let mut watchers = JoinSet::new();
         if let Some(settings) = targets.registry {
             watchers.spawn(registry::run(settings, clock, tx.clone()));
@@ -139,12 +139,12 @@ impl Watchers {
             watchers.spawn(kubernetes::run(settings, clock, tx.clone()));
         }
         watchers.spawn(builder::run(targets.builder, clock, tx));
-        Self { heard, _watchers: watchers }
+        Self { received, _watchers: watchers }
     }
 
     /// What is new. Where nothing is watched that is never.
     pub(super) async fn next(&mut self) -> Vec<Stamped> {
-        match self.heard.recv().await {
+        match self.received.recv().await {
             Some(events) => events,
             None => std::future::pending().await,
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::build;
 use super::builds::{self, BuildLookupError, DamageWarning, FoundBuild, ReadExtent};
-use super::configuration::{complain, print};
+use super::configuration::{print, print_stderr};
 use super::history::{self as app_history, HistoryClient, take_listing};
 use super::output_style::OutputStyle;
 use crate::cli::{self, Cli, ProgressMode};
@@ -81,10 +81,10 @@ impl Explainer {
     }
 
     /// Takes a listing of the builder: what it tells of the build before this one may be why a step misses now.
-    pub(super) fn listed(&mut self, records: &Arc<Records>, historian: &HistoryClient) {
+    pub(super) fn listed(&mut self, records: &Arc<Records>, history_client: &HistoryClient) {
         let (wanted, clock, is_asked) = (self.wanted.clone(), self.clock, self.pasts.is_some());
         let (builder, records) = (wanted.builder.clone(), Arc::clone(records));
-        self.again = Some(historian.clerk().ask(move |store| {
+        self.again = Some(history_client.clerk().ask(move |store| {
             let store = store?;
             let told = take_listing(store, builder.as_ref(), &records);
             // Who asks behind this is told it at once.
@@ -183,7 +183,7 @@ async fn completed(path: &Path, model: &Model, cli: &Cli, around: &Surroundings)
     let listed = if let Ok(listed) = tokio::time::timeout(WORDLESS, listing.as_mut()).await {
         listed
     } else {
-        complain(
+        print_stderr(
             "layertop: the builder is slow to list its records, which tell where hits came from; waiting, a minute at most\n",
         );
         tokio::time::timeout(LISTING, listing).await.unwrap_or_default()
@@ -289,6 +289,6 @@ fn note(word: &str, found: &FoundBuild, global: &cli::GlobalArgs, around: &Surro
             "note: `{word}` is how {} begins; for the step of {1}: layertop why {1} {word}\n",
             found.name, newest.name
         );
-        complain(&text);
+        print_stderr(&text);
     }
 }

@@ -144,7 +144,7 @@ pub struct Nodes {
 
 impl Nodes {
     /// Nodes that nothing can run on, or that are short of something; those that are merely not known are none of them.
-    pub fn ill(&self) -> impl Iterator<Item = &NodeRow> {
+    pub fn unhealthy(&self) -> impl Iterator<Item = &NodeRow> {
         self.rows.iter().filter(|row| row.state > NodeState::Cordoned)
     }
 
@@ -388,7 +388,7 @@ mod tests {
             (native.place().map(Text::as_str), emulated.node.as_ref().map(Text::as_str)),
             (Some("b"), Some("kube0"))
         );
-        assert_eq!(found.ill().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["b"]);
+        assert_eq!(found.unhealthy().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["b"]);
         assert_eq!(found.worst(), Some(NodeState::Lost));
     }
 }

@@ -212,7 +212,7 @@ struct HitJudge<'a> {
     hits: Vec<StepId>,
     /// Caches whose import succeeded.
     imported: Vec<&'a Text>,
-    worlds: Vec<NodeRecords<'a>>,
+    all_records: Vec<NodeRecords<'a>>,
     /// Whether the builder had no result of any step before the build.
     bare: bool,
     /// The steps that are built on each step.
@@ -239,14 +239,14 @@ impl<'a> HitJudge<'a> {
             model,
             hits,
             imported,
-            worlds: Vec::new(),
+            all_records: Vec::new(),
             bare: false,
             built_on: HashMap::new(),
             found: HashMap::new(),
         };
         if !judge.hits.is_empty() && !judge.imported.is_empty() {
-            judge.see_worlds();
-            judge.see_order();
+            judge.index_nodes();
+            judge.index_steps();
             judge.find();
         }
         Some(judge)
@@ -256,7 +256,7 @@ impl<'a> HitJudge<'a> {
         self.hits.iter().filter_map(|id| Some((*id, self.origin(*id, self.model.stack.step(*id)?)))).collect()
     }
 
-    fn see_worlds(&mut self) {
+    fn index_nodes(&mut self) {
         let HitEvidence { before, after, .. } = &self.model.evidence;
         let first = self.model.first_hit();
         let begun = self.model.first.unwrap_or_default();
@@ -268,23 +268,25 @@ impl<'a> HitJudge<'a> {
         }
         for listing in before {
             let later = after.iter().find(|after| after.node == listing.node);
-            let mut world = NodeRecords::new(listing, later.map(Arc::as_ref), begun, first);
-            self.place_trees(&mut world);
-            self.worlds.push(world);
+            let mut node_records = NodeRecords::new(listing, later.map(Arc::as_ref), begun, first);
+            self.place_trees(&mut node_records);
+            self.all_records.push(node_records);
         }
         self.bare = !before.is_empty()
-            && self.worlds.iter().all(|world| world.whole && world.early && world.before.is_bare());
+            && self.all_records.iter().all(|node_records| {
+                node_records.whole && node_records.early && node_records.before.is_bare()
+            });
     }
 
     /// Learns which tree of imported records is which platform's: by the blobs that were fetched for its steps, and by the
     /// image that has the same layers.
-    fn place_trees(&self, world: &mut NodeRecords<'a>) {
+    fn place_trees(&self, node_records: &mut NodeRecords<'a>) {
         let mut trees: HashMap<&Digest, HashSet<&str>> = HashMap::new();
         let mut records: HashMap<&Digest, &'a str> = HashMap::new();
-        for known in world.all() {
+        for known in node_records.all() {
             if let Some(blob) = &known.record.imported {
                 let id = known.record.id.as_str();
-                trees.entry(blob).or_default().insert(world.root(id));
+                trees.entry(blob).or_default().insert(node_records.root(id));
                 records.insert(blob, id);
             }
         }
@@ -313,12 +315,12 @@ impl<'a> HitJudge<'a> {
             places.extend(only(image.0).map(|id| (*id, image.1)));
         }
         for (id, platform) in places {
-            world.place(id, &platform);
+            node_records.place(id, &platform);
         }
     }
 
     /// Which step is built on which: a step's first input is what it is built on.
-    fn see_order(&mut self) {
+    fn index_steps(&mut self) {
         let model = self.model;
         for (id, _) in model.stack.steps() {
             for vertex in model.vertices_of(id) {
@@ -352,7 +354,7 @@ impl<'a> HitJudge<'a> {
                     let mut below: Vec<At<'a>> = users
                         .iter()
                         .flat_map(|user| &found[user])
-                        .filter_map(|(at, record)| Some((*at, self.worlds.get(*at)?.parent(record)?)))
+                        .filter_map(|(at, record)| Some((*at, self.all_records.get(*at)?.parent(record)?)))
                         .collect();
                     below.extend(self.under_misses(*id));
                     news.push((*id, self.fitting(*id, below)));
@@ -387,12 +389,14 @@ impl<'a> HitJudge<'a> {
         let Some(step) = self.model.stack.step(id) else { return Vec::new() };
         let (platform, instruction) = (platform_of(self.model, step), self.instruction(step));
         let mut found = Vec::new();
-        for (at, world) in self.worlds(platform.as_ref()) {
+        for (at, node_records) in self.all_records(platform.as_ref()) {
             let can = |id: &&&str| {
-                world.may_be_of(id, platform.as_ref())
-                    && world.get(id).is_some_and(|known| self.fit(&instruction, known.record) > Fit::No)
+                node_records.may_be_of(id, platform.as_ref())
+                    && node_records
+                        .get(id)
+                        .is_some_and(|known| self.fit(&instruction, known.record) > Fit::No)
             };
-            found.extend(world.leaves().iter().filter(can).map(|id| (at, *id)));
+            found.extend(node_records.leaves().iter().filter(can).map(|id| (at, *id)));
         }
         found
     }
@@ -403,11 +407,14 @@ impl<'a> HitJudge<'a> {
         for user in self.users(id).filter(|user| self.model.state(*user) == State::Miss) {
             let Some(step) = self.model.stack.step(user) else { continue };
             let (platform, instruction) = (platform_of(self.model, step), self.instruction(step));
-            for (at, world) in self.worlds(platform.as_ref()).into_iter().filter(|(_, world)| world.over) {
-                let made =
-                    world.all().filter(|known| known.was == Some(false) && known.record.imported.is_none());
+            for (at, node_records) in
+                self.all_records(platform.as_ref()).into_iter().filter(|(_, node_records)| node_records.over)
+            {
+                let made = node_records
+                    .all()
+                    .filter(|known| known.was == Some(false) && known.record.imported.is_none());
                 let own = made.filter(|known| {
-                    world.may_be_of(known.record.id.as_str(), platform.as_ref())
+                    node_records.may_be_of(known.record.id.as_str(), platform.as_ref())
                         && self.fit(&instruction, known.record) > Fit::No
                 });
                 found.extend(own.filter_map(|known| Some((at, known.record.parents.first()?.as_str()))));
@@ -423,7 +430,7 @@ impl<'a> HitJudge<'a> {
         let Some(step) = self.model.stack.step(id).filter(|_| records.len() > 1) else { return records };
         let instruction = self.instruction(step);
         let fits = |(at, record): &At<'a>| {
-            let known = self.worlds.get(*at).and_then(|world| world.get(record));
+            let known = self.all_records.get(*at).and_then(|node_records| node_records.get(record));
             known.is_some_and(|known| self.fit(&instruction, known.record) > Fit::No)
         };
         if records.iter().any(fits) {
@@ -432,9 +439,9 @@ impl<'a> HitJudge<'a> {
         records
     }
 
-    fn worlds(&self, platform: Option<&Platform>) -> Vec<(usize, &NodeRecords<'a>)> {
-        let all = self.worlds.iter().enumerate();
-        all.filter(|(_, world)| world.builds(platform)).collect()
+    fn all_records(&self, platform: Option<&Platform>) -> Vec<(usize, &NodeRecords<'a>)> {
+        let all = self.all_records.iter().enumerate();
+        all.filter(|(_, node_records)| node_records.builds(platform)).collect()
     }
 
     /// A record that is one platform's for sure is no other's.
@@ -498,7 +505,7 @@ impl<'a> HitJudge<'a> {
             return local(OriginGrade::Proven, evidence);
         }
         let platform = platform_of(self.model, step);
-        let worlds = self.worlds(platform.as_ref());
+        let all_records = self.all_records(platform.as_ref());
         if self.bare && !step.name.is_from() {
             let evidence =
                 "the builder had no result of any step before the build, and the cache was imported";
@@ -507,13 +514,14 @@ impl<'a> HitJudge<'a> {
         self.by_records(id)
             .or_else(|| self.by_blobs(id))
             .or_else(|| self.in_doubt(id))
-            .unwrap_or_else(|| self.by_descriptions(step, &worlds))
+            .unwrap_or_else(|| self.by_descriptions(step, &all_records))
     }
 
     /// By the records that can be its result, where they all say the same.
     fn by_records(&self, id: StepId) -> Option<HitOrigin> {
         let records = self.found.get(&id)?;
-        let known: Vec<_> = records.iter().filter_map(|(at, id)| self.worlds.get(*at)?.get(id)).collect();
+        let known: Vec<_> =
+            records.iter().filter_map(|(at, id)| self.all_records.get(*at)?.get(id)).collect();
         let first = known.first()?;
         let class = |known: &node_records::KnownRecord<'_>| match (known.was, &known.record.imported) {
             (Some(false), Some(_)) => Some(Source::Registry),
@@ -530,7 +538,9 @@ impl<'a> HitJudge<'a> {
             several => format!("any of the {} records that can be its result", several.len()),
         };
         // By a late listing that a record is new follows from its uses, and a prune may have taken what would contradict that.
-        let early = records.iter().all(|(at, _)| self.worlds.get(*at).is_some_and(|world| world.early));
+        let early = records
+            .iter()
+            .all(|(at, _)| self.all_records.get(*at).is_some_and(|node_records| node_records.early));
         let sure = records.len() == 1 && (early || source == Source::Local);
         let grade = if sure { OriginGrade::Proven } else { OriginGrade::Likely };
         let blob = first.record.imported.as_ref();
@@ -551,7 +561,7 @@ impl<'a> HitJudge<'a> {
     /// Where several records can be its result and they do not say the same.
     fn in_doubt(&self, id: StepId) -> Option<HitOrigin> {
         let records = self.found.get(&id).filter(|records| !records.is_empty())?;
-        let known = |(at, id): &At<'a>| self.worlds.get(*at)?.get(id)?.was;
+        let known = |(at, id): &At<'a>| self.all_records.get(*at)?.get(id)?.was;
         if records.iter().any(|record| known(record).is_none()) {
             return None;
         }
@@ -568,13 +578,13 @@ impl<'a> HitJudge<'a> {
         let held =
             manifests.flat_map(|manifest| &manifest.layers).find(|layer| fetched.contains(&layer.blob))?;
         // Of a record that was here without its content, the content may be fetched late.
-        let here = |world: &NodeRecords<'_>| {
-            !world.whole
-                || world.all().any(|known| {
+        let here = |node_records: &NodeRecords<'_>| {
+            !node_records.whole
+                || node_records.all().any(|known| {
                     known.was != Some(false) && known.record.imported.as_ref() == Some(&held.blob)
                 })
         };
-        if self.worlds.is_empty() || self.worlds.iter().any(here) {
+        if self.all_records.is_empty() || self.all_records.iter().any(here) {
             return None;
         }
         let evidence = format!("{} of the imported cache was fetched for it", held.blob);
@@ -582,31 +592,31 @@ impl<'a> HitJudge<'a> {
     }
 
     /// Of a step that nobody has looked at: whether there was a record that can be its result.
-    fn by_descriptions(&self, step: &Step, worlds: &[(usize, &NodeRecords<'a>)]) -> HitOrigin {
+    fn by_descriptions(&self, step: &Step, all_records: &[(usize, &NodeRecords<'a>)]) -> HitOrigin {
         if self.model.ended.is_none() {
             return unknown("cached; where from is told when the build has ended");
         }
-        let Some((_, world)) = worlds.first().filter(|_| worlds.len() == 1) else {
-            return unknown(if worlds.is_empty() {
+        let Some((_, node_records)) = all_records.first().filter(|_| all_records.len() == 1) else {
+            return unknown(if all_records.is_empty() {
                 "cached; the builder's records were not listed"
             } else {
                 "cached; the builder has several nodes, and it is not known which of them built it"
             });
         };
-        if !world.whole {
-            let why = world.trouble.map_or("not all of them were listed", Text::as_str);
+        if !node_records.whole {
+            let why = node_records.trouble.map_or("not all of them were listed", Text::as_str);
             return unknown(&format!(
                 "cached; the builder's records of before the build are not known: {why}"
             ));
         }
         let platform = platform_of(self.model, step);
         let (mut best, mut open, instruction) = (Fit::No, false, self.instruction(step));
-        for known in world.results(&instruction).filter(|known| known.was != Some(false)) {
+        for known in node_records.results(&instruction).filter(|known| known.was != Some(false)) {
             let fit = match known.record.imported {
                 None => instruction.strictly_of_record(known.record),
                 Some(_) => self.fit(&instruction, known.record),
             };
-            if fit > Fit::No && world.may_be_of(known.record.id.as_str(), platform.as_ref()) {
+            if fit > Fit::No && node_records.may_be_of(known.record.id.as_str(), platform.as_ref()) {
                 open |= known.was.is_none();
                 best = best.max(fit);
             }
@@ -615,14 +625,14 @@ impl<'a> HitJudge<'a> {
             return unknown("cached; what was imported was listed only after the first hit");
         }
         match best {
-            Fit::No if !world.over && !world.early => {
+            Fit::No if !node_records.over && !node_records.early => {
                 unknown("cached; the builder's records were listed only after the first hit")
             }
-            Fit::No if world.over && !world.early && !self.all_found() => unknown(
+            Fit::No if node_records.over && !node_records.early && !self.all_found() => unknown(
                 "cached; the builder's records were listed late, and not all that was used is there any more",
             ),
             // What it has may be of another version of the step.
-            Fit::Yes | Fit::Maybe if !world.over => {
+            Fit::Yes | Fit::Maybe if !node_records.over => {
                 unknown("cached; the builder's records of after the build are not known yet")
             }
             Fit::Yes => local(

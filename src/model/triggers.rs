@@ -89,7 +89,8 @@ mod tests {
 
     /// The rows of a stage that the Dockerfile has as `rows`, once the stream has named these steps.
     fn rows(rows: &[&str], names: &[&str]) -> Vec<String> {
-        let row = |text: &&str| InstructionRow { instruction: Text::clean(text), ..InstructionRow::default() };
+        let row =
+            |text: &&str| InstructionRow { instruction: Text::clean(text), ..InstructionRow::default() };
         let group = StageGroup { rows: rows.iter().map(row).collect(), ..StageGroup::default() };
         let name = |text: &&str| match parse(&Text::clean(text)) {
             VertexKind::Step(name) => Some(name),

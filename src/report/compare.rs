@@ -160,8 +160,8 @@ impl ComparedBuild {
     }
 
     /// A build as the history keeps it, where its recording is no more.
-    pub fn kept(build: &BuildRow, steps: &[StepRow]) -> Self {
-        let steps: Vec<PlacedStep> = steps.iter().map(PlacedStep::kept).collect();
+    pub fn of_stored(build: &BuildRow, steps: &[StepRow]) -> Self {
+        let steps: Vec<PlacedStep> = steps.iter().map(PlacedStep::of_stored).collect();
         let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         let whole = BuildTotals {
             name: build.name.clone(),
@@ -201,7 +201,7 @@ impl PlacedStep {
         }
     }
 
-    fn kept(step: &StepRow) -> Self {
+    fn of_stored(step: &StepRow) -> Self {
         Self {
             target: None,
             stage: step.stage.clone(),
@@ -223,7 +223,7 @@ impl PlacedStep {
     }
 
     /// Whether two steps may be the same one. The history does not keep for which of bake's targets one was.
-    fn stands_with(&self, other: &Self) -> bool {
+    fn is_same_place(&self, other: &Self) -> bool {
         let target = self.target.is_none() || other.target.is_none() || self.target == other.target;
         target && (&self.stage, &self.platform) == (&other.stage, &other.platform)
     }
@@ -319,7 +319,7 @@ pub fn compare(a: &ComparedBuild, b: &ComparedBuild) -> Comparison {
     for same in [text, place] {
         for (step, found) in b.steps.iter().zip(&mut right).filter(|(_, found)| found.is_none()) {
             let fits = |other: Option<&PlacedStep>| {
-                other.is_some_and(|other| other.stands_with(step) && same(other, step))
+                other.is_some_and(|other| other.is_same_place(step) && same(other, step))
             };
             *found = left.iter_mut().find(|other| fits(**other)).and_then(Option::take);
         }

@@ -41,8 +41,8 @@ pub fn lines(
     head.extend(cut(model));
     head.extend(platforms(model, ascii));
     let cache = CacheSummary::of(model);
-    head.extend(complaint("! cache import failed: ", &cache.import, columns, ascii));
-    head.extend(complaint("! cache export failed: ", &cache.export, columns, ascii));
+    head.extend(transfer_problem("! cache import failed: ", &cache.import, columns, ascii));
+    head.extend(transfer_problem("! cache export failed: ", &cache.export, columns, ascii));
     head.extend(warnings(model, ascii));
     let limits = failure::FailureLimits { columns, ..FAILURE };
     let tail = model.failure().map_or(Vec::new(), |why| failure::lines(model, &why, &limits, ascii));
@@ -98,7 +98,7 @@ fn platform_line(model: &Model, platform: Option<&Platform>, name: &str, ascii: 
 }
 
 /// A failed import ends nothing and is easily overlooked, though everything misses because of it.
-fn complaint(what: &str, side: &TransferSummary, columns: usize, ascii: bool) -> Option<StyledLine> {
+fn transfer_problem(what: &str, side: &TransferSummary, columns: usize, ascii: bool) -> Option<StyledLine> {
     if side.state != TransferState::Failed {
         return None;
     }

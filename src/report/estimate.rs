@@ -61,13 +61,13 @@ impl CacheSavings {
 
     /// Itself, where it is worth a word.
     #[must_use]
-    pub fn worth_a_word(self) -> Option<Self> {
+    pub fn if_significant(self) -> Option<Self> {
         (self.time >= LEAST_SAVED && self.speedup >= LEAST_SPEEDUP).then_some(self)
     }
 
     /// `saved 9:40 (81 %, 5.2×)`; none where it is not worth a word.
     pub fn text(&self, ascii: bool) -> Option<String> {
-        self.worth_a_word()?;
+        self.if_significant()?;
         Some(format!("saved {}", self.amount(ascii)))
     }
 

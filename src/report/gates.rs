@@ -131,7 +131,7 @@ fn slower(model: &Model) -> GateFinding {
     let mut slow = Vec::new();
     for (id, step) in model.stack().steps() {
         let Some(took) = model.ran(id) else { continue };
-        let Some(known) = model.expected(id).filter(Expectation::tells_slow) else { continue };
+        let Some(known) = model.expected(id).filter(Expectation::proves_slow) else { continue };
         judged = true;
         if known.exceeded_by(took).is_some() {
             let (took, usual) = (words::duration(took), words::duration(known.median));

@@ -158,7 +158,7 @@ impl PartHealth {
     }
 
     /// A part that has become worse, or is well again, as it was then.
-    pub fn of_turn(turn: &PartChange) -> Self {
+    pub fn of_change(turn: &PartChange) -> Self {
         let (part, state) = match turn.now {
             PartState::Registry(state) => (AroundPart::Registry, of_registry(state)),
             PartState::Cluster(ApiState::Ok) => (AroundPart::Nodes, well("cluster seen")),

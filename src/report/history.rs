@@ -72,7 +72,7 @@ fn image(build: &BuildRow) -> String {
 
 /// What the cache saved; none where that is not known, or not worth a word.
 fn saved(build: &BuildRow) -> Option<CacheSavings> {
-    CacheSavings::between(build.no_cache?, build.wall).worth_a_word()
+    CacheSavings::between(build.no_cache?, build.wall).if_significant()
 }
 
 /// What `layertop history --progress json` prints.
@@ -146,14 +146,14 @@ pub fn json(builds: &[BuildRow]) -> String {
     let list = HistoryList {
         r#type: HistoryType::History,
         version: VERSION,
-        builds: builds.iter().map(told).collect(),
+        builds: builds.iter().map(history_build).collect(),
     };
     let mut line = serde_json::to_string(&list).unwrap_or_default();
     line.push('\n');
     line
 }
 
-fn told(build: &BuildRow) -> HistoryBuild {
+fn history_build(build: &BuildRow) -> HistoryBuild {
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     HistoryBuild {
         name: build.name.clone(),

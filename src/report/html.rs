@@ -59,7 +59,7 @@ pub fn render(model: &Model, now: Time) -> String {
                 main {
                     (head(model, &summary, now))
                     (failure(model))
-                    (complaints(model))
+                    (problems(model))
                     (causes(model))
                     (layers(model, now))
                     (svg::section(model, now))
@@ -118,7 +118,7 @@ fn head(model: &Model, summary: &Summary, now: Time) -> Markup {
 
 /// What the cache saved, and how many times faster that made the build; none where that can't be told.
 fn saved(model: &Model) -> Option<(String, String)> {
-    let saved = CacheSavings::of(model).and_then(CacheSavings::worth_a_word)?;
+    let saved = CacheSavings::of(model).and_then(CacheSavings::if_significant)?;
     Some((
         saved.time_text(false),
         format!("{}, {} as fast", saved.share(), words::times(saved.speedup, false)),
@@ -170,12 +170,12 @@ fn failure(model: &Model) -> Markup {
             @if let Some(id) = failure.vertex { p { code { (label::of_vertex(model, id)) } } }
             p { (failure.message) }
             @if !excerpt.is_empty() { pre tabindex="0" { (excerpt.join("\n")) } }
-            @if let Some(log) = log.filter(|log| !log.is_empty()) { (said(log)) }
+            @if let Some(log) = log.filter(|log| !log.is_empty()) { (log_output(log)) }
         }
     }
 }
 
-fn said(log: &Log) -> Markup {
+fn log_output(log: &Log) -> Markup {
     let hidden = log.len().saturating_sub(MOST_LOG);
     let lines: Vec<&str> = log.iter().skip(hidden).map(|line| line.line.text().trim_end()).collect();
     let title = if log.total() > lines.len() as u64 {
@@ -187,7 +187,7 @@ fn said(log: &Log) -> Markup {
 }
 
 /// What is wrong and did not end the build.
-fn complaints(model: &Model) -> Markup {
+fn problems(model: &Model) -> Markup {
     let cache = CacheSummary::of(model);
     let failed = [(&cache.import, "Cache import failed"), (&cache.export, "Cache export failed")];
     let failed: Vec<_> = failed.iter().filter(|(side, _)| side.state == TransferState::Failed).collect();
@@ -301,7 +301,7 @@ fn steps(summary: &Summary) -> Markup {
 }
 
 fn one(step: &StepSummary) -> Markup {
-    let sign = Sign::of_told(step.state, step.instruction.as_str());
+    let sign = Sign::of_step_state(step.state, step.instruction.as_str());
     html! {
         tr {
             td class="num" { @if let Some(stage) = &step.stage { (stage) " " } (step.index) "/" (step.of) }

@@ -37,7 +37,7 @@ const MOST_WARNINGS: usize = 20;
 pub fn render(model: &Model, now: Time) -> String {
     let mut out = String::new();
     head(model, now, &mut out);
-    complaints(model, &mut out);
+    problems(model, &mut out);
     failure(model, &mut out);
     causes(model, &mut out);
     layers(model, now, &mut out);
@@ -116,7 +116,7 @@ fn head(model: &Model, now: Time, out: &mut String) {
 }
 
 /// What is wrong and did not end the build: the cache, the build checks.
-fn complaints(model: &Model, out: &mut String) {
+fn problems(model: &Model, out: &mut String) {
     let cache = CacheSummary::of(model);
     let mut lines = Vec::new();
     let mut side = |side: &TransferSummary, what: &str| {
@@ -155,11 +155,11 @@ fn failure(model: &Model, out: &mut String) {
         fenced(&excerpt, out);
     }
     if let Some(log) = failure.vertex.and_then(|id| model.vertex(id)).map(|vertex| &vertex.log) {
-        said(log, out);
+        log_output(log, out);
     }
 }
 
-fn said(log: &Log, out: &mut String) {
+fn log_output(log: &Log, out: &mut String) {
     if log.is_empty() {
         return;
     }
@@ -261,7 +261,7 @@ fn steps(model: &Model, now: Time, out: &mut String) {
             let _ = writeln!(out, "\n… and {}", words::count(all.len() - at, "more step"));
             break;
         }
-        let sign = Sign::of_told(step.state, step.instruction.as_str());
+        let sign = Sign::of_step_state(step.state, step.instruction.as_str());
         let stage =
             step.stage.as_ref().map(|stage| format!("{} ", cell_text(stage.as_str()))).unwrap_or_default();
         let platform = step.platform.as_ref().map_or_else(String::new, |platform| escape(platform.as_str()));

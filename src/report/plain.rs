@@ -4,7 +4,7 @@
 //! moment has arrived, so that the lines do not depend on how the events were cut into batches.
 
 mod others;
-mod parts;
+mod part_lines;
 mod steps;
 mod tail;
 
@@ -60,7 +60,7 @@ pub struct PlainOutput {
     logs: HashMap<VertexId, LogTail>,
     warnings: usize,
     notice: Option<Notice>,
-    around: parts::PrintedParts,
+    around: part_lines::PrintedParts,
     output: u64,
     /// Since when there are lines that are held back.
     waiting: Option<Time>,

@@ -56,7 +56,9 @@ pub fn lines(told: &ShownBuilds<'_>, most: Option<usize>, ascii: bool) -> Vec<St
             .with(of.clone(), Role::Strong)
             .with(format!(": {}", words::count(alike.builds(), "successful build")), Role::Plain);
         lines.push(title.cut(most.unwrap_or(usize::MAX), ascii));
-        lines.push(StyledLine::new().with(ground(alike), Role::Dim).cut(most.unwrap_or(usize::MAX), ascii));
+        lines.push(
+            StyledLine::new().with(compared_on(alike), Role::Dim).cut(most.unwrap_or(usize::MAX), ascii),
+        );
         lines.push(StyledLine::new());
         lines.extend(table(alike, told.promised, most, ascii));
     }
@@ -70,7 +72,7 @@ pub fn lines(told: &ShownBuilds<'_>, most: Option<usize>, ascii: bool) -> Vec<St
 }
 
 /// `on multiarch-builder for linux/amd64, linux/arm64`.
-fn ground(alike: &ComparableRow) -> String {
+fn compared_on(alike: &ComparableRow) -> String {
     let platforms: Vec<&str> = alike.platforms.iter().map(Platform::as_str).collect();
     let platforms = match platforms.as_slice() {
         [] => String::new(),
@@ -111,7 +113,7 @@ fn row(scenario: &ScenarioRow, promised: &[(&str, f64)], ascii: bool) -> Vec<(St
         (words::duration(scenario.p90), Role::Plain),
         scenario.no_cache.map_or_else(none, |time| (words::duration(time), Role::Plain)),
     ];
-    let promise = promise(scenario, promised);
+    let promise = promised_speedup(scenario, promised);
     row.push(scenario.speedup().map_or_else(none, |speedup| {
         // What is a tenth off is as good as promised.
         let short = promise.is_some_and(|promise| speedup < promise * 0.9);
@@ -123,7 +125,7 @@ fn row(scenario: &ScenarioRow, promised: &[(&str, f64)], ascii: bool) -> Vec<(St
     row
 }
 
-fn promise(scenario: &ScenarioRow, promised: &[(&str, f64)]) -> Option<f64> {
+fn promised_speedup(scenario: &ScenarioRow, promised: &[(&str, f64)]) -> Option<f64> {
     promised.iter().find(|(name, _)| *name == scenario.name.as_str()).map(|(_, promise)| *promise)
 }
 
@@ -206,7 +208,7 @@ fn written(alike: &ComparableRow, scenario: &ScenarioRow, promised: &[(&str, f64
         no_cache_ms: scenario.no_cache.map(millis),
         // More digits would say more than is known.
         speedup: scenario.speedup().map(|speedup| (speedup * 100.0).round() / 100.0),
-        promised: promise(scenario, promised),
+        promised: promised_speedup(scenario, promised),
     }
 }
 
@@ -252,6 +254,6 @@ mod tests {
         assert!(!all.contains("--all"), "{all}");
         // Where none was named it is buildx's current one, which may be any.
         let unnamed = ComparableRow { builder: None, ..alike("", "linux/amd64", 1) };
-        assert_eq!(ground(&unnamed), "on the builder for linux/amd64");
+        assert_eq!(compared_on(&unnamed), "on the builder for linux/amd64");
     }
 }

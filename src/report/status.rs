@@ -193,7 +193,7 @@ fn machines(page: &mut StatusPage, model: &Model) {
         }));
         // The part's own line says why where one is ill, and the builder's what is wrong with its only machine.
         if !health::is_of_builder(model, row) {
-            facts.extend(text(&row.reason).filter(|_| nodes.ill().count() != 1));
+            facts.extend(text(&row.reason).filter(|_| nodes.unhealthy().count() != 1));
             facts.extend(text(&row.hint));
         }
         page.facts(facts);

@@ -84,7 +84,7 @@ impl Sign {
     pub const PULLED: Self = Self::new("○", "o", "pulled", Role::Ran);
 
     /// A step's state where its model is not at hand: a `FROM` does not run.
-    pub fn of_told(state: State, instruction: &str) -> Self {
+    pub fn of_step_state(state: State, instruction: &str) -> Self {
         let from = name::keyword(instruction).eq_ignore_ascii_case("FROM");
         if from && state == State::Miss { Self::PULLED } else { Self::of_state(state) }
     }

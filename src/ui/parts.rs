@@ -104,7 +104,7 @@ pub struct PartLogs {
     /// Whose.
     pub of: LogSource,
     /// What came back.
-    pub said: LogsAnswer,
+    pub answer: LogsAnswer,
     /// How many lines are below those that are shown: the last ones matter most.
     pub below: usize,
 }
@@ -121,12 +121,12 @@ pub enum LogsAnswer {
 }
 
 impl PartLogs {
-    pub(super) fn asked(of: LogSource) -> Self {
-        Self { of, said: LogsAnswer::Asked, below: 0 }
+    pub(super) fn pending(of: LogSource) -> Self {
+        Self { of, answer: LogsAnswer::Asked, below: 0 }
     }
 
-    pub(super) fn came(&mut self, answer: Result<Vec<Line>, Text>) {
-        self.said = match answer {
+    pub(super) fn received(&mut self, answer: Result<Vec<Line>, Text>) {
+        self.answer = match answer {
             Ok(mut lines) => {
                 lines.drain(..lines.len().saturating_sub(MOST_LINES));
                 LogsAnswer::Lines(lines)
@@ -136,7 +136,7 @@ impl PartLogs {
     }
 
     pub(super) fn travel(&mut self, action: Action, page: usize) {
-        let LogsAnswer::Lines(lines) = &self.said else { return };
+        let LogsAnswer::Lines(lines) = &self.answer else { return };
         let most = lines.len().saturating_sub(1);
         let below = match action {
             Action::Up => self.below + 1,
@@ -151,7 +151,7 @@ impl PartLogs {
 }
 
 /// Whose last words the focused pane can show; those that are ill first.
-pub fn speakers(model: &Model, focus: Focus) -> Vec<LogSource> {
+pub fn log_sources(model: &Model, focus: Focus) -> Vec<LogSource> {
     let mut pods = Vec::new();
     if matches!(focus, Focus::Part(AroundPart::Registry | AroundPart::Nodes))
         && let Some(registry) = model.cluster().snapshot().and_then(|cluster| cluster.registry.as_ref())

@@ -11,7 +11,7 @@ use crate::report::trends::Trends;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sheet<T> {
     /// What came of asking.
-    pub said: Loaded<T>,
+    pub content: Loaded<T>,
     /// Its first line that is shown.
     pub top: usize,
 }
@@ -69,13 +69,13 @@ pub type TrendsView = Sheet<Trends>;
 
 impl<T> Default for Sheet<T> {
     fn default() -> Self {
-        Self { said: Loaded::Asked, top: 0 }
+        Self { content: Loaded::Asked, top: 0 }
     }
 }
 
 impl<T> Sheet<T> {
-    pub(super) fn came(&mut self, answer: Result<T, Text>) {
-        self.said = answer.map_or_else(Loaded::Failed, |told| Loaded::Told(Box::new(told)));
+    pub(super) fn received(&mut self, answer: Result<T, Text>) {
+        self.content = answer.map_or_else(Loaded::Failed, |told| Loaded::Told(Box::new(told)));
     }
 
     /// Takes a key; `pages` has the first line that is shown, how many there are and how many are shown. Tells whether
@@ -100,13 +100,13 @@ impl<T> Sheet<T> {
 
 impl CompareView {
     /// Asks for the build before.
-    pub(super) fn asked(wanted: BaselineQuery) -> Self {
+    pub(super) fn pending(wanted: BaselineQuery) -> Self {
         Self { wanted, sheet: Sheet::default() }
     }
 
     /// How many earlier builds there are, as far as that is known.
     fn of(&self) -> Option<usize> {
-        match &self.sheet.said {
+        match &self.sheet.content {
             Loaded::Told(before) => Some(before.of),
             Loaded::Asked | Loaded::Failed(_) => None,
         }
@@ -127,14 +127,14 @@ impl UiState {
         if let Overlay::Compare(view) = &mut self.overlay
             && view.wanted == *wanted
         {
-            view.sheet.came(answer);
+            view.sheet.received(answer);
         }
     }
 
     /// It was looked up how long layers ran.
-    pub fn trends_came(&mut self, answer: Result<Trends, Text>) {
+    pub fn trends_received(&mut self, answer: Result<Trends, Text>) {
         if let Overlay::Trends(sheet) = &mut self.overlay {
-            sheet.came(answer);
+            sheet.received(answer);
         }
     }
 
@@ -164,7 +164,7 @@ impl UiState {
     fn turn(&mut self, older: bool) -> Option<Effect> {
         let Overlay::Compare(view) = &mut self.overlay else { return None };
         let wanted = view.turn(older);
-        if wanted.is_none() && matches!(view.sheet.said, Loaded::Told(_)) {
+        if wanted.is_none() && matches!(view.sheet.content, Loaded::Told(_)) {
             let which = if older { "older" } else { "newer" };
             self.message = Some(format!("there is no {which} build to compare with"));
         }
@@ -186,7 +186,7 @@ impl UiState {
             begun,
             back: 0,
         };
-        self.overlay = Overlay::Compare(Box::new(CompareView::asked(wanted.clone())));
+        self.overlay = Overlay::Compare(Box::new(CompareView::pending(wanted.clone())));
         Some(Effect::Compare(wanted))
     }
 

@@ -21,11 +21,11 @@ const TITLE: &str = "Compare";
 
 pub(super) fn content(screen: &Screen<'_>, view: &CompareView, columns: usize) -> SheetContent {
     let ascii = screen.ui.theme.ascii;
-    let before = match &view.sheet.said {
+    let before = match &view.sheet.content {
         Loaded::Asked => {
-            return SheetContent::saying(TITLE, "looking for the build before …", Role::Dim, columns);
+            return SheetContent::message(TITLE, "looking for the build before …", Role::Dim, columns);
         }
-        Loaded::Failed(why) => return SheetContent::saying(TITLE, why.as_str(), Role::Plain, columns),
+        Loaded::Failed(why) => return SheetContent::message(TITLE, why.as_str(), Role::Plain, columns),
         Loaded::Told(before) => before,
     };
     let this;

@@ -151,7 +151,7 @@ fn time_left(screen: &Screen<'_>) -> Vec<String> {
         let left = screen.estimate().left;
         return left.map(|left| format!("{} left", estimate::left(left, ascii))).into_iter().collect();
     }
-    let Some(saved) = CacheSavings::of(screen.model).and_then(CacheSavings::worth_a_word) else {
+    let Some(saved) = CacheSavings::of(screen.model).and_then(CacheSavings::if_significant) else {
         return Vec::new();
     };
     let time = format!("saved {}", saved.time_text(ascii));

@@ -10,7 +10,7 @@ use super::{Screen, text};
 use crate::report::styled::StyledLine;
 use crate::report::why;
 use crate::report::words::{self, Role};
-use crate::ui::parts::{LogSource, LogsAnswer, PartLogs, speakers};
+use crate::ui::parts::{LogSource, LogsAnswer, PartLogs, log_sources};
 use crate::ui::{Overlay, keys};
 
 pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
@@ -20,7 +20,7 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
                 window(screen, title, lines, *top, area, buf);
             }
         }
-        Overlay::Logs(logs) => last_words(screen, logs, area, buf),
+        Overlay::Logs(logs) => part_logs(screen, logs, area, buf),
         Overlay::Quit => {
             let lines = vec![
                 Line::raw("The build is still running; quitting cancels it."),
@@ -61,12 +61,13 @@ pub(super) fn last(screen: &Screen<'_>, area: Rect) -> usize {
 }
 
 /// What a part said last, over all panes: lines of a log are long.
-fn last_words(screen: &Screen<'_>, logs: &PartLogs, area: Rect, buf: &mut Buffer) {
+fn part_logs(screen: &Screen<'_>, logs: &PartLogs, area: Rect, buf: &mut Buffer) {
     let theme = screen.ui.theme;
     let what = if matches!(logs.of, LogSource::Pod(_)) { "pod" } else { "container of" };
-    let next = if speakers(screen.model, screen.ui.focus).len() > 1 { " · l next" } else { " · l again" };
+    let next =
+        if log_sources(screen.model, screen.ui.focus).len() > 1 { " · l next" } else { " · l again" };
     let title = format!(" Last lines · {what} {}{next} · Esc closes ", logs.of.name());
-    let lines = match &logs.said {
+    let lines = match &logs.answer {
         LogsAnswer::Asked => {
             return window(screen, &title, vec![Line::raw("asking …")], 0, area, buf);
         }

@@ -185,13 +185,13 @@ fn body<'a>(screen: &Screen<'a>, part: AroundPart, area: Rect, full: bool) -> Pa
         AroundPart::Nodes => nodes::lines(&place, &health),
         AroundPart::Builder => builder::lines(&place, &health),
     };
-    let mut lines = lines.unwrap_or_else(|| said(&place, &health));
+    let mut lines = lines.unwrap_or_else(|| default_lines(&place, &health));
     lines.old = health.stale;
     lines
 }
 
 /// What is to be said of a part that nothing is known of.
-fn said<'a>(place: &PaneContext<'a>, health: &PartHealth) -> PaneLines<'a> {
+fn default_lines<'a>(place: &PaneContext<'a>, health: &PartHealth) -> PaneLines<'a> {
     let mut lines = PaneLines::default();
     for (fact, role) in &health.facts {
         lines.wrapped(fact, *role, place.width, usize::MAX);

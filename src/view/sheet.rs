@@ -22,7 +22,7 @@ pub(super) struct SheetContent {
 
 impl SheetContent {
     /// What is seen while there is nothing to be told, and why.
-    pub(super) fn saying(title: &'static str, sentence: &str, role: Role, columns: usize) -> Self {
+    pub(super) fn message(title: &'static str, sentence: &str, role: Role, columns: usize) -> Self {
         let mut lines = vec![String::new()];
         for word in sentence.split(' ') {
             let Some(line) = lines.last_mut() else { break };

@@ -129,7 +129,7 @@ fn head(
     if screen.model.is_plan() {
         left.push_span(Span::styled(" · what a build would do", theme.style(Role::Dim)));
     }
-    text::out_of_sight(theme, &mut left, hidden, area.width);
+    text::scroll_hint(theme, &mut left, hidden, area.width);
     if !screen.ui.filter.is_empty() {
         left.push_span(Span::styled(format!(" · only {:?}", screen.ui.filter), theme.style(Role::Warn)));
     }

@@ -33,7 +33,7 @@ pub(super) fn title(theme: Theme, focused: bool, left: Row<'_>, right: &str, are
 }
 
 /// How many lines of a pane are not in sight, behind its name; nothing where all are, or where a title of so many columns would be cut.
-pub(super) fn out_of_sight(theme: Theme, left: &mut Row<'_>, (above, below): (usize, usize), columns: u16) {
+pub(super) fn scroll_hint(theme: Theme, left: &mut Row<'_>, (above, below): (usize, usize), columns: u16) {
     let note = Span::styled(format!(" · {above} above, {below} below"), theme.style(Role::Plain));
     // A blank and a stroke of the rule on either side.
     let room = usize::from(columns).saturating_sub(4);
@@ -50,7 +50,11 @@ pub(super) fn foreign<'a>(theme: Theme, line: &'a Line, wanted: &str) -> Row<'a>
             return marked;
         }
     }
-    Row::from(line.pieces().map(|(text, style)| Span::styled(text, ink(theme, style))).collect::<Vec<_>>())
+    Row::from(
+        line.pieces()
+            .map(|(text, style)| Span::styled(text, foreign_style(theme, style)))
+            .collect::<Vec<_>>(),
+    )
 }
 
 /// The text with every place marked that holds `wanted`, whatever its case.
@@ -74,7 +78,7 @@ fn marks<'a>(theme: Theme, text: &'a str, wanted: &str) -> Row<'a> {
     Row::from(spans)
 }
 
-fn ink(theme: Theme, foreign: Foreign) -> Style {
+fn foreign_style(theme: Theme, foreign: Foreign) -> Style {
     let mut style = Style::new();
     if theme.color {
         style.fg = foreign.fg.map(color);

@@ -74,7 +74,7 @@ impl ChartColumns {
 struct ChartAreas {
     title: u16,
     axis: u16,
-    foot: u16,
+    summary: u16,
 }
 
 impl ChartAreas {
@@ -82,7 +82,7 @@ impl ChartAreas {
         Self {
             title: u16::from(height >= 6),
             axis: u16::from(height >= 3),
-            foot: match height {
+            summary: match height {
                 0..=11 => 0,
                 12..=17 => 1,
                 _ => 3,
@@ -91,7 +91,7 @@ impl ChartAreas {
     }
 
     fn lanes(self, height: u16) -> u16 {
-        height.saturating_sub(self.title + self.axis + self.foot)
+        height.saturating_sub(self.title + self.axis + self.summary)
     }
 }
 
@@ -130,8 +130,8 @@ pub(super) fn render(screen: &Screen<'_>, area: Rect, buf: &mut Buffer) {
         let style = screen.ui.theme.style(Role::Dim);
         buf.set_string(inner.x, top, words::truncate("nothing has begun yet", inner.width.into()), style);
     }
-    if parts.foot > 0 {
-        chart.foot(Rect { y: top + lanes, height: parts.foot, ..inner }, buf);
+    if parts.summary > 0 {
+        chart.summary(Rect { y: top + lanes, height: parts.summary, ..inner }, buf);
     }
 }
 
@@ -172,7 +172,7 @@ impl<'a> Chart<'a> {
             format!("{follows}{} of {all}", words::duration(self.scale.span()))
         };
         let mut left = Line::from(Span::styled("Timeline", theme.style(Role::Strong)));
-        text::out_of_sight(theme, &mut left, hidden, area.width);
+        text::scroll_hint(theme, &mut left, hidden, area.width);
         text::title(theme, true, left, &note, area, buf);
     }
 

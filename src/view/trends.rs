@@ -10,11 +10,11 @@ const TITLE: &str = "Trends";
 
 pub(super) fn content(screen: &Screen<'_>, sheet: &TrendsView, columns: usize) -> SheetContent {
     let ascii = screen.ui.theme.ascii;
-    let told = match &sheet.said {
+    let told = match &sheet.content {
         Loaded::Asked => {
-            return SheetContent::saying(TITLE, "looking into the history …", Role::Dim, columns);
+            return SheetContent::message(TITLE, "looking into the history …", Role::Dim, columns);
         }
-        Loaded::Failed(why) => return SheetContent::saying(TITLE, why.as_str(), Role::Plain, columns),
+        Loaded::Failed(why) => return SheetContent::message(TITLE, why.as_str(), Role::Plain, columns),
         Loaded::Told(told) => told,
     };
     let lines = trends::lines(told, Some(columns), ascii);

@@ -379,10 +379,10 @@ fn every_output_tells_the_same_of_a_build() {
         }
         let wall = words::duration(truth.wall);
         let saved = CacheSavings::of(&model);
-        let worth = saved.and_then(CacheSavings::worth_a_word).map(|saved| saved.amount(false));
+        let worth = saved.and_then(CacheSavings::if_significant).map(|saved| saved.amount(false));
 
         // The one figure is written in one way.
-        if let Some(saved) = saved.and_then(CacheSavings::worth_a_word).filter(|saved| !saved.at_least) {
+        if let Some(saved) = saved.and_then(CacheSavings::if_significant).filter(|saved| !saved.at_least) {
             let time = words::duration(Duration::from_millis(told["saved_ms"].as_u64().unwrap()));
             assert!(saved.amount(false).starts_with(&format!("{time} (")), "{what}: {time}: {saved:?}");
             assert_eq!(saved.time_text(false), time, "{what}");
@@ -458,7 +458,7 @@ fn every_output_tells_the_same_of_a_build() {
             assert!(scenario.as_str().chars().count() <= 40, "{what}: {scenario}");
         }
 
-        let kept = ComparedBuild::kept(&row, &store.steps(id).unwrap());
+        let kept = ComparedBuild::of_stored(&row, &store.steps(id).unwrap());
         compared(
             &ComparedBuild::of_model(Text::clean(&name), &model, now),
             &kept,

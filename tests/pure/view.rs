@@ -492,9 +492,9 @@ fn last_lines_are_asked_for_and_shown() {
     assert_eq!(shown.press("4l"), [Effect::Logs(of.clone())]);
     assert!(text(&shown.draw()).contains("asking"));
     let lines: Vec<Line> = (0..2_000).map(|n| Line::plain(&format!("level=info line {n}"))).collect();
-    shown.ui.logs_came(&LogSource::Builder("another".into()), Ok(Vec::new()));
+    shown.ui.logs_received(&LogSource::Builder("another".into()), Ok(Vec::new()));
     assert!(text(&shown.draw()).contains("asking"), "an answer to what was asked before");
-    shown.ui.logs_came(&of, Ok(lines));
+    shown.ui.logs_received(&of, Ok(lines));
     let end = text(&shown.draw());
     assert!(end.contains("line 1999") && !end.contains("line 1970"), "{end}");
     shown.press("<home>");
@@ -506,7 +506,7 @@ fn last_lines_are_asked_for_and_shown() {
 
     let pod = LogSource::Pod("montage-ai-registry-6c9f-x7k2p".into());
     assert_eq!(shown.press("2l"), [Effect::Logs(pod.clone())]);
-    shown.ui.logs_came(&pod, Err("pods: forbidden".into()));
+    shown.ui.logs_received(&pod, Err("pods: forbidden".into()));
     check("last_lines_failed", &text(&shown.draw()));
     assert_eq!(shown.press("<esc>3l"), [Effect::Logs(of)]);
     assert_eq!(shown.press("l"), [Effect::Logs(pod)], "the next one");

@@ -43,7 +43,7 @@ enum TaskResult {
 
 /// The plan, and all that it is made from.
 pub(super) struct Planner {
-    ground: PlanInputs,
+    plan_inputs: PlanInputs,
     tx: mpsc::Sender<FeedUpdate>,
     tasks: JoinSet<TaskResult>,
     /// None while a look at the files has it.
@@ -89,9 +89,9 @@ enum PlanJob {
 }
 
 impl Planner {
-    pub(super) fn new(ground: PlanInputs, tx: mpsc::Sender<FeedUpdate>) -> Self {
+    pub(super) fn new(plan_inputs: PlanInputs, tx: mpsc::Sender<FeedUpdate>) -> Self {
         Self {
-            ground,
+            plan_inputs,
             tx,
             tasks: JoinSet::new(),
             watch: None,
@@ -173,31 +173,31 @@ impl Planner {
             self.due.remove(&PlanJob::Survey);
             self.survey(watch);
         }
-        let now = self.ground.clock.now();
+        let now = self.plan_inputs.clock.now();
         if self.later && self.asked.is_none_or(|asked| now.since(asked) >= APART) {
             self.due.insert(PlanJob::Cached);
         }
-        let ground = self.ground.clone();
+        let plan_inputs = self.plan_inputs.clone();
         if self.begin(PlanJob::Cached) {
             (self.later, self.asked) = (false, Some(now));
-            self.tasks.spawn(async move { TaskResult::Cached(ground.evidence().await) });
+            self.tasks.spawn(async move { TaskResult::Cached(plan_inputs.evidence().await) });
         }
-        let ground = self.ground.clone();
+        let plan_inputs = self.plan_inputs.clone();
         if self.begin(PlanJob::Built) {
             self.tasks.spawn(async move {
-                let image = ground.image().map(str::to_owned);
+                let image = plan_inputs.image().map(str::to_owned);
                 let last = spawn_blocking(move || last::build(image.as_deref()));
-                let ((pasts, expected), last) = tokio::join!(ground.pasts(), last);
+                let ((pasts, expected), last) = tokio::join!(plan_inputs.pasts(), last);
                 TaskResult::Built(pasts, expected, last.ok().flatten().map(Box::new))
             });
         }
         let images = self.print.as_deref().map(plan::images);
         if let Some(images) = images.filter(|images| self.based_on.as_ref() != Some(images)) {
             self.due.insert(PlanJob::Based);
-            let ground = self.ground.clone();
+            let plan_inputs = self.plan_inputs.clone();
             if self.begin(PlanJob::Based) {
                 self.tasks.spawn(async move {
-                    let bases = ground.bases(&images).await;
+                    let bases = plan_inputs.bases(&images).await;
                     TaskResult::Based(images, bases)
                 });
             }
@@ -220,7 +220,7 @@ impl Planner {
     }
 
     fn survey(&mut self, watch: FolderWatch) {
-        let (request, clock) = (self.ground.request.clone(), self.ground.clock);
+        let (request, clock) = (self.plan_inputs.request.clone(), self.plan_inputs.clock);
         self.tasks.spawn(async move {
             let made = match request {
                 Some(request) => context::survey(request, watch, clock).await,
@@ -233,14 +233,14 @@ impl Planner {
     /// Predicts, by what is known.
     fn plan(&mut self) {
         let Some(print) = self.print.clone() else { return };
-        let (ground, bases) = (self.ground.clone(), self.bases.clone());
+        let (plan_inputs, bases) = (self.plan_inputs.clone(), self.bases.clone());
         let evidence = self.cached.clone().unwrap_or_default();
         let pasts = self.pasts.clone().unwrap_or_default();
         let expected = self.expected.clone();
         self.tasks.spawn(async move {
-            let mut shown = ground.before().await;
+            let mut shown = plan_inputs.before().await;
             shown.extend(expected);
-            let at = ground.clock.now();
+            let at = plan_inputs.clock.now();
             let told = spawn_blocking(move || {
                 let mut known = shown.clone();
                 known.push(Stamped { at, event: Event::Fingerprint(print) });
@@ -336,12 +336,12 @@ impl Planner {
 
     /// Shows what is to be shown, as far as it is known.
     async fn show(&mut self) {
-        let hopeless =
-            self.ground.request.is_none() || self.print.as_ref().is_some_and(|print| print.stages.is_empty());
+        let hopeless = self.plan_inputs.request.is_none()
+            || self.print.as_ref().is_some_and(|print| print.stages.is_empty());
         let events = if self.turned || hopeless {
             match self.last.as_ref() {
                 Some(last) => last.events.clone(),
-                None => self.ground.before().await,
+                None => self.plan_inputs.before().await,
             }
         } else {
             self.planned().await
@@ -352,9 +352,9 @@ impl Planner {
     /// The plan; before there is one, what would be built.
     async fn planned(&mut self) -> Vec<Stamped> {
         let mut events = self.plan.clone();
-        let at = self.ground.clock.now();
+        let at = self.plan_inputs.clock.now();
         if events.is_empty() {
-            events = self.ground.before().await;
+            events = self.plan_inputs.before().await;
             events.push(Stamped { at, event: Event::Planned(Box::default()) });
         }
         for event in &mut events {

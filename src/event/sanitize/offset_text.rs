@@ -61,7 +61,8 @@ mod tests {
     fn offsets_follow_the_text() {
         let bold = Style { bold: true, ..Style::default() };
         let dim = Style { dim: true, ..Style::default() };
-        let mut draft = OffsetText { text: "ab secret cd secret".into(), cursor: 19, ..OffsetText::default() };
+        let mut draft =
+            OffsetText { text: "ab secret cd secret".into(), cursor: 19, ..OffsetText::default() };
         for (start, style) in [(0, bold), (3, dim), (5, bold), (10, dim), (15, bold)] {
             draft.spans.push(StyleSpan { start, style });
         }

@@ -87,14 +87,14 @@ enum RunForecast {
 
 impl Expectation {
     /// Whether there are runs enough to say what is slow.
-    pub fn tells_slow(&self) -> bool {
+    pub fn proves_slow(&self) -> bool {
         self.basis == Basis::Step && self.runs >= FEWEST_RUNS
     }
 
     /// How many times longer than usual a run is that took longer than 95 of 100 did; none of one that is not slow.
     pub fn exceeded_by(&self, took: Duration) -> Option<f64> {
         let factor = took.as_secs_f64() / self.median.as_secs_f64().max(f64::MIN_POSITIVE);
-        let is_slow = self.tells_slow()
+        let is_slow = self.proves_slow()
             && took > self.p95
             && took.saturating_sub(self.median) > SLOW_BY
             && factor >= SLOW;

@@ -212,7 +212,7 @@ fn push_half(
         line.push(words::pad_right("not in it", width + 1), Role::Dim);
         return;
     };
-    let sign = Sign::of_told(half.state, text);
+    let sign = Sign::of_step_state(half.state, text);
     let mut text = format!("{} {}", sign.shape(ascii), sign.word);
     if let Some(source) = half.source.filter(|source| *source != Source::Unknown && width >= 20) {
         text.push(' ');

@@ -77,8 +77,8 @@ fn what_is_stale_is_greyed_and_what_is_ill_is_not() {
     assert_eq!(health.facts[0], ("why".to_owned(), Role::Bad));
 }
 
-fn builder(states: &[builder::Health], platforms: &[(&str, Execution)]) -> Event {
-    let node = |(i, state): (usize, &builder::Health)| BuilderNode {
+fn builder(states: &[builder::BuilderHealth], platforms: &[(&str, Execution)]) -> Event {
+    let node = |(i, state): (usize, &builder::BuilderHealth)| BuilderNode {
         name: format!("b{i}").as_str().into(),
         state: *state,
         buildkit_version: Some("v0.25.1".into()),
@@ -104,12 +104,12 @@ fn builder(states: &[builder::Health], platforms: &[(&str, Execution)]) -> Event
 #[test]
 fn a_builder_in_one_line() {
     let of = |event| line(AroundPart::Builder, event, 1001);
-    let (grade, shown) = of(builder(&[builder::Health::Ok], &[]));
+    let (grade, shown) = of(builder(&[builder::BuilderHealth::Ok], &[]));
     assert_eq!(
         (grade, shown.as_str()),
         (HealthGrade::Well, "● builder running · BuildKit 0.25.1 · cache 41 of 60 GB")
     );
-    let (grade, shown) = of(builder(&[builder::Health::Stopped], &[]));
+    let (grade, shown) = of(builder(&[builder::BuilderHealth::Stopped], &[]));
     assert_eq!((grade, shown.starts_with("✗ builder stopped")), (HealthGrade::Ill, true));
     let unset = PartHealth::of(AroundPart::Builder, &Model::default(), secs(0));
     assert_eq!((unset.grade, text(&unset).as_str()), (HealthGrade::Off, "– builder not watched"));
@@ -117,7 +117,7 @@ fn a_builder_in_one_line() {
 
 #[test]
 fn nodes_and_platforms_in_one_line() {
-    use builder::Health::{Ok, Stopped, Unknown};
+    use builder::BuilderHealth::{Ok, Stopped, Unknown};
     let of = |event| line(AroundPart::Nodes, event, 1001);
     let arm = [("linux/amd64", Execution::Native), ("linux/arm64", Execution::Emulated)];
     for (event, expected) in [
@@ -163,10 +163,10 @@ fn words_are_no_wider_than_others() {
         assert!(words::width(of_registry(state).1.word) <= Sign::WORD_WIDTH);
     }
     for state in [
-        builder::Health::Unreachable,
-        builder::Health::EngineDown,
-        builder::Health::EngineSilent,
-        builder::Health::OomKilled,
+        builder::BuilderHealth::Unreachable,
+        builder::BuilderHealth::EngineDown,
+        builder::BuilderHealth::EngineSilent,
+        builder::BuilderHealth::OomKilled,
     ] {
         assert!(words::width(of_builder(state).1.word) <= Sign::WORD_WIDTH);
     }
@@ -188,7 +188,7 @@ fn cluster(states: &[NodeState]) -> Event {
 /// The cluster's nodes and the builder's are not the same machines, and one that has not been heard of is none that is down.
 #[test]
 fn nodes_of_the_cluster_and_of_the_builder_are_counted_apart() {
-    use builder::Health::{Ok, Unknown};
+    use builder::BuilderHealth::{Ok, Unknown};
     let cluster = || cluster(&[NodeState::Ready, NodeState::NotReady, NodeState::Cordoned]);
     let of = |events: Vec<Event>| text(&PartHealth::of(AroundPart::Nodes, &model(events), secs(1001)));
     let asked = of(vec![cluster(), builder(&[Unknown], &[])]);
@@ -204,7 +204,7 @@ fn nodes_of_the_cluster_and_of_the_builder_are_counted_apart() {
 /// What is wrong with the builder's only machine is what is wrong with the builder: its line says it.
 #[test]
 fn a_reason_is_said_once() {
-    let Event::Builder(mut snapshot) = builder(&[builder::Health::Stopped], &[]) else { return };
+    let Event::Builder(mut snapshot) = builder(&[builder::BuilderHealth::Stopped], &[]) else { return };
     (snapshot.reason, snapshot.hint) = ("b0 has ended".into(), "docker buildx inspect b --bootstrap".into());
     for node in &mut snapshot.nodes {
         (node.reason, node.hint) = (snapshot.reason.clone(), snapshot.hint.clone());

@@ -231,7 +231,7 @@ fn bars(model: &Model, lane: &Lane, row: usize, axis: &TimeAxis) -> Markup {
     let took = lane.took;
     html! {
         g role="listitem" data-kind=(kind) {
-            title { (spoken(model, lane)) }
+            title { (aria_label(model, lane)) }
             @for (from, wide, bar) in &drawn {
                 rect class={ "bar " (look(bar.kind)) @if bar.critical { " critical" } }
                     x=(format!("{from:.3}%")) y=(row * ROW + (ROW - BAR) / 2)
@@ -254,11 +254,11 @@ fn place<'b>(bar: &'b Bar, axis: &TimeAxis) -> (f64, f64, &'b Bar) {
 }
 
 /// A lane in words.
-fn spoken(model: &Model, lane: &Lane) -> String {
+fn aria_label(model: &Model, lane: &Lane) -> String {
     let mut parts: Vec<String> = Vec::new();
     parts.extend(lane.layer.as_ref().map(ToString::to_string));
     parts.extend(lane.platform.as_ref().map(ToString::to_string));
-    parts.extend(lane.state.map(|state| Sign::of_told(state, lane.label.as_str()).word.to_owned()));
+    parts.extend(lane.state.map(|state| Sign::of_step_state(state, lane.label.as_str()).word.to_owned()));
     parts.extend((!lane.took.is_zero()).then(|| words::duration(lane.took)));
     if lane.critical {
         parts.push("held the end up".to_owned());

@@ -381,7 +381,7 @@ fn steps(model: &Model, now: Time) -> Vec<StepSummary> {
         for (at, row) in group.rows.iter().enumerate() {
             if group.seen {
                 let ids = table::by_column(model, &columns, row).into_iter();
-                steps.extend(ids.filter_map(|id| told(model, id, row, now)));
+                steps.extend(ids.filter_map(|id| step_summary(model, id, row, now)));
             } else {
                 let of = |platform: &Option<Platform>| outlined(model, group, at, row, platform.clone());
                 steps.extend(columns.iter().map(of));
@@ -392,7 +392,7 @@ fn steps(model: &Model, now: Time) -> Vec<StepSummary> {
 }
 
 /// A step that the stream has named.
-fn told(model: &Model, id: StepId, row: &InstructionRow, now: Time) -> Option<StepSummary> {
+fn step_summary(model: &Model, id: StepId, row: &InstructionRow, now: Time) -> Option<StepSummary> {
     let step = model.stack().step(id)?;
     let name = &step.name;
     let logs = || model.vertices_of(id).map(|vertex| &vertex.log);

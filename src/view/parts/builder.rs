@@ -38,7 +38,7 @@ pub(super) fn lines<'a>(place: &PaneContext<'a>, health: &PartHealth) -> Option<
             }
         }
         for node in &builder.nodes {
-            all_of(place, builder, node, &mut lines);
+            node_lines(place, builder, node, &mut lines);
         }
         return Some(lines);
     }
@@ -62,7 +62,7 @@ fn work(place: &PaneContext<'_>, builder: &BuilderSnapshot, node: &BuilderNode, 
     }
     if let Some(container) = &node.container {
         let dot = if version.width() > 0 { " · " } else { "" };
-        version = join(version.with(dot, Role::Dim), &life(container, place.now));
+        version = join(version.with(dot, Role::Dim), &uptime(container, place.now));
     }
     if version.width() > 0 {
         lines.push(version.with(format!(" · {}", builder.driver), Role::Dim));
@@ -88,7 +88,7 @@ fn version_of(node: &BuilderNode) -> Option<String> {
 }
 
 /// `up 3 d · 2 restarts · OOM-killed`; `exited (137) 4 min ago`.
-fn life(container: &BuilderContainer, now: Time) -> StyledLine {
+fn uptime(container: &BuilderContainer, now: Time) -> StyledLine {
     let mut line = StyledLine::new();
     match (container.finished, container.started) {
         (Some(finished), _) => {
@@ -112,12 +112,12 @@ fn life(container: &BuilderContainer, now: Time) -> StyledLine {
 }
 
 /// How wide a course is beside its number.
-fn course_width(place: &PaneContext<'_>) -> usize {
+fn load_history_width(place: &PaneContext<'_>) -> usize {
     place.width.saturating_sub(LABEL + NUMBER + 2).clamp(6, 60)
 }
 
 /// A number with its course so far.
-fn course(
+fn load_history(
     place: &PaneContext<'_>,
     node: &BuilderNode,
     line: StyledLine,
@@ -127,7 +127,7 @@ fn course(
     let Some(history) = place.model.builder().history(&node.name) else { return line };
     // What nobody measured is no fault.
     let values = history.rates().map(|rates| Some(value(rates).unwrap_or(0.0)));
-    join(line.with("  ", Role::Plain), &spark(values, course_width(place), full, place.ascii))
+    join(line.with("  ", Role::Plain), &spark(values, load_history_width(place), full, place.ascii))
 }
 
 fn now(place: &PaneContext<'_>, node: &BuilderNode) -> Rates {
@@ -142,13 +142,13 @@ fn cpu_and_memory(place: &PaneContext<'_>, node: &BuilderNode, lines: &mut PaneL
     let text = now(place, node).cpus.map_or_else(|| "–".to_owned(), |cpus| format!("{cpus:.1}"));
     let used = StyledLine::new().with(format!("{text:>4}"), Role::Plain);
     let used = used.with(words::pad_right(&format!(" of {cpus:.0}"), NUMBER - 4), Role::Dim);
-    lines.fact("cpu", &course(place, node, used, |rates| rates.cpus, cpus));
+    lines.fact("cpu", &load_history(place, node, used, |rates| rates.cpus, cpus));
     let Some(memory) = counters.memory else { return };
     let limit = counters.memory_limit.filter(|limit| *limit > 0);
     let share = limit.map(|limit| memory as f64 / limit as f64);
     let text = limit.map_or_else(|| words::bytes(memory), |limit| of(memory, limit));
     let line = StyledLine::new().with(words::pad_right(&text, NUMBER), share.map_or(Role::Plain, role));
-    let wide = course_width(place).min(20);
+    let wide = load_history_width(place).min(20);
     lines.fact(
         "memory",
         &match share {
@@ -179,7 +179,7 @@ fn flow(
     // On the host's network nobody counts.
     let Some(now) = now else { return };
     let line = StyledLine::new().with(words::pad_right(&rate(now), NUMBER), Role::Plain);
-    lines.fact(name, &course(place, node, line, value, BUSY));
+    lines.fact(name, &load_history(place, node, line, value, BUSY));
 }
 
 /// `41 of 60 GB`, and `12 GB reclaimable · +1.2 GB so far` beside it or, in a narrow pane, below.
@@ -291,7 +291,7 @@ fn build_line(place: &PaneContext<'_>, build: &ActiveBuild) -> StyledLine {
     line.cut(place.width, place.ascii)
 }
 
-fn all_of<'a>(
+fn node_lines<'a>(
     place: &PaneContext<'a>,
     builder: &BuilderSnapshot,
     node: &'a BuilderNode,
@@ -316,7 +316,7 @@ fn all_of<'a>(
     if let Some(container) = &node.container {
         let name = StyledLine::new().with(container.name.as_str(), Role::Plain);
         lines.fact("runs in", &name.with("  l shows its last lines", Role::Dim));
-        lines.fact("life", &life(container, place.now));
+        lines.fact("life", &uptime(container, place.now));
     }
     cpu_and_memory(place, node, lines);
     flows(place, node, lines);

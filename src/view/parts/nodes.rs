@@ -41,7 +41,7 @@ pub(super) fn lines<'a>(place: &PaneContext<'a>, health: &PartHealth) -> Option<
         return Some(lines);
     }
     if place.full {
-        ill(place, &known, &mut lines);
+        unhealthy(place, &known, &mut lines);
     }
     let mut order = order(&known);
     if !place.full {
@@ -51,7 +51,7 @@ pub(super) fn lines<'a>(place: &PaneContext<'a>, health: &PartHealth) -> Option<
     list(place, &Rc::new(known), &Rc::new(order), &mut lines);
     machines(place, &mut lines);
     if let Some(cluster) = cluster {
-        unseen(cluster, &mut lines);
+        missing_parts(cluster, &mut lines);
     }
     Some(lines)
 }
@@ -59,9 +59,9 @@ pub(super) fn lines<'a>(place: &PaneContext<'a>, health: &PartHealth) -> Option<
 /// As much as a narrow pane has room for: why the first are ill, then how busy the others are.
 fn some(place: &PaneContext<'_>, known: Nodes, order: &mut Vec<usize>, lines: &mut PaneLines<'_>) {
     let few = known.rows.len() <= 2;
-    let ill = known.ill().count();
-    if ill <= 2 {
-        for row in order.drain(..ill).filter_map(|at| known.rows.get(at)) {
+    let unhealthy = known.unhealthy().count();
+    if unhealthy <= 2 {
+        for row in order.drain(..unhealthy).filter_map(|at| known.rows.get(at)) {
             lines.wrapped(&why(row, place.now, place.ascii), sign(row.state).3, place.width, REASON + 1);
         }
     }
@@ -169,8 +169,8 @@ fn order(nodes: &Nodes) -> Vec<usize> {
     order.sort_by_key(|at| {
         nodes.rows.get(*at).map(|row| {
             let needed = row.source == NodeSource::Builder || !row.pods.is_empty() || !row.builds.is_empty();
-            let ill = if row.state > NodeState::Cordoned { row.state } else { NodeState::Ready };
-            (std::cmp::Reverse(ill), !needed)
+            let unhealthy = if row.state > NodeState::Cordoned { row.state } else { NodeState::Ready };
+            (std::cmp::Reverse(unhealthy), !needed)
         })
     });
     order
@@ -263,13 +263,13 @@ fn load(engine: &EngineFacts) -> StyledLine {
 }
 
 /// What is wrong with those that are ill, and what to do.
-fn ill(place: &PaneContext<'_>, nodes: &Nodes, lines: &mut PaneLines<'_>) {
-    let all = nodes.ill().count();
+fn unhealthy(place: &PaneContext<'_>, nodes: &Nodes, lines: &mut PaneLines<'_>) {
+    let all = nodes.unhealthy().count();
     if all == 0 {
         return;
     }
     lines.section("What is wrong", &words::count(all, "node"));
-    for row in nodes.ill().take(MOST_ILL) {
+    for row in nodes.unhealthy().take(MOST_ILL) {
         let (shape, plain, word, role) = sign(row.state);
         let since =
             row.since.map_or(String::new(), |since| format!(" {}", words::age(place.now.since(since))));
@@ -487,7 +487,7 @@ fn pressure(engine: &EngineFacts) -> StyledLine {
 }
 
 /// What may not be seen costs its column; here is why.
-fn unseen(cluster: &ClusterSnapshot, lines: &mut PaneLines<'_>) {
+fn missing_parts(cluster: &ClusterSnapshot, lines: &mut PaneLines<'_>) {
     if cluster.missing.is_empty() {
         return;
     }

@@ -199,7 +199,7 @@ impl Chart<'_> {
     }
 
     /// What held the end up, what would save most as a hit, and what the shapes mean.
-    pub(super) fn foot(&self, area: Rect, buf: &mut Buffer) {
+    pub(super) fn summary(&self, area: Rect, buf: &mut Buffer) {
         let theme = self.screen.ui.theme;
         let line = |title: &str, text: &str| {
             let room = usize::from(area.width).saturating_sub(words::width(title));
@@ -208,7 +208,7 @@ impl Chart<'_> {
                 Span::raw(words::cut_to(text, room, theme.ascii)),
             ])
         };
-        let mut lines = vec![line("held up by  ", &self.held_up())];
+        let mut lines = vec![line("held up by  ", &self.critical_path())];
         let gains = self.gains();
         if !gains.is_empty() {
             lines.push(line("as hits     ", &gains));
@@ -235,7 +235,7 @@ impl Chart<'_> {
     }
 
     /// `ffmpeg 3.0 s › node 1.4 s › pip 5.0 s`.
-    fn held_up(&self) -> String {
+    fn critical_path(&self) -> String {
         let least = self.timeline.length().as_secs_f64() * LEAST_SHARE;
         let mut parts: Vec<(String, Duration)> = Vec::new();
         for on in &self.timeline.path {

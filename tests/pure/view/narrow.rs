@@ -21,7 +21,7 @@ fn the_header_has_whole_times_however_narrow_it_is() {
             let mut shown = Shown::new(&scenes::after(name, &["first", "code"]), share);
             shown.ui.replay = replay;
             let wall = words::duration(shown.model.wall(shown.now));
-            let saved = CacheSavings::of(&shown.model).and_then(CacheSavings::worth_a_word);
+            let saved = CacheSavings::of(&shown.model).and_then(CacheSavings::if_significant);
             for width in 20..120 {
                 let lines = header(&mut shown, width);
                 let told = |word: &str| lines[0].split_once(word).map(|(_, rest)| rest.to_owned());

@@ -39,7 +39,7 @@ pub(crate) fn answer(shown: &mut Shown, effect: Option<Effect>) {
         LazyLock::new(|| Baseline { a: side("an earlier one", "first"), b: None, back: 0, of: 3 });
     match effect {
         Some(Effect::Compare(wanted)) => shown.ui.compared(&wanted, Ok(BEFORE.clone())),
-        Some(Effect::Trends { image, .. }) => shown.ui.trends_came(Ok(trends(image))),
+        Some(Effect::Trends { image, .. }) => shown.ui.trends_received(Ok(trends(image))),
         _ => {}
     }
 }

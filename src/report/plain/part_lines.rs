@@ -26,9 +26,9 @@ impl PlainOutput {
         if !self.begun {
             return;
         }
-        self.turns(model, out);
+        self.part_changes(model, out);
         for (i, health) in PartHealth::all(model, now).into_iter().enumerate() {
-            if matches!(self.around.0[i], Some(PrintState::Told)) || !is_told(&health) {
+            if matches!(self.around.0[i], Some(PrintState::Told)) || !is_printed(&health) {
                 continue;
             }
             let since = match self.around.0[i] {
@@ -44,20 +44,20 @@ impl PlainOutput {
     }
 
     /// What has become worse of those that were told of, and what is well again. Of the others their first line tells how they are.
-    fn turns(&mut self, model: &Model, out: &mut String) {
-        for turn in model.turns().since(self.around.1) {
-            let health = PartHealth::of_turn(turn);
+    fn part_changes(&mut self, model: &Model, out: &mut String) {
+        for turn in model.part_changes().since(self.around.1) {
+            let health = PartHealth::of_change(turn);
             let place = AroundPart::ALL.iter().position(|part| *part == health.part);
             if place.is_some_and(|place| matches!(self.around.0[place], Some(PrintState::Told))) {
                 self.write(&health.line(self.options.ascii), out);
             }
         }
-        self.around.1 = model.turns().total();
+        self.around.1 = model.part_changes().total();
     }
 
     /// All that are watched, as they are now.
     pub(super) fn parts(&self, model: &Model, now: Time, out: &mut String) {
-        let watched = |health: &PartHealth| is_told(health) && health.grade != HealthGrade::Off;
+        let watched = |health: &PartHealth| is_printed(health) && health.grade != HealthGrade::Off;
         let lines = PartHealth::all(model, now).into_iter().filter(watched);
         let lines: Vec<_> = lines.map(|health| health.line(self.options.ascii)).collect();
         for line in &lines {
@@ -70,7 +70,7 @@ impl PlainOutput {
 }
 
 /// Whether there is something to say: what nobody watches is not spoken of, and neither is what has not answered yet.
-fn is_told(health: &PartHealth) -> bool {
+fn is_printed(health: &PartHealth) -> bool {
     match health.grade {
         HealthGrade::Unknown => false,
         HealthGrade::Off => !health.facts.is_empty(),
