@@ -103,7 +103,6 @@ impl Model {
         self.settle();
     }
 
-    /// Takes one event.
     pub fn apply(&mut self, event: &Stamped) {
         self.take(event);
         self.settle();
@@ -291,7 +290,6 @@ impl Model {
         self.vertices.iter().enumerate().map(|(i, vertex)| (VertexId(i as u32), vertex))
     }
 
-    /// One vertex.
     pub fn vertex(&self, id: VertexId) -> Option<&Vertex> {
         self.vertices.get(id.0 as usize)
     }
@@ -386,7 +384,6 @@ impl Model {
         &self.builder
     }
 
-    /// The Kubernetes cluster.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
     }

@@ -87,7 +87,6 @@ pub fn restore_on_panic() {
     }));
 }
 
-/// Who is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SuspendTarget {
     /// This process: it was sent the signal, and so was everybody else who was meant.

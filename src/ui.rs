@@ -66,7 +66,6 @@ pub enum Overlay {
 /// What has to be done outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Leave.
     Quit,
     /// Cancel the build, harder than before.
     Cancel,
@@ -74,9 +73,7 @@ pub enum Effect {
     Copy(String),
     /// Give the terminal to the shell.
     Suspend,
-    /// Draw everything again.
     Redraw,
-    /// Tell the replay.
     Replay(Action),
     /// Show the last build instead of the plan, or the other way round.
     Turn,
@@ -149,7 +146,6 @@ pub struct UiState {
     pub column: usize,
     /// Just the layers that hold this text are shown.
     pub filter: String,
-    /// The log.
     pub log: LogView,
     /// The panes of what is around the build.
     pub parts: PartsView,
@@ -157,7 +153,6 @@ pub struct UiState {
     pub replay: Option<ReplayStatus>,
     /// Whether this is the dashboard: nothing is built, and the model is the last build, or none.
     pub dashboard: bool,
-    /// How things look.
     pub theme: Theme,
     /// What was just done, until the next key.
     pub message: Option<String>,

@@ -51,7 +51,6 @@ const SHORT_LOG: u16 = 4;
 
 /// What all panes look at, for one frame.
 pub struct Screen<'a> {
-    /// The build.
     model: &'a Model,
     /// What the user is looking at.
     ui: &'a UiState,

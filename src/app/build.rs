@@ -399,7 +399,6 @@ impl OutputDecoder {
         self.keep_complaint(&events[first..]);
     }
 
-    /// Ends the streams.
     fn finish(&mut self) -> Vec<Stamped> {
         let mut events = Vec::new();
         self.decoder.finish(self.clock.now(), &mut events);

@@ -51,7 +51,6 @@ pub(super) struct FoundBuild {
 /// How a build was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Choice {
-    /// By its name.
     Named,
     /// As the newest of the project in the working directory.
     OfProject,
@@ -93,7 +92,6 @@ impl FoundBuild {
 pub(super) enum BuildLookupError {
     /// None is called so.
     Unknown(Error),
-    /// Several are.
     Ambiguous(Error),
     /// It can't be told what there is.
     Unreadable(Error),
@@ -341,14 +339,12 @@ pub(super) fn heading(found: &FoundBuild, model: &Model, ascii: bool) -> crate::
 pub(super) enum ReadExtent {
     /// All but what the steps said.
     Steps,
-    /// All of it.
     All,
 }
 
 /// Whether what is damaged in a recording is told on standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DamageWarning {
-    /// It is.
     Told,
     /// It is not: there is a screen, or it was told before.
     Silent,

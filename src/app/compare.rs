@@ -62,7 +62,6 @@ pub(super) enum EarlierBuilds {
     Bundled(usize),
 }
 
-/// An earlier build.
 struct CompareCandidate {
     begun: Time,
     name: Text,

@@ -18,7 +18,6 @@ pub(super) struct InputReader {
 }
 
 impl InputReader {
-    /// Starts to listen.
     pub(super) fn listen() -> Self {
         let (tx, received) = mpsc::channel(AHEAD);
         let task = tokio::spawn(async move {

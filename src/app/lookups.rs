@@ -17,7 +17,6 @@ struct LogSources {
     cluster: Option<kubernetes::ClusterSettings>,
 }
 
-/// What came back.
 pub(super) enum LookupAnswer {
     /// The last words of a part.
     Logs(LogSource, Result<Vec<Line>, Text>),

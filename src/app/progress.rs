@@ -22,7 +22,6 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Bytes that wait for a reader.
 const MOST_WAITING: usize = 8 << 20;
 
-/// What is written.
 pub(super) enum ProgressWriter {
     /// Lines for a log.
     Plain(Box<PlainOutput>),

@@ -51,7 +51,6 @@ pub(super) const BUNDLED: [BundledRecording; 4] = [
 ];
 
 impl BundledRecording {
-    /// The recording.
     pub(super) fn open(self) -> Result<Reader, Error> {
         Reader::from_bytes(self.bytes, Mask::default()).map_err(|error| {
             Error::unavailable(

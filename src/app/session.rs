@@ -28,7 +28,6 @@ const TOGETHER: usize = 8 << 20;
 pub(super) struct FeedUpdate {
     /// What is to be forgotten first.
     pub(super) reset: Reset,
-    /// What happened.
     pub(super) events: Vec<Stamped>,
     /// How the replay stands, in a replay.
     pub(super) replay: Option<replay::ReplayState>,
@@ -41,7 +40,6 @@ pub(super) enum Reset {
     No,
     /// The build, for another one; what is around it goes on.
     Build,
-    /// Everything.
     All,
 }
 
@@ -249,7 +247,6 @@ impl BuildSession {
         }
     }
 
-    /// The replay's speed.
     pub(super) fn speed(&self) -> Option<Speed> {
         self.replay.as_ref().map(|replay| replay.clock.speed())
     }

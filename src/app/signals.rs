@@ -15,7 +15,6 @@ pub(super) struct Signals {
     suspend: Signal,
 }
 
-/// A signal's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SignalNumber(pub(super) i32);
 
@@ -30,7 +29,6 @@ impl SignalNumber {
 }
 
 impl Signals {
-    /// Begins to listen.
     pub(super) fn listen() -> Result<Self, Error> {
         let on = |kind| {
             signal(kind).map_err(|error| {
@@ -51,7 +49,6 @@ impl Signals {
         self.hang_up.is_some().then_some(SignalNumber(SIGHUP))
     }
 
-    /// The next signal.
     pub(super) async fn next(&mut self) -> SignalNumber {
         SignalNumber(tokio::select! {
             _ = self.interrupt.recv() => SIGINT,

@@ -13,7 +13,6 @@ use crate::history::rows::LayerRuns;
 use crate::report::stats;
 use crate::report::trends::{self, Trends};
 
-/// Prints the table.
 pub(super) fn run(cli: &Cli, args: &cli::StatsArgs, around: &Surroundings) -> Result<(), Error> {
     let config = Config::load(&cli.global, None, around)?;
     let look = OutputStyle::of(&config, around);

@@ -128,7 +128,6 @@ impl Watchers {
         Self { received: mpsc::channel(1).1, _watchers: JoinSet::new() }
     }
 
-    /// Begins to watch.
     pub(super) fn watch(targets: WatchTargets, clock: Clock) -> Self {
         let (tx, received) = mpsc::channel(AHEAD);
         let mut watchers = JoinSet::new();

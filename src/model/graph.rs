@@ -19,15 +19,12 @@ const MOST_ADDED: usize = 64;
 pub(super) enum VertexPart {
     /// Before any step: the Dockerfile, the metadata of base images.
     Prepare,
-    /// The cache's manifests.
     Import,
     /// Steps, and what they are computed from.
     Work,
     /// After the steps and before the export: attestations.
     Late,
-    /// The image.
     Export,
-    /// The cache.
     CacheExport,
     /// Work of the client behind all that.
     After,

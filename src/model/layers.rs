@@ -26,7 +26,6 @@ struct CompiledRules {
     refused: Vec<String>,
 }
 
-/// Names steps.
 #[derive(Debug, Clone, Default)]
 pub struct LayerNamer {
     rules: Vec<(Text, Regex)>,
@@ -37,7 +36,6 @@ pub struct LayerNamer {
 pub enum CopiedFiles {
     /// Nothing but lists of packages: `requirements.txt`, `package.json`, …
     Packages,
-    /// Sources.
     Sources,
 }
 

@@ -26,7 +26,6 @@ pub struct LogLine {
     pub at: Time,
     /// The stream that it came on.
     pub stream: Stream,
-    /// The line.
     pub line: Line,
 }
 

@@ -27,19 +27,16 @@ pub enum VertexKind {
 /// The parts of `[linux/amd64->arm64 stage-1  3/12] RUN make`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepName {
-    /// The bake target.
     pub target: Option<Text>,
     /// The platform that it is built for; none where a build has only one.
     pub platform: Option<Platform>,
     /// The platform that it runs on, where that is another one.
     pub runs_on: Option<Platform>,
-    /// The stage's name.
     pub stage: Option<Text>,
     /// Its number in the stage, from 1.
     pub index: u16,
     /// How many steps the stage has.
     pub of: u16,
-    /// The instruction's text.
     pub instruction: Text,
 }
 

@@ -22,14 +22,12 @@ pub enum NodeSource {
     Kubernetes,
 }
 
-/// One machine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NodeRow {
     /// Its name, as the builder or the cluster has it.
     pub name: Text,
     /// Who told of it.
     pub source: NodeSource,
-    /// How it is.
     pub state: NodeState,
     /// Why, in words; empty where all is well.
     pub reason: Text,
@@ -106,16 +104,13 @@ impl NodeRow {
 /// A pod that matters, on its node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodRow {
-    /// Its name.
     pub name: Text,
-    /// How it is.
     pub state: PodState,
 }
 
 /// Who builds a platform that is wanted, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlatformRow {
-    /// The platform.
     pub platform: Platform,
     /// The builder's node that buildx gives it to.
     pub node: Option<Text>,

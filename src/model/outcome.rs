@@ -59,9 +59,7 @@ pub struct BuildFailure {
 pub struct Transfer {
     /// Where from or to, where the stream says it.
     pub reference: Option<Text>,
-    /// How it stands.
     pub phase: Phase,
-    /// Why it failed.
     pub error: Option<Text>,
 }
 

@@ -26,11 +26,9 @@ pub struct PartChange {
 /// How a part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartState {
-    /// The registry.
     Registry(RegistryState),
     /// The cluster's API server.
     Cluster(ApiState),
-    /// The builder.
     Builder(BuilderHealth),
 }
 

@@ -26,12 +26,10 @@ pub struct Step {
     pub vertices: Vec<VertexId>,
 }
 
-/// A stage.
 #[derive(Debug, Clone, Default)]
 pub struct StageGroup {
     /// The bake target that it is built for.
     pub target: Option<Text>,
-    /// Its name.
     pub stage: Option<Text>,
     /// Its instructions, by number.
     pub rows: Vec<InstructionRow>,
@@ -84,7 +82,6 @@ impl Stack {
         self.steps.iter().enumerate().map(|(i, step)| (StepId(i as u32), step))
     }
 
-    /// One step.
     pub fn step(&self, id: StepId) -> Option<&Step> {
         self.steps.get(id.0 as usize)
     }

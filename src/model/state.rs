@@ -34,7 +34,6 @@ pub enum State {
 }
 
 impl State {
-    /// All states.
     pub const ALL: [Self; 8] = [
         Self::Waiting,
         Self::Running,

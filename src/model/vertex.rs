@@ -13,26 +13,20 @@ pub struct VertexId(pub(super) u32);
 /// Statuses kept of one vertex; an image of more layers than this is not known to anybody.
 const MOST_STATUSES: usize = 512;
 
-/// A vertex.
 #[derive(Debug, Clone)]
 pub struct Vertex {
-    /// Its identity.
     pub digest: Digest,
-    /// Its display name.
     pub name: Text,
-    /// What it is.
     pub kind: VertexKind,
     /// What it is computed from: the union of all that was said.
     pub inputs: Vec<Digest>,
     /// Whether it was ever called cached; lazy pulls of a cached vertex come without the word.
     pub cached: bool,
-    /// Why it failed.
     pub error: Option<Text>,
     /// The group that it is shown as a part of.
     pub group: Option<ProgressGroup>,
     /// Progress inside it, in order of appearance.
     pub statuses: Vec<StatusUpdate>,
-    /// Its output.
     pub log: Log,
     runs: Vec<RunTimes>,
 }
@@ -57,7 +51,6 @@ pub enum Phase {
     Running(Time),
     /// Done, without having been cached.
     Done,
-    /// Cached.
     Cached,
     /// Failed by itself.
     Failed,

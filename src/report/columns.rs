@@ -6,7 +6,6 @@ use super::words::{self, Role};
 /// Spaces between two columns.
 const GAP: usize = 2;
 
-/// A column.
 #[derive(Debug, Clone, Copy)]
 pub struct Column {
     /// What stands above it.

@@ -26,7 +26,6 @@ pub enum AroundPart {
     Registry,
     /// The machines: the cluster's nodes, or the builder's own.
     Nodes,
-    /// The builder.
     Builder,
 }
 
@@ -78,9 +77,7 @@ impl HealthGrade {
 /// How a part is, ready to be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartHealth {
-    /// The part.
     pub part: AroundPart,
-    /// How it is.
     pub grade: HealthGrade,
     /// Shape, word and colour of its state.
     pub sign: Sign,
@@ -93,12 +90,10 @@ pub struct PartHealth {
 }
 
 impl PartHealth {
-    /// All three parts.
     pub fn all(model: &Model, now: Time) -> [Self; 3] {
         AroundPart::ALL.map(|part| Self::of(part, model, now))
     }
 
-    /// One part.
     pub fn of(part: AroundPart, model: &Model, now: Time) -> Self {
         match part {
             AroundPart::Registry => registry(model, now),

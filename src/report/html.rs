@@ -159,7 +159,6 @@ fn moment(time: Time) -> String {
     moment.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// Why it failed.
 fn failure(model: &Model) -> Markup {
     let Some(failure) = model.failure() else { return html! {} };
     let excerpt: Vec<&str> = failure.excerpt.iter().map(crate::event::Line::text).collect();

@@ -50,11 +50,9 @@ pub struct BuildSpan {
     pub platform: Option<Platform>,
     /// Its step's place in the summary's `steps`.
     pub step: Option<usize>,
-    /// From then.
     pub start: Time,
     /// To then; the builder's clock, as `start`.
     pub end: Time,
-    /// Why it failed.
     pub error: Option<Text>,
     /// Whether it was stopped, because the build was.
     pub cancelled: bool,

@@ -11,7 +11,6 @@ pub struct StyledLine {
 }
 
 impl StyledLine {
-    /// An empty line.
     pub fn new() -> Self {
         Self::default()
     }

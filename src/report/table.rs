@@ -57,7 +57,6 @@ pub struct TableSection {
     pub rows: Vec<LayerRow>,
 }
 
-/// The whole stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerTable {
     /// The columns' titles; one that is empty for a build whose platform nobody named.
@@ -90,7 +89,6 @@ impl LayerTable {
         Self { platforms: titles(&columns), sections: groups.iter().map(section).collect() }
     }
 
-    /// All rows.
     pub fn rows(&self) -> impl Iterator<Item = &LayerRow> {
         self.sections.iter().flat_map(|section| &section.rows)
     }

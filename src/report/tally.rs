@@ -10,7 +10,6 @@ use crate::model::{Model, Outcome};
 pub struct Tally {
     /// Steps that were rebuilt.
     pub rebuilt: u64,
-    /// All steps.
     pub total: u64,
     /// Steps that the build came to; all of them where it made what was asked for, or still runs.
     pub reached: u64,

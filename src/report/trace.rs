@@ -15,7 +15,6 @@ use super::words;
 use crate::event::{Platform, Text, Time};
 use crate::model::Model;
 
-/// The file.
 #[derive(Serialize)]
 struct TraceFile {
     #[serde(rename = "traceEvents")]

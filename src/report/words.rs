@@ -28,7 +28,6 @@ pub enum Role {
     Busy,
     /// Not as it should be; the build goes on.
     Warn,
-    /// Failed.
     Bad,
 }
 
@@ -63,7 +62,6 @@ impl Sign {
         if ascii { self.ascii } else { self.shape }
     }
 
-    /// A step's state.
     pub fn of_state(state: State) -> Self {
         match state {
             State::Waiting => Self::new("·", ".", "waiting", Role::Dim),
@@ -164,7 +162,6 @@ impl Sign {
         }
     }
 
-    /// A notice.
     pub fn of_level(level: Level) -> Self {
         match level {
             Level::Info => Self::new("·", ".", "note", Role::Dim),

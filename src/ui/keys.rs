@@ -16,25 +16,19 @@ pub enum Action {
     Back,
     /// Show or hide the keys.
     Help,
-    /// The next pane.
     NextPane,
-    /// The pane before.
     PreviousPane,
     /// A pane by its number.
     Pane(Focus),
     /// One line up, or down.
     Up,
-    /// One line down.
     Down,
     /// The column to the left.
     Left,
     /// The column to the right.
     Right,
-    /// One page up.
     PageUp,
-    /// One page down.
     PageDown,
-    /// The beginning.
     First,
     /// The end; in the log, follow it again.
     Last,
@@ -48,7 +42,6 @@ pub enum Action {
     Search,
     /// The next place where the text is.
     NextMatch,
-    /// The place before.
     PreviousMatch,
     /// Show just the layers that have this text.
     Filter,
@@ -74,7 +67,6 @@ pub enum Action {
     ZoomAll,
     /// Copy the selected step or log.
     Copy,
-    /// Draw everything again.
     Redraw,
     /// Stop the program and give the terminal to the shell.
     Suspend,
@@ -90,9 +82,7 @@ pub enum Action {
     Slower,
     /// Twice as fast.
     Faster,
-    /// The next recording.
     NextScene,
-    /// The recording before.
     PreviousScene,
     /// The last build instead of the plan, or the other way round.
     Turn,
@@ -101,13 +91,11 @@ pub enum Action {
 /// Where a binding holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Everywhere.
     Always,
     /// While a recording plays.
     Replay,
     /// While several recordings play in turn.
     Scenes,
-    /// On the dashboard.
     Dashboard,
     /// While the screen is filled by this; there its keys go before all others.
     On(SheetKind),
@@ -131,7 +119,6 @@ pub struct Binding {
     pub keys: &'static [Key],
     /// How they are written in the help.
     pub label: &'static str,
-    /// What they do.
     pub action: Action,
     /// Where they do it.
     pub scope: Scope,
@@ -359,7 +346,6 @@ pub struct KeyContext {
     pub replay: bool,
     /// One of several.
     pub scenes: bool,
-    /// The dashboard.
     pub dashboard: bool,
     /// What fills the screen, if anything does.
     pub sheet: Option<SheetKind>,

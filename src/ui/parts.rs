@@ -90,7 +90,6 @@ pub enum LogSource {
 }
 
 impl LogSource {
-    /// Its name.
     pub fn name(&self) -> &Text {
         match self {
             Self::Pod(name) | Self::Builder(name) => name,
@@ -103,13 +102,11 @@ impl LogSource {
 pub struct PartLogs {
     /// Whose.
     pub of: LogSource,
-    /// What came back.
     pub answer: LogsAnswer,
     /// How many lines are below those that are shown: the last ones matter most.
     pub below: usize,
 }
 
-/// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogsAnswer {
     /// Nothing yet.

@@ -23,7 +23,6 @@ pub enum Loaded<T> {
     Asked,
     /// It can't be told, and why.
     Failed(Text),
-    /// This.
     Told(Box<T>),
 }
 
@@ -34,7 +33,6 @@ pub struct BaselineQuery {
     pub image: Option<Text>,
     /// The builder. Builds on it and for the same platforms are compared, where there are any.
     pub builder: Option<Text>,
-    /// The platforms.
     pub platforms: Vec<Platform>,
     /// When the shown build began; none where a plan is shown: then the newest build is compared.
     pub begun: Option<Time>,

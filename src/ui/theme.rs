@@ -4,7 +4,6 @@ use ratatui::style::{Color, Modifier, Style};
 
 use crate::report::words::Role;
 
-/// How things look.
 #[derive(Debug, Clone, Copy)]
 pub struct Theme {
     /// Whether colours may be used; shapes and words say the same without.

@@ -73,7 +73,6 @@ pub(super) struct Planner {
     before_plan: Option<PlanJob>,
 }
 
-/// What takes time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum PlanJob {
     /// A look at the files.
@@ -84,7 +83,6 @@ enum PlanJob {
     Built,
     /// What base images are now.
     Based,
-    /// The prediction.
     Plan,
 }
 

@@ -75,7 +75,6 @@ impl VertexRest {
 /// What will become of a vertex that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RunForecast {
-    /// It has started.
     Begun,
     /// It will run: something that it is computed from did not come from the cache.
     Runs,

@@ -41,15 +41,12 @@ pub struct PastBuild {
 /// A step that ran.
 #[derive(Debug, Clone)]
 pub struct PastRun {
-    /// Its stage.
     pub stage: Option<Text>,
     /// Its number in the stage, from 1.
     pub index: u16,
-    /// Its platform.
     pub platform: Option<Platform>,
     /// Its text, as the stream has it.
     pub instruction: Text,
-    /// Its layer.
     pub layer: Option<Text>,
     /// How long it ran.
     pub took: Duration,

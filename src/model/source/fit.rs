@@ -10,11 +10,9 @@ const CUT: usize = 400;
 /// Whether a text is a step's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fit {
-    /// It is another's.
     No,
     /// It does not tell.
     Maybe,
-    /// It is.
     Yes,
 }
 
@@ -222,7 +220,6 @@ fn is_open(text: &str) -> bool {
 /// What a record is described as, by the beginning of its description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum DescribedAs<'a> {
-    /// A base image.
     Base,
     /// The command of a `RUN`.
     Command,

@@ -20,7 +20,6 @@ pub struct CachedLayer {
     pub platform: Option<Platform>,
     /// What made it: `RUN /bin/sh -c make`.
     pub made_by: Text,
-    /// Its blob.
     pub blob: Digest,
     /// Bytes of the blob, compressed.
     pub bytes: u64,

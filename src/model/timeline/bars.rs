@@ -21,7 +21,6 @@ pub enum BarKind {
     Hit,
     /// Blobs were fetched and unpacked.
     Pull,
-    /// It ran.
     Run,
     /// It ran and failed.
     Failed,
@@ -34,7 +33,6 @@ pub enum BarKind {
 }
 
 impl BarKind {
-    /// All kinds.
     pub const ALL: [Self; 9] = [
         Self::Prepare,
         Self::Import,
@@ -70,7 +68,6 @@ pub struct Bar {
     pub start: Time,
     /// When it ended; the same as `start` where it took no time.
     pub end: Time,
-    /// What it was.
     pub kind: BarKind,
     /// Whether it goes on.
     pub open: bool,

@@ -65,7 +65,6 @@ impl TimeAxis {
 enum SvgRow<'s> {
     /// The name of what follows.
     Head(String),
-    /// A lane.
     Lane(&'s Lane),
 }
 

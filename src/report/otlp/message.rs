@@ -36,26 +36,20 @@ pub struct Resource {
 /// Spans that one library made.
 #[derive(Clone, PartialEq, Message)]
 pub struct ScopeSpans {
-    /// The library.
     #[prost(message, optional, tag = "1")]
     pub scope: Option<InstrumentationScope>,
-    /// The spans.
     #[prost(message, repeated, tag = "2")]
     pub spans: Vec<OtlpSpan>,
 }
 
-/// Who made spans.
 #[derive(Clone, PartialEq, Message)]
 pub struct InstrumentationScope {
-    /// Its name.
     #[prost(string, tag = "1")]
     pub name: String,
-    /// Its version.
     #[prost(string, tag = "2")]
     pub version: String,
 }
 
-/// A span.
 #[derive(Clone, PartialEq, Message)]
 pub struct OtlpSpan {
     /// 16 bytes, not all of them zero.
@@ -67,10 +61,8 @@ pub struct OtlpSpan {
     /// The span that it is a part of; empty: none.
     #[prost(bytes = "vec", tag = "4")]
     pub parent_span_id: Vec<u8>,
-    /// Its name.
     #[prost(string, tag = "5")]
     pub name: String,
-    /// Its kind.
     #[prost(enumeration = "SpanKind", tag = "6")]
     pub kind: i32,
     /// Start, in ns since the Unix epoch.
@@ -85,7 +77,6 @@ pub struct OtlpSpan {
     /// Other spans that it has to do with.
     #[prost(message, repeated, tag = "13")]
     pub links: Vec<SpanLink>,
-    /// How it ended.
     #[prost(message, optional, tag = "15")]
     pub status: Option<SpanStatus>,
 }
@@ -100,13 +91,10 @@ pub enum SpanKind {
     Internal = 1,
 }
 
-/// Another span.
 #[derive(Clone, PartialEq, Message)]
 pub struct SpanLink {
-    /// Its trace.
     #[prost(bytes = "vec", tag = "1")]
     pub trace_id: Vec<u8>,
-    /// Its id.
     #[prost(bytes = "vec", tag = "2")]
     pub span_id: Vec<u8>,
     /// What it has to do with it.
@@ -117,10 +105,8 @@ pub struct SpanLink {
 /// How a span ended.
 #[derive(Clone, PartialEq, Message)]
 pub struct SpanStatus {
-    /// Why it failed.
     #[prost(string, tag = "2")]
     pub message: String,
-    /// Whether it failed.
     #[prost(enumeration = "StatusCode", tag = "3")]
     pub code: i32,
 }
@@ -133,22 +119,17 @@ pub enum StatusCode {
     Unset = 0,
     /// It did not.
     Ok = 1,
-    /// It did.
     Error = 2,
 }
 
-/// An attribute.
 #[derive(Clone, PartialEq, Message)]
 pub struct KeyValue {
-    /// Its name.
     #[prost(string, tag = "1")]
     pub key: String,
-    /// Its value.
     #[prost(message, optional, tag = "2")]
     pub value: Option<AnyValue>,
 }
 
-/// A value.
 #[derive(Clone, PartialEq, Message)]
 pub struct AnyValue {
     /// One of its types.
@@ -159,7 +140,6 @@ pub struct AnyValue {
 /// The types of values; those that are used.
 #[derive(Clone, PartialEq, Oneof)]
 pub enum AttributeValue {
-    /// A text.
     #[prost(string, tag = "1")]
     String(String),
     /// Yes or no.
@@ -168,18 +148,14 @@ pub enum AttributeValue {
     /// A whole number.
     #[prost(int64, tag = "3")]
     Int(i64),
-    /// A number.
     #[prost(double, tag = "4")]
     Double(f64),
-    /// Several values.
     #[prost(message, tag = "5")]
     Array(ArrayValue),
 }
 
-/// Several values.
 #[derive(Clone, PartialEq, Message)]
 pub struct ArrayValue {
-    /// The values.
     #[prost(message, repeated, tag = "1")]
     pub values: Vec<AnyValue>,
 }

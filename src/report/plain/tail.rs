@@ -15,7 +15,6 @@ const REMEMBERED: usize = 64;
 pub(super) enum TailPiece<'a> {
     /// So many lines were gone before they could be told.
     Missing(u64),
-    /// A line.
     Line(&'a LogLine),
 }
 

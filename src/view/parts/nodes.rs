@@ -92,7 +92,6 @@ fn some(place: &PaneContext<'_>, known: Nodes, order: &mut Vec<usize>, lines: &m
 /// hard as it can may have promised next to nothing.
 #[derive(Debug, Clone, Copy)]
 struct KnownShares {
-    /// What is used.
     used: bool,
     /// What pods have asked to be kept for them, of a node of which it is not known what is used.
     requested: bool,

@@ -31,7 +31,6 @@ const INSTRUCTIONS: u16 = 33;
 /// Columns of a name in the foot.
 const NAME: usize = 20;
 
-/// A line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ChartRow {
     /// What the lines below have in common: a platform, a stage.
