@@ -429,7 +429,7 @@ fn machines(nodes: &Nodes, model: &Model) -> PartHealth {
     let part = AroundPart::Nodes;
     let all = nodes.rows.len();
     let up = nodes.rows.iter().filter(|row| row.state.is_up()).count();
-    let sick: Vec<&NodeRow> = nodes.ill().collect();
+    let sick: Vec<&NodeRow> = nodes.unhealthy().collect();
     let state = match (all, sick.is_empty()) {
         (0, _) => unknown("none known"),
         (_, true) if up == all => well("ready"),
