@@ -77,7 +77,7 @@ fn a_build_without_hits_took_what_it_took() {
 }
 
 /// What is told to be left at each moment of a build, with the time since its beginning; the last is at its end.
-fn told_over_time(name: &str, earlier: &[&str]) -> Vec<(Duration, Option<model::Left>)> {
+fn told_over_time(name: &str, earlier: &[&str]) -> Vec<(Duration, Option<model::TimeLeft>)> {
     let mut model = Model::default();
     model.apply(&told(earlier));
     let events = events(name);
