@@ -203,7 +203,7 @@ impl Display {
         restore();
         match who {
             SuspendTarget::Us => {
-                signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)?
+                signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)?;
             }
             SuspendTarget::Group => killpg(getpgrp(), Signal::SIGSTOP)?,
         }

@@ -201,7 +201,7 @@ impl Model {
                     cache.imports.push(Transfer::of(vertex, Some(reference.clone())));
                 }
                 VertexKind::CacheExport => {
-                    cache.exports.push(Transfer::of(vertex, self.started.cache.clone()))
+                    cache.exports.push(Transfer::of(vertex, self.started.cache.clone()));
                 }
                 _ => {}
             }

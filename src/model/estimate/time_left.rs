@@ -323,7 +323,7 @@ impl Model {
             let end = ends.get(at).copied().unwrap_or_default();
             match graph.part(at) {
                 VertexPart::Prepare | VertexPart::Import | VertexPart::Work | VertexPart::Late => {
-                    work = work.max(end)
+                    work = work.max(end);
                 }
                 // Its own time, since it waits for every platform.
                 VertexPart::Export | VertexPart::CacheExport => export += time_of(rests, at),
