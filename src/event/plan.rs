@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::evidence::Source;
-use super::reason::{Reason, ReasonGrade};
+use super::reason::{self, Fact, Reason, ReasonGrade};
 use super::{Digest, Text, Time};
 
 /// What is predicted of a step.
@@ -61,6 +61,9 @@ pub struct PlannedStep {
     /// How that is known, in one sentence; empty where the reason says it.
     #[serde(default)]
     pub evidence: Text,
+    /// The same for programs, as in a reason.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "reason::known")]
+    pub fact: Option<Fact>,
     /// How long it took when it ran, in microseconds: the median of the earlier builds.
     #[serde(default)]
     pub expected_us: Option<u64>,

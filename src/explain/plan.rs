@@ -78,7 +78,7 @@ fn left(print: &mut Fingerprint, pasts: &[Past]) {
 fn step(draft: &Draft, told: Told, judged: Option<Reason>, expected: Option<Duration>) -> PlannedStep {
     let reason = match told.predicted {
         Prediction::Hit => None,
-        Prediction::Miss => told.reason.or_else(|| judged.map(to_come)).or_else(|| Some(unknown(&told.why))),
+        Prediction::Miss => told.reason.or(judged).or_else(|| Some(unknown(&told.why))),
         Prediction::Unknown => told.reason.or_else(|| Some(unknown(&told.why))),
     };
     let source = match told.predicted {
@@ -93,21 +93,9 @@ fn step(draft: &Draft, told: Told, judged: Option<Reason>, expected: Option<Dura
         reason,
         source,
         evidence: Text::clean(&told.why),
+        fact: told.fact,
         expected_us: expected.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX)),
     }
-}
-
-/// What follows has not happened yet.
-fn to_come(reason: Reason) -> Reason {
-    if reason.kind != ReasonKind::ParentMissed {
-        return reason;
-    }
-    let told = |text: &Text| Text::clean(&text.as_str().replacen(" was rebuilt", " would be rebuilt", 1));
-    let mut evidence = reason.evidence;
-    if let Some(first) = evidence.first_mut() {
-        first.text = told(&first.text);
-    }
-    Reason { because: told(&reason.because), evidence, ..reason }
 }
 
 fn unknown(why: &str) -> Reason {

@@ -6,7 +6,7 @@ use super::stream::Draft;
 use crate::event::evidence::CacheManifest;
 use crate::event::fingerprint::{Fingerprint, StepKind};
 use crate::event::plan::Prediction;
-use crate::event::reason::{Reason, ReasonGrade, ReasonKind};
+use crate::event::reason::{Cause, Fact, Reason, ReasonGrade, ReasonKind};
 use crate::event::registry::MOST_CONFIG_BYTES;
 use crate::event::{Digest, Text};
 use crate::explain::cache;
@@ -29,6 +29,8 @@ pub(super) struct Told {
     pub(super) source: Option<Source>,
     /// How that is known.
     pub(super) why: String,
+    /// The same as a value; then it has no words yet.
+    pub(super) fact: Option<Fact>,
     /// A reason that the judgement of a build can't give.
     pub(super) reason: Option<Reason>,
     /// Whether it is another than any earlier build has made, so that what is built on it is another too.
@@ -113,7 +115,7 @@ impl<'a> Predictor<'_, 'a> {
         if let Some(then) = self.judge.then(here, &|past| self.judge.is_here(past, here))
             && let Some(change) = self.judge.moved(here, &then)
         {
-            let told = Told::new(Prediction::Miss, ReasonGrade::Likely, change.because.clone());
+            let told = Told::new(Prediction::Miss, ReasonGrade::Likely, "");
             return Told { changed: true, reason: Some(judge::changed(&change, Some(&then))), ..told };
         }
         let Some(digest) = digest else {
@@ -165,7 +167,7 @@ impl<'a> Predictor<'_, 'a> {
             }
             let sure = change.grade == ReasonGrade::Proven && self.is_accounted(here);
             let grade = if sure { ReasonGrade::Proven } else { ReasonGrade::Likely };
-            return Told { changed: true, ..Told::new(Prediction::Miss, grade, change.because) };
+            return Told { changed: true, ..Told::new(Prediction::Miss, grade, "") };
         }
         let below = draft.below.and_then(|below| self.told.get(below));
         if let Some(below) = below.filter(|below| below.changed) {
@@ -244,7 +246,7 @@ impl<'a> Predictor<'_, 'a> {
     fn had(&self, at: usize, here: &Here<'a>, then: &Then<'a>) -> Told {
         let model = self.judge.model;
         let before = model.records_before();
-        let title = then.past.title();
+        let title = format!("the build {}", then.past.name);
         let listed = !before.is_empty() && before.iter().all(|listing| listing.error.is_none());
         if listed {
             let Results { records: own, made } = self.judge.results(here, then);
@@ -285,16 +287,16 @@ impl<'a> Predictor<'_, 'a> {
         if !listed {
             return Told::unknown("what the builder holds is not known");
         }
-        let (grade, evidence) = cache::gone(self.judge, here, then);
-        let why = evidence.first().map(|one| one.text.to_string()).unwrap_or_default();
+        let (grade, fact) = cache::gone(self.judge, here, then);
         let no_cache = model.cache_manifests().iter().all(missing);
-        match grade {
-            ReasonGrade::Unknown => Told::hit(ReasonGrade::Likely, Source::Local, why),
+        let told = match grade {
+            ReasonGrade::Unknown => Told::hit(ReasonGrade::Likely, Source::Local, ""),
             _ if before.iter().all(|listing| listing.is_bare()) && no_cache => {
-                Told::new(Prediction::Miss, ReasonGrade::Proven, why)
+                Told::new(Prediction::Miss, ReasonGrade::Proven, "")
             }
-            _ => Told::new(Prediction::Miss, ReasonGrade::Likely, why),
-        }
+            _ => Told::new(Prediction::Miss, ReasonGrade::Likely, ""),
+        };
+        Told { fact: Some(fact), ..told }
     }
 
     /// What the caches in registries have to do with a step that was built before; none where they hold nothing.
@@ -490,10 +492,9 @@ impl<'a> Predictor<'_, 'a> {
 
 /// What is told of a step that takes what an address gives.
 fn asking(address: &Text) -> Told {
-    let why = format!("what {address} gives is seen by the builder only");
-    let because = Text::clean(&why);
-    let reason = Reason { kind: ReasonKind::Uncacheable, root: true, because, ..Reason::default() };
-    Told { asks: true, reason: Some(reason), ..Told::unknown(why) }
+    let cause = Cause::AddressUnseen { address: address.clone() };
+    let reason = Reason::root(ReasonKind::Uncacheable, ReasonGrade::Unknown, cause);
+    Told { asks: true, reason: Some(reason), ..Told::unknown("") }
 }
 
 fn has_base(past: &Past, image: &str, digest: &str) -> bool {
