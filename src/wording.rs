@@ -4,11 +4,13 @@
 
 mod cause;
 mod fact;
+mod plan;
 #[cfg(test)]
 mod tests;
 
 pub use cause::because;
 pub use fact::text;
+pub use plan::predicted;
 
 use crate::event::reason::{Reason, StepNumber, StepReason};
 use crate::event::{Event, Stamped, Text};
@@ -37,8 +39,8 @@ pub fn fill_plan(events: &mut [Stamped]) {
             if let Some(reason) = &mut step.reason {
                 word(reason, Tense::Conditional);
             }
-            if let Some(fact) = &step.fact {
-                step.evidence = Text::clean(&text(fact, Tense::Conditional));
+            if let Some(basis) = &step.basis {
+                step.evidence = Text::clean(&predicted(basis));
             }
         }
     }

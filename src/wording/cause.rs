@@ -19,6 +19,9 @@ pub fn because(cause: &Cause, tense: Tense) -> String {
         Cause::NoCache { option } => format!("{option} was given"),
         Cause::Follows { step: root } => format!("{} {}", step(root), rebuilt(tense)),
         Cause::Unknown => "the reason is not known".to_owned(),
+        Cause::Unpredictable { basis } => {
+            basis.as_ref().map_or_else(|| "it can't be told".to_owned(), super::predicted)
+        }
         _ => String::new(),
     };
     instruction(cause).or_else(|| input(cause)).or_else(|| cache(cause)).unwrap_or_else(own)

@@ -106,6 +106,11 @@ fn each_cause_has_words() {
         ),
         (json!({"type": "follows", "step": {"index": 2}}), "step 2 was rebuilt"),
         (json!({"type": "unknown"}), "the reason is not known"),
+        (json!({"type": "unpredictable"}), "it can't be told"),
+        (
+            json!({"type": "unpredictable", "basis": {"type": "evidence", "fact": {"type": "no_record"}}}),
+            "the builder has no record of this instruction",
+        ),
     ];
     let mut names = BTreeSet::new();
     for (value, expected) in known {

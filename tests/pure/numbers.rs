@@ -320,7 +320,7 @@ fn plan(model: &Model, events: &[Stamped], what: &str) {
             reason,
             source: None,
             evidence: Text::default(),
-            fact: None,
+            basis: None,
             expected_us: None,
         })
     });

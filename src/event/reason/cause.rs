@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::fact::{FileChange, LineDifference, StepNumber, VariableDifference};
+use crate::event::plan::Basis;
 use crate::event::{Digest, Platform, Text};
 
 /// Why a step was not cached, with the values that are told of it.
@@ -174,6 +175,12 @@ pub enum Cause {
     },
     /// It is not known.
     Unknown,
+    /// It can't be predicted.
+    Unpredictable {
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        basis: Option<Basis>,
+    },
 }
 
 /// A file that differs, as much of it as a cause names.
