@@ -201,10 +201,11 @@ impl Screen<'_> {
         stack::render(self, areas.stack, buf);
         alerts::render(self, areas.alerts, buf);
         let looking_elsewhere = self.ui.cursor.is_some() || self.ui.log.top.is_some();
+        if let Some(part) = parts::instead_of_log(self, form) {
+            parts::tabs(self, part, areas.log, buf);
+            return;
+        }
         match self.model.failure() {
-            _ if let Some(part) = parts::instead_of_log(self, form) => {
-                parts::tabs(self, part, areas.log, buf);
-            }
             Some(failure) if !looking_elsewhere => failure::render(self, &failure, areas.log, buf),
             None if !looking_elsewhere && self.is_over() => summary::render(self, areas.log, buf),
             _ if self.model.is_plan() => planned::render(self, areas.log, buf),

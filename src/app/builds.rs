@@ -17,6 +17,7 @@ use crate::model::{Model, expected};
 use crate::recording::{self, Reader, RecordingFile};
 use crate::report::words;
 use crate::source::buildx::Program;
+use crate::wording;
 
 /// Events that are read at once.
 pub(super) const BATCH: usize = 1024;
@@ -187,7 +188,11 @@ fn ambiguous(word: &str, several: &[&FoundBuild]) -> Error {
 }
 
 /// The build that is meant: by a word, else the newest of the project in the working directory, else of this machine.
-pub(super) fn meant(word: Option<&str>, global: &GlobalArgs, around: &Surroundings) -> Result<FoundBuild, Error> {
+pub(super) fn meant(
+    word: Option<&str>,
+    global: &GlobalArgs,
+    around: &Surroundings,
+) -> Result<FoundBuild, Error> {
     match word {
         Some(word) => Ok(named(word)?),
         None => newest(Project::of(global, around)?.as_ref()),
@@ -408,7 +413,8 @@ pub(super) fn derived_events(model: &Model, name: &Text, store: Option<&Store>) 
         let (before, wanted) = (BuildKey::new(begun, name.clone()), PastQuery::of(model.started(), false));
         let dir = recording::default_dir();
         let pasts = history::earlier(store, dir.as_deref(), &wanted, Some(&before), &|| false);
-        let reasons = explain::judge(model, &pasts);
+        let mut reasons = explain::judge(model, &pasts);
+        wording::fill(&mut reasons);
         told.extend((!reasons.is_empty()).then(|| Event::Reasons(Box::new(Reasons { reasons }))));
     }
     told

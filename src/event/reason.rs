@@ -1,7 +1,16 @@
 //! Why steps were not cached: one reason a step, judged by `explain` and told as events, so that a replay tells the same.
 
+mod cause;
+mod fact;
+
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
+
+pub use cause::{Cause, ChangedFile, Eviction};
+pub use fact::{
+    Fact, FileChange, GcLimit, LineDifference, StepNumber, Uncompared, VariableChange, VariableDifference,
+};
 
 use super::{Digest, Platform, Text};
 
@@ -37,10 +46,27 @@ pub struct Reason {
     pub follows: Option<StepAt>,
     /// The reason as a clause: `requirements.txt changed`.
     pub because: Text,
+    /// The same for programs. What was recorded before it was told has none.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "known")]
+    pub cause: Option<Cause>,
     /// What it is known by, what matters most first.
     pub evidence: Vec<Evidence>,
     /// What would have avoided it.
     pub advice: Vec<Advice>,
+}
+
+impl Reason {
+    /// A cause of its own.
+    pub fn root(kind: ReasonKind, grade: ReasonGrade, cause: Cause) -> Self {
+        Self { kind, grade, root: true, cause: Some(cause), ..Self::default() }
+    }
+
+    /// Whether two steps missed for the same reason. What was recorded without its cause is compared by its words.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let causes = self.cause.as_ref().zip(other.cause.as_ref());
+        self.kind == other.kind
+            && causes.map_or(self.because == other.because, |(cause, other)| cause.is_same(other))
+    }
 }
 
 /// Kinds of reasons.
@@ -164,103 +190,33 @@ pub struct StepAt {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Evidence {
-    /// In words, on one line.
+    /// In words, on one line. What was recorded says it in its own words.
     pub text: Text,
-    /// The same for programs, where there is more to it than a sentence.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The same for programs. What was recorded before it was told has none.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "known")]
     pub fact: Option<Fact>,
 }
 
-/// What is not as it was in the build that this one is compared with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Fact {
-    /// A file, folder or symlink.
-    File {
-        /// Its path from the context's root.
-        path: Text,
-        /// What happened to it.
-        change: FileChange,
-        /// Its path before, where it was renamed.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        from: Option<Text>,
-        /// Its bytes before.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        old_bytes: Option<u64>,
-        /// Its bytes now.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        bytes: Option<u64>,
-    },
-    /// A line of the Dockerfile, or what it sets.
-    Line {
-        /// What was there.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        old: Option<Text>,
-        /// What is there.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        new: Option<Text>,
-        /// Where it is, from 1.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        line: Option<u32>,
-    },
-    /// A variable of a command's environment.
-    Variable {
-        /// Its name.
-        name: Text,
-        /// Whether its values are secret; they are not told then.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        secret: bool,
-        /// Its value before; none where it had none.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        old: Option<Text>,
-        /// Its value now; none where it has none.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        new: Option<Text>,
-    },
-    /// A base image.
-    Base {
-        /// Its reference with the tag.
-        image: Text,
-        /// The digest before.
-        old: Digest,
-        /// The digest now.
-        new: Digest,
-    },
-}
-
-/// What happened to a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum FileChange {
-    /// It was not there.
-    Added,
-    /// It is gone.
-    Removed,
-    /// It has another name and is the same otherwise.
-    Renamed,
-    /// Its content is another.
-    Content,
-    /// Its permissions are others, and nothing else.
-    Mode,
-    /// Its extended attributes are others, and nothing else.
-    Xattrs,
-    /// It is something else: a folder that was a file; or it links elsewhere.
-    Kind,
-}
-
-impl FileChange {
-    /// In a word or two.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Added => "added",
-            Self::Removed => "removed",
-            Self::Renamed => "renamed",
-            Self::Content => "content",
-            Self::Mode => "mode only",
-            Self::Xattrs => "extended attributes only",
-            Self::Kind => "kind",
-        }
+impl From<Fact> for Evidence {
+    fn from(fact: Fact) -> Self {
+        Self { text: Text::default(), fact: Some(fact) }
     }
+}
+
+/// Reads a value of a kind that a later version may have added: what is not known here is left out, and its words stay.
+pub(super) fn known<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Kind<T> {
+        Known(T),
+        Other(IgnoredAny),
+    }
+    Ok(match Option::<Kind<T>>::deserialize(deserializer)? {
+        Some(Kind::Known(value)) => Some(value),
+        Some(Kind::Other(_)) | None => None,
+    })
 }
 
 /// Something that would have avoided a miss.

@@ -1,15 +1,17 @@
 //! Why a step that is what it was was not cached: what became of its result, on the builder and in the registry.
 
-use super::change::said;
 use super::collected;
 use super::earlier::Then;
 use super::judge::{Here, Judge};
 use super::past::Past;
 use crate::event::evidence::CacheRecord;
-use crate::event::reason::{Evidence, Reason, ReasonGrade, ReasonKind};
+use crate::event::reason::{Cause, Fact, Reason, ReasonGrade, ReasonKind, Uncompared};
 use crate::event::registry::{CacheState, MOST_CONFIG_BYTES};
 use crate::event::{Platform, Text};
 use crate::model::{Model, Phase, State, Step, Transfer, name, triggers};
+
+/// Records that are named in the evidence.
+const MOST_NAMED: usize = 3;
 
 /// How the import of the registry's cache went.
 enum Import<'a> {
@@ -44,7 +46,7 @@ pub(super) fn judge<'a>(
     judge: &Judge<'a>,
     here: &Here<'a>,
     then: Option<&Then<'a>>,
-    alike: Option<String>,
+    alike: Option<Uncompared>,
 ) -> Reason {
     let transfers = judge.model.cache();
     let import = import(judge.model, &transfers.imports);
@@ -54,7 +56,7 @@ pub(super) fn judge<'a>(
     };
     reason.root = true;
     if let Some(what) = alike {
-        reason.evidence.push(said(format!("not compared: {what}")));
+        reason.evidence.push(Fact::NotCompared { what }.into());
         reason.grade = reason.grade.max(ReasonGrade::Likely);
     }
     reason
@@ -87,31 +89,25 @@ fn too_large(model: &Model, reference: &Text) -> Option<u64> {
 
 /// What the import has to do with it; none where it did what it should.
 fn by_import(import: &Import<'_>) -> Option<Reason> {
-    let (kind, because, evidence) = match import {
+    let (kind, cause, fact) = match *import {
         Import::None | Import::Open | Import::Done(_) => return None,
         Import::Missing(at) => (
             ReasonKind::ManifestMissing,
-            format!("there is no cache at {at}"),
-            format!("the registry has no {at}: never exported, deleted, or another name"),
+            Cause::CacheMissing { reference: at.clone() },
+            Fact::CacheMissing { reference: at.clone() },
         ),
         Import::TooLarge(at, bytes) => (
             ReasonKind::ConfigTooLarge,
-            format!("the cache {at} is too large to be imported"),
-            format!("its config has {bytes} B, and BuildKit imports {MOST_CONFIG_BYTES} B at most"),
+            Cause::CacheTooLarge { reference: at.clone(), bytes, limit: MOST_CONFIG_BYTES },
+            Fact::ConfigTooLarge { bytes, limit: MOST_CONFIG_BYTES },
         ),
         Import::Failed(at, error) => (
             ReasonKind::ImportFailed,
-            format!("the cache {at} could not be imported"),
-            format!("the import failed: {error}"),
+            Cause::ImportFailed { reference: at.clone(), error: error.clone() },
+            Fact::ImportFailed { error: error.clone() },
         ),
     };
-    Some(Reason {
-        kind,
-        grade: ReasonGrade::Proven,
-        because: Text::clean(&because),
-        evidence: vec![said(evidence)],
-        ..Reason::default()
-    })
+    Some(Reason { evidence: vec![fact.into()], ..Reason::root(kind, ReasonGrade::Proven, cause) })
 }
 
 /// The step was built here before, and all is as it was.
@@ -122,31 +118,28 @@ fn lost<'a>(
     import: &Import<'_>,
     partly: bool,
 ) -> Reason {
-    let (grade, mut evidence) = gone(judge, here, then);
-    evidence.push(said(format!("nothing that is known of it is another than in {}", then.past.title())));
+    let (grade, fact) = gone(judge, here, then);
+    let mut facts = vec![fact, Fact::NothingDiffers { build: then.past.name.clone() }];
     // Where neither all of the step was compared nor the records tell, anything may be the reason.
     if grade == ReasonGrade::Unknown || (partly && grade != ReasonGrade::Proven) {
-        return unknown(evidence);
+        return unknown(facts);
     }
     if let Some(mut reason) = by_import(import) {
         // Had the builder kept the result, the import would not matter.
         reason.grade = reason.grade.max(grade);
-        reason.evidence.extend(evidence);
+        reason.evidence.extend(facts.into_iter().map(Into::into));
         return reason;
     }
-    if let Import::Done(at) = import {
-        evidence.push(said(match judge.model.in_registry(here.id) {
-            None => format!("the cache at {at} was imported and does not hold it"),
-            Some(layer) => format!("the cache at {at} holds {}, and it was not used", layer.blob),
-        }));
+    if let Import::Done(at) = *import {
+        let reference = at.clone();
+        facts.push(match judge.model.in_registry(here.id) {
+            None => Fact::NotInCache { reference },
+            Some(layer) => Fact::NotUsed { reference, blob: layer.blob },
+        });
     }
-    let how = collected::how(judge.model, then.past);
-    let because = match &how {
-        Some((_, because)) => because.clone(),
-        None => "the builder no longer has the result: pruned, or collected as garbage".to_owned(),
-    };
-    evidence.extend(how.map(|(evidence, _)| evidence));
-    Reason { kind: ReasonKind::Evicted, grade, because: Text::clean(&because), evidence, ..Reason::default() }
+    let (fact, by) = collected::how(judge.model, then.past).unzip();
+    facts.extend(fact);
+    because(ReasonKind::Evicted, grade, Cause::Evicted { by }, facts)
 }
 
 /// Whether the result is gone, or may be: nothing says that it is still there.
@@ -164,18 +157,15 @@ pub(super) fn takes_files(here: &Here<'_>) -> bool {
 }
 
 /// Whether the builder has lost the result: how sure that is, and how it is known.
-pub(super) fn gone<'a>(judge: &Judge<'a>, here: &Here<'a>, then: &Then<'a>) -> (ReasonGrade, Vec<Evidence>) {
+pub(super) fn gone<'a>(judge: &Judge<'a>, here: &Here<'a>, then: &Then<'a>) -> (ReasonGrade, Fact) {
     let model = judge.model;
     let before = model.records_before();
-    let trouble = before.iter().find_map(|listing| listing.error.as_ref());
-    if before.is_empty() || trouble.is_some() {
-        let why = trouble.map_or("they were not listed", Text::as_str);
-        let text = format!("what the builder held before the build is not known: {why}");
-        return (ReasonGrade::Likely, vec![said(text)]);
+    let error = before.iter().find_map(|listing| listing.error.clone());
+    if before.is_empty() || error.is_some() {
+        return (ReasonGrade::Likely, Fact::RecordsUnknown { error });
     }
     if before.iter().all(|listing| listing.is_bare()) {
-        let text = "the builder had no result of any step before this build";
-        return (ReasonGrade::Proven, vec![said(text)]);
+        return (ReasonGrade::Proven, Fact::NoResults);
     }
     let whole = before.iter().all(|listing| listing.is_whole());
     let there = |record: &CacheRecord| model.had_before(record);
@@ -183,29 +173,14 @@ pub(super) fn gone<'a>(judge: &Judge<'a>, here: &Here<'a>, then: &Then<'a>) -> (
     let (left, lost): (Vec<&CacheRecord>, Vec<&CacheRecord>) =
         own.into_iter().partition(|record| there(record));
     let ids = |records: &[&CacheRecord]| {
-        records.iter().take(3).map(|record| record.id.to_string()).collect::<Vec<_>>().join(", ")
+        records.iter().take(MOST_NAMED).map(|record| record.id.clone()).collect::<Vec<_>>()
     };
     match (lost.is_empty(), left.is_empty()) {
-        (false, true) if whole => {
-            let text = format!("the builder had its result, the record {}, and has it no longer", ids(&lost));
-            (ReasonGrade::Proven, vec![said(text)])
-        }
-        (false, _) => {
-            let text = format!("of its records {} are gone and {} are there", ids(&lost), ids(&left));
-            (ReasonGrade::Likely, vec![said(text)])
-        }
-        (true, false) => {
-            let text = format!("the builder still has the record {} of this instruction", ids(&left));
-            (ReasonGrade::Unknown, vec![said(text)])
-        }
-        (true, true) if any_record(model, here.step) => {
-            let text = "the builder has a record of this instruction; whether it is its result is not known";
-            (ReasonGrade::Unknown, vec![said(text)])
-        }
-        (true, true) => {
-            let text = "the builder has no record of this instruction";
-            (if whole { ReasonGrade::Proven } else { ReasonGrade::Likely }, vec![said(text)])
-        }
+        (false, true) if whole => (ReasonGrade::Proven, Fact::RecordsGone { records: ids(&lost) }),
+        (false, _) => (ReasonGrade::Likely, Fact::RecordsPartlyGone { gone: ids(&lost), left: ids(&left) }),
+        (true, false) => (ReasonGrade::Unknown, Fact::RecordsThere { records: ids(&left) }),
+        (true, true) if any_record(model, here.step) => (ReasonGrade::Unknown, Fact::RecordUnclear),
+        (true, true) => (if whole { ReasonGrade::Proven } else { ReasonGrade::Likely }, Fact::NoRecord),
     }
 }
 
@@ -224,7 +199,8 @@ fn never(judge: &Judge<'_>, here: &Here<'_>, import: &Import<'_>) -> Reason {
     let known = other_platform.is_some() || other_builder.is_some();
     if known && let Some(mut reason) = by_import(import) {
         let there = other_builder.as_ref().or(other_platform.as_ref().map(|(then, _)| then));
-        reason.evidence.extend(there.map(|then| said(format!("{} had it", then.past.title()))));
+        let fact = there.map(|then| Fact::HadResult { build: then.past.name.clone() });
+        reason.evidence.extend(fact.map(Into::into));
         return reason;
     }
     if let Some((then, platform)) = other_platform {
@@ -238,7 +214,7 @@ fn never(judge: &Judge<'_>, here: &Here<'_>, import: &Import<'_>) -> Reason {
         && let Some(mut reason) = by_import(import)
     {
         reason.grade = ReasonGrade::Likely;
-        reason.evidence.push(said("no earlier build of it is known here"));
+        reason.evidence.push(Fact::NoEarlierBuild.into());
         return reason;
     }
     first(judge.model, here, import)
@@ -255,61 +231,40 @@ fn others(judge: &Judge<'_>, here: &Here<'_>) -> Vec<Platform> {
 }
 
 fn platform_only(judge: &Judge<'_>, here: &Here<'_>, then: &Then<'_>, platform: &Platform) -> Reason {
-    let wanted = here.platform.as_ref().map_or("this platform", Platform::as_str);
-    let mut evidence =
-        vec![said(format!("{} was built for {platform}, and none for {wanted}", then.past.title()))];
+    let mut facts = vec![Fact::BuiltFor {
+        build: then.past.name.clone(),
+        platform: platform.clone(),
+        wanted: here.platform.clone(),
+    }];
     // What the other platform of this very build has met says the same.
     let model = judge.model;
     let twin = model.stack().row_of(here.id).and_then(|row| {
         let other = row.steps.iter().filter(|id| **id != here.id);
         other.copied().find(|id| model.state(*id) == State::Hit)
     });
-    if let Some(other) = twin.and_then(|id| model.platform_of(model.stack().step(id)?)) {
-        evidence.push(said(format!("{other} was cached in this build")));
-    }
-    Reason {
-        kind: ReasonKind::PlatformNotCached,
-        grade: if twin.is_some() { ReasonGrade::Proven } else { ReasonGrade::Likely },
-        because: Text::clean(&format!("only {platform} was built before")),
-        evidence,
-        ..Reason::default()
-    }
+    let other = twin.and_then(|id| model.platform_of(model.stack().step(id)?));
+    facts.extend(other.map(|platform| Fact::PlatformCached { platform }));
+    let grade = if twin.is_some() { ReasonGrade::Proven } else { ReasonGrade::Likely };
+    let cause = Cause::PlatformOnly { platform: platform.clone() };
+    because(ReasonKind::PlatformNotCached, grade, cause, facts)
 }
 
 fn builder_only(model: &Model, here: &Here<'_>, then: &Then<'_>) -> Reason {
-    let title = then.past.title();
+    let build = then.past.name.clone();
     let now = builder_of(model);
-    let (because, text) = match moved_node(model, then.past, here) {
-        Some((old, new))
-            if then.past.builder == model.started().builder || then.past.builder.as_ref() == now =>
-        {
-            (
-                format!("the last build ran on the node {old}, and this one on {new}"),
-                format!("{title} was made on {old}"),
-            )
-        }
+    let same = then.past.builder == model.started().builder || then.past.builder.as_ref() == now;
+    let (cause, fact) = match moved_node(model, then.past, here) {
+        Some((old, new)) if same => (
+            Cause::OtherNode { old: old.clone(), new: new.clone() },
+            Fact::MadeOnNode { build, node: old.clone() },
+        ),
         _ => {
-            // Where none is named it is buildx's current one, and which that was nobody has written down.
-            let because = match (&then.past.builder, now) {
-                (Some(old), Some(now)) => format!("the last build ran on {old}, and this one on {now}"),
-                (Some(old), None) => format!("the last build ran on {old}, and this one names no builder"),
-                (None, Some(now)) => format!("the last build named no builder, and this one ran on {now}"),
-                (None, None) => "the last build ran on another builder".to_owned(),
-            };
-            let name = |builder: Option<&Text>| {
-                builder.map_or_else(|| "the builder that was not named".to_owned(), Text::to_string)
-            };
-            let (old, now) = (name(then.past.builder.as_ref()), name(now));
-            (because, format!("{title} was made on {old}; no build of it on {now} is known"))
+            let (old, new) = (then.past.builder.clone(), now.cloned());
+            let cause = Cause::OtherBuilder { old: old.clone(), new: new.clone() };
+            (cause, Fact::MadeOnBuilder { build, old, new })
         }
     };
-    Reason {
-        kind: ReasonKind::OtherBuilder,
-        grade: ReasonGrade::Likely,
-        because: Text::clean(&because),
-        evidence: vec![said(text)],
-        ..Reason::default()
-    }
+    because(ReasonKind::OtherBuilder, ReasonGrade::Likely, cause, vec![fact])
 }
 
 /// The builder of a build: the one that it names, else the one that was watched beside it.
@@ -319,14 +274,13 @@ pub(super) fn builder_of(model: &Model) -> Option<&Text> {
 }
 
 /// Nothing that is known tells why.
-fn unknown(evidence: Vec<Evidence>) -> Reason {
-    Reason {
-        kind: ReasonKind::Unknown,
-        grade: ReasonGrade::Unknown,
-        because: "the reason is not known".into(),
-        evidence,
-        ..Reason::default()
-    }
+fn unknown(facts: Vec<Fact>) -> Reason {
+    because(ReasonKind::Unknown, ReasonGrade::Unknown, Cause::Unknown, facts)
+}
+
+fn because(kind: ReasonKind, grade: ReasonGrade, cause: Cause, facts: Vec<Fact>) -> Reason {
+    let evidence = facts.into_iter().map(Into::into).collect();
+    Reason { evidence, ..Reason::root(kind, grade, cause) }
 }
 
 /// Whether any step was cached that does something: a base image may be there for another build, a directory in the image.
@@ -340,33 +294,26 @@ fn any_hit(model: &Model) -> bool {
 fn first(model: &Model, here: &Here<'_>, import: &Import<'_>) -> Reason {
     let before = model.records_before();
     let listed = !before.is_empty() && before.iter().all(|listing| listing.error.is_none());
-    let mut evidence = vec![said("no earlier build of it is known here")];
+    let mut facts = vec![Fact::NoEarlierBuild];
     let mut grade = ReasonGrade::Likely;
     if listed && any_record(model, here.step) {
-        evidence
-            .push(said("the builder has a record of this instruction, from a build that was not recorded"));
+        facts.push(Fact::ForeignRecord);
     } else if listed {
-        evidence.push(said("the builder had no record of this instruction"));
+        facts.push(Fact::HadNoRecord);
         grade = ReasonGrade::Proven;
     }
-    match import {
-        Import::Missing(at) => evidence.push(said(format!("there is no cache at {at} yet"))),
+    match *import {
+        Import::Missing(at) => facts.push(Fact::NoCacheYet { reference: at.clone() }),
         Import::Done(at) => {
-            evidence.push(said(format!("the cache at {at} was imported, and had nothing for it")));
+            facts.push(Fact::NothingInCache { reference: at.clone() });
             // Somebody has built it somewhere; what was another there is not known here.
             grade = ReasonGrade::Likely;
         }
         _ => {}
     }
     if grade != ReasonGrade::Proven && any_hit(model) {
-        evidence.push(said("other steps of this build were cached, so something like it was built before"));
-        return unknown(evidence);
+        facts.push(Fact::OthersCached);
+        return unknown(facts);
     }
-    Reason {
-        kind: ReasonKind::FirstBuild,
-        grade,
-        because: "nothing like it was built here before".into(),
-        evidence,
-        ..Reason::default()
-    }
+    because(ReasonKind::FirstBuild, grade, Cause::FirstBuild, facts)
 }

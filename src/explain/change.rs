@@ -4,22 +4,21 @@ use std::collections::BTreeMap;
 
 use super::files;
 use crate::event::Text;
-use crate::event::amount::bytes_apart;
 use crate::event::fingerprint::{Fingerprint, Gap, Input, Origin, Step, StepKind, Variable};
-use crate::event::reason::{Evidence, Fact, ReasonGrade, ReasonKind};
+use crate::event::reason::{
+    Cause, Evidence, Fact, LineDifference, ReasonGrade, ReasonKind, Uncompared, VariableChange,
+    VariableDifference,
+};
 
 /// Lines of a heredoc's difference that are told.
 const MOST_LINES: usize = 20;
-
-/// Characters of an instruction's difference that a clause may have.
-const LONGEST_CLAUSE: usize = 60;
 
 /// What is another about a step.
 #[derive(Debug, Clone)]
 pub(super) struct Change {
     pub(super) kind: ReasonKind,
     pub(super) grade: ReasonGrade,
-    pub(super) because: String,
+    pub(super) cause: Cause,
     pub(super) evidence: Vec<Evidence>,
     /// Names of the variables whose values are others.
     pub(super) variables: Vec<Text>,
@@ -32,15 +31,10 @@ pub(super) struct Change {
 pub(super) enum Own {
     /// All that counts is the same.
     Same,
-    /// What is known is the same; what is not known, in words.
-    Alike(String),
+    /// What is known is the same; what is not known.
+    Alike(Uncompared),
     /// Something is another.
     Changed(Box<Change>),
-}
-
-/// A sentence without more to it.
-pub(super) fn said(text: impl AsRef<str>) -> Evidence {
-    Evidence { text: Text::clean(text.as_ref()), fact: None }
 }
 
 /// Compares a step with what it was, with the fingerprints that they are of.
@@ -62,12 +56,7 @@ pub(super) fn compare((now, step): (&Fingerprint, &Step), (then, old): (&Fingerp
         if comparable {
             return Own::Changed(Box::new(hidden(now, step, then)));
         }
-        let why = if keys_differ {
-            "a secret value is in its environment, and it can't be compared with that of the earlier build"
-        } else {
-            "the earlier build was looked at by another version of layertop"
-        };
-        return Own::Alike(why.to_owned());
+        return Own::Alike(if keys_differ { Uncompared::SecretValue } else { Uncompared::OtherVersion });
     };
     for more in parts {
         first.evidence.extend(more.evidence);
@@ -91,48 +80,39 @@ fn hidden(now: &Fingerprint, step: &Step, then: &Fingerprint) -> Change {
         now.variables.iter().filter(changed).filter(|_| step.keyed).map(|variable| &variable.name).collect();
     names.sort();
     names.dedup();
-    let told = |name: &&Text| {
-        let fact = Fact::Variable { name: (*name).clone(), secret: true, old: None, new: None };
-        Evidence { text: Text::clean(&format!("{name} changed (a secret, not shown)")), fact: Some(fact) }
+    let secret = |name: &&Text| VariableDifference {
+        name: (*name).clone(),
+        change: VariableChange::Value,
+        secret: true,
+        old: None,
+        new: None,
     };
-    let (kind, because, evidence) = match names.first() {
+    let (kind, cause, evidence) = match names.first() {
         Some(first) => (
             ReasonKind::ArgChanged,
-            format!("build argument {first} changed (a secret, not shown)"),
-            names.iter().map(told).collect(),
+            Cause::ArgChanged { variable: secret(first) },
+            names.iter().map(|name| Fact::Variable(secret(name)).into()).collect(),
         ),
-        None if step.keyed => (
-            ReasonKind::InstructionChanged,
-            "a secret in its instruction changed (not shown)".to_owned(),
-            vec![said("it reads as it did, but for what is masked in it")],
-        ),
-        None => (
-            ReasonKind::InstructionChanged,
-            "what its instruction does changed".to_owned(),
-            vec![said("its fingerprint is another; which part of it is not known")],
-        ),
+        None if step.keyed => {
+            (ReasonKind::InstructionChanged, Cause::MaskedChanged, vec![Fact::OnlyMasked.into()])
+        }
+        None => {
+            (ReasonKind::InstructionChanged, Cause::FingerprintChanged, vec![Fact::FingerprintDiffers.into()])
+        }
     };
     let variables = names.into_iter().cloned().collect();
-    Change { grade: ReasonGrade::Likely, variables, ..plain(kind, because, evidence) }
+    Change { grade: ReasonGrade::Likely, variables, ..plain(kind, cause, evidence) }
 }
 
-/// What counts and can't be seen from here, in words.
-fn unknown_parts(step: &Step) -> Option<String> {
+/// What counts and can't be seen from here.
+fn unknown_parts(step: &Step) -> Option<Uncompared> {
     if step.complete {
         return None;
     }
-    let word = |gap: &Gap| match gap {
-        Gap::BaseVariable => "a variable that the base image may set",
-        Gap::BuildPlatform => "the builder's own platform",
-        Gap::Remote => "what is behind an address",
-        Gap::Unreadable => "an instruction that could not be read",
-        Gap::MissingInput => "a stage, image or context that is not there",
-        Gap::Files => "files that could not be read",
-        Gap::NoFiles => "no file fits",
-        Gap::Trigger => "what the base image leaves to run, but for its text",
-    };
-    let words: Vec<&str> = step.gaps.iter().map(word).collect();
-    Some(if words.is_empty() { "not all of its files could be read".to_owned() } else { words.join(", ") })
+    Some(match step.gaps.as_slice() {
+        [] => Uncompared::Files,
+        gaps => Uncompared::Gaps { gaps: gaps.to_vec() },
+    })
 }
 
 /// Whether a step takes something that the builder asks an address for, which no checksum pins.
@@ -165,36 +145,27 @@ pub(super) fn repinned<'s>(step: &'s Step, old: &Step) -> Option<&'s Text> {
     (open && rest(step) == rest(old)).then_some(&found.path)
 }
 
-fn plain(kind: ReasonKind, because: String, evidence: Vec<Evidence>) -> Change {
-    Change { kind, grade: ReasonGrade::Proven, because, evidence, variables: Vec::new(), paths: Vec::new() }
+fn plain(kind: ReasonKind, cause: Cause, evidence: Vec<Evidence>) -> Change {
+    Change { kind, grade: ReasonGrade::Proven, cause, evidence, variables: Vec::new(), paths: Vec::new() }
 }
 
 /// A text that is another.
 pub(super) fn text(old: &Text, new: &Text, line: Option<u32>) -> Change {
-    let because = match difference(old.as_str(), new.as_str()) {
-        Some(words) => format!("its instruction changed: {words}"),
-        None => "its instruction changed".to_owned(),
-    };
-    let fact = Fact::Line { old: Some(old.clone()), new: Some(new.clone()), line };
-    let told = format!("was: {old}");
-    let evidence = vec![Evidence { text: Text::clean(&told), fact: Some(fact) }, said(format!("is:  {new}"))];
-    plain(ReasonKind::InstructionChanged, because, evidence)
+    let fact = Fact::Line { old: Some(old.clone()), new: Some(new.clone()), line, setting: None };
+    let evidence = vec![fact.into(), Fact::LineNow { text: new.clone() }.into()];
+    plain(ReasonKind::InstructionChanged, difference(old.as_str(), new.as_str()), evidence)
 }
 
-/// `make → make all`: the words that differ, where these are few.
-fn difference(old: &str, new: &str) -> Option<String> {
+/// The words that differ: without those that both texts begin with and end with.
+fn difference(old: &str, new: &str) -> Cause {
     let (before, after): (Vec<&str>, Vec<&str>) = (old.split(' ').collect(), new.split(' ').collect());
     let same = before.iter().zip(&after).take_while(|(a, b)| a == b).count();
     let (before, after) = (&before[same..], &after[same..]);
     let end = before.iter().rev().zip(after.iter().rev()).take_while(|(a, b)| a == b).count();
-    let (before, after) = (before[..before.len() - end].join(" "), after[..after.len() - end].join(" "));
-    let words = match (before.as_str(), after.as_str()) {
-        ("", "") => "white space".to_owned(),
-        ("", added) => format!("`{added}` is new"),
-        (removed, "") => format!("`{removed}` is gone"),
-        (removed, added) => format!("`{removed}` → `{added}`"),
+    let words = |words: &[&str]| {
+        Some(Text::clean(&words[..words.len() - end].join(" "))).filter(|words| !words.is_empty())
     };
-    (words.chars().count() <= LONGEST_CLAUSE).then_some(words)
+    Cause::InstructionChanged { removed: words(before), added: words(after) }
 }
 
 fn instruction(step: &Step, old: &Step) -> Option<Change> {
@@ -205,14 +176,16 @@ fn instruction(step: &Step, old: &Step) -> Option<Change> {
     if step.heredocs != old.heredocs {
         let (was, is): (Vec<_>, Vec<_>) =
             (old.heredocs.iter().flatten().collect(), step.heredocs.iter().flatten().collect());
-        let gone = was.iter().filter(|line| !is.contains(line)).map(|line| format!("-{line}"));
-        let came = is.iter().filter(|line| !was.contains(line)).map(|line| format!("+{line}"));
-        let lines: Vec<String> = gone.chain(came).take(MOST_LINES).collect();
-        let because = match lines.as_slice() {
-            [one] if one.chars().count() <= LONGEST_CLAUSE => format!("its heredoc changed: {one}"),
-            _ => "its heredoc changed".to_owned(),
+        let line = |added, text: &&Text| LineDifference { added, text: (*text).clone() };
+        let gone = was.iter().filter(|line| !is.contains(line)).map(|text| line(false, text));
+        let came = is.iter().filter(|line| !was.contains(line)).map(|text| line(true, text));
+        let lines: Vec<LineDifference> = gone.chain(came).take(MOST_LINES).collect();
+        let only = match lines.as_slice() {
+            [only] => Some(only.clone()),
+            _ => None,
         };
-        return Some(plain(ReasonKind::InstructionChanged, because, lines.iter().map(said).collect()));
+        let evidence = lines.into_iter().map(|line| Fact::HeredocLine(line).into()).collect();
+        return Some(plain(ReasonKind::InstructionChanged, Cause::HeredocChanged { line: only }, evidence));
     }
     let value = |step: &Step, name: &Text| {
         step.settings.iter().find(|setting| setting.name == *name).map(|setting| setting.value.clone())
@@ -220,12 +193,10 @@ fn instruction(step: &Step, old: &Step) -> Option<Change> {
     let names = step.settings.iter().chain(&old.settings).map(|setting| &setting.name);
     let changed: Vec<&Text> = names.filter(|name| value(step, name) != value(old, name)).collect();
     if let Some(name) = changed.first() {
-        let (was, is) = (value(old, name), value(step, name));
-        let shown = |value: &Option<Text>| value.as_ref().map_or("not set".to_owned(), ToString::to_string);
-        let because = format!("{name} changed: {} → {}", shown(&was), shown(&is));
-        let fact = Fact::Line { old: was, new: is, line: None };
-        let evidence = vec![Evidence { text: Text::clean(&because), fact: Some(fact) }];
-        return Some(plain(ReasonKind::InstructionChanged, because, evidence));
+        let (name, was, is) = ((*name).clone(), value(old, name), value(step, name));
+        let fact = Fact::Line { old: was.clone(), new: is.clone(), line: None, setting: Some(name.clone()) };
+        let cause = Cause::SettingChanged { name, old: was, new: is };
+        return Some(plain(ReasonKind::InstructionChanged, cause, vec![fact.into()]));
     }
     let mounts = |step: &Step| step.mounts.iter().map(|mount| mount.text.clone()).collect::<Vec<_>>();
     let from = |step: &Step| step.mounts.iter().map(|mount| mount.from.clone()).collect::<Vec<_>>();
@@ -257,17 +228,19 @@ fn variables(now: &Fingerprint, step: &Step, then: &Fingerprint, old: &Step) -> 
     let of = |name: &Text| after.get(name).or_else(|| before.get(name));
     // Of an `ENV` that holds an `ARG` the argument is the cause.
     names.sort_by_key(|name| of(name).is_some_and(|variable| variable.origin == Origin::Env));
-    let Some(first) = names.first().and_then(|name| of(name)) else { return order(now, step, then, old) };
-    let (kind, what) = if first.origin == Origin::Env {
-        (ReasonKind::InstructionChanged, "ENV")
-    } else {
-        (ReasonKind::ArgChanged, "build argument")
-    };
-    let told: Vec<Evidence> =
+    let differences: Vec<VariableDifference> =
         names.iter().map(|name| variable(name, before.get(*name), after.get(*name))).collect();
-    let clause = told.first().map(|evidence| evidence.text.to_string()).unwrap_or_default();
-    let change = plain(kind, format!("{what} {clause}"), told);
-    Some(Change { variables: names.into_iter().cloned().collect(), ..change })
+    let origin = names.first().and_then(|name| of(name)).map(|variable| variable.origin);
+    let (Some(origin), Some(variable)) = (origin, differences.first().cloned()) else {
+        return order(now, step, then, old);
+    };
+    let (kind, cause) = if origin == Origin::Env {
+        (ReasonKind::InstructionChanged, Cause::EnvChanged { variable })
+    } else {
+        (ReasonKind::ArgChanged, Cause::ArgChanged { variable })
+    };
+    let evidence = differences.into_iter().map(|variable| Fact::Variable(variable).into()).collect();
+    Some(Change { variables: names.into_iter().cloned().collect(), ..plain(kind, cause, evidence) })
 }
 
 /// The order in which variables were set last counts too.
@@ -280,13 +253,12 @@ fn order(now: &Fingerprint, step: &Step, then: &Fingerprint, old: &Step) -> Opti
     if was == is {
         return None;
     }
-    let shown = |names: &[Text]| names.iter().map(Text::as_str).collect::<Vec<_>>().join(", ");
     let evidence = vec![
-        said(format!("was: {}", shown(&was))),
-        said(format!("is:  {}", shown(&is))),
-        said("the order of variables counts for BuildKit"),
+        Fact::VariablesWere { names: was }.into(),
+        Fact::VariablesAre { names: is }.into(),
+        Fact::OrderCounts.into(),
     ];
-    Some(plain(ReasonKind::InstructionChanged, "the order of its variables changed".to_owned(), evidence))
+    Some(plain(ReasonKind::InstructionChanged, Cause::VariableOrderChanged, evidence))
 }
 
 /// What counts only where the builder sees it for the first time: modes of folders and extended attributes.
@@ -304,42 +276,28 @@ pub(super) fn attributes(
             continue;
         }
         let found = files::differences((now, new), (then, old)).unwrap_or_default();
-        let because = if found.is_empty() {
-            "modes of folders or extended attributes changed".to_owned()
-        } else {
-            files::clause(&found)
-        };
+        let cause = if found.is_empty() { Cause::AttributesChanged } else { files::cause(&found) };
         let mut evidence = files::evidence(&found);
-        evidence.push(said("BuildKit notices this of files that it sees for the first time only"));
+        evidence.push(Fact::FirstSightOnly.into());
         return Some(Change {
             grade: ReasonGrade::Likely,
             paths: found.into_iter().map(|one| one.path).collect(),
-            ..plain(ReasonKind::FilesChanged, because, evidence)
+            ..plain(ReasonKind::FilesChanged, cause, evidence)
         });
     }
     None
 }
 
-/// `VERSION changed: 1 → 2`; of a secret the name alone.
-fn variable(name: &Text, was: Option<&Variable>, is: Option<&Variable>) -> Evidence {
+/// How a variable differs; of a secret without its values.
+fn variable(name: &Text, was: Option<&Variable>, is: Option<&Variable>) -> VariableDifference {
     let secret = was.is_some_and(|was| was.secret) || is.is_some_and(|is| is.secret);
     let value = |variable: Option<&Variable>| variable.and_then(|v| v.value.clone()).filter(|_| !secret);
-    let (old, new) = (value(was), value(is));
-    let text = match (was, is) {
-        (Some(_), None) => format!("{name} is no longer set"),
-        (None, Some(_)) if secret => format!("{name} is new (a secret, not shown)"),
-        (None, Some(_)) => format!("{name} is new: {}", new.as_ref().map_or("", Text::as_str)),
-        _ if secret => format!("{name} changed (a secret, not shown)"),
-        _ => {
-            let shown = |value: &Option<Text>| match value.as_ref().map(Text::as_str) {
-                Some("") | None => "empty".to_owned(),
-                Some(value) => value.to_owned(),
-            };
-            format!("{name} changed: {} → {}", shown(&old), shown(&new))
-        }
+    let change = match (was, is) {
+        (Some(_), None) => VariableChange::Removed,
+        (None, Some(_)) => VariableChange::Added,
+        _ => VariableChange::Value,
     };
-    let fact = Fact::Variable { name: name.clone(), secret, old, new };
-    Evidence { text: Text::clean(&text), fact: Some(fact) }
+    VariableDifference { name: name.clone(), change, secret, old: value(was), new: value(is) }
 }
 
 fn sets(now: &Fingerprint, step: &Step, then: &Fingerprint, old: &Step) -> Option<Change> {
@@ -348,7 +306,7 @@ fn sets(now: &Fingerprint, step: &Step, then: &Fingerprint, old: &Step) -> Optio
         sources.chain(step.mounts.iter().map(|mount| mount.set)).collect()
     };
     let mut all = Vec::new();
-    let mut evidence = Vec::new();
+    let mut evidence: Vec<Evidence> = Vec::new();
     let mut changed = false;
     let mut grade = ReasonGrade::Proven;
     for (new, old) in of(step).into_iter().zip(of(old)) {
@@ -361,7 +319,7 @@ fn sets(now: &Fingerprint, step: &Step, then: &Fingerprint, old: &Step) -> Optio
         }
         if !new.complete || !old.complete {
             grade = ReasonGrade::Likely;
-            evidence.push(said(format!("not all of {} could be read", new.pattern)));
+            evidence.push(Fact::FilesUnread { pattern: new.pattern.clone() }.into());
         }
         if let Some(found) = files::differences((now, new), (then, old)) {
             // By other rules a hash may differ where nothing else does.
@@ -369,23 +327,25 @@ fn sets(now: &Fingerprint, step: &Step, then: &Fingerprint, old: &Step) -> Optio
             all.extend(found);
         } else {
             changed |= now.rules == then.rules;
-            let (before, after) = bytes_apart(old.bytes, new.bytes);
-            evidence.push(said(format!(
-                "{} is another set of files: {} entries and {before} before, {} entries and {after} now; they are too many \
-                 to be listed",
-                new.pattern, old.count, new.count
-            )));
+            let set = Fact::FileSet {
+                pattern: new.pattern.clone(),
+                old_count: old.count,
+                count: new.count,
+                old_bytes: old.bytes,
+                bytes: new.bytes,
+            };
+            evidence.push(set.into());
         }
     }
     if !changed {
         return None;
     }
-    let because = files::clause(&all);
+    let cause = files::cause(&all);
     let mut told = files::evidence(&all);
     told.extend(evidence);
     Some(Change {
         grade,
         paths: all.into_iter().map(|one| one.path).collect(),
-        ..plain(ReasonKind::FilesChanged, because, told)
+        ..plain(ReasonKind::FilesChanged, cause, told)
     })
 }

@@ -1,30 +1,25 @@
 //! What took a result away: a rule of the builder's garbage collection, or somebody who emptied it.
 
-use super::change::said;
 use super::past::Past;
 use crate::event::Text;
-use crate::event::amount::{bytes, bytes_apart};
 use crate::event::builder::{EngineFacts, GcRule};
-use crate::event::reason::Evidence;
+use crate::event::reason::{Eviction, Fact, GcLimit};
 use crate::model::Model;
 
-/// What took the result of an earlier build away, where that can be told: the evidence, and a clause.
-pub(super) fn how(model: &Model, past: &Past) -> Option<(Evidence, String)> {
+/// What took the result of an earlier build away, where that can be told, with the evidence.
+pub(super) fn how(model: &Model, past: &Past) -> Option<(Fact, Eviction)> {
     let before = model.records_before();
     if !before.is_empty() && before.iter().all(|listing| listing.is_bare()) {
-        let text = "nothing at all is left: the builder was pruned, or made anew";
-        return Some((said(text), "the builder's cache was emptied".to_owned()));
+        return Some((Fact::Emptied, Eviction::Emptied));
     }
     for node in &model.builder().snapshot()?.nodes {
         let listed = before.iter().filter(|listing| listing.node == node.name);
         let now: u64 = listed.flat_map(|listing| &listing.records).map(|record| record.bytes).sum();
-        for (at, rule) in node.gc.iter().enumerate().filter(|(_, rule)| takes(rule, model, past)) {
-            let Some(told) = exceeded(rule, now, past).or_else(|| crowded(rule, past, node.engine.as_ref()))
-            else {
-                continue;
-            };
-            let text = format!("rule {at} of the garbage collection of {} {told}", node.name);
-            return Some((said(text), format!("the builder's garbage collection took it (rule {at})")));
+        for (rule, gc) in (0..).zip(&node.gc).filter(|(_, gc)| takes(gc, model, past)) {
+            let limit = exceeded(gc, now, past).or_else(|| crowded(gc, past, node.engine.as_ref()));
+            let Some(limit) = limit else { continue };
+            let fact = Fact::GarbageCollection { node: node.name.clone(), rule, limit };
+            return Some((fact, Eviction::GarbageCollection { rule }));
         }
     }
     None
@@ -38,26 +33,24 @@ fn takes(rule: &GcRule, model: &Model, past: &Past) -> bool {
 
 /// What a rule keeps and what there was, where that is more. Of what is reserved nothing is taken, whatever else the rule says
 /// (moby/buildkit `cache/manager.go`, `calculateKeepBytes`).
-fn exceeded(rule: &GcRule, now: u64, past: &Past) -> Option<String> {
-    let limit = rule.max_used.max(rule.reserved);
-    if limit == 0 {
+fn exceeded(rule: &GcRule, now: u64, past: &Past) -> Option<GcLimit> {
+    let keep = rule.max_used.max(rule.reserved);
+    if keep == 0 {
         return None;
     }
-    if past.record_bytes > limit {
-        let (limit, bytes) = bytes_apart(limit, past.record_bytes);
-        return Some(format!("keeps {limit}, and there were {bytes} after {}", past.title()));
+    if past.record_bytes > keep {
+        return Some(GcLimit::Used { keep, bytes: past.record_bytes, build: Some(past.name.clone()) });
     }
     // Whoever collects stops where the limit is.
-    (now >= limit / 10 * 9)
-        .then(|| format!("keeps {}, and there were {} before this build", bytes(limit), bytes(now)))
+    (now >= keep / 10 * 9).then_some(GcLimit::Used { keep, bytes: now, build: None })
 }
 
 /// What a rule wants to be free on the disk, where there is hardly as much and more than what is reserved was there to be taken.
-fn crowded(rule: &GcRule, past: &Past, engine: Option<&EngineFacts>) -> Option<String> {
+fn crowded(rule: &GcRule, past: &Past, engine: Option<&EngineFacts>) -> Option<GcLimit> {
     let free = engine?.disk_free?;
     let wanted = rule.min_free;
     (wanted > 0 && free <= wanted / 10 * 11 && past.record_bytes > rule.reserved)
-        .then(|| format!("wants {} to be free on the disk, and there are {}", bytes(wanted), bytes(free)))
+        .then_some(GcLimit::Free { wanted, free })
 }
 
 #[cfg(test)]
@@ -66,6 +59,7 @@ mod tests {
     use crate::event::builder::{BuilderNode, BuilderSnapshot};
     use crate::event::evidence::{CacheRecord, Records};
     use crate::event::{Event, Stamped, Started, Time};
+    use crate::wording::{Tense, text};
 
     const HOUR: i64 = 3_600_000_000;
 
@@ -91,7 +85,7 @@ mod tests {
             model.apply(&Stamped { at: Time::from_micros(HOUR), event });
         }
         let past = Past { name: "p".into(), record_bytes: 1000, ..Past::default() };
-        how(&model, &past).map(|(evidence, _)| evidence.text.to_string())
+        how(&model, &past).map(|(fact, _)| text(&fact, Tense::Past))
     }
 
     #[test]

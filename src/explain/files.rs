@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::amount::{bytes, bytes_apart};
 use crate::event::fingerprint::{File, FileKind, FileSet, Fingerprint};
-use crate::event::reason::{Evidence, Fact, FileChange};
+use crate::event::reason::{Cause, ChangedFile, Evidence, Fact, FileChange, LineDifference};
 use crate::event::{Text, fingerprint::Hash};
 
 /// Files that are named in the evidence; of more, how many they are.
@@ -19,7 +18,7 @@ pub(super) struct Difference {
     old: Option<File>,
     new: Option<File>,
     /// Of a text whose lines are known: those that went and came.
-    lines: Vec<String>,
+    lines: Vec<LineDifference>,
 }
 
 impl Difference {
@@ -28,58 +27,36 @@ impl Difference {
         size(&self.new).max(size(&self.old))
     }
 
-    /// `requirements.txt changed: +requests==2.32.0`.
-    pub(super) fn clause(&self) -> String {
-        let path = &self.path;
-        match self.change {
-            FileChange::Added => format!("{path} is new"),
-            FileChange::Removed => format!("{path} is gone"),
-            FileChange::Renamed => {
-                format!("{} was renamed to {path}", self.from.as_deref().unwrap_or("a file"))
-            }
-            FileChange::Content if !self.lines.is_empty() => {
-                let shown: Vec<&str> = self.lines.iter().take(3).map(String::as_str).collect();
-                let more = if self.lines.len() > 3 { ", …" } else { "" };
-                format!("{path} changed: {}{more}", shown.join(", "))
-            }
-            FileChange::Content => format!("{path} changed"),
-            FileChange::Mode => format!("the mode of {path} changed{}", self.modes()),
-            FileChange::Xattrs => format!("the extended attributes of {path} changed"),
-            FileChange::Kind => format!("{path} is another kind of file"),
-        }
+    fn from(&self) -> Option<Text> {
+        self.from.as_deref().map(Text::clean)
     }
 
-    fn modes(&self) -> String {
-        match (&self.old, &self.new) {
-            (Some(old), Some(new)) => format!(" from {:04o} to {:04o}", old.mode, new.mode),
-            _ => String::new(),
-        }
+    /// The permissions before and now, where these alone differ.
+    fn modes(&self) -> (Option<u16>, Option<u16>) {
+        let mode = |file: &Option<File>| {
+            file.as_ref().map(|file| file.mode).filter(|_| self.change == FileChange::Mode)
+        };
+        (mode(&self.old), mode(&self.new))
     }
 
-    fn evidence(&self) -> Evidence {
+    fn named(&self) -> ChangedFile {
+        let (old_mode, mode) = self.modes();
+        let (path, from) = (Text::clean(&self.path), self.from());
+        ChangedFile { path, change: self.change, from, old_mode, mode, lines: self.lines.clone() }
+    }
+
+    fn fact(&self) -> Fact {
         let size = |file: &Option<File>| file.as_ref().and_then(|file| file.size);
-        let (old, new) = (size(&self.old), size(&self.new));
-        let sizes = match (old, new) {
-            (Some(old), Some(new)) if old != new => {
-                let (old, new) = bytes_apart(old, new);
-                format!(", {old} before, {new} now")
-            }
-            (_, Some(size)) | (Some(size), None) => format!(", {}", bytes(size)),
-            (None, None) => String::new(),
-        };
-        let text = match self.change {
-            FileChange::Mode => format!("{}: mode only{}", self.path, self.modes()),
-            FileChange::Renamed => self.clause(),
-            change => format!("{}: {}{sizes}", self.path, change.word()),
-        };
-        let fact = Fact::File {
+        let (old_mode, mode) = self.modes();
+        Fact::File {
             path: Text::clean(&self.path),
             change: self.change,
-            from: self.from.as_deref().map(Text::clean),
-            old_bytes: old,
-            bytes: new,
-        };
-        Evidence { text: Text::clean(&text), fact: Some(fact) }
+            from: self.from(),
+            old_bytes: size(&self.old),
+            bytes: size(&self.new),
+            old_mode,
+            mode,
+        }
     }
 }
 
@@ -131,14 +108,16 @@ pub(super) fn differences(
 }
 
 /// The lines that went and came, where they are known: `-numpy==1`, `+numpy==2`.
-fn lines(was: &File, is: &File) -> Vec<String> {
+fn lines(was: &File, is: &File) -> Vec<LineDifference> {
     if was.lines.is_empty() || is.lines.is_empty() {
         return Vec::new();
     }
-    let gone = was.lines.iter().filter(|line| !is.lines.contains(line)).map(|line| ('-', line));
-    let came = is.lines.iter().filter(|line| !was.lines.contains(line)).map(|line| ('+', line));
+    let gone = was.lines.iter().filter(|line| !is.lines.contains(line)).map(|line| (false, line));
+    let came = is.lines.iter().filter(|line| !was.lines.contains(line)).map(|line| (true, line));
     let told = gone.chain(came).filter(|(_, line)| !line.as_str().trim().is_empty());
-    told.take(MOST_NAMED).map(|(sign, line)| format!("{sign}{}", line.as_str().trim())).collect()
+    let line =
+        |(added, line): (bool, &Text)| LineDifference { added, text: Text::clean(line.as_str().trim()) };
+    told.take(MOST_NAMED).map(line).collect()
 }
 
 /// Whether a file that is gone has come back under another name. Empty files are all alike.
@@ -165,27 +144,25 @@ fn change(was: &File, is: &File) -> Option<FileChange> {
 /// The differences as evidence, the first ones by name, with the lines of lists.
 pub(super) fn evidence(differences: &[Difference]) -> Vec<Evidence> {
     let told = |one: &Difference| {
-        let line = |line: &String| Evidence { text: Text::clean(&format!("  {line}")), fact: None };
-        std::iter::once(one.evidence()).chain(one.lines.iter().map(line)).collect::<Vec<_>>()
+        let lines = one.lines.iter().cloned().map(Fact::FileLine);
+        std::iter::once(one.fact()).chain(lines).collect::<Vec<_>>()
     };
-    let mut lines: Vec<Evidence> = differences.iter().take(MOST_NAMED).flat_map(told).collect();
+    let mut facts: Vec<Fact> = differences.iter().take(MOST_NAMED).flat_map(told).collect();
     if let Some(more) = differences.len().checked_sub(MOST_NAMED).filter(|more| *more > 0) {
-        lines.push(Evidence { text: Text::clean(&format!("and {more} more")), fact: None });
+        facts.push(Fact::MoreFiles { count: more as u64 });
     }
-    lines
+    facts.into_iter().map(Evidence::from).collect()
 }
 
-/// The differences as a clause: the largest one by its name.
-pub(super) fn clause(differences: &[Difference]) -> String {
-    let Some(first) = differences.first() else { return "its files changed".to_owned() };
+/// The differences as a cause: the largest one by its name.
+pub(super) fn cause(differences: &[Difference]) -> Cause {
     // Of a new folder with what is in it, the folder itself says less than a file.
     let is_file = |one: &&Difference| {
         one.new.as_ref().or(one.old.as_ref()).is_some_and(|file| file.kind != FileKind::Dir)
     };
-    let first = differences.iter().find(is_file).unwrap_or(first);
-    match differences.len() - 1 {
-        0 => first.clause(),
-        1 => format!("{}, and 1 more file changed", first.clause()),
-        more => format!("{}, and {more} more files changed", first.clause()),
+    let first = differences.iter().find(is_file).or(differences.first());
+    Cause::FilesChanged {
+        file: first.map(Difference::named),
+        more: differences.len().saturating_sub(1) as u64,
     }
 }

@@ -4,12 +4,14 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use super::align::Was;
-use super::change::{self, Change, Own, said};
+use super::change::{self, Change, Own};
 use super::earlier::{Then, is_usable};
 use super::past::{self, Past, PastStep, base};
 use super::{advice, cache};
 use crate::event::fingerprint::{self, StepKind};
-use crate::event::reason::{Evidence, Fact, Reason, ReasonGrade, ReasonKind, StepAt, StepReason};
+use crate::event::reason::{
+    Cause, Fact, Reason, ReasonGrade, ReasonKind, StepAt, StepNumber, StepReason, Uncompared,
+};
 use crate::event::{Platform, Text};
 use crate::model::{Model, State, Step, StepId};
 
@@ -102,8 +104,8 @@ impl<'a> Judge<'a> {
 
     fn reason(&self, here: &Here<'a>) -> Reason {
         let mut reason = self.primary(here);
-        if let Some(note) = secrets(here).filter(|_| reason.root) {
-            reason.evidence.push(note);
+        if let Some(fact) = ignored_secret(here).filter(|_| reason.root) {
+            reason.evidence.push(fact.into());
         }
         reason.advice = advice::of(self.model, here, &reason);
         reason
@@ -162,46 +164,30 @@ impl<'a> Judge<'a> {
         if !all && !by_print && !filtered {
             return None;
         }
-        let option = if all { "--no-cache" } else { "--no-cache-filter" };
-        let reason = Reason {
-            kind: ReasonKind::NoCache,
-            grade: ReasonGrade::Proven,
-            root: true,
-            because: Text::clean(&format!("{option} was given")),
-            evidence: vec![said(format!("the build was started with {option}"))],
-            ..Reason::default()
-        };
-        Some(self.like_its_input(here, reason))
+        let option = Text::from(if all { "--no-cache" } else { "--no-cache-filter" });
+        let evidence = vec![Fact::StartedWith { option: option.clone() }.into()];
+        let reason = Reason::root(ReasonKind::NoCache, ReasonGrade::Proven, Cause::NoCache { option });
+        Some(self.like_its_input(here, Reason { evidence, ..reason }))
     }
 
     /// A base image that was fetched.
     fn pulled(&self, here: &Here<'a>) -> Reason {
         let then = self.then(here, &|past| self.is_here(past, here));
         let now = base(here.step.name.instruction.as_str());
-        let root = Reason { root: true, ..Reason::default() };
         let Some(then) = &then else { return cache::judge(self, here, None, None) };
         if let Some(change) = self.moved(here, then) {
             return changed(&change, Some(then));
         }
-        let image = now.map_or("its image", |(image, _)| image);
-        match then.step.map(|step| step.state) {
-            Some(State::Miss) => Reason {
-                kind: ReasonKind::Evicted,
-                grade: ReasonGrade::Likely,
-                because: Text::clean(&format!("the builder no longer had the layers of {image}")),
-                evidence: vec![said(format!("they were fetched for {} too", then.past.title()))],
-                ..root
-            },
-            _ => Reason {
-                kind: ReasonKind::FirstBuild,
-                grade: ReasonGrade::Likely,
-                because: Text::clean(&format!("the builder had never needed the layers of {image}")),
-                evidence: vec![said(
-                    "no earlier build here has fetched them: what was built on them was cached",
-                )],
-                ..root
-            },
-        }
+        let image = now.map(|(image, _)| Text::clean(image));
+        let (kind, cause, fact) = match then.step.map(|step| step.state) {
+            Some(State::Miss) => (
+                ReasonKind::Evicted,
+                Cause::BaseLost { image },
+                Fact::PulledBefore { build: then.past.name.clone() },
+            ),
+            _ => (ReasonKind::FirstBuild, Cause::BaseFirstPulled { image }, Fact::NeverPulled),
+        };
+        Reason { evidence: vec![fact.into()], ..Reason::root(kind, ReasonGrade::Likely, cause) }
     }
 
     /// Whether the step itself is what it was.
@@ -209,13 +195,12 @@ impl<'a> Judge<'a> {
         let name = &here.step.name;
         let line = here.print.map(|(_, step)| step.line);
         let Some(step) = then.step else {
-            let fact = Fact::Line { old: None, new: Some(name.instruction.clone()), line };
-            let text = Text::clean(&format!("+ {}", name.instruction));
+            let fact = Fact::Line { old: None, new: Some(name.instruction.clone()), line, setting: None };
             return Own::Changed(Box::new(Change {
                 kind: ReasonKind::InstructionChanged,
                 grade: ReasonGrade::Proven,
-                because: "its instruction is new".to_owned(),
-                evidence: vec![Evidence { text, fact: Some(fact) }],
+                cause: Cause::InstructionAdded,
+                evidence: vec![fact.into()],
                 variables: Vec::new(),
                 paths: Vec::new(),
             }));
@@ -228,7 +213,7 @@ impl<'a> Judge<'a> {
             _ if !then.same && step.instruction != name.instruction => {
                 Own::Changed(Box::new(change::text(&step.instruction, &name.instruction, line)))
             }
-            _ => Own::Alike("what it was made from was not looked at".to_owned()),
+            _ => Own::Alike(Uncompared::NotLookedAt),
         };
         match own {
             Own::Changed(change) if change.kind == ReasonKind::InstructionChanged => {
@@ -248,15 +233,16 @@ impl<'a> Judge<'a> {
             return change;
         }
         let names: Vec<Text> = names(now.as_str());
-        let known = change.evidence.iter().find(|one| matches!(one.fact, Some(Fact::Variable { .. })));
-        let because = if let Some(told) = known {
-            format!("build argument {}", told.text)
-        } else {
-            let list = names.iter().map(Text::as_str).collect::<Vec<_>>().join(" or ");
-            format!("build argument {list} changed")
+        let known = change.evidence.iter().find_map(|one| match &one.fact {
+            Some(Fact::Variable(variable)) => Some(variable.clone()),
+            _ => None,
+        });
+        let cause = match known {
+            Some(variable) => Cause::ArgChanged { variable },
+            None => Cause::ArgsSubstituted { names: names.clone() },
         };
         let variables = if change.variables.is_empty() { names } else { change.variables };
-        Change { kind: ReasonKind::ArgChanged, because, variables, ..change }
+        Change { kind: ReasonKind::ArgChanged, cause, variables, ..change }
     }
 
     /// Whether a step that changed by itself did so by the same variable as one that it is built on.
@@ -269,7 +255,7 @@ impl<'a> Judge<'a> {
             let root = known.follows.as_ref().and_then(|root| self.told_at(root)).unwrap_or(known);
             let has = |name: &Text| {
                 root.evidence.iter().any(|evidence| {
-                    matches!(&evidence.fact, Some(Fact::Variable { name: told, .. }) if told == name)
+                    matches!(&evidence.fact, Some(Fact::Variable(variable)) if variable.name == *name)
                 })
             };
             if root.kind == change.kind && change.variables.iter().all(has) {
@@ -310,24 +296,22 @@ impl<'a> Judge<'a> {
         let at = self.at(input)?;
         let root = reason.follows.clone().unwrap_or_else(|| at.clone());
         let instruction = &self.model.stack().step(input)?.name.instruction;
-        let named = |at: &StepAt| match &at.stage {
-            Some(stage) if at.stage != here.step.name.stage => format!("step {} of stage {stage}", at.index),
-            _ => format!("step {}", at.index),
+        let numbered = |at: &StepAt| StepNumber {
+            index: at.index,
+            stage: at.stage.clone().filter(|_| at.stage != here.step.name.stage),
         };
-        let (first, between) = (named(&root), named(&at));
-        let text = if root.digest == at.digest {
-            format!("{first} was rebuilt: {instruction}")
-        } else {
-            format!("it is built on {between}, which follows from {first} too: {instruction}")
+        let fact = Fact::Follows {
+            step: numbered(&at),
+            root: (root.digest != at.digest).then(|| numbered(&root)),
+            instruction: instruction.clone(),
         };
         Some(Reason {
             kind: ReasonKind::ParentMissed,
             grade: reason.grade,
-            root: false,
-            because: Text::clean(&format!("{first} was rebuilt")),
+            cause: Some(Cause::Follows { step: numbered(&root) }),
             follows: Some(root),
-            evidence: vec![said(text)],
-            advice: Vec::new(),
+            evidence: vec![fact.into()],
+            ..Reason::default()
         })
     }
 
@@ -360,12 +344,8 @@ impl<'a> Judge<'a> {
             _ => None,
         };
         let mut reason = cache::judge(self, here, Some(&then), alike);
-        let text = format!(
-            "{} was made of something else, and this one of what {} was",
-            last.past.title(),
-            past.title()
-        );
-        reason.evidence.push(said(text));
+        let fact = Fact::MadeOf { last: last.past.name.clone(), build: past.name.clone() };
+        reason.evidence.push(fact.into());
         (reason.kind != ReasonKind::Unknown).then_some(reason)
     }
 
@@ -409,9 +389,7 @@ impl<'a> Judge<'a> {
                     if !input.step.name.is_from() {
                         let index = input.step.name.index;
                         change.grade = change.grade.max(ReasonGrade::Likely);
-                        change.evidence.push(said(format!(
-                            "step {index} itself was cached: it had been built like this before"
-                        )));
+                        change.evidence.push(Fact::CachedItself { index }.into());
                     }
                     return Some(change);
                 }
@@ -431,21 +409,22 @@ impl<'a> Judge<'a> {
         let (before, old) = base(step.instruction.as_str())?;
         if now != before {
             let line = here.print.map(|(_, step)| step.line);
-            let change = change::text(&Text::clean(before), &Text::clean(now), line);
-            let change = Change { because: format!("the base image is {now}, it was {before}"), ..change };
+            let (before, now) = (Text::clean(before), Text::clean(now));
+            let change = change::text(&before, &now, line);
+            let change = Change { cause: Cause::BaseReplaced { old: before, new: now }, ..change };
             return Some(self.substituted(here, step, change));
         }
         let (old, new) = (old?, new?);
         if old == new {
             return None;
         }
-        let text = format!("{now} pointed at {old} and points at {new}");
-        let fact = Fact::Base { image: Text::clean(now), old, new };
+        let image = Text::clean(now);
+        let fact = Fact::Base { image: image.clone(), old: old.clone(), new: new.clone() };
         Some(Change {
             kind: ReasonKind::BaseMoved,
             grade: ReasonGrade::Proven,
-            because: format!("the base image {now} moved"),
-            evidence: vec![Evidence { text: Text::clean(&text), fact: Some(fact) }],
+            cause: Cause::BaseMoved { image, old, new },
+            evidence: vec![fact.into()],
             variables: Vec::new(),
             paths: Vec::new(),
         })
@@ -471,85 +450,48 @@ fn inputs(model: &Model, id: StepId) -> Vec<StepId> {
     found
 }
 
-impl Past {
-    /// How it is named in evidence.
-    pub(super) fn title(&self) -> String {
-        format!("the build {}", self.name)
-    }
-}
-
 pub(super) fn changed(change: &Change, then: Option<&Then<'_>>) -> Reason {
     let mut evidence = change.evidence.clone();
-    evidence.extend(then.map(|then| said(format!("compared with {}", then.past.title()))));
-    Reason {
-        kind: change.kind,
-        grade: change.grade,
-        root: true,
-        because: Text::clean(&change.because),
-        evidence,
-        ..Reason::default()
-    }
+    evidence.extend(then.map(|then| compared_with(then).into()));
+    Reason { evidence, ..Reason::root(change.kind, change.grade, change.cause.clone()) }
+}
+
+fn compared_with(then: &Then<'_>) -> Fact {
+    Fact::ComparedWith { build: then.past.name.clone() }
 }
 
 fn removed(gone: &[Text]) -> Change {
-    let fact = |text: &Text| Fact::Line { old: Some(text.clone()), new: None, line: None };
-    let told = |text: &Text| Evidence { text: Text::clean(&format!("- {text}")), fact: Some(fact(text)) };
+    let fact = |text: &Text| Fact::Line { old: Some(text.clone()), new: None, line: None, setting: None };
     Change {
         kind: ReasonKind::InstructionChanged,
         grade: ReasonGrade::Proven,
-        because: "an instruction before it was removed".to_owned(),
-        evidence: gone.iter().map(told).collect(),
+        cause: Cause::InstructionRemoved,
+        evidence: gone.iter().map(|text| fact(text).into()).collect(),
         variables: Vec::new(),
         paths: Vec::new(),
     }
 }
 
 /// A `COPY` whose files nobody has looked at, or one that the base image leaves to run.
-fn unseen_files(then: &Then<'_>, is_trigger: bool) -> Reason {
-    let why = if is_trigger {
-        "it is an instruction of the base image (ONBUILD), which the Dockerfile does not have"
-    } else {
-        "the context was not looked at"
-    };
-    let evidence = vec![
-        said(
-            "the builder still has its earlier result, and all else is as it was: so what it takes is another",
-        ),
-        said(format!("which files these are is not known: {why}")),
-        said(format!("compared with {}", then.past.title())),
-    ];
-    Reason {
-        kind: ReasonKind::FilesChanged,
-        grade: ReasonGrade::Likely,
-        root: true,
-        because: "the files that it takes changed".into(),
-        evidence,
-        ..Reason::default()
-    }
+fn unseen_files(then: &Then<'_>, trigger: bool) -> Reason {
+    let facts = [Fact::ResultThere, Fact::FilesUnseen { trigger }, compared_with(then)];
+    let root = Reason::root(ReasonKind::FilesChanged, ReasonGrade::Likely, Cause::UnseenFilesChanged);
+    Reason { evidence: facts.map(Into::into).into(), ..root }
 }
 
 fn uncacheable(address: &Text) -> Reason {
-    let evidence = vec![
-        said(format!("the builder asks {address} at each build, and takes what it finds there")),
-        said("what is there can't be seen from here; all else is as it was"),
-    ];
-    Reason {
-        kind: ReasonKind::Uncacheable,
-        grade: ReasonGrade::Likely,
-        root: true,
-        because: Text::clean(&format!("what {address} gives changed")),
-        evidence,
-        ..Reason::default()
-    }
+    let facts = [Fact::AskedEachTime { address: address.clone() }, Fact::AddressUnseen];
+    let cause = Cause::AddressChanged { address: address.clone() };
+    let root = Reason::root(ReasonKind::Uncacheable, ReasonGrade::Likely, cause);
+    Reason { evidence: facts.map(Into::into).into(), ..root }
 }
 
 /// Who looks for a reason in a secret is told that there is none.
-fn secrets(here: &Here<'_>) -> Option<Evidence> {
+fn ignored_secret(here: &Here<'_>) -> Option<Fact> {
     let (_, step) = here.print?;
     let secret = |mount: &&fingerprint::Mount| mount.kind == fingerprint::MountKind::Secret;
     let mount = step.mounts.iter().find(secret).filter(|_| step.kind == StepKind::Run)?;
-    let id = mount.id.as_ref().map(|id| format!(" {id}")).unwrap_or_default();
-    Some(said(format!("the value of its secret{id} is no reason: BuildKit does not look at it")))
+    Some(Fact::SecretIgnored { id: mount.id.clone() })
 }
 
 /// Whether `--no-cache-filter` names a stage.

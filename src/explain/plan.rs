@@ -14,8 +14,8 @@ use super::judge::{self, Judge};
 use super::past::Past;
 use crate::event::evidence::Source;
 use crate::event::fingerprint::{Fingerprint, Gap};
-use crate::event::prediction::{Planned, PlannedStep, Prediction};
-use crate::event::reason::{Reason, ReasonGrade, ReasonKind};
+use crate::event::prediction::{Basis, Planned, PlannedStep, Prediction};
+use crate::event::reason::{Cause, Reason, ReasonGrade, ReasonKind};
 use crate::event::{Digest, Event, Stamped, Text, VertexUpdate};
 use crate::model::{Model, StepId, triggers};
 use predict::Told;
@@ -78,8 +78,8 @@ fn left(print: &mut Fingerprint, pasts: &[Past]) {
 fn step(draft: &Draft, told: Told, judged: Option<Reason>, expected: Option<Duration>) -> PlannedStep {
     let reason = match told.predicted {
         Prediction::Hit => None,
-        Prediction::Miss => told.reason.or_else(|| judged.map(to_come)).or_else(|| Some(unknown(&told.why))),
-        Prediction::Unknown => told.reason.or_else(|| Some(unknown(&told.why))),
+        Prediction::Miss => told.reason.or(judged).or_else(|| Some(unknown(told.basis.as_ref()))),
+        Prediction::Unknown => told.reason.or_else(|| Some(unknown(told.basis.as_ref()))),
     };
     let source = match told.predicted {
         Prediction::Hit => Some(told.source.unwrap_or(Source::Unknown)),
@@ -92,33 +92,15 @@ fn step(draft: &Draft, told: Told, judged: Option<Reason>, expected: Option<Dura
         grade: told.grade,
         reason,
         source,
-        evidence: Text::clean(&told.why),
+        evidence: Text::default(),
+        basis: told.basis,
         expected_us: expected.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX)),
     }
 }
 
-/// What follows has not happened yet.
-fn to_come(reason: Reason) -> Reason {
-    if reason.kind != ReasonKind::ParentMissed {
-        return reason;
-    }
-    let told = |text: &Text| Text::clean(&text.as_str().replacen(" was rebuilt", " would be rebuilt", 1));
-    let mut evidence = reason.evidence;
-    if let Some(first) = evidence.first_mut() {
-        first.text = told(&first.text);
-    }
-    Reason { because: told(&reason.because), evidence, ..reason }
-}
-
-fn unknown(why: &str) -> Reason {
-    let because = if why.is_empty() { "it can't be told" } else { why };
-    Reason {
-        kind: ReasonKind::Unknown,
-        grade: ReasonGrade::Unknown,
-        root: true,
-        because: Text::clean(because),
-        ..Reason::default()
-    }
+fn unknown(basis: Option<&Basis>) -> Reason {
+    let cause = Cause::Unpredictable { basis: basis.cloned() };
+    Reason::root(ReasonKind::Unknown, ReasonGrade::Unknown, cause)
 }
 
 /// How long a step is expected to run, as a build would say it; where nothing was told of that the median of the builds that are

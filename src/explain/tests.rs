@@ -2,19 +2,27 @@
 
 use std::sync::Arc;
 
-use super::{Past, judge};
+use super::Past;
 use crate::event::builder::BuilderSnapshot;
 use crate::event::evidence::{CacheManifest, CacheRecord, ListingTime, Records};
 use crate::event::fingerprint::{
     Context, File, FileKind, FileSet, Fingerprint, Gap, Hash, Input, Mount, MountKind, Origin, RULES, Source,
     Stage, Step, StepKind, Variable,
 };
-use crate::event::reason::{Reason, ReasonGrade, ReasonKind, Reasons};
+use crate::event::reason::{Reason, ReasonGrade, ReasonKind, Reasons, StepReason};
 use crate::event::{Digest, Ended, Event, Platform, Stamped, Started, Text, Time, VertexUpdate};
 use crate::model::Model;
+use crate::wording;
 
 const AMD: &str = "linux/amd64";
 const ARM: &str = "linux/arm64";
+
+/// The reasons in words.
+fn judge(model: &Model, pasts: &[Past]) -> Vec<StepReason> {
+    let mut reasons = super::judge(model, pasts);
+    wording::fill(&mut reasons);
+    reasons
+}
 
 /// What became of a step.
 #[derive(Clone, Copy, PartialEq)]

@@ -125,7 +125,7 @@ impl<'a> BuildMisses<'a> {
         if cause.roots.iter().any(|root| self.place(*root) == row) {
             return true;
         }
-        if cause.reason.because != reason.because {
+        if !cause.reason.is_same(reason) {
             return false;
         }
         let all_from = self.is_from(id) && cause.roots.iter().all(|root| self.is_from(*root));

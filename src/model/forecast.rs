@@ -138,6 +138,7 @@ mod tests {
                     reason: None,
                     source: None,
                     evidence: Text::default(),
+                    basis: None,
                     expected_us: times
                         .get(2 * at + number.saturating_sub(2))
                         .copied()

@@ -5,7 +5,7 @@ use super::table::{LayerCell, LayerTable};
 use super::words::{self, Role, Sign};
 use super::{estimate, why};
 use crate::event::prediction::{PlannedStep, Prediction};
-use crate::event::reason::ReasonGrade;
+use crate::event::reason::{Cause, ReasonGrade};
 use crate::event::{Platform, Text};
 use crate::model::{InstructionRow, Model, Source, State, StepId};
 
@@ -65,7 +65,8 @@ pub fn brief(model: &Model) -> Option<String> {
     let own =
         cause.roots.first().and_then(|id| model.stack().step(*id)).map(|step| step.name.instruction.clone());
     // What an instruction's own change says nothing of is which one it was.
-    let own = own.filter(|_| cause.reason.because.as_str().starts_with("its ")).unwrap_or_default();
+    let own = own.filter(|_| cause.reason.cause.as_ref().is_some_and(Cause::names_nothing));
+    let own = own.unwrap_or_default();
     let of = match words::truncate(words::instruction(own.as_str()).as_ref(), 24) {
         own if own.is_empty() => String::new(),
         own => format!("`{own}`: "),

@@ -313,13 +313,14 @@ fn nothing_missed(model: &Model) -> String {
 
 /// Of a plan in which nothing is known to be rebuilt: why the rest is not known, each once.
 fn untold(model: &Model) -> Vec<StyledLine> {
-    let mut told: Vec<&Text> = Vec::new();
+    let mut told: Vec<&Reason> = Vec::new();
     let mut lines = Vec::new();
     for (id, step) in model.planned_as(Prediction::Unknown) {
-        let Some(reason) = step.reason.as_ref().filter(|reason| !told.contains(&&reason.because)) else {
+        let Some(reason) = &step.reason else { continue };
+        if told.iter().any(|known| known.is_same(reason)) {
             continue;
-        };
-        told.push(&reason.because);
+        }
+        told.push(reason);
         let text = format!("? {}: {}", label(model, id), reason.because);
         lines.push(StyledLine::new().with(text, Role::Plain));
     }
@@ -333,13 +334,17 @@ fn untold(model: &Model) -> Vec<StyledLine> {
 fn alike(model: &Model, steps: &[StepId]) -> Vec<Vec<StepId>> {
     let told = |id: StepId| {
         let step = model.stack().step(id)?;
-        let reason = model.reason_of(id).map(|reason| (reason.kind, &reason.because, reason.grade));
         let name = (&step.name.target, &step.name.stage, &step.name.instruction);
-        Some((name, model.state(id), Sign::of_step(model, id).word, reason))
+        Some((name, model.state(id), Sign::of_step(model, id).word))
     };
+    let is_same = |one: StepId, other: StepId| match (model.reason_of(one), model.reason_of(other)) {
+        (Some(one), Some(other)) => one.grade == other.grade && one.is_same(other),
+        (one, other) => one.is_none() && other.is_none(),
+    };
+    let is_alike = |one: StepId, other: StepId| told(one) == told(other) && is_same(one, other);
     let mut found: Vec<Vec<StepId>> = Vec::new();
     for id in steps {
-        match found.iter_mut().find(|twins| twins.first().is_some_and(|twin| told(*twin) == told(*id))) {
+        match found.iter_mut().find(|twins| twins.first().is_some_and(|twin| is_alike(*twin, *id))) {
             Some(twins) => twins.push(*id),
             None => found.push(vec![*id]),
         }

@@ -21,6 +21,7 @@ use layertop::report::{self, end, html, json, markdown, metrics, why, words};
 use layertop::ui::UiState;
 use layertop::ui::theme::Theme;
 use layertop::view::Screen;
+use layertop::wording;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::widgets::Widget as _;
@@ -78,7 +79,8 @@ fn judged(events: &[Stamped], first: Option<&Model>) -> Model {
     }
     if !model.has_reasons() {
         let pasts: Vec<Past> = first.map(|first| Past::of("first".into(), first)).into_iter().collect();
-        let reasons = explain::judge(&model, &pasts);
+        let mut reasons = explain::judge(&model, &pasts);
+        wording::fill(&mut reasons);
         model.apply(&Stamped { at, event: Event::Reasons(Box::new(Reasons { reasons })) });
     }
     model
@@ -318,6 +320,7 @@ fn plan(model: &Model, events: &[Stamped], what: &str) {
             reason,
             source: None,
             evidence: Text::default(),
+            basis: None,
             expected_us: None,
         })
     });

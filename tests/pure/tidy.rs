@@ -25,7 +25,8 @@ const ROOMS: &[(&str, Uses)] = &[
     ("dockerfile", Uses::Only(&["event", "model::layers"])),
     ("model", Uses::Only(&["event"])),
     ("explain", Uses::Only(&["event", "model"])),
-    ("history", Uses::Only(&["event", "clock", "model", "explain", "recording"])),
+    ("wording", Uses::Only(&["event"])),
+    ("history", Uses::Only(&["event", "clock", "model", "explain", "wording", "recording"])),
     // A progress stream is one of the files that can be replayed: the reader decodes it with the live decoder.
     ("recording", Uses::Only(&["event", "clock", "source::rawjson"])),
     // A fingerprint says what the Dockerfile's steps are made from.
@@ -65,7 +66,7 @@ const ROOMS: &[(&str, Uses)] = &[
 ];
 
 /// Rooms that do no I/O and read no clock: what they hold follows from the events alone.
-const PURE: &[&str] = &["event", "model", "explain", "ui", "view", "report", "dockerfile"];
+const PURE: &[&str] = &["event", "model", "explain", "wording", "ui", "view", "report", "dockerfile"];
 
 /// What would let the outside into a pure room.
 const OUTSIDE: &[&str] = &[
@@ -192,17 +193,19 @@ fn expand(rest: &str, path: &str, found: &mut Vec<String>) {
     }
 }
 
+/// Comments and literals.
+static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(concat!(
+        r"(?s)//[^\n]*|/\*.*?\*/",
+        r#####"|b?r####".*?"####|b?r###".*?"###|b?r##".*?"##|b?r#".*?"#|b?r".*?""#####,
+        r#"|b?"(?:[^"\\]|\\.)*""#,
+        r"|b?'(?:[^'\\\n]|\\[^\n]{1,9}?)'",
+    ))
+    .unwrap()
+});
+
 /// The source with comments and the insides of literals as spaces; lines stay where they are.
 fn blank(raw: &str) -> String {
-    static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(concat!(
-            r"(?s)//[^\n]*|/\*.*?\*/",
-            r#####"|b?r####".*?"####|b?r###".*?"###|b?r##".*?"##|b?r#".*?"#|b?r".*?""#####,
-            r#"|b?"(?:[^"\\]|\\.)*""#,
-            r"|b?'(?:[^'\\\n]|\\[^\n]{1,9}?)'",
-        ))
-        .unwrap()
-    });
     let mut out = String::with_capacity(raw.len());
     let mut last = 0;
     for hit in TOKEN.find_iter(raw) {
@@ -332,6 +335,45 @@ fn prints(source: &Source) -> Vec<String> {
     source.refuse(r"\be?print(?:ln)?!|\bdbg!", "only main and app print")
 }
 
+/// The sentences of a source, each with its line: literals with four words or more. The reason of an attribute is for who reads the code.
+fn sentences(source: &Source) -> Vec<(usize, String)> {
+    static WORD: LazyLock<Regex> = LazyLock::new(|| Regex::new("[A-Za-z]{2,}").unwrap());
+    let lines: Vec<&str> = source.code.lines().collect();
+    let mut found = Vec::new();
+    for token in TOKEN.find_iter(&source.raw) {
+        let (text, before) = (token.as_str(), &source.raw[..token.start()]);
+        let line = before.matches('\n').count();
+        // Of what is for tests only the lines are left.
+        let is_code = lines.get(line).is_some_and(|line| !line.is_empty());
+        let is_sentence = text.starts_with('"') && WORD.find_iter(text).count() >= 4;
+        if is_code && is_sentence && !before.ends_with("reason = ") {
+            found.push((line + 1, text.to_owned()));
+        }
+    }
+    found
+}
+
+/// The rooms that make values, which `wording` and the outputs put into words; and how many sentences they have all the same: names
+/// that others write, such as a vertex's, and what the log says of itself.
+const WORDLESS: &[(&str, usize)] = &[("explain", 33), ("model", 40)];
+
+fn wordless(found: &[Source], rooms: &[(&str, usize)]) -> String {
+    let mut complaints = String::new();
+    for (room, most) in rooms {
+        let of_room = found.iter().filter(|source| source.room() == *room);
+        let told: Vec<String> = of_room
+            .flat_map(|source| sentences(source).into_iter().map(|(line, text)| source.complain(line, &text)))
+            .collect();
+        if told.len() > *most {
+            let _ = writeln!(complaints, "`{room}` has {} sentences, {most} are the most:", told.len());
+            for line in told {
+                let _ = writeln!(complaints, "{line}");
+            }
+        }
+    }
+    complaints
+}
+
 type Rule = fn(&Source) -> Vec<String>;
 
 const RULES: &[Rule] = &[walls, purity, system, time, attributes, size, channels, prints];
@@ -360,6 +402,30 @@ fn the_rooms_keep_to_their_walls() {
         let _ = writeln!(complaints, "{complaint}");
     }
     assert!(complaints.is_empty(), "\n{complaints}");
+}
+
+#[test]
+fn what_is_known_is_put_into_words_elsewhere() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    sources(&src, &src, &mut found);
+    let complaints = wordless(&found, WORDLESS);
+    assert!(complaints.is_empty(), "\n{complaints}");
+
+    let made = |code: &str| [Source::new("explain/judge.rs", code)];
+    let told = made(
+        "// its instruction was changed here\nfn a() -> &'static str {\n    \"its instruction has changed\"\n}",
+    );
+    let complaint = wordless(&told, &[("explain", 0)]);
+    assert!(complaint.contains("src/explain/judge.rs:3: "), "nobody minds a sentence: {complaint}");
+    assert_eq!(wordless(&told, &[("explain", 1), ("model", 0)]), "");
+    for code in [
+        "/// what was built before this\nconst A: &str = \"three words only\";",
+        "#[cfg(test)]\nmod tests {\n    const A: &str = \"a sentence that is said in tests\";\n}",
+        "#[expect(dead_code, reason = \"it is not used as yet\")]\nfn a() {}",
+    ] {
+        assert_eq!(wordless(&made(code), &[("explain", 0)]), "", "{code}");
+    }
 }
 
 /// Each rule on a made-up source: what it has to refuse, and what it must let pass.

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::stream::Draft;
 use crate::event::evidence::CacheManifest;
 use crate::event::fingerprint::{Fingerprint, StepKind};
-use crate::event::prediction::Prediction;
-use crate::event::reason::{Reason, ReasonGrade, ReasonKind};
+use crate::event::prediction::{Basis, Prediction};
+use crate::event::reason::{Cause, Reason, ReasonGrade, ReasonKind};
 use crate::event::registry::MOST_CONFIG_BYTES;
 use crate::event::{Digest, Text};
 use crate::explain::cache;
@@ -27,8 +27,8 @@ pub(super) struct Told {
     pub(super) predicted: Prediction,
     pub(super) grade: ReasonGrade,
     pub(super) source: Option<Source>,
-    /// How that is known.
-    pub(super) why: String,
+    /// How that is known; none where the reason says it.
+    pub(super) basis: Option<Basis>,
     /// A reason that the judgement of a build can't give.
     pub(super) reason: Option<Reason>,
     /// Whether it is another than any earlier build has made, so that what is built on it is another too.
@@ -42,16 +42,16 @@ pub(super) struct Told {
 }
 
 impl Told {
-    fn new(predicted: Prediction, grade: ReasonGrade, why: impl Into<String>) -> Self {
-        Self { predicted, grade, why: why.into(), ..Self::default() }
+    fn new(predicted: Prediction, grade: ReasonGrade, basis: impl Into<Option<Basis>>) -> Self {
+        Self { predicted, grade, basis: basis.into(), ..Self::default() }
     }
 
-    fn unknown(why: impl Into<String>) -> Self {
-        Self::new(Prediction::Unknown, ReasonGrade::Unknown, why)
+    fn unknown(basis: impl Into<Option<Basis>>) -> Self {
+        Self::new(Prediction::Unknown, ReasonGrade::Unknown, basis)
     }
 
-    fn hit(grade: ReasonGrade, source: Source, why: impl Into<String>) -> Self {
-        Self { source: Some(source), ..Self::new(Prediction::Hit, grade, why) }
+    fn hit(grade: ReasonGrade, source: Source, basis: Basis) -> Self {
+        Self { source: Some(source), ..Self::new(Prediction::Hit, grade, basis) }
     }
 
     fn at_most(mut self, grade: ReasonGrade) -> Self {
@@ -88,7 +88,7 @@ pub(super) fn all(
         let told = match here {
             Some(here) if here.step.name.is_from() => predictor.base(&here),
             Some(here) => predictor.step(at, draft, &here),
-            None => Told::unknown("its step is not known"),
+            None => Told::unknown(Basis::NoStep),
         };
         predictor.told.push(told);
     }
@@ -105,45 +105,45 @@ impl<'a> Predictor<'_, 'a> {
 
     fn base_image(&self, here: &Here<'a>) -> Told {
         let Some((image, digest)) = base(here.step.name.instruction.as_str()) else {
-            return Told::unknown("its base image can't be read");
+            return Told::unknown(Basis::BaseUnreadable);
         };
         if image == "scratch" {
-            return Told::hit(ReasonGrade::Likely, Source::Local, "there is nothing to fetch");
+            return Told::hit(ReasonGrade::Likely, Source::Local, Basis::Scratch);
         }
         if let Some(then) = self.judge.then(here, &|past| self.judge.is_here(past, here))
             && let Some(change) = self.judge.moved(here, &then)
         {
-            let told = Told::new(Prediction::Miss, ReasonGrade::Likely, change.because.clone());
+            let told = Told::new(Prediction::Miss, ReasonGrade::Likely, None);
             return Told { changed: true, reason: Some(judge::changed(&change, Some(&then))), ..told };
         }
+        let named = Text::clean(image);
         let Some(digest) = digest else {
-            return Told::unknown(format!("what {image} points at now is not known"));
+            return Told::unknown(Basis::BaseUnresolved { image: named });
         };
         let digest = digest.to_string();
         let records = self.judge.model.records_before().iter().flat_map(|listing| &listing.records);
         let mut pulled = records.filter(|record| record.description.as_str().contains(&digest));
         if pulled.next().is_some() {
-            return Told::hit(ReasonGrade::Likely, Source::Local, format!("the builder has {image}"));
+            return Told::hit(ReasonGrade::Likely, Source::Local, Basis::BasePresent { image: named });
         }
         let known =
             self.judge.pasts().any(|past| self.judge.is_here(past, here) && has_base(past, image, &digest));
         if known {
-            let text = format!("{image} points at what it pointed at");
-            return Told::hit(ReasonGrade::Likely, Source::Unknown, text);
+            let basis = Basis::BaseUnmoved { image: named };
+            return Told::hit(ReasonGrade::Likely, Source::Unknown, basis);
         }
-        Told::unknown(format!("the builder is not known to have {image}"))
+        Told::unknown(Basis::BaseUnclear { image: named })
     }
 
     fn step(&self, at: usize, draft: &Draft, here: &Here<'a>) -> Told {
         let Some((stage, step)) =
             self.print.stages.get(draft.stage).and_then(|stage| Some((stage, stage.steps.get(draft.place)?)))
         else {
-            return Told::unknown("its fingerprint is not known");
+            return Told::unknown(Basis::NoFingerprint);
         };
         // What a WORKDIR makes is called cached all the same (seen on the test engine).
         if stage.no_cache && step.kind != StepKind::Workdir {
-            let told =
-                Told::new(Prediction::Miss, ReasonGrade::Proven, "the build is told not to use the cache");
+            let told = Told::new(Prediction::Miss, ReasonGrade::Proven, Basis::NoCache);
             return Told { forced: true, ..told };
         }
         let told = self.by_inputs(at, draft, here);
@@ -165,17 +165,17 @@ impl<'a> Predictor<'_, 'a> {
             }
             let sure = change.grade == ReasonGrade::Proven && self.is_accounted(here);
             let grade = if sure { ReasonGrade::Proven } else { ReasonGrade::Likely };
-            return Told { changed: true, ..Told::new(Prediction::Miss, grade, change.because) };
+            return Told { changed: true, ..Told::new(Prediction::Miss, grade, None) };
         }
         let below = draft.below.and_then(|below| self.told.get(below));
         if let Some(below) = below.filter(|below| below.changed) {
-            let told = Told::new(Prediction::Miss, below.grade, "what it is built on would be rebuilt");
+            let told = Told::new(Prediction::Miss, below.grade, Basis::BuiltOnRebuilt);
             return Told { changed: true, ..told };
         }
         let taken = draft.taken.iter().filter_map(|input| self.told.get(*input));
         if taken.clone().any(|input| input.changed) {
             // Files are known by their content, which may come out the same.
-            let why = "what it takes files from would be rebuilt";
+            let why = Basis::TakesRebuilt;
             return Told { changed: true, ..Told::new(Prediction::Miss, ReasonGrade::Likely, why) };
         }
         if let Some(told) = self.asked_above(draft) {
@@ -186,12 +186,12 @@ impl<'a> Predictor<'_, 'a> {
         }
         let mut inputs = below.into_iter().chain(taken);
         if let Some(unknown) = inputs.find(|input| input.predicted == Prediction::Unknown && input.from) {
-            return Told::unknown(unknown.why.clone());
+            return Told::unknown(unknown.basis.clone());
         }
         if !self.judge.pasts().any(|past| past.fingerprint.is_some()) {
-            return Told::unknown("no earlier build says what it was made from");
+            return Told::unknown(Basis::NoEarlierFingerprint);
         }
-        let why = "it was never built on what it is built on now";
+        let why = Basis::NewBelow;
         Told { changed: true, ..Told::new(Prediction::Miss, ReasonGrade::Likely, why) }
     }
 
@@ -199,9 +199,8 @@ impl<'a> Predictor<'_, 'a> {
     fn asked_above(&self, draft: &Draft) -> Option<Told> {
         let asks = |input: &usize| self.told.get(*input).is_some_and(|told| told.asks);
         let input = draft.inputs().find(asks)?;
-        let number = self.drafts.get(input).map_or(0, |draft| draft.place + 1);
-        let told =
-            Told::unknown(format!("it depends on what step {number} takes, which only the builder sees"));
+        let index = self.drafts.get(input).map_or(0, |draft| draft.place + 1) as u64;
+        let told = Told::unknown(Basis::DependsOnUnseen { index });
         Some(Told { asks: true, ..told })
     }
 
@@ -222,7 +221,7 @@ impl<'a> Predictor<'_, 'a> {
             return Some(asking(address));
         }
         if here.print.is_some_and(|(_, step)| change::is_trigger(step)) {
-            let why = "which files an instruction of the base image takes is seen by the builder only";
+            let why = Basis::TriggerUnseen;
             return Some(Told { asks: true, ..Told::unknown(why) });
         }
         if let Some(told) = self.asked_above(self.drafts.get(at)?) {
@@ -244,12 +243,12 @@ impl<'a> Predictor<'_, 'a> {
     fn had(&self, at: usize, here: &Here<'a>, then: &Then<'a>) -> Told {
         let model = self.judge.model;
         let before = model.records_before();
-        let title = then.past.title();
+        let build = then.past.name.clone();
         let listed = !before.is_empty() && before.iter().all(|listing| listing.error.is_none());
         if listed {
             let Results { records: own, made } = self.judge.results(here, then);
             let left = own.iter().filter(|record| model.had_before(record)).count();
-            let text = format!("the builder has the record of it that {title} made or used");
+            let basis = Basis::RecordThere { build: build.clone() };
             // Of a build that imported nothing the result is among those that are described by the instruction. What it made itself is
             // known.
             let imported = !made && then.past.records.iter().any(|record| record.imported.is_some());
@@ -258,15 +257,13 @@ impl<'a> Predictor<'_, 'a> {
             let pruned = then.past.records.iter().any(|record| !model.had_before(record));
             let sure = !imported && !pruned && before.iter().all(|listing| listing.is_whole());
             if left > 0 && left == own.len() && sure {
-                return Told::hit(ReasonGrade::Proven, Source::Local, text);
+                return Told::hit(ReasonGrade::Proven, Source::Local, basis);
             }
             if left > 0 && left == own.len() {
-                return Told::hit(ReasonGrade::Likely, Source::Local, text);
+                return Told::hit(ReasonGrade::Likely, Source::Local, basis);
             }
             if left > 0 {
-                return Told::unknown(format!(
-                    "of the records of it that {title} made or used some are gone"
-                ));
+                return Told::unknown(Basis::RecordsPartlyGone { build });
             }
             // What ran there has a record that is described as the step. Of a chain that was imported the base image's layers may be
             // kept for others: all of it has to be there.
@@ -274,8 +271,7 @@ impl<'a> Predictor<'_, 'a> {
             let mut imported = then.past.records.iter().filter(|record| record.imported.is_some()).peekable();
             let any = imported.peek().is_some();
             if !ran && any && imported.all(|record| model.had_before(record)) {
-                let text = format!("the builder has the records that {title} imported");
-                return Told::hit(ReasonGrade::Likely, Source::Local, text);
+                return Told::hit(ReasonGrade::Likely, Source::Local, Basis::ImportsThere { build });
             }
         }
         let held = self.registry(at, here);
@@ -283,17 +279,17 @@ impl<'a> Predictor<'_, 'a> {
             return told;
         }
         if !listed {
-            return Told::unknown("what the builder holds is not known");
+            return Told::unknown(Basis::Unlisted);
         }
-        let (grade, evidence) = cache::gone(self.judge, here, then);
-        let why = evidence.first().map(|one| one.text.to_string()).unwrap_or_default();
+        let (grade, fact) = cache::gone(self.judge, here, then);
         let no_cache = model.cache_manifests().iter().all(missing);
+        let basis = Basis::Evidence { fact };
         match grade {
-            ReasonGrade::Unknown => Told::hit(ReasonGrade::Likely, Source::Local, why),
+            ReasonGrade::Unknown => Told::hit(ReasonGrade::Likely, Source::Local, basis),
             _ if before.iter().all(|listing| listing.is_bare()) && no_cache => {
-                Told::new(Prediction::Miss, ReasonGrade::Proven, why)
+                Told::new(Prediction::Miss, ReasonGrade::Proven, basis)
             }
-            _ => Told::new(Prediction::Miss, ReasonGrade::Likely, why),
+            _ => Told::new(Prediction::Miss, ReasonGrade::Likely, basis),
         }
     }
 
@@ -308,17 +304,14 @@ impl<'a> Predictor<'_, 'a> {
         let same = exported.is_some_and(|past| !matches!(self.chain(at, past), Chain::Other));
         Some(match model.in_registry(here.id) {
             Some(layer) if same => {
-                let text = format!("{} holds {} for this platform", layer.reference, layer.blob);
-                Told::hit(ReasonGrade::Likely, Source::Registry, text)
+                let basis = Basis::CacheHolds { reference: layer.reference, blob: layer.blob };
+                Told::hit(ReasonGrade::Likely, Source::Registry, basis)
             }
             Some(layer) => Told {
                 source: Some(Source::Registry),
-                ..Told::unknown(format!(
-                    "{} holds a layer of this instruction for this platform; what that was made from is not known",
-                    layer.reference
-                ))
+                ..Told::unknown(Basis::CacheHoldsLayer { reference: layer.reference })
             },
-            None => Told::unknown("whether the registry's cache holds it can't be told"),
+            None => Told::unknown(Basis::CacheUnclear),
         })
     }
 
@@ -326,26 +319,21 @@ impl<'a> Predictor<'_, 'a> {
     fn never(&self, here: &Here<'a>) -> Told {
         let model = self.judge.model;
         if let Some(layer) = model.in_registry(here.id) {
-            let told = Told::unknown(format!(
-                "{} holds a layer of this instruction for this platform; what that was made from is not known",
-                layer.reference
-            ));
+            let told = Told::unknown(Basis::CacheHoldsLayer { reference: layer.reference });
             return Told { source: Some(Source::Registry), ..told };
         }
         let before = model.records_before();
         if before.is_empty() || before.iter().any(|listing| listing.error.is_some()) {
-            return Told::unknown("it was never built here, and what the builder holds is not known");
+            return Told::unknown(Basis::NeverBuiltUnlisted);
         }
         let own = model.results_before(here.step);
         if own.len() > self.results(here) {
-            return Told::unknown(
-                "the builder has a record of this instruction, from a build that is not known here",
-            );
+            return Told::unknown(Basis::ForeignRecord);
         }
         let nothing =
             before.iter().all(|listing| listing.is_bare()) && model.cache_manifests().iter().all(missing);
         let grade = if nothing { ReasonGrade::Proven } else { ReasonGrade::Likely };
-        let told = Told::new(Prediction::Miss, grade, "it was never built here");
+        let told = Told::new(Prediction::Miss, grade, Basis::NeverBuilt);
         Told { changed: true, ..told }
     }
 
@@ -476,11 +464,8 @@ impl<'a> Predictor<'_, 'a> {
             else {
                 continue;
             };
-            let told = Told::hit(
-                ReasonGrade::Likely,
-                user.source.unwrap_or(Source::Unknown),
-                "what is built on it would be cached",
-            );
+            let told =
+                Told::hit(ReasonGrade::Likely, user.source.unwrap_or(Source::Unknown), Basis::UsersCached);
             if let Some(place) = self.told.get_mut(at) {
                 *place = told;
             }
@@ -490,10 +475,9 @@ impl<'a> Predictor<'_, 'a> {
 
 /// What is told of a step that takes what an address gives.
 fn asking(address: &Text) -> Told {
-    let why = format!("what {address} gives is seen by the builder only");
-    let because = Text::clean(&why);
-    let reason = Reason { kind: ReasonKind::Uncacheable, root: true, because, ..Reason::default() };
-    Told { asks: true, reason: Some(reason), ..Told::unknown(why) }
+    let cause = Cause::AddressUnseen { address: address.clone() };
+    let reason = Reason::root(ReasonKind::Uncacheable, ReasonGrade::Unknown, cause);
+    Told { asks: true, reason: Some(reason), ..Told::unknown(None) }
 }
 
 fn has_base(past: &Past, image: &str, digest: &str) -> bool {
