@@ -187,7 +187,11 @@ fn ambiguous(word: &str, several: &[&FoundBuild]) -> Error {
 }
 
 /// The build that is meant: by a word, else the newest of the project in the working directory, else of this machine.
-pub(super) fn meant(word: Option<&str>, global: &GlobalArgs, around: &Surroundings) -> Result<FoundBuild, Error> {
+pub(super) fn meant(
+    word: Option<&str>,
+    global: &GlobalArgs,
+    around: &Surroundings,
+) -> Result<FoundBuild, Error> {
     match word {
         Some(word) => Ok(named(word)?),
         None => newest(Project::of(global, around)?.as_ref()),

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::builder::{BuilderNode, BuilderSnapshot, BuilderContainer, Execution, BuilderHealth, PlatformPlace};
-use crate::event::cluster::{ContainerEnd, ClusterPod, PodState};
+use crate::event::builder::{
+    BuilderContainer, BuilderHealth, BuilderNode, BuilderSnapshot, Execution, PlatformPlace,
+};
+use crate::event::cluster::{ClusterPod, ContainerEnd, PodState};
 use crate::event::{Platform, Text};
 use crate::source::{buildkit, kubernetes};
 
@@ -87,7 +89,7 @@ fn verdict(definition: &BuilderDefinition, node: &NodeDefinition, known: &NodeRe
     {
         return verdict;
     }
-    if engine.asked && definition.driver == Driver::BuilderContainer {
+    if engine.asked && definition.driver == Driver::Container {
         let verdict = match &engine.container {
             None => Some(gone(definition, node)),
             Some(container) => ill(definition, node, container),
@@ -175,7 +177,11 @@ fn cluster_down(place: &PodLocation, error: &str) -> HealthVerdict {
 }
 
 /// What is wrong with a node's pod that is not simply ready.
-fn pod(definition: &BuilderDefinition, place: &PodLocation, pod: Option<&ClusterPod>) -> Option<HealthVerdict> {
+fn pod(
+    definition: &BuilderDefinition,
+    place: &PodLocation,
+    pod: Option<&ClusterPod>,
+) -> Option<HealthVerdict> {
     let Some(pod) = pod else {
         let reason =
             format!("the Deployment {} has no pod: never started, scaled down, or removed", place.deployment);
@@ -193,9 +199,11 @@ fn pod(definition: &BuilderDefinition, place: &PodLocation, pod: Option<&Cluster
             );
             Some((BuilderHealth::OomKilled, reason, more_memory(definition)))
         }
-        PodState::CrashLooping => {
-            Some((BuilderHealth::Restarting, detail, format!("{} logs {} --previous", kubectl(place), pod.name)))
-        }
+        PodState::CrashLooping => Some((
+            BuilderHealth::Restarting,
+            detail,
+            format!("{} logs {} --previous", kubectl(place), pod.name),
+        )),
         PodState::NotReady | PodState::Unknown => Some((BuilderHealth::Unreachable, detail, look)),
         PodState::Pending | PodState::Terminating | PodState::Failed | PodState::Succeeded => {
             Some((BuilderHealth::Stopped, detail, look))
@@ -213,9 +221,11 @@ fn ill(
     let code = container.exit_code.unwrap_or_default();
     match container.status.as_str() {
         "running" => None,
-        "paused" => {
-            Some((BuilderHealth::Paused, format!("{name} is paused"), format!("{} unpause {name}", node.docker())))
-        }
+        "paused" => Some((
+            BuilderHealth::Paused,
+            format!("{name} is paused"),
+            format!("{} unpause {name}", node.docker()),
+        )),
         "restarting" => Some((
             BuilderHealth::Restarting,
             format!(
@@ -234,10 +244,14 @@ fn ill(
                 format!("{}; {}", bootstrap(definition), more_memory(definition)),
             ))
         }
-        "created" => Some((BuilderHealth::Stopped, format!("{name} was never started"), bootstrap(definition))),
-        _ => {
-            Some((BuilderHealth::Stopped, format!("{name} has ended with exit code {code}"), bootstrap(definition)))
+        "created" => {
+            Some((BuilderHealth::Stopped, format!("{name} was never started"), bootstrap(definition)))
         }
+        _ => Some((
+            BuilderHealth::Stopped,
+            format!("{name} has ended with exit code {code}"),
+            bootstrap(definition),
+        )),
     }
 }
 
@@ -262,14 +276,18 @@ fn unreachable(
             );
         }
         if says("is not running") {
-            return (BuilderHealth::Stopped, format!("{} does not run", node.container()), bootstrap(definition));
+            return (
+                BuilderHealth::Stopped,
+                format!("{} does not run", node.container()),
+                bootstrap(definition),
+            );
         }
         if says("Cannot connect to the Docker daemon") || says("error during connect") {
             return engine_down(node, &engine::EngineFault::failing(error));
         }
     }
     let hint = match definition.driver {
-        Driver::BuilderContainer => format!("{} logs --tail 20 {}", node.docker(), node.container()),
+        Driver::Container => format!("{} logs --tail 20 {}", node.docker(), node.container()),
         _ => format!("docker buildx inspect {}", definition.name),
     };
     (BuilderHealth::Unreachable, format!("BuildKit does not answer: {error}"), hint)

@@ -154,11 +154,11 @@ impl ClusterWatchState {
             ClusterUpdate::BuilderPods(change) => self.seen_part(SnapshotPart::BuilderPods, |state| {
                 put(&mut state.builder_pods, change, ClusterPod::eq)
             }),
-            ClusterUpdate::Service(change) => {
-                self.seen_part(SnapshotPart::Service, |state| put(&mut state.services, change, ServiceFacts::eq))
-            }
-            ClusterUpdate::Endpoints(change) => self
-                .seen_part(SnapshotPart::Endpoints, |state| put(&mut state.endpoints, change, EndpointFacts::eq)),
+            ClusterUpdate::Service(change) => self
+                .seen_part(SnapshotPart::Service, |state| put(&mut state.services, change, ServiceFacts::eq)),
+            ClusterUpdate::Endpoints(change) => self.seen_part(SnapshotPart::Endpoints, |state| {
+                put(&mut state.endpoints, change, EndpointFacts::eq)
+            }),
             ClusterUpdate::NodeEvents(change) => {
                 self.seen_part(SnapshotPart::NodeEvents, |state| put_event(&mut state.node_events, change))
             }

@@ -23,7 +23,11 @@ fn well(native: &str, platforms: &[&str]) -> NodeReadings {
         engine: Some(engine::EngineReading {
             facts: Some(EngineFacts::default()),
             native: Platform::parse(native),
-            container: Some(BuilderContainer { name: "c".into(), status: "running".into(), ..BuilderContainer::default() }),
+            container: Some(BuilderContainer {
+                name: "c".into(),
+                status: "running".into(),
+                ..BuilderContainer::default()
+            }),
             asked: true,
             ..engine::EngineReading::default()
         }),
@@ -60,9 +64,19 @@ fn each_state_has_its_words_and_its_remedy() {
     let cases = [
         (well("linux/amd64", &["linux/amd64"]), BuilderHealth::Ok, "", ""),
         (NodeReadings::default(), BuilderHealth::Unknown, "", ""),
-        (with_engine(&|e| e.container = None), BuilderHealth::Gone, "no container buildx_buildkit_b0", bootstrap),
+        (
+            with_engine(&|e| e.container = None),
+            BuilderHealth::Gone,
+            "no container buildx_buildkit_b0",
+            bootstrap,
+        ),
         (container(|c| c.status = "paused".into()), BuilderHealth::Paused, "c is paused", "docker unpause c"),
-        (container(|c| c.status = "restarting".into()), BuilderHealth::Restarting, "is restarted", "docker logs"),
+        (
+            container(|c| c.status = "restarting".into()),
+            BuilderHealth::Restarting,
+            "is restarted",
+            "docker logs",
+        ),
         (container(|c| c.status = "created".into()), BuilderHealth::Stopped, "never started", bootstrap),
         (
             container(|c| (c.status, c.exit_code) = ("exited".into(), Some(137))),
@@ -101,7 +115,12 @@ fn each_state_has_its_words_and_its_remedy() {
             "may not be used",
             "usermod",
         ),
-        (trouble(EngineFaultKind::Failing, "500"), BuilderHealth::EngineDown, "does not answer: 500", "docker info"),
+        (
+            trouble(EngineFaultKind::Failing, "500"),
+            BuilderHealth::EngineDown,
+            "does not answer: 500",
+            "docker info",
+        ),
         (
             with_kit(&|k| k.error = Some("connection refused".to_owned())),
             BuilderHealth::Unreachable,
@@ -110,7 +129,7 @@ fn each_state_has_its_words_and_its_remedy() {
         ),
         (with_kit(&|k| k.latency_us = Some(2_500_000)), BuilderHealth::Slow, "2.5 s", "load"),
     ];
-    let definition = definition(Driver::BuilderContainer, &[("b0", &[])]);
+    let definition = definition(Driver::Container, &[("b0", &[])]);
     for (known, state, reason, hint) in cases {
         let found = builder(&definition, std::slice::from_ref(&known), &[]);
         assert_eq!(found.state, state, "{known:?}");
@@ -123,15 +142,18 @@ fn each_state_has_its_words_and_its_remedy() {
 
 #[test]
 fn where_the_engine_can_not_be_asked_the_docker_command_tells() {
-    let definition = definition(Driver::BuilderContainer, &[("b0", &[])]);
+    let definition = definition(Driver::Container, &[("b0", &[])]);
     for (error, state) in [
         ("Error response from daemon: No such container: buildx_buildkit_b0", BuilderHealth::Gone),
         ("Error response from daemon: container 1f is not running", BuilderHealth::Stopped),
         (
-            "Error response from daemon: BuilderContainer b0 is paused, unpause the container before exec",
+            "Error response from daemon: Container b0 is paused, unpause the container before exec",
             BuilderHealth::Paused,
         ),
-        ("Cannot connect to the Docker daemon at ssh://h. Is the docker daemon running?", BuilderHealth::EngineDown),
+        (
+            "Cannot connect to the Docker daemon at ssh://h. Is the docker daemon running?",
+            BuilderHealth::EngineDown,
+        ),
         ("what else there is", BuilderHealth::Unreachable),
     ] {
         let kit = buildkit::BuildkitReading {
@@ -145,7 +167,7 @@ fn where_the_engine_can_not_be_asked_the_docker_command_tells() {
 
 #[test]
 fn one_dead_node_leaves_a_builder_that_works_in_part() {
-    let definition = definition(Driver::BuilderContainer, &[("b0", &[]), ("b1", &[])]);
+    let definition = definition(Driver::Container, &[("b0", &[]), ("b1", &[])]);
     let dead = container(|c| c.status = "exited".into());
     let found = builder(&definition, &[well("linux/amd64", &[]), dead.clone()], &[]);
     assert_eq!(found.state, BuilderHealth::Partial);
@@ -164,7 +186,7 @@ fn platforms_go_where_buildx_sends_them() {
     let on = |node: &str, execution| (Some(node.to_owned()), execution);
     let amd = || well("linux/amd64", &["linux/amd64", "linux/arm64", "linux/386"]);
 
-    let one = definition(Driver::BuilderContainer, &[("b0", &[])]);
+    let one = definition(Driver::Container, &[("b0", &[])]);
     assert_eq!(
         places(&one, &[amd()]),
         [
@@ -175,7 +197,7 @@ fn platforms_go_where_buildx_sends_them() {
         ]
     );
     // What was given by hand goes first, and is believed as long as its BuildKit was not heard.
-    let two = definition(Driver::BuilderContainer, &[("b0", &[]), ("b1", &["linux/arm64", "linux/s390x"])]);
+    let two = definition(Driver::Container, &[("b0", &[]), ("b1", &["linux/arm64", "linux/s390x"])]);
     assert_eq!(
         places(&two, &[amd(), well("linux/arm64", &["linux/arm64/v8"])]),
         [
