@@ -147,7 +147,7 @@ fn where_the_engine_can_not_be_asked_the_docker_command_tells() {
         ("Error response from daemon: No such container: buildx_buildkit_b0", BuilderHealth::Gone),
         ("Error response from daemon: container 1f is not running", BuilderHealth::Stopped),
         (
-            "Error response from daemon: BuilderContainer b0 is paused, unpause the container before exec",
+            "Error response from daemon: Container b0 is paused, unpause the container before exec",
             BuilderHealth::Paused,
         ),
         (
