@@ -27,3 +27,4 @@ pub mod source;
 pub mod terminal;
 pub mod ui;
 pub mod view;
+pub mod wording;

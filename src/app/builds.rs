@@ -17,6 +17,7 @@ use crate::model::{Model, expected};
 use crate::recording::{self, Reader, RecordingFile};
 use crate::report::words;
 use crate::source::buildx::Program;
+use crate::wording;
 
 /// Events that are read at once.
 pub(super) const BATCH: usize = 1024;
@@ -410,7 +411,8 @@ pub(super) fn untold(model: &Model, name: &Text, store: Option<&Store>) -> Vec<E
         let (before, wanted) = (BuildKey::new(begun, name.clone()), PastQuery::of(model.started(), false));
         let dir = recording::default_dir();
         let pasts = history::earlier(store, dir.as_deref(), &wanted, Some(&before), &|| false);
-        let reasons = explain::judge(model, &pasts);
+        let mut reasons = explain::judge(model, &pasts);
+        wording::fill(&mut reasons);
         told.extend((!reasons.is_empty()).then(|| Event::Reasons(Box::new(Reasons { reasons }))));
     }
     told

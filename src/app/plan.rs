@@ -28,6 +28,7 @@ use crate::report::{json, plan};
 use crate::source::buildx::{BuildCommand, Program};
 use crate::source::evidence::Listings;
 use crate::source::{context, evidence};
+use crate::wording;
 
 /// News on their way.
 const AHEAD: usize = 64;
@@ -110,7 +111,9 @@ async fn make(ground: &Ground) -> Model {
     let bases = ground.bases(&print.map(images).unwrap_or_default()).await;
     let mut model = Model::default();
     model.apply_all(&known);
-    model.apply_all(&explain::plan(&known, &pasts, &bases));
+    let mut planned = explain::plan(&known, &pasts, &bases);
+    wording::fill_plan(&mut planned);
+    model.apply_all(&planned);
     model
 }
 

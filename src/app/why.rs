@@ -23,6 +23,7 @@ use crate::recording;
 use crate::report::why;
 use crate::source::buildx::{BuildCommand, Program};
 use crate::source::evidence;
+use crate::wording;
 
 /// How long earlier builds are looked for.
 const LONGEST_LOOK: Duration = Duration::from_secs(5);
@@ -116,7 +117,9 @@ impl Explainer {
         self.seen = seen;
         let pasts = self.known.as_deref().unwrap_or_default();
         let fresh = |one: &StepReason| self.told.get(&one.vertex) != Some(&one.reason);
-        let reasons: Vec<StepReason> = explain::judge(model, pasts).into_iter().filter(fresh).collect();
+        let mut reasons = explain::judge(model, pasts);
+        wording::fill(&mut reasons);
+        reasons.retain(fresh);
         self.told.extend(reasons.iter().map(|one| (one.vertex.clone(), one.reason.clone())));
         (!reasons.is_empty()).then_some(Reasons { reasons })
     }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, Platform, Text};
+use super::{Advice, Digest, Platform, Text};
 
 /// Reasons of this build's misses, those that are new or have changed. One that stands here replaces what was said of the
 /// vertex before.
@@ -261,16 +261,4 @@ impl FileChange {
             Self::Kind => "kind",
         }
     }
-}
-
-/// Something that would have avoided a miss.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Advice {
-    /// What to do, in one sentence.
-    pub text: Text,
-    /// The file that it is about.
-    pub file: Option<Text>,
-    /// The line in it, from 1.
-    pub line: Option<u32>,
 }

@@ -18,6 +18,7 @@ use crate::event::{Event, Reasons, Records, Stamped, Text, Time};
 use crate::explain;
 use crate::model::Model;
 use crate::recording;
+use crate::wording;
 
 /// A build that a builder's records may complete.
 struct OpenBuild {
@@ -124,7 +125,8 @@ impl Store {
         let wanted = PastQuery::of(model.started(), true);
         let before = BuildKey::new(model.begun()?, name(path));
         let pasts = earlier(Some(self), dir, &wanted, Some(&before), &|| false);
-        let reasons = explain::judge(model, &pasts);
+        let mut reasons = explain::judge(model, &pasts);
+        wording::fill(&mut reasons);
         (!reasons.is_empty()).then_some(Reasons { reasons })
     }
 

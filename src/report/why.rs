@@ -11,8 +11,8 @@ use super::json::{StepSummary, summary};
 use super::styled::StyledLine;
 use super::words::{self, Role, Sign};
 use crate::event::plan::Prediction;
-use crate::event::reason::{Advice, Reason, ReasonGrade, ReasonKind};
-use crate::event::{Digest, Level, Platform, Text, Time};
+use crate::event::reason::{Reason, ReasonGrade, ReasonKind};
+use crate::event::{Advice, Digest, Level, Platform, Text, Time};
 pub use crate::model::{Cause, causes};
 use crate::model::{Model, Outcome, State, StepId};
 

@@ -25,7 +25,8 @@ const ROOMS: &[(&str, Uses)] = &[
     ("dockerfile", Uses::Only(&["event", "model::layers"])),
     ("model", Uses::Only(&["event"])),
     ("explain", Uses::Only(&["event", "model"])),
-    ("history", Uses::Only(&["event", "clock", "model", "explain", "recording"])),
+    ("wording", Uses::Only(&["event"])),
+    ("history", Uses::Only(&["event", "clock", "model", "explain", "wording", "recording"])),
     // A progress stream is one of the files that can be replayed: the reader decodes it with the live decoder.
     ("recording", Uses::Only(&["event", "clock", "source::rawjson"])),
     // A fingerprint says what the Dockerfile's steps are made from.
@@ -65,7 +66,7 @@ const ROOMS: &[(&str, Uses)] = &[
 ];
 
 /// Rooms that do no I/O and read no clock: what they hold follows from the events alone.
-const PURE: &[&str] = &["event", "model", "explain", "ui", "view", "report", "dockerfile"];
+const PURE: &[&str] = &["event", "model", "explain", "wording", "ui", "view", "report", "dockerfile"];
 
 /// What would let the outside into a pure room.
 const OUTSIDE: &[&str] = &[

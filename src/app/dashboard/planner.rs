@@ -22,6 +22,7 @@ use crate::explain::{self, Past};
 use crate::recording::default_dir;
 use crate::source::context::watch::{self, FolderWatch};
 use crate::source::context::{self, WatchedFingerprint};
+use crate::wording;
 
 /// The caches are not asked more often, unless a build has ended.
 const APART: Duration = Duration::from_secs(30);
@@ -245,7 +246,9 @@ impl Planner {
                 let mut known = shown.clone();
                 known.push(Stamped { at, event: Event::Fingerprint(print) });
                 known.extend(evidence);
-                shown.extend(explain::plan(&known, &pasts, &bases));
+                let mut planned = explain::plan(&known, &pasts, &bases);
+                wording::fill_plan(&mut planned);
+                shown.extend(planned);
                 shown
             });
             Done::Planned(told.await.unwrap_or_default())

@@ -12,6 +12,7 @@ use layertop::event::plan::LastBuild;
 use layertop::event::{Digest, Platform, Started, Text};
 use layertop::explain::{self, Past};
 use layertop::source::context::{FingerprintRequest, fingerprint};
+use layertop::wording;
 
 const DOCKERFILE: &str = "FROM continuumio/miniconda3
 WORKDIR /app
@@ -99,7 +100,9 @@ fn planned(change: &dyn Fn(&std::path::Path)) -> Vec<Stamped> {
     let past = Past::of("20261121T173012Z-montage-ai".into(), &built);
     change(path);
     let mut events = known(Some(records(When::Before, &vertices)));
-    events.extend(explain::plan(&events, &[past], &bases));
+    let mut planned = explain::plan(&events, &[past], &bases);
+    wording::fill_plan(&mut planned);
+    events.extend(planned);
     for event in &mut events {
         if let Event::Planned(planned) = &mut event.event {
             planned.last = Some(LastBuild { ended: moment(0), exit_code: Some(0) });
