@@ -3,6 +3,7 @@
 //! `explain` makes values. Whoever makes events of them has them worded here, so that recordings and JSON have both.
 
 pub mod advice;
+pub mod cache;
 
 use crate::event::reason::{Reason, StepReason};
 use crate::event::{Event, Stamped};

@@ -80,6 +80,11 @@ impl Transfer {
         Self { reference, phase: vertex.phase(), error: vertex.error.clone() }
     }
 
+    /// What `BuildKit` says of an import where there is no such cache.
+    pub(crate) fn not_there(reference: &Text) -> Text {
+        Text::clean(&format!("{reference}{NOT_THERE}"))
+    }
+
     /// Whether an import failed because there is no such cache, which every first build meets. A registry that can't be reached or
     /// refuses is another thing.
     ///

@@ -14,8 +14,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
-use crate::event::evidence::{CacheRecord, Known, MOST_RECORDS, Records, When};
+use crate::event::evidence::{CacheFault, CacheRecord, Known, MOST_RECORDS, Records, When};
 use crate::event::{CacheManifest, Digest, Event, Mask, Reference, Stamped, Text};
+use crate::wording;
 
 use super::builder::{self, NodeRoute};
 pub use super::buildkit::Listings;
@@ -174,21 +175,25 @@ fn stamped(clock: Clock, event: Event) -> Stamped {
 }
 
 async fn manifest(settings: &EvidenceSettings, cache: &str, clock: Clock) -> CacheManifest {
-    let Some(reference) = CacheReference::parse(cache) else {
-        let error = Some("that is no reference of a cache".into());
-        return CacheManifest { reference: settings.mask.text(cache), error, ..CacheManifest::default() };
+    let mut found = match CacheReference::parse(cache) {
+        Some(reference) => read(settings, &reference, clock).await,
+        None => CacheManifest { fault: Some(CacheFault::BadReference), ..CacheManifest::default() },
     };
+    found.reference = settings.mask.text(cache);
+    wording::cache::fill(&mut found);
+    found
+}
+
+async fn read(settings: &EvidenceSettings, reference: &CacheReference, clock: Clock) -> CacheManifest {
     let image = settings.image.as_deref().and_then(CacheReference::parse);
-    let beside = |image: &CacheReference| {
-        (&image.registry, &image.repository) == (&reference.registry, &reference.repository)
-    };
+    let beside =
+        |image: &CacheReference| (&image.registry, &image.repository) == (&reference.registry, &reference.repository);
     let asked = registry::RegistrySettings {
         tag: image.filter(beside).map(|image| image.tag),
         cache: Some(reference.tag.clone()),
-        ..registry_settings(settings, &reference)
+        ..registry_settings(settings, reference)
     };
-    let found = registry::evidence::read(&asked, &settings.mask, clock).await;
-    CacheManifest { reference: settings.mask.text(cache), ..found }
+    registry::evidence::read(&asked, &settings.mask, clock).await
 }
 
 /// How a reference's registry is asked. What is said of the image's own registry says nothing of others; where there is no image, it is

@@ -30,7 +30,7 @@ const ROOMS: &[(&str, Uses)] = &[
     // A progress stream is one of the files that can be replayed: the reader decodes it with the live decoder.
     ("recording", Uses::Only(&["event", "clock", "source::rawjson"])),
     // A fingerprint says what the Dockerfile's steps are made from.
-    ("source", Uses::Only(&["event", "config", "error", "clock", "recording", "dockerfile"])),
+    ("source", Uses::Only(&["event", "wording", "config", "error", "clock", "recording", "dockerfile"])),
     // What the store answers are values.
     ("report", Uses::Only(&["model", "event", "history::rows"])),
     (
