@@ -48,8 +48,10 @@ impl Outcome {
 pub struct Failure {
     /// The vertex that failed, where one did.
     pub vertex: Option<VertexId>,
-    /// The error on one line.
-    pub message: Text,
+    /// The error on one line, as buildx or `BuildKit` wrote it; none where they wrote none.
+    pub error: Option<Text>,
+    /// The exit code of buildx; none where it is not known.
+    pub exit_code: Option<i32>,
     /// The place in the Dockerfile as `BuildKit` shows it, with the lines around it.
     pub excerpt: Vec<Line>,
 }
@@ -170,11 +172,12 @@ impl Model {
         if vertex.is_none() && self.outcome() != Outcome::Failed {
             return None;
         }
-        let message = said.or(own).unwrap_or_else(|| match self.exit_code() {
-            Some(code) => Text::clean(&format!("buildx ended with exit code {code}")),
-            None => Text::clean("the build ended without saying why"),
-        });
-        Some(Failure { vertex: vertex.map(|(id, _)| id), message, excerpt: self.excerpt() })
+        Some(Failure {
+            vertex: vertex.map(|(id, _)| id),
+            error: said.or(own),
+            exit_code: self.exit_code(),
+            excerpt: self.excerpt(),
+        })
     }
 
     /// Whether buildx gave up the stream of the build's progress: what became of the build, it does not know.

@@ -279,11 +279,14 @@ fn error(model: &Model) -> Option<String> {
     let step = failure.as_ref().and_then(|failure| failure.vertex);
     match (step, found, failure.as_ref()) {
         (Some(step), _, Some(failure)) => {
-            let why = super::failure::short(failure.message.as_str());
+            let message = super::failure::message(failure);
+            let why = super::failure::short(message.as_str());
             Some(format!("{}: {why}", super::label::of_vertex(model, step)))
         }
         (_, Some(found), _) => Some(found.text.to_string()),
-        (_, None, Some(failure)) => Some(super::failure::short(failure.message.as_str()).to_owned()),
+        (_, None, Some(failure)) => {
+            Some(super::failure::short(super::failure::message(failure).as_str()).to_owned())
+        }
         (_, None, None) => None,
     }
 }

@@ -9,7 +9,7 @@ use crate::event::{Digest, Line, Platform, Reason, Text, Time, Warning, Watching
 use crate::model::{Basis, CachedLayer, Group, Model, Outcome, Row, Source, State, StepId, Vertex};
 use crate::report::cache::CacheSummary;
 use crate::report::estimate::Saved;
-use crate::report::table;
+use crate::report::{failure, table};
 
 /// What layertop ends with where a gate failed.
 const GATE_FAILED: i32 = 3;
@@ -368,7 +368,7 @@ fn error(model: &Model) -> Option<Error> {
         name: vertex.map(|vertex| vertex.name.clone()),
         excerpt: failure.excerpt.iter().map(text).collect(),
         log: log.unwrap_or_default(),
-        message: failure.message,
+        message: failure::message(&failure),
     })
 }
 
