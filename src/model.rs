@@ -42,7 +42,7 @@ pub use name::{Kind, StepName};
 pub use outcome::{Cache, Failure, Outcome, Transfer};
 pub use plan::Forecast;
 pub use registry::RegistryHealth;
-pub use source::{CachedLayer, Grade, Origin, RecordIndex, Source};
+pub use source::{CachedLayer, Came, Grade, HitEvidence, Origin, RecordIndex, Source, Which};
 pub use stack::{Group, Row, Stack, Step, StepId};
 pub(crate) use state::hit_rate;
 pub use state::{Activity, Counts, State};

@@ -12,6 +12,7 @@
 //! 4. blobs of an imported cache were fetched for the step;
 //! 5. a record of the step was there, or none was: likely, since nobody has looked at it.
 
+mod evidence;
 mod fit;
 mod index;
 mod layers;
@@ -32,6 +33,7 @@ use crate::event::{CacheManifest, Digest, Platform, Records, Text, Time};
 use fit::{Fit, Instruction};
 use world::World;
 
+pub use evidence::{Came, HitEvidence, Which};
 pub use index::RecordIndex;
 pub use layers::CachedLayer;
 
@@ -57,8 +59,8 @@ pub struct Origin {
     pub reference: Option<Text>,
     /// How sure that is.
     pub grade: Grade,
-    /// One sentence that says how it is known.
-    pub evidence: Text,
+    /// How it is known.
+    pub evidence: HitEvidence,
 }
 
 /// What a stack shows of a hit: `hit local`, `hit registry`, `hit`.
@@ -144,7 +146,7 @@ impl Model {
             return None;
         }
         let origins = self.evidence.origins.get_or_init(|| self.judged());
-        Some(origins.get(&id).cloned().unwrap_or_else(|| unknown("nothing is known of it yet")))
+        Some(origins.get(&id).cloned().unwrap_or_else(|| unknown(HitEvidence::NotJudged)))
     }
 
     /// The builder's records of before the build, node by node, as far as they were listed.
@@ -189,8 +191,8 @@ fn platform_of(model: &Model, step: &Step) -> Option<Platform> {
     step.name.runs_on.clone().or_else(|| model.platform_of(step))
 }
 
-fn unknown(why: &str) -> Origin {
-    Origin { source: Source::Unknown, reference: None, grade: Grade::NotKnown, evidence: Text::clean(why) }
+fn unknown(evidence: HitEvidence) -> Origin {
+    Origin { source: Source::Unknown, reference: None, grade: Grade::NotKnown, evidence }
 }
 
 /// A node's records: the place in `Judge::worlds`, and the identity of one.
@@ -479,19 +481,14 @@ impl<'a> Judge<'a> {
 
     fn origin(&self, id: StepId, step: &Step) -> Origin {
         if self.imported.is_empty() {
-            let evidence = if step.name.is_from() {
-                "nothing was fetched for it, and no registry cache was imported"
-            } else {
-                "no registry cache was imported, so it was in the builder's own"
-            };
+            let evidence =
+                if step.name.is_from() { HitEvidence::NothingFetched } else { HitEvidence::NoImport };
             return local(Grade::Proven, evidence);
         }
         let platform = platform_of(self.model, step);
         let worlds = self.worlds(platform.as_ref());
         if self.bare && !step.name.is_from() {
-            let evidence =
-                "the builder had no result of any step before the build, and the cache was imported";
-            return self.registry(Grade::Proven, None, evidence);
+            return self.registry(Grade::Proven, None, HitEvidence::EmptyBuilder);
         }
         self.by_records(id)
             .or_else(|| self.by_blobs(id))
@@ -514,24 +511,22 @@ impl<'a> Judge<'a> {
         if known.iter().any(|known| class(known) != Some(source)) {
             return None;
         }
-        let record = match records.as_slice() {
-            [_] => format!("its record {}", first.record.id),
-            several => format!("any of the {} records that can be its result", several.len()),
+        let which = match records.as_slice() {
+            [_] => Which::One(first.record.id.clone()),
+            several => Which::Any(several.len()),
         };
         // By a late listing that a record is new follows from its uses, and a prune may have taken what would contradict that.
         let early = records.iter().all(|(at, _)| self.worlds.get(*at).is_some_and(|world| world.early));
         let sure = records.len() == 1 && (early || source == Source::Local);
         let grade = if sure { Grade::Proven } else { Grade::Likely };
         let blob = first.record.imported.as_ref();
-        Some(match (source, blob) {
-            (Source::Registry, Some(name)) if records.len() == 1 => {
-                self.registry(grade, blob, &format!("{record} came with this build, imported as {name}"))
+        Some(match source {
+            Source::Registry => {
+                let named = blob.filter(|_| records.len() == 1).cloned();
+                self.registry(grade, blob, HitEvidence::Records { which, came: Came::Imported(named) })
             }
-            (Source::Registry, _) => {
-                self.registry(grade, blob, &format!("{record} came with this build, imported"))
-            }
-            _ if first.was == Some(true) => local(grade, &format!("{record} was there before the build")),
-            _ => local(Grade::Likely, &format!("{record} was made on this builder while the build ran")),
+            _ if first.was == Some(true) => local(grade, HitEvidence::Records { which, came: Came::Before }),
+            _ => local(Grade::Likely, HitEvidence::Records { which, came: Came::Meanwhile }),
         })
     }
 
@@ -542,11 +537,8 @@ impl<'a> Judge<'a> {
         if records.iter().any(|record| known(record).is_none()) {
             return None;
         }
-        let names: Vec<&str> = records.iter().map(|(_, id)| *id).take(4).collect();
-        Some(unknown(&format!(
-            "cached; it can't be told which of the records {} is its result",
-            names.join(", ")
-        )))
+        let records = records.iter().take(4).map(|(_, id)| Text::clean(id)).collect();
+        Some(unknown(HitEvidence::Ambiguous { records }))
     }
 
     fn by_blobs(&self, id: StepId) -> Option<Origin> {
@@ -564,27 +556,23 @@ impl<'a> Judge<'a> {
         if self.worlds.is_empty() || self.worlds.iter().any(here) {
             return None;
         }
-        let evidence = format!("{} of the imported cache was fetched for it", held.blob);
-        Some(self.registry(Grade::Proven, Some(&held.blob), &evidence))
+        Some(self.registry(Grade::Proven, Some(&held.blob), HitEvidence::Fetched { blob: held.blob.clone() }))
     }
 
     /// Of a step that nobody has looked at: whether there was a record that can be its result.
     fn by_descriptions(&self, step: &Step, worlds: &[(usize, &World<'a>)]) -> Origin {
         if self.model.ended.is_none() {
-            return unknown("cached; where from is told when the build has ended");
+            return unknown(HitEvidence::Running);
         }
         let Some((_, world)) = worlds.first().filter(|_| worlds.len() == 1) else {
             return unknown(if worlds.is_empty() {
-                "cached; the builder's records were not listed"
+                HitEvidence::NotListed
             } else {
-                "cached; the builder has several nodes, and it is not known which of them built it"
+                HitEvidence::SeveralNodes
             });
         };
         if !world.whole {
-            let why = world.trouble.map_or("not all of them were listed", Text::as_str);
-            return unknown(&format!(
-                "cached; the builder's records of before the build are not known: {why}"
-            ));
+            return unknown(HitEvidence::NotWhole { why: world.trouble.cloned() });
         }
         let platform = platform_of(self.model, step);
         let (mut best, mut open, instruction) = (Fit::No, false, self.instruction(step));
@@ -599,38 +587,21 @@ impl<'a> Judge<'a> {
             }
         }
         if open {
-            return unknown("cached; what was imported was listed only after the first hit");
+            return unknown(HitEvidence::ImportListedLate);
         }
         match best {
-            Fit::No if !world.over && !world.early => {
-                unknown("cached; the builder's records were listed only after the first hit")
-            }
-            Fit::No if world.over && !world.early && !self.all_found() => unknown(
-                "cached; the builder's records were listed late, and not all that was used is there any more",
-            ),
+            Fit::No if !world.over && !world.early => unknown(HitEvidence::ListedLate),
+            Fit::No if world.over && !world.early && !self.all_found() => unknown(HitEvidence::ListedTooLate),
             // What it has may be of another version of the step.
-            Fit::Yes | Fit::Maybe if !world.over => {
-                unknown("cached; the builder's records of after the build are not known yet")
-            }
-            Fit::Yes => local(
-                Grade::Likely,
-                "the builder had a record of it before the build; this build did not need to load it",
-            ),
-            Fit::Maybe => {
-                unknown("cached; the builder had records before the build that may or may not be its result")
-            }
-            Fit::No if step.name.is_from() => {
-                unknown("nothing was fetched for it, and the builder had no record of it")
-            }
-            Fit::No => self.registry(
-                Grade::Likely,
-                None,
-                "the builder had no record of it before the build, and the cache was imported",
-            ),
+            Fit::Yes | Fit::Maybe if !world.over => unknown(HitEvidence::NotListedAfter),
+            Fit::Yes => local(Grade::Likely, HitEvidence::NotLoaded),
+            Fit::Maybe => unknown(HitEvidence::MayBe),
+            Fit::No if step.name.is_from() => unknown(HitEvidence::NoRecordOfBase),
+            Fit::No => self.registry(Grade::Likely, None, HitEvidence::NoRecord),
         }
     }
 
-    fn registry(&self, grade: Grade, blob: Option<&Digest>, evidence: &str) -> Origin {
+    fn registry(&self, grade: Grade, blob: Option<&Digest>, evidence: HitEvidence) -> Origin {
         let holds = |reference: &Text| {
             let manifests = self.model.evidence.manifests.iter();
             let mut own = manifests.filter(|manifest| manifest.reference == *reference);
@@ -644,7 +615,7 @@ impl<'a> Judge<'a> {
                 several.iter().find(|reference| holds(reference)).map(|reference| (*reference).clone())
             }
         };
-        Origin { source: Source::Registry, reference, grade, evidence: Text::clean(evidence) }
+        Origin { source: Source::Registry, reference, grade, evidence }
     }
 }
 
@@ -661,8 +632,8 @@ fn others<'a>(manifest: &'a CacheManifest, platforms: &[Option<Platform>]) -> Op
     Some((root, other.clone()))
 }
 
-fn local(grade: Grade, evidence: &str) -> Origin {
-    Origin { source: Source::Local, reference: None, grade, evidence: Text::clean(evidence) }
+fn local(grade: Grade, evidence: HitEvidence) -> Origin {
+    Origin { source: Source::Local, reference: None, grade, evidence }
 }
 
 /// The blobs that were fetched for a vertex.

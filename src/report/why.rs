@@ -383,7 +383,11 @@ fn of_steps(model: &Model, steps: &[StepId], ascii: bool) -> Vec<StyledLine> {
                 .push(StyledLine::new().with("  ", Role::Plain).with(planned.evidence.as_str(), Role::Plain));
         }
         if let Some(origin) = model.source_of(*id) {
-            lines.push(StyledLine::new().with("  ", Role::Plain).with(origin.evidence.as_str(), Role::Plain));
+            lines.push(
+                StyledLine::new()
+                    .with("  ", Role::Plain)
+                    .with(super::origin::sentence(&origin.evidence).as_str(), Role::Plain),
+            );
         }
     }
     lines

@@ -9,7 +9,7 @@ use crate::event::{Digest, Line, Platform, Reason, Text, Time, Warning, Watching
 use crate::model::{Basis, CachedLayer, Group, Model, Outcome, Row, Source, State, StepId, Vertex};
 use crate::report::cache::CacheSummary;
 use crate::report::estimate::Saved;
-use crate::report::{failure, table};
+use crate::report::{failure, origin, table};
 
 /// What layertop ends with where a gate failed.
 const GATE_FAILED: i32 = 3;
@@ -410,7 +410,7 @@ fn told(model: &Model, id: StepId, row: &Row, now: Time) -> Option<StepSummary> 
         layer: row.layer.clone(),
         state: model.state(id),
         source: origin.as_ref().map(|origin| origin.source),
-        source_evidence: origin.as_ref().map(|origin| origin.evidence.clone()),
+        source_evidence: origin.as_ref().map(|origin| origin::sentence(&origin.evidence)),
         source_ref: origin.and_then(|origin| origin.reference),
         cached_as: model.in_registry(id).map(CachedAs::from),
         reason: model.reason_of(id).cloned(),
