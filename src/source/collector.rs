@@ -223,7 +223,9 @@ impl Collector {
             RegistryFault::Authority(path, why) => fault::authority(path, CERTIFICATE, why),
             RegistryFault::Silent(at) => format!("{at} takes the connection and does not answer"),
             RegistryFault::HungUp(at, why) => format!("{at} cut the connection off: {why}"),
-            RegistryFault::NotRegistry(why) | RegistryFault::Nonsense(why) | RegistryFault::Settings(why) => why.clone(),
+            RegistryFault::NotRegistry(why) | RegistryFault::Nonsense(why) | RegistryFault::Settings(why) => {
+                why.clone()
+            }
             // What only a registry says.
             RegistryFault::Status(..)
             | RegistryFault::Busy(..)

@@ -186,8 +186,9 @@ async fn manifest(settings: &EvidenceSettings, cache: &str, clock: Clock) -> Cac
 
 async fn read(settings: &EvidenceSettings, reference: &CacheReference, clock: Clock) -> CacheManifest {
     let image = settings.image.as_deref().and_then(CacheReference::parse);
-    let beside =
-        |image: &CacheReference| (&image.registry, &image.repository) == (&reference.registry, &reference.repository);
+    let beside = |image: &CacheReference| {
+        (&image.registry, &image.repository) == (&reference.registry, &reference.repository)
+    };
     let asked = registry::RegistrySettings {
         tag: image.filter(beside).map(|image| image.tag),
         cache: Some(reference.tag.clone()),
