@@ -8,6 +8,7 @@
 
 #![warn(missing_docs)]
 
+pub mod advice;
 pub mod amount;
 pub mod builder;
 pub mod cluster;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use advice::{Advice, Fix};
 pub use builder::BuilderSnapshot;
 pub use cluster::ClusterSnapshot;
 pub use digest::Digest;

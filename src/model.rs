@@ -43,7 +43,7 @@ pub use name::{StepName, VertexKind};
 pub use outcome::{BuildFailure, CacheTransfers, Outcome, Transfer};
 pub use part_changes::PartChanges;
 pub use registry_health::RegistryHealth;
-pub use source::{CachedLayer, HitOrigin, OriginGrade, RecordIndex, Source};
+pub use source::{CachedLayer, Came, HitEvidence, HitOrigin, OriginGrade, RecordIndex, Source, Which};
 pub use stack::{InstructionRow, Stack, StageGroup, Step, StepId};
 pub(crate) use state::hit_rate;
 pub use state::{Activity, Counts, State};
@@ -88,7 +88,7 @@ pub struct Model {
     reasons: DigestMap<Reason>,
     gates: Gates,
     expected: Box<expected::PastDurations>,
-    evidence: source::HitEvidence,
+    evidence: source::CacheEvidence,
     plan: Option<forecast::PlannedSteps>,
     /// Whether something has changed that tells where hits came from.
     unjudged: bool,

@@ -18,6 +18,7 @@ pub mod json;
 pub mod label;
 pub mod markdown;
 pub mod metrics;
+pub mod origin;
 pub mod otlp;
 pub mod plain;
 pub mod plan;

@@ -77,11 +77,11 @@ pub enum Effect {
     Replay(Action),
     /// Show the last build instead of the plan, or the other way round.
     Turn,
-    /// Ask for the last words of a part, and hand them to [`UiState::logs_came`].
+    /// Ask for the last words of a part, and hand them to [`UiState::logs_received`].
     Logs(LogSource),
     /// Look up an earlier build, and hand it to [`UiState::compared`].
     Compare(BaselineQuery),
-    /// Look up how long the layers of an image ran on a builder, and hand it to [`UiState::trends_came`].
+    /// Look up how long the layers of an image ran on a builder, and hand it to [`UiState::trends_received`].
     Trends {
         /// The image; its tag does not matter.
         image: Option<Text>,

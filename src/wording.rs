@@ -2,15 +2,17 @@
 //!
 //! `explain` makes values. Whoever makes events of them has them worded here, so that recordings and JSON have both.
 
+pub mod advice;
+pub mod cache;
 mod cause;
 mod fact;
-mod plan;
+mod prediction;
 #[cfg(test)]
 mod tests;
 
 pub use cause::because;
 pub use fact::text;
-pub use plan::predicted;
+pub use prediction::predicted;
 
 use crate::event::reason::{Reason, StepNumber, StepReason};
 use crate::event::{Event, Stamped, Text};
@@ -55,6 +57,7 @@ fn word(reason: &mut Reason, tense: Tense) {
             evidence.text = Text::clean(&text(fact, tense));
         }
     }
+    advice::fill(&mut reason.advice);
 }
 
 /// `was rebuilt`, `would be rebuilt`.

@@ -202,15 +202,15 @@ fn prune(cli: &Cli, args: &cli::HistoryPruneArgs, around: &Surroundings) -> Resu
         keep_bytes: args.max_size.unwrap_or(otherwise.keep_bytes),
     };
     let now = Clock::live().now();
-    let Some(mut store) = open()? else { return print(&pruned(&PruneResult::default(), "", true)) };
+    let Some(mut store) = open()? else { return print(&deleted(&PruneResult::default())) };
     let mut prune = |dry_run| store.prune(&limits, now, dry_run).map_err(|error| unreadable(&error));
     let asks = !args.yes && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     if !args.dry_run && !asks {
-        return print(&pruned(&prune(false)?, "", true));
+        return print(&deleted(&prune(false)?));
     }
     let planned = prune(true)?;
     let begun = begun(&store, &planned)?;
-    let told = pruned(&planned, &begun, false);
+    let told = to_delete(&planned, &begun);
     if args.dry_run || planned.builds == 0 {
         return print(&told);
     }
@@ -222,17 +222,30 @@ fn prune(cli: &Cli, args: &cli::HistoryPruneArgs, around: &Surroundings) -> Resu
         return print("nothing was deleted\n");
     }
     let done = store.prune(&limits, now, false).map_err(|error| unreadable(&error))?;
-    print(&pruned(&done, "", true))
+    print(&deleted(&done))
 }
 
-/// What was deleted and what was kept, or would be.
-fn pruned(pruned: &PruneResult, begun: &str, done: bool) -> String {
-    let would = if done { "" } else { "would be " };
-    let (builds, kept) =
-        (words::count(pruned.builds as usize, "build"), words::count(pruned.left as usize, "build"));
-    let (before, after) = (words::bytes(pruned.bytes_before), words::bytes(pruned.bytes));
-    let then = if done { "now" } else { "then" };
-    format!("{builds} {would}deleted{begun}, {kept} {would}kept: {before} before, {after} {then}\n")
+/// What was deleted and what was kept.
+fn deleted(pruned: &PruneResult) -> String {
+    let [builds, kept, before, after] = figures(pruned);
+    format!("{builds} deleted, {kept} kept: {before} before, {after} now\n")
+}
+
+/// What would be deleted, begun at these times, and what would be kept.
+fn to_delete(planned: &PruneResult, begun: &str) -> String {
+    let [builds, kept, before, after] = figures(planned);
+    format!("{builds} would be deleted{begun}, {kept} would be kept: {before} before, {after} then\n")
+}
+
+/// Builds that go and that stay, and the size before and after.
+fn figures(pruned: &PruneResult) -> [String; 4] {
+    let builds = |count: u64| words::count(count as usize, "build");
+    [
+        builds(pruned.builds),
+        builds(pruned.left),
+        words::bytes(pruned.bytes_before),
+        words::bytes(pruned.bytes),
+    ]
 }
 
 /// When the builds were begun that would be deleted, which are the oldest.

@@ -6,6 +6,7 @@ use foldhash::{HashMap, HashSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::registry::RegistryState;
 use super::{Digest, Platform, Text, Time};
 
 /// Where a hit came from.
@@ -265,6 +266,9 @@ pub struct CacheManifest {
     pub read: Time,
     /// Why it could not be read, or is no cache; there are no layers then.
     pub error: Option<Text>,
+    /// The same for programs; absent in recordings of before there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<CacheFault>,
     /// Bytes of its config, of which `BuildKit` imports at most 1 MiB.
     pub config_bytes: u64,
     /// Its layers, in the order of its config.
@@ -273,6 +277,53 @@ pub struct CacheManifest {
     pub keys: Vec<CacheKey>,
     /// The image of this repository that was built last, platform by platform.
     pub images: Vec<CacheImage>,
+}
+
+/// Why a cache in a registry could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum CacheFault {
+    /// Its reference can't be parsed.
+    BadReference,
+    /// The registry has no such tag.
+    NotFound,
+    /// The tag is no cache of `BuildKit`.
+    NotCache,
+    /// The registry did not answer in time.
+    Timeout {
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// The registry can't be asked, or refuses to answer.
+    Registry {
+        /// How the registry stands.
+        state: RegistryState,
+        /// In words.
+        detail: Text,
+    },
+    /// What an earlier version has recorded in words only.
+    Other {
+        /// Its words.
+        detail: Text,
+    },
+}
+
+impl CacheManifest {
+    /// Why it could not be read, also of an old recording, which has words only.
+    pub fn fault(&self) -> Option<CacheFault> {
+        let from_words = |error: &Text| match error.as_str() {
+            "that is no reference of a cache" => CacheFault::BadReference,
+            "there is no such tag" => CacheFault::NotFound,
+            "this tag is no cache of BuildKit" => CacheFault::NotCache,
+            _ => CacheFault::Other { detail: error.clone() },
+        };
+        self.fault.clone().or_else(|| self.error.as_ref().map(from_words))
+    }
+
+    /// Whether it was read.
+    pub fn is_readable(&self) -> bool {
+        self.error.is_none() && self.fault.is_none()
+    }
 }
 
 /// One layer of a cache.
@@ -327,4 +378,36 @@ pub struct ImageLayer {
     /// What made it, by the image's history, without build arguments: `RUN /bin/sh -c make`; cut to 400 characters.
     #[serde(default)]
     pub made_by: Text,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_of_an_old_recording_is_known_by_its_words() {
+        for (error, expected) in [
+            ("null", None),
+            ("\"there is no such tag\"", Some(CacheFault::NotFound)),
+            ("\"this tag is no cache of BuildKit\"", Some(CacheFault::NotCache)),
+            ("\"nothing listens\"", Some(CacheFault::Other { detail: "nothing listens".into() })),
+        ] {
+            let old = format!(r#"{{"reference":"r/a:b","read":1,"error":{error},"config_bytes":0}}"#);
+            let manifest: CacheManifest = serde_json::from_str(&old).unwrap();
+            assert_eq!(manifest.fault(), expected, "{error}");
+            assert_eq!(manifest.is_readable(), expected.is_none(), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_fault_is_written_as_words_and_as_a_value() {
+        let state = RegistryState::Unauthorized;
+        let fault = Some(CacheFault::Registry { state, detail: "no".into() });
+        let manifest = CacheManifest { error: Some("no".into()), fault, ..CacheManifest::default() };
+        let json = serde_json::to_value(&manifest).unwrap();
+        assert_eq!(json["error"], "no");
+        let expected = serde_json::json!({"type": "registry", "state": "unauthorized", "detail": "no"});
+        assert_eq!(json["fault"], expected);
+        assert_eq!(serde_json::from_value::<CacheManifest>(json).unwrap(), manifest);
+    }
 }

@@ -12,7 +12,7 @@ pub use fact::{
     Fact, FileChange, GcLimit, LineDifference, StepNumber, Uncompared, VariableChange, VariableDifference,
 };
 
-use super::{Digest, Platform, Text};
+use super::{Advice, Digest, Platform, Text};
 
 /// Reasons of this build's misses, those that are new or have changed. One that stands here replaces what was said of the
 /// vertex before.
@@ -217,16 +217,4 @@ pub(super) fn known<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
         Some(Kind::Known(value)) => Some(value),
         Some(Kind::Other(_)) | None => None,
     })
-}
-
-/// Something that would have avoided a miss.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Advice {
-    /// What to do, in one sentence.
-    pub text: Text,
-    /// The file that it is about.
-    pub file: Option<Text>,
-    /// The line in it, from 1.
-    pub line: Option<u32>,
 }

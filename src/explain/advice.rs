@@ -5,10 +5,11 @@ mod packages;
 
 use super::judge::Here;
 use super::past::base;
+use crate::event::Text;
+use crate::event::advice::{Advice, Fix};
 use crate::event::fingerprint::{Source, Step, StepKind};
-use crate::event::reason::{Advice, Fact, FileChange, Reason, ReasonKind};
+use crate::event::reason::{Fact, FileChange, Reason, ReasonKind};
 use crate::event::reference::is_same_image;
-use crate::event::{Digest, Text};
 use crate::model::Model;
 
 /// Advice on a miss. What merely follows can be made cheaper only.
@@ -23,34 +24,31 @@ pub(super) fn of(model: &Model, here: &Here<'_>, reason: &Reason) -> Vec<Advice>
             | ReasonKind::FilesChanged
     );
     if let Some((_, step)) = here.print.filter(|_| reruns)
-        && let Some(text) = packages::mount(step)
+        && let Some(fix) = packages::mounts(step)
     {
-        found.push(Advice { text: Text::clean(&text), file: file(model), line: Some(step.line) });
+        found.push(at(model, Some(step.line), fix));
     }
     found
 }
 
 /// What would have avoided a root cause.
 fn avoided(model: &Model, here: &Here<'_>, reason: &Reason) -> Vec<Advice> {
-    let file = file(model);
-    let line = here.print.map(|(_, step)| step.line);
-    let place = |text: String| Advice { text: Text::clean(&text), file: file.clone(), line };
+    let own_line = |fix: Fix| at(model, here.print.map(|(_, step)| step.line), fix);
     match reason.kind {
-        ReasonKind::FilesChanged => files(model, here, reason, &place),
-        ReasonKind::BaseMoved => reason.evidence.iter().find_map(|evidence| pin(model, evidence.fact.as_ref()?, file.as_ref())).into_iter().collect(),
-        ReasonKind::ArgChanged => vec![place(
-            "declare the ARG behind the steps that do not need it: each RUN behind an ARG has it in its environment".to_owned(),
-        )],
-        ReasonKind::ManifestMissing => vec![free(
-            "export the cache with each build: --cache-to type=registry,ref=…,mode=max; in layertop.toml [build] cache",
-        )],
-        ReasonKind::ImportFailed => vec![free("layertop config check; then see whether the registry answers: curl http://REGISTRY/v2/")],
-        ReasonKind::ConfigTooLarge => vec![free("export a smaller cache: fewer steps and stages, or mode=min; or begin a new cache tag")],
-        ReasonKind::PlatformNotCached => vec![free("build all platforms each time, or export the cache of each to a registry with mode=max")],
-        ReasonKind::OtherBuilder => vec![free("share the cache between builders by a registry: [build] cache in layertop.toml")],
+        ReasonKind::FilesChanged => files(model, here, reason, &own_line),
+        ReasonKind::BaseMoved => {
+            let facts = reason.evidence.iter().filter_map(|evidence| evidence.fact.as_ref());
+            facts.filter_map(|fact| pin(model, fact)).take(1).collect()
+        }
+        ReasonKind::ArgChanged => vec![own_line(Fix::MoveArg)],
+        ReasonKind::ManifestMissing => vec![anywhere(Fix::ExportCache)],
+        ReasonKind::ImportFailed => vec![anywhere(Fix::CheckRegistry)],
+        ReasonKind::ConfigTooLarge => vec![anywhere(Fix::ShrinkCache)],
+        ReasonKind::PlatformNotCached => vec![anywhere(Fix::BuildPlatforms)],
+        ReasonKind::OtherBuilder => vec![anywhere(Fix::ShareCache)],
         ReasonKind::Evicted => evicted(model),
-        ReasonKind::NoCache => vec![free("leave out --no-cache; --no-cache-filter STAGE rebuilds one stage alone")],
-        ReasonKind::Uncacheable => vec![place("pin what is fetched: ADD --checksum=sha256:… URL".to_owned())],
+        ReasonKind::NoCache => vec![anywhere(Fix::UseCache)],
+        ReasonKind::Uncacheable => vec![own_line(Fix::PinDownload)],
         ReasonKind::InstructionChanged
         | ReasonKind::FirstBuild
         | ReasonKind::ParentMissed
@@ -58,15 +56,18 @@ fn avoided(model: &Model, here: &Here<'_>, reason: &Reason) -> Vec<Advice> {
     }
 }
 
-fn free(text: &str) -> Advice {
-    Advice { text: text.into(), ..Advice::default() }
+/// Advice about a line of the Dockerfile.
+fn at(model: &Model, line: Option<u32>, fix: Fix) -> Advice {
+    let file = model.fingerprint().and_then(|print| print.dockerfile.clone());
+    Advice { fix: Some(fix), file, line, ..Advice::default() }
 }
 
-fn file(model: &Model) -> Option<Text> {
-    model.fingerprint()?.dockerfile.clone()
+/// Advice about no file.
+fn anywhere(fix: Fix) -> Advice {
+    Advice { fix: Some(fix), ..Advice::default() }
 }
 
-fn files(model: &Model, here: &Here<'_>, reason: &Reason, place: &dyn Fn(String) -> Advice) -> Vec<Advice> {
+fn files(model: &Model, here: &Here<'_>, reason: &Reason, own_line: &dyn Fn(Fix) -> Advice) -> Vec<Advice> {
     let mut found = Vec::new();
     let paths: Vec<(&Text, FileChange)> = reason
         .evidence
@@ -78,10 +79,9 @@ fn files(model: &Model, here: &Here<'_>, reason: &Reason, place: &dyn Fn(String)
         .collect();
     found.extend(left_out(model, here, &paths));
     if let Some((path, _)) = paths.iter().find(|(_, change)| *change == FileChange::Mode) {
-        let chmod = "set the mode in the Dockerfile, so that the context's does not count: COPY --chmod=…";
-        found.push(place(format!("{chmod} (for {path})")));
+        found.push(own_line(Fix::SetMode { path: (*path).clone() }));
     }
-    found.extend(order(model, here, &paths, place));
+    found.extend(order(model, here, &paths).map(own_line));
     found
 }
 
@@ -101,28 +101,19 @@ fn left_out(model: &Model, here: &Here<'_>, paths: &[(&Text, FileChange)]) -> Op
     known.retain(|(path, (pattern, _))| !named(path, pattern));
     known.sort_by_key(|(_, (_, sure))| !sure);
     let (path, (pattern, sure)) = known.into_iter().next()?;
-    let text = if sure {
-        format!("keep {path} out of the context: add the line `{pattern}`")
-    } else {
-        format!("if no step needs {path}, keep it out of the context: add the line `{pattern}`")
-    };
+    let fix = Fix::IgnoreFile { path: Text::clean(path), pattern: Text::clean(&pattern), sure };
     let ignore = model.fingerprint().and_then(|print| print.contexts.first()?.ignore.as_ref());
     let file = ignore.map_or_else(|| ".dockerignore".into(), |ignore| ignore.file.clone());
-    Some(Advice { text: Text::clean(&text), file: Some(file), line: None })
+    Some(Advice { file: Some(file), ..anywhere(fix) })
 }
 
 /// A copy of sources before the packages are installed costs their installation at each change.
-fn order(
-    model: &Model,
-    here: &Here<'_>,
-    paths: &[(&Text, FileChange)],
-    place: &dyn Fn(String) -> Advice,
-) -> Option<Advice> {
+fn order(model: &Model, here: &Here<'_>, paths: &[(&Text, FileChange)]) -> Option<Fix> {
     let (stage, step) = here.print?;
     let own = stage.steps.iter().position(|known| std::ptr::eq(known, step))?;
     let installs: Vec<&Step> =
         stage.steps.get(own + 1..)?.iter().filter(|step| packages::installs(step)).collect();
-    let last = installs.last()?.line;
+    let after = installs.last()?.line;
     let read = |path: &str| installs.iter().any(|step| packages::reads(step, path));
     if paths.is_empty() || paths.iter().any(|(path, _)| read(path.as_str())) {
         return None;
@@ -138,45 +129,34 @@ fn order(
         .filter(|path| read(path))
         .take(3)
         .collect();
-    let Some(first) = installs.iter().find(|step| lists.iter().any(|list| packages::reads(step, list)))
-    else {
-        return Some(place(format!(
-            "move this COPY behind line {last}, which does not need to run again for it"
-        )));
-    };
-    let rest = if last == first.line { "it".to_owned() } else { format!("line {last}") };
-    let (lists, first) = (lists.join(" and "), first.line);
-    Some(place(format!("split the COPY: copy {lists} before line {first}, and the rest behind {rest}")))
+    let first = installs.iter().find(|step| lists.iter().any(|list| packages::reads(step, list)));
+    Some(match first {
+        Some(first) => {
+            let lists = lists.iter().map(|list| Text::clean(list)).collect();
+            Fix::SplitCopy { lists, before: first.line, after }
+        }
+        None => Fix::MoveCopy { after },
+    })
 }
 
 /// The line of the `FROM`, with the digest that the tag pointed at.
-fn pin(model: &Model, fact: &Fact, file: Option<&Text>) -> Option<Advice> {
+fn pin(model: &Model, fact: &Fact) -> Option<Advice> {
     let Fact::Base { image, new, .. } = fact else { return None };
     // As the Dockerfile names it, whose line it is.
     let found = model.fingerprint().and_then(|print| {
         let steps = print.stages.iter().flat_map(|stage| &stage.steps);
         let mut named = steps.filter(|step| step.kind == StepKind::From).filter_map(|step| {
             let (known, _) = base(step.instruction.as_str())?;
-            Some((known, step.line))
+            Some((Text::clean(known), step.line))
         });
-        named.find(|(known, _)| is_same_image(known, image.as_str()))
+        named.find(|(known, _)| is_same_image(known.as_str(), image.as_str()))
     });
-    let (image, line) = found.map_or((image.as_str(), None), |(known, line)| (known, Some(line)));
-    let text = format!("pin the base image by its digest: FROM {image}@{}", shown(new));
-    Some(Advice { text: Text::clean(&text), file: file.cloned(), line })
-}
-
-fn shown(digest: &Digest) -> String {
-    digest.to_string()
+    let (image, line) = found.map_or((image.clone(), None), |(known, line)| (known, Some(line)));
+    Some(at(model, line, Fix::PinBase { image, digest: new.clone() }))
 }
 
 fn evicted(model: &Model) -> Vec<Advice> {
     let has_cache = model.started().cache.is_some();
-    let mut found = vec![free(
-        "keep more on the builder: a larger max-used-space of its garbage collection, and no prune -a",
-    )];
-    if !has_cache {
-        found.insert(0, free("keep the cache in a registry as well: [build] cache in layertop.toml"));
-    }
-    found
+    let registry = (!has_cache).then_some(Fix::KeepInRegistry);
+    registry.into_iter().chain([Fix::KeepMore]).map(anywhere).collect()
 }

@@ -18,7 +18,7 @@ use crate::model::{Model, State, Step, StepId};
 /// How a build is told apart from others' in a stage.
 pub(super) type Column = (Option<Text>, Option<Platform>, usize);
 
-/// Judges every miss of a build. `pasts` are earlier builds of the same image, newest first.
+/// Judges every miss of a build. `pasts` are earlier builds of the same image, newest first. The advice is values; `wording` words it.
 pub fn judge(model: &Model, pasts: &[Past]) -> Vec<StepReason> {
     let mut judge = Judge::new(model, pasts);
     let mut left: Vec<StepId> =

@@ -48,8 +48,10 @@ impl Outcome {
 pub struct BuildFailure {
     /// The vertex that failed, where one did.
     pub vertex: Option<VertexId>,
-    /// The error on one line.
-    pub message: Text,
+    /// The error on one line, as buildx or `BuildKit` wrote it; none where they wrote none.
+    pub error: Option<Text>,
+    /// The exit code of buildx; none where it is not known.
+    pub exit_code: Option<i32>,
     /// The place in the Dockerfile as `BuildKit` shows it, with the lines around it.
     pub excerpt: Vec<Line>,
 }
@@ -76,6 +78,11 @@ impl Transfer {
     /// That of a vertex.
     pub fn of(vertex: &Vertex, reference: Option<Text>) -> Self {
         Self { reference, phase: vertex.phase(), error: vertex.error.clone() }
+    }
+
+    /// What `BuildKit` says of an import where there is no such cache.
+    pub(crate) fn not_there(reference: &Text) -> Text {
+        Text::clean(&format!("{reference}{NOT_THERE}"))
     }
 
     /// Whether an import failed because there is no such cache, which every first build meets. A registry that can't be reached or
@@ -163,11 +170,12 @@ impl Model {
         if vertex.is_none() && self.outcome() != Outcome::Failed {
             return None;
         }
-        let message = said.or(own).unwrap_or_else(|| match self.exit_code() {
-            Some(code) => Text::clean(&format!("buildx ended with exit code {code}")),
-            None => Text::clean("the build ended without saying why"),
-        });
-        Some(BuildFailure { vertex: vertex.map(|(id, _)| id), message, excerpt: self.excerpt() })
+        Some(BuildFailure {
+            vertex: vertex.map(|(id, _)| id),
+            error: said.or(own),
+            exit_code: self.exit_code(),
+            excerpt: self.excerpt(),
+        })
     }
 
     /// Whether buildx gave up the stream of the build's progress: what became of the build, it does not know.

@@ -13,6 +13,7 @@
 //! 5. a record of the step was there, or none was: likely, since nobody has looked at it.
 
 mod fit;
+mod hit_evidence;
 mod index;
 mod layers;
 mod node_records;
@@ -32,6 +33,7 @@ use crate::event::{CacheManifest, Digest, Platform, Records, Text, Time};
 use fit::{Fit, InstructionForms};
 use node_records::NodeRecords;
 
+pub use hit_evidence::{Came, HitEvidence, Which};
 pub use index::RecordIndex;
 pub use layers::CachedLayer;
 
@@ -57,8 +59,8 @@ pub struct HitOrigin {
     pub reference: Option<Text>,
     /// How sure that is.
     pub grade: OriginGrade,
-    /// One sentence that says how it is known.
-    pub evidence: Text,
+    /// How it is known.
+    pub evidence: HitEvidence,
 }
 
 /// What a stack shows of a hit: `hit local`, `hit registry`, `hit`.
@@ -70,9 +72,9 @@ pub fn words(origin: Option<&HitOrigin>) -> &'static str {
     }
 }
 
-/// What was heard of the records and the caches.
+/// The builder's records and the caches of a build, as events have told them.
 #[derive(Debug, Default)]
-pub(super) struct HitEvidence {
+pub(super) struct CacheEvidence {
     before: Vec<Arc<Records>>,
     /// Those of before the build by their descriptions, once somebody has asked.
     indices: OnceLock<Vec<RecordIndex>>,
@@ -84,7 +86,7 @@ pub(super) struct HitEvidence {
     origins: OnceLock<HashMap<StepId, HitOrigin>>,
 }
 
-impl HitEvidence {
+impl CacheEvidence {
     pub(super) fn records(&mut self, records: &Arc<Records>, begun: Time) {
         self.indices.take();
         self.ids.take();
@@ -150,7 +152,7 @@ impl Model {
             return None;
         }
         let origins = self.evidence.origins.get_or_init(|| self.judged());
-        Some(origins.get(&id).cloned().unwrap_or_else(|| unknown("nothing is known of it yet")))
+        Some(origins.get(&id).cloned().unwrap_or_else(|| unknown(HitEvidence::NotJudged)))
     }
 
     /// The builder's records of before the build, node by node, as far as they were listed.
@@ -195,13 +197,8 @@ fn platform_of(model: &Model, step: &Step) -> Option<Platform> {
     step.name.runs_on.clone().or_else(|| model.platform_of(step))
 }
 
-fn unknown(why: &str) -> HitOrigin {
-    HitOrigin {
-        source: Source::Unknown,
-        reference: None,
-        grade: OriginGrade::NotKnown,
-        evidence: Text::clean(why),
-    }
+fn unknown(evidence: HitEvidence) -> HitOrigin {
+    HitOrigin { source: Source::Unknown, reference: None, grade: OriginGrade::NotKnown, evidence }
 }
 
 /// A node's records: the place in `HitJudge::worlds`, and the identity of one.
@@ -257,7 +254,7 @@ impl<'a> HitJudge<'a> {
     }
 
     fn index_nodes(&mut self) {
-        let HitEvidence { before, after, .. } = &self.model.evidence;
+        let CacheEvidence { before, after, .. } = &self.model.evidence;
         let first = self.model.first_hit();
         let begun = self.model.first.unwrap_or_default();
         if after.is_empty() && self.model.ended.is_none() {
@@ -497,19 +494,14 @@ impl<'a> HitJudge<'a> {
 
     fn origin(&self, id: StepId, step: &Step) -> HitOrigin {
         if self.imported.is_empty() {
-            let evidence = if step.name.is_from() {
-                "nothing was fetched for it, and no registry cache was imported"
-            } else {
-                "no registry cache was imported, so it was in the builder's own"
-            };
+            let evidence =
+                if step.name.is_from() { HitEvidence::NothingFetched } else { HitEvidence::NoImport };
             return local(OriginGrade::Proven, evidence);
         }
         let platform = platform_of(self.model, step);
         let all_records = self.all_records(platform.as_ref());
         if self.bare && !step.name.is_from() {
-            let evidence =
-                "the builder had no result of any step before the build, and the cache was imported";
-            return self.registry(OriginGrade::Proven, None, evidence);
+            return self.registry(OriginGrade::Proven, None, HitEvidence::EmptyBuilder);
         }
         self.by_records(id)
             .or_else(|| self.by_blobs(id))
@@ -533,9 +525,9 @@ impl<'a> HitJudge<'a> {
         if known.iter().any(|known| class(known) != Some(source)) {
             return None;
         }
-        let record = match records.as_slice() {
-            [_] => format!("its record {}", first.record.id),
-            several => format!("any of the {} records that can be its result", several.len()),
+        let which = match records.as_slice() {
+            [_] => Which::One(first.record.id.clone()),
+            several => Which::Any(several.len()),
         };
         // By a late listing that a record is new follows from its uses, and a prune may have taken what would contradict that.
         let early = records
@@ -544,17 +536,13 @@ impl<'a> HitJudge<'a> {
         let sure = records.len() == 1 && (early || source == Source::Local);
         let grade = if sure { OriginGrade::Proven } else { OriginGrade::Likely };
         let blob = first.record.imported.as_ref();
-        Some(match (source, blob) {
-            (Source::Registry, Some(name)) if records.len() == 1 => {
-                self.registry(grade, blob, &format!("{record} came with this build, imported as {name}"))
+        Some(match source {
+            Source::Registry => {
+                let named = blob.filter(|_| records.len() == 1).cloned();
+                self.registry(grade, blob, HitEvidence::Records { which, came: Came::Imported(named) })
             }
-            (Source::Registry, _) => {
-                self.registry(grade, blob, &format!("{record} came with this build, imported"))
-            }
-            _ if first.was == Some(true) => local(grade, &format!("{record} was there before the build")),
-            _ => {
-                local(OriginGrade::Likely, &format!("{record} was made on this builder while the build ran"))
-            }
+            _ if first.was == Some(true) => local(grade, HitEvidence::Records { which, came: Came::Before }),
+            _ => local(OriginGrade::Likely, HitEvidence::Records { which, came: Came::Meanwhile }),
         })
     }
 
@@ -565,11 +553,8 @@ impl<'a> HitJudge<'a> {
         if records.iter().any(|record| known(record).is_none()) {
             return None;
         }
-        let names: Vec<&str> = records.iter().map(|(_, id)| *id).take(4).collect();
-        Some(unknown(&format!(
-            "cached; it can't be told which of the records {} is its result",
-            names.join(", ")
-        )))
+        let records = records.iter().take(4).map(|(_, id)| Text::clean(id)).collect();
+        Some(unknown(HitEvidence::Ambiguous { records }))
     }
 
     fn by_blobs(&self, id: StepId) -> Option<HitOrigin> {
@@ -587,27 +572,27 @@ impl<'a> HitJudge<'a> {
         if self.all_records.is_empty() || self.all_records.iter().any(here) {
             return None;
         }
-        let evidence = format!("{} of the imported cache was fetched for it", held.blob);
-        Some(self.registry(OriginGrade::Proven, Some(&held.blob), &evidence))
+        Some(self.registry(
+            OriginGrade::Proven,
+            Some(&held.blob),
+            HitEvidence::Fetched { blob: held.blob.clone() },
+        ))
     }
 
     /// Of a step that nobody has looked at: whether there was a record that can be its result.
     fn by_descriptions(&self, step: &Step, all_records: &[(usize, &NodeRecords<'a>)]) -> HitOrigin {
         if self.model.ended.is_none() {
-            return unknown("cached; where from is told when the build has ended");
+            return unknown(HitEvidence::Running);
         }
         let Some((_, node_records)) = all_records.first().filter(|_| all_records.len() == 1) else {
             return unknown(if all_records.is_empty() {
-                "cached; the builder's records were not listed"
+                HitEvidence::NotListed
             } else {
-                "cached; the builder has several nodes, and it is not known which of them built it"
+                HitEvidence::SeveralNodes
             });
         };
         if !node_records.whole {
-            let why = node_records.trouble.map_or("not all of them were listed", Text::as_str);
-            return unknown(&format!(
-                "cached; the builder's records of before the build are not known: {why}"
-            ));
+            return unknown(HitEvidence::NotWhole { why: node_records.trouble.cloned() });
         }
         let platform = platform_of(self.model, step);
         let (mut best, mut open, instruction) = (Fit::No, false, self.instruction(step));
@@ -622,38 +607,23 @@ impl<'a> HitJudge<'a> {
             }
         }
         if open {
-            return unknown("cached; what was imported was listed only after the first hit");
+            return unknown(HitEvidence::ImportListedLate);
         }
         match best {
-            Fit::No if !node_records.over && !node_records.early => {
-                unknown("cached; the builder's records were listed only after the first hit")
+            Fit::No if !node_records.over && !node_records.early => unknown(HitEvidence::ListedLate),
+            Fit::No if node_records.over && !node_records.early && !self.all_found() => {
+                unknown(HitEvidence::ListedTooLate)
             }
-            Fit::No if node_records.over && !node_records.early && !self.all_found() => unknown(
-                "cached; the builder's records were listed late, and not all that was used is there any more",
-            ),
             // What it has may be of another version of the step.
-            Fit::Yes | Fit::Maybe if !node_records.over => {
-                unknown("cached; the builder's records of after the build are not known yet")
-            }
-            Fit::Yes => local(
-                OriginGrade::Likely,
-                "the builder had a record of it before the build; this build did not need to load it",
-            ),
-            Fit::Maybe => {
-                unknown("cached; the builder had records before the build that may or may not be its result")
-            }
-            Fit::No if step.name.is_from() => {
-                unknown("nothing was fetched for it, and the builder had no record of it")
-            }
-            Fit::No => self.registry(
-                OriginGrade::Likely,
-                None,
-                "the builder had no record of it before the build, and the cache was imported",
-            ),
+            Fit::Yes | Fit::Maybe if !node_records.over => unknown(HitEvidence::NotListedAfter),
+            Fit::Yes => local(OriginGrade::Likely, HitEvidence::NotLoaded),
+            Fit::Maybe => unknown(HitEvidence::MayBe),
+            Fit::No if step.name.is_from() => unknown(HitEvidence::NoRecordOfBase),
+            Fit::No => self.registry(OriginGrade::Likely, None, HitEvidence::NoRecord),
         }
     }
 
-    fn registry(&self, grade: OriginGrade, blob: Option<&Digest>, evidence: &str) -> HitOrigin {
+    fn registry(&self, grade: OriginGrade, blob: Option<&Digest>, evidence: HitEvidence) -> HitOrigin {
         let holds = |reference: &Text| {
             let manifests = self.model.evidence.manifests.iter();
             let mut own = manifests.filter(|manifest| manifest.reference == *reference);
@@ -667,7 +637,7 @@ impl<'a> HitJudge<'a> {
                 several.iter().find(|reference| holds(reference)).map(|reference| (*reference).clone())
             }
         };
-        HitOrigin { source: Source::Registry, reference, grade, evidence: Text::clean(evidence) }
+        HitOrigin { source: Source::Registry, reference, grade, evidence }
     }
 }
 
@@ -684,8 +654,8 @@ fn others<'a>(manifest: &'a CacheManifest, platforms: &[Option<Platform>]) -> Op
     Some((root, other.clone()))
 }
 
-fn local(grade: OriginGrade, evidence: &str) -> HitOrigin {
-    HitOrigin { source: Source::Local, reference: None, grade, evidence: Text::clean(evidence) }
+fn local(grade: OriginGrade, evidence: HitEvidence) -> HitOrigin {
+    HitOrigin { source: Source::Local, reference: None, grade, evidence }
 }
 
 /// The blobs that were fetched for a vertex.

@@ -3,7 +3,7 @@
 use super::label;
 use super::styled::StyledLine;
 use super::words::{self, Role, Sign};
-use crate::event::Line;
+use crate::event::{Line, Text};
 use crate::model::{BuildFailure, Model, State};
 
 /// How much of a failure is shown.
@@ -42,9 +42,18 @@ pub fn lines(model: &Model, failure: &BuildFailure, limits: &FailureLimits, asci
         let role = if marked(line) { Role::Bad } else { Role::Plain };
         lines.push(StyledLine::new().with("  ", Role::Plain).with(line, role));
     }
-    let message = words::squeeze(short(failure.message.as_str()), limits.columns.saturating_sub(2), ascii);
+    let message = message(failure);
+    let message = words::squeeze(short(message.as_str()), limits.columns.saturating_sub(2), ascii);
     lines.push(StyledLine::new().with("  ", Role::Plain).with(message, Role::Bad));
     lines
+}
+
+/// The error on one line.
+pub fn message(failure: &BuildFailure) -> Text {
+    failure.error.clone().unwrap_or_else(|| match failure.exit_code {
+        Some(code) => Text::clean(&format!("buildx ended with exit code {code}")),
+        None => "the build ended without an error message".into(),
+    })
 }
 
 /// `BuildKit` repeats the whole command in its error; it is shown above it already.

@@ -15,7 +15,7 @@ use super::json::{StepSummary, Summary};
 use super::table::{LayerCell, LayerTable};
 use super::tally::Tally;
 use super::words::{self, Role, Sign};
-use super::{label, why};
+use super::{failure, label, why};
 use crate::event::Time;
 use crate::event::reason::ReasonGrade;
 use crate::model::{Log, Model, Outcome};
@@ -167,7 +167,7 @@ fn failure(model: &Model) -> Markup {
         section class="card failed long" aria-labelledby="failure" {
             h2 id="failure" class="bad" { "Why it failed" }
             @if let Some(id) = failure.vertex { p { code { (label::of_vertex(model, id)) } } }
-            p { (failure.message) }
+            p { (failure::message(&failure)) }
             @if !excerpt.is_empty() { pre tabindex="0" { (excerpt.join("\n")) } }
             @if let Some(log) = log.filter(|log| !log.is_empty()) { (log_output(log)) }
         }

@@ -12,7 +12,7 @@ use super::estimate::CacheSavings;
 use super::styled::StyledLine;
 use super::table::{LayerCell, LayerTable};
 use super::tally::Tally;
-use super::{label, why, words};
+use super::{failure, label, why, words};
 use crate::event::Time;
 use crate::model::{Log, Model, Outcome};
 use words::Sign;
@@ -149,7 +149,7 @@ fn failure(model: &Model, out: &mut String) {
     if let Some(id) = failure.vertex {
         let _ = writeln!(out, "{}\n", code(&label::of_vertex(model, id)));
     }
-    let _ = writeln!(out, "{}\n", cell_text(failure.message.as_str()));
+    let _ = writeln!(out, "{}\n", cell_text(failure::message(&failure).as_str()));
     let excerpt: Vec<&str> = failure.excerpt.iter().map(crate::event::Line::text).collect();
     if !excerpt.is_empty() {
         fenced(&excerpt, out);

@@ -304,7 +304,7 @@ fn repeated(model: &Model) -> Vec<usize> {
     }
     places.extend(lines.iter().rposition(|output| {
         let error = output.line.text().strip_prefix("ERROR: ");
-        error.is_some_and(|error| error.ends_with(failure.message.as_str()))
+        error.zip(failure.error.as_ref()).is_some_and(|(line, own)| line.ends_with(own.as_str()))
     }));
     places
 }

@@ -11,8 +11,8 @@ use super::json::{StepSummary, summary};
 use super::styled::StyledLine;
 use super::words::{self, Role, Sign};
 use crate::event::prediction::Prediction;
-use crate::event::reason::{Advice, Reason, ReasonGrade, ReasonKind};
-use crate::event::{Digest, Level, Platform, Text, Time};
+use crate::event::reason::{Reason, ReasonGrade, ReasonKind};
+use crate::event::{Advice, Digest, Level, Platform, Text, Time};
 use crate::model::{Model, Outcome, State, StepId};
 pub use crate::model::{RootCause, causes};
 
@@ -280,11 +280,14 @@ fn error(model: &Model) -> Option<String> {
     let step = failure.as_ref().and_then(|failure| failure.vertex);
     match (step, found, failure.as_ref()) {
         (Some(step), _, Some(failure)) => {
-            let why = super::failure::short(failure.message.as_str());
+            let message = super::failure::message(failure);
+            let why = super::failure::short(message.as_str());
             Some(format!("{}: {why}", super::label::of_vertex(model, step)))
         }
         (_, Some(found), _) => Some(found.text.to_string()),
-        (_, None, Some(failure)) => Some(super::failure::short(failure.message.as_str()).to_owned()),
+        (_, None, Some(failure)) => {
+            Some(super::failure::short(super::failure::message(failure).as_str()).to_owned())
+        }
         (_, None, None) => None,
     }
 }
@@ -386,7 +389,11 @@ fn of_steps(model: &Model, steps: &[StepId], ascii: bool) -> Vec<StyledLine> {
                 .push(StyledLine::new().with("  ", Role::Plain).with(planned.evidence.as_str(), Role::Plain));
         }
         if let Some(origin) = model.source_of(*id) {
-            lines.push(StyledLine::new().with("  ", Role::Plain).with(origin.evidence.as_str(), Role::Plain));
+            lines.push(
+                StyledLine::new()
+                    .with("  ", Role::Plain)
+                    .with(super::origin::sentence(&origin.evidence).as_str(), Role::Plain),
+            );
         }
     }
     lines

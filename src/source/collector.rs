@@ -19,13 +19,15 @@ use tokio::time::{sleep, timeout};
 use url::Url;
 
 use super::registry::client::{self, HttpClient, HttpRequest, HttpResponse, authority};
-use super::registry::fault::RegistryFault;
+use super::registry::fault::{self, RegistryFault};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::Text;
 
 /// The variables, without `OTEL_EXPORTER_OTLP_` and `TRACES_`.
 const PREFIX: &str = "OTEL_EXPORTER_OTLP_";
+/// The variable of the authority's file.
+const CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
 /// Where traces go, below an address for all signals.
 const PATH: &str = "v1/traces";
 /// How long a sending may take where nothing is said, its repetitions among it.
@@ -216,16 +218,14 @@ impl Collector {
             RegistryFault::Refused(at) => format!("nothing listens at {at}"),
             RegistryFault::Unreachable(at, why) => format!("{at} can't be reached from here ({why})"),
             RegistryFault::NoTls(at) => format!("{at} speaks no TLS: write the address with http://"),
-            RegistryFault::Tls(at, why) => {
-                format!(
-                    "no secure connection to {at}: {}",
-                    why.replace("`ca`", "OTEL_EXPORTER_OTLP_CERTIFICATE")
-                )
-            }
+            RegistryFault::Tls(at, why) => format!("no secure connection to {at}: {why}"),
+            RegistryFault::Untrusted(at) => fault::untrusted(at, CERTIFICATE),
+            RegistryFault::Authority(path, why) => fault::authority(path, CERTIFICATE, why),
             RegistryFault::Silent(at) => format!("{at} takes the connection and does not answer"),
             RegistryFault::HungUp(at, why) => format!("{at} cut the connection off: {why}"),
-            RegistryFault::NotRegistry(why) | RegistryFault::Nonsense(why) => why.clone(),
-            RegistryFault::Settings(why) => why.replace("(`ca`)", "(OTEL_EXPORTER_OTLP_CERTIFICATE)"),
+            RegistryFault::NotRegistry(why) | RegistryFault::Nonsense(why) | RegistryFault::Settings(why) => {
+                why.clone()
+            }
             // What only a registry says.
             RegistryFault::Status(..)
             | RegistryFault::Busy(..)

@@ -14,8 +14,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
-use crate::event::evidence::{CacheRecord, KnownRecords, ListingTime, MOST_RECORDS, Records};
+use crate::event::evidence::{CacheFault, CacheRecord, KnownRecords, ListingTime, MOST_RECORDS, Records};
 use crate::event::{CacheManifest, Digest, Event, ImageReference, Mask, Stamped, Text};
+use crate::wording;
 
 use super::builder::{self, NodeRoute};
 pub use super::buildkit::Listings;
@@ -176,10 +177,16 @@ fn stamped(clock: Clock, event: Event) -> Stamped {
 }
 
 async fn manifest(settings: &EvidenceSettings, cache: &str, clock: Clock) -> CacheManifest {
-    let Some(reference) = CacheReference::parse(cache) else {
-        let error = Some("that is no reference of a cache".into());
-        return CacheManifest { reference: settings.mask.text(cache), error, ..CacheManifest::default() };
+    let mut found = match CacheReference::parse(cache) {
+        Some(reference) => read(settings, &reference, clock).await,
+        None => CacheManifest { fault: Some(CacheFault::BadReference), ..CacheManifest::default() },
     };
+    found.reference = settings.mask.text(cache);
+    wording::cache::fill(&mut found);
+    found
+}
+
+async fn read(settings: &EvidenceSettings, reference: &CacheReference, clock: Clock) -> CacheManifest {
     let image = settings.image.as_deref().and_then(CacheReference::parse);
     let beside = |image: &CacheReference| {
         (&image.registry, &image.repository) == (&reference.registry, &reference.repository)
@@ -187,10 +194,9 @@ async fn manifest(settings: &EvidenceSettings, cache: &str, clock: Clock) -> Cac
     let asked = registry::RegistrySettings {
         tag: image.filter(beside).map(|image| image.tag),
         cache: Some(reference.tag.clone()),
-        ..registry_settings(settings, &reference)
+        ..registry_settings(settings, reference)
     };
-    let found = registry::evidence::read(&asked, &settings.mask, clock).await;
-    CacheManifest { reference: settings.mask.text(cache), ..found }
+    registry::evidence::read(&asked, &settings.mask, clock).await
 }
 
 /// How a reference's registry is asked. What is said of the image's own registry says nothing of others; where there is no image, it is

@@ -7,7 +7,7 @@ use ratatui::widgets::{Paragraph, Widget, Wrap};
 
 use super::{Screen, log, text};
 use crate::model::BuildFailure;
-use crate::report::failure::{excerpt, marked, short};
+use crate::report::failure::{excerpt, marked, message, short};
 use crate::report::words::{self, Role, Sign};
 use crate::ui::Focus;
 
@@ -28,7 +28,8 @@ pub(super) fn render(screen: &Screen<'_>, failure: &BuildFailure, area: Rect, bu
         Rect { x: area.x + 1, y: area.y + 1, width: area.width.saturating_sub(2), height: area.height - 1 };
     let vertex = failure.vertex.and_then(|id| screen.model.vertex(id));
     let said = vertex.map_or(0, |vertex| vertex.log.len());
-    let message = short(failure.message.as_str());
+    let message = message(failure);
+    let message = short(message.as_str());
     let most = if said + failure.excerpt.len() > 0 { ERROR } else { usize::from(left.height) };
     let message = Paragraph::new(Line::styled(message, theme.style(Role::Bad))).wrap(Wrap { trim: false });
     let lines = message.line_count(left.width);

@@ -142,7 +142,7 @@ fn what_changed_is_said() {
         "{why}"
     );
     assert!(why.contains(" on both platforms\n  files_changed (proven)\n"), "{why}");
-    assert!(why.contains("Dockerfile:4: keep what `pip install` fetches"), "{why}");
+    assert!(why.contains("Dockerfile:4: keep what `pip install` downloads"), "{why}");
     let why = bench.why(&["4"]);
     assert!(why.contains("rebuilt because step 3 was rebuilt"), "{why}");
 

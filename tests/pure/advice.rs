@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use layertop::event::{Digest, Ended, Event, Stamped, Started, Time};
 use layertop::explain::{self, Past};
 use layertop::model::Model;
+use layertop::wording;
 use rstest::rstest;
 
 use crate::support::tree::Project;
@@ -42,7 +43,8 @@ fn built(project: &Project) -> Past {
 /// The advice on each step that would be rebuilt: `Dockerfile:3: …`.
 fn advice(project: &Project, past: Past, digit: char) -> Vec<String> {
     let known = known(project);
-    let planned = explain::plan(&known, &[past], &base(digit));
+    let mut planned = explain::plan(&known, &[past], &base(digit));
+    wording::fill_plan(&mut planned);
     let steps = planned.into_iter().find_map(|event| match event.event {
         Event::Planned(planned) => Some(planned.steps),
         _ => None,
@@ -68,27 +70,27 @@ const FILES: [(&str, &str); 8] = [
 ];
 
 const PIP: &str =
-    "keep what `pip install` fetches from build to build: RUN --mount=type=cache,target=/root/.cache/pip …";
+    "keep what `pip install` downloads from build to build: RUN --mount=type=cache,target=/root/.cache/pip …";
 
 #[rstest]
 #[case::all_before_pip(
     "COPY . .\nRUN pip install -r requirements.txt",
     "src/main.py",
-    &["Dockerfile:2: split the COPY: copy requirements.txt before line 3, and the rest behind it", "Dockerfile:3: PIP"],
+    &["Dockerfile:2: split the COPY: copy requirements.txt before line 3, and the rest after it", "Dockerfile:3: PIP"],
 )]
 #[case::several_installations(
     "COPY . .\nRUN conda env create\nRUN pip install -r requirements.txt\nRUN --mount=type=cache,target=/c npm i x",
     "src/main.py",
     &[
-        "Dockerfile:2: split the COPY: copy environment.yml and requirements.txt before line 3, and the rest behind line 5",
-        "Dockerfile:3: keep what `conda env` fetches from build to build: RUN --mount=type=cache,target=/opt/conda/pkgs …",
+        "Dockerfile:2: split the COPY: copy environment.yml and requirements.txt before line 3, and the rest after line 5",
+        "Dockerfile:3: keep what `conda env` downloads from build to build: RUN --mount=type=cache,target=/opt/conda/pkgs …",
         "Dockerfile:4: PIP",
     ],
 )]
 #[case::sources_before_pip(
     "COPY src/ src/\nRUN pip install numpy",
     "src/main.py",
-    &["Dockerfile:2: move this COPY behind line 3, which does not need to run again for it", "Dockerfile:3: PIP"],
+    &["Dockerfile:2: move this COPY after line 3: that step then does not run again", "Dockerfile:3: PIP"],
 )]
 #[case::what_pip_needs("COPY . .\nRUN pip install -r requirements.txt", "requirements.txt", &["Dockerfile:3: PIP"])]
 #[case::what_is_installed_itself("COPY . .\nRUN pip install -e .", "src/main.py", &["Dockerfile:3: PIP"])]
@@ -123,13 +125,12 @@ fn a_mode_an_argument_and_an_instruction() {
     let past = built(&project);
     project.mode("src/main.py", 0o755);
     let told = advice(&project, past.clone(), '1');
-    let mode =
-        "Dockerfile:4: set the mode in the Dockerfile, so that the context's does not count: COPY --chmod=…";
-    assert_eq!(told, [format!("{mode} (for src/main.py)")]);
+    let mode = "Dockerfile:4: set the mode of src/main.py in the Dockerfile, so that its mode in the context does not count: COPY --chmod=…";
+    assert_eq!(told, [mode]);
     project.mode("src/main.py", 0o644);
 
     project.write("Dockerfile", &dockerfile.replace("plain", "sweet"));
-    let behind = "Dockerfile:3: declare the ARG behind the steps that do not need it: each RUN behind an ARG has it in its environment";
+    let behind = "Dockerfile:3: declare the ARG after the steps that do not use it: each RUN after an ARG has it in its environment";
     assert_eq!(advice(&project, past.clone(), '1'), [behind.to_owned(), format!("Dockerfile:3: {PIP}")]);
 
     project.write("Dockerfile", &dockerfile.replace("install a", "install b"));

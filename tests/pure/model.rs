@@ -174,7 +174,7 @@ fn ending(model: &Model, out: &mut String) {
     if let Some(failure) = model.failure() {
         let vertex = failure.vertex.and_then(|id| model.vertex(id)).map(|vertex| &vertex.name);
         let _ = writeln!(out, "\nfailed     {}", or_dash(vertex));
-        let _ = writeln!(out, "message    {}", failure.message);
+        let _ = writeln!(out, "message    {}", layertop::report::failure::message(&failure));
         for line in &failure.excerpt {
             let _ = writeln!(out, "excerpt    {}", line.text());
         }

@@ -1,34 +1,36 @@
 //! Commands that install packages: where they keep what they have fetched, and which files tell them what to install.
 
+use crate::event::Text;
+use crate::event::advice::{CacheMount, Fix};
 use crate::event::fingerprint::{Step, StepKind};
 
-/// A command, and where it keeps what it has fetched. Where a system's packages are installed only one build at a time may.
-const FETCHES: [(&str, &str); 25] = [
-    ("pip install", "/root/.cache/pip"),
-    ("pip3 install", "/root/.cache/pip"),
-    ("uv pip install", "/root/.cache/uv"),
-    ("uv sync", "/root/.cache/uv"),
-    ("poetry install", "/root/.cache/pypoetry"),
-    ("conda install", "/opt/conda/pkgs"),
-    ("conda env", "/opt/conda/pkgs"),
-    ("mamba install", "/opt/conda/pkgs"),
-    ("micromamba install", "/opt/conda/pkgs"),
-    ("npm ci", "/root/.npm"),
-    ("npm install", "/root/.npm"),
-    ("npm i", "/root/.npm"),
-    ("yarn install", "/usr/local/share/.cache/yarn"),
-    ("pnpm install", "/root/.local/share/pnpm/store"),
-    ("cargo build", "/usr/local/cargo/registry"),
-    ("cargo install", "/usr/local/cargo/registry"),
-    ("go mod download", "/go/pkg/mod"),
-    ("go build", "/root/.cache/go-build"),
-    ("bundle install", "/usr/local/bundle/cache"),
-    ("composer install", "/root/.composer/cache"),
-    ("apt-get install", "/var/cache/apt,sharing=locked"),
-    ("apt install", "/var/cache/apt,sharing=locked"),
-    ("apk add", "/etc/apk/cache,sharing=locked"),
-    ("dnf install", "/var/cache/dnf,sharing=locked"),
-    ("yum install", "/var/cache/yum,sharing=locked"),
+/// A command, where it keeps what it downloads, and whether one build at a time may use that: where it installs a system's packages.
+const FETCHES: [(&str, &str, bool); 25] = [
+    ("pip install", "/root/.cache/pip", false),
+    ("pip3 install", "/root/.cache/pip", false),
+    ("uv pip install", "/root/.cache/uv", false),
+    ("uv sync", "/root/.cache/uv", false),
+    ("poetry install", "/root/.cache/pypoetry", false),
+    ("conda install", "/opt/conda/pkgs", false),
+    ("conda env", "/opt/conda/pkgs", false),
+    ("mamba install", "/opt/conda/pkgs", false),
+    ("micromamba install", "/opt/conda/pkgs", false),
+    ("npm ci", "/root/.npm", false),
+    ("npm install", "/root/.npm", false),
+    ("npm i", "/root/.npm", false),
+    ("yarn install", "/usr/local/share/.cache/yarn", false),
+    ("pnpm install", "/root/.local/share/pnpm/store", false),
+    ("cargo build", "/usr/local/cargo/registry", false),
+    ("cargo install", "/usr/local/cargo/registry", false),
+    ("go mod download", "/go/pkg/mod", false),
+    ("go build", "/root/.cache/go-build", false),
+    ("bundle install", "/usr/local/bundle/cache", false),
+    ("composer install", "/root/.composer/cache", false),
+    ("apt-get install", "/var/cache/apt", true),
+    ("apt install", "/var/cache/apt", true),
+    ("apk add", "/etc/apk/cache", true),
+    ("dnf install", "/var/cache/dnf", true),
+    ("yum install", "/var/cache/yum", true),
 ];
 
 /// Files that say which packages are installed, by the beginning of their names, and the first word of the command that reads them
@@ -63,7 +65,7 @@ fn name(path: &str) -> &str {
 }
 
 /// The commands in a text that fetch packages. The same words as a part of another word are another command.
-fn fetches(text: &str) -> Vec<&'static (&'static str, &'static str)> {
+fn fetches(text: &str) -> Vec<&'static (&'static str, &'static str, bool)> {
     let stands = |command: &str| {
         text.match_indices(command).any(|(at, _)| {
             let (before, after) = (text.get(..at).unwrap_or_default(), text.get(at + command.len()..));
@@ -73,8 +75,9 @@ fn fetches(text: &str) -> Vec<&'static (&'static str, &'static str)> {
                 && !after.unwrap_or_default().starts_with(word)
         })
     };
-    let mut found: Vec<&(&str, &str)> = FETCHES.iter().filter(|(command, _)| stands(command)).collect();
-    found.dedup_by_key(|(_, target)| *target);
+    let mut found: Vec<&(&str, &str, bool)> =
+        FETCHES.iter().filter(|(command, ..)| stands(command)).collect();
+    found.dedup_by_key(|(_, target, _)| *target);
     found
 }
 
@@ -90,7 +93,7 @@ pub(super) fn installs(step: &Step) -> bool {
     let found = fetches(text);
     step.kind == StepKind::Run
         && !found.is_empty()
-        && !found.iter().any(|(command, _)| compiles(command))
+        && !found.iter().any(|(command, ..)| compiles(command))
         && !text.split_whitespace().map(|word| word.trim_matches(['"', '\''])).any(own)
 }
 
@@ -101,14 +104,14 @@ pub(super) fn reads(step: &Step, path: &str) -> bool {
     let first = |readers: &&[&str]| {
         fetches(text)
             .iter()
-            .any(|(command, _)| readers.iter().any(|reader| command.split(' ').next() == Some(reader)))
+            .any(|(command, ..)| readers.iter().any(|reader| command.split(' ').next() == Some(reader)))
     };
     is_list(path)
         && (text.contains(own) || LISTS.iter().any(|(list, readers)| own.starts_with(list) && first(readers)))
 }
 
-/// How a command that ran keeps what it fetches for the next time; none where it fetches nothing, or keeps it already.
-pub(super) fn mount(step: &Step) -> Option<String> {
+/// The cache mounts for what a command that ran downloads; none where it downloads nothing, or has such mounts.
+pub(super) fn mounts(step: &Step) -> Option<Fix> {
     let text = step.instruction.as_str();
     if step.kind != StepKind::Run || text.contains("--mount=type=cache") {
         return None;
@@ -118,83 +121,67 @@ pub(super) fn mount(step: &Step) -> Option<String> {
         one.name.as_str() != "USER" || matches!(one.value.as_str().split(':').next(), Some("root" | "0"))
     });
     let mut found = fetches(text);
-    found.retain(|(_, target)| root || !target.starts_with("/root/"));
+    found.retain(|(_, target, _)| root || !target.starts_with("/root/"));
     if found.is_empty() {
         return None;
     }
-    let commands = found.iter().map(|(command, _)| format!("`{command}`")).collect::<Vec<_>>().join(" and ");
-    let verb = if found.len() == 1 { "fetches" } else { "fetch" };
-    let mounts = found.iter().map(|(_, target)| format!("--mount=type=cache,target={target} "));
-    let mut told =
-        format!("keep what {commands} {verb} from build to build: RUN {}…", mounts.collect::<String>());
-    if text.contains("--no-cache-dir") {
-        told.push_str(", and no --no-cache-dir");
-    }
-    Some(told)
+    let mount = |(command, target, locked): &(&str, &str, bool)| CacheMount {
+        command: Text::clean(command),
+        target: Text::clean(target),
+        locked: *locked,
+    };
+    let mounts = found.into_iter().map(mount).collect();
+    Some(Fix::CacheMounts { mounts, keep_downloads: text.contains("--no-cache-dir") })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Text;
     use crate::event::fingerprint::Setting;
 
     fn run(text: &str) -> Step {
         Step { kind: StepKind::Run, instruction: Text::clean(text), ..Step::default() }
     }
 
+    /// `pip install: /root/.cache/pip`, of each mount.
+    fn told(step: &Step) -> Option<Vec<String>> {
+        let Fix::CacheMounts { mounts, .. } = mounts(step)? else { return None };
+        let told = |mount: &CacheMount| {
+            let locked = if mount.locked { ", locked" } else { "" };
+            format!("{}: {}{locked}", mount.command, mount.target)
+        };
+        Some(mounts.iter().map(told).collect())
+    }
+
     #[test]
     fn caches_are_those_of_the_commands() {
         for (text, expected) in [
-            (
-                "RUN pip install -r requirements.txt",
-                Some(
-                    "`pip install` fetches from build to build: RUN --mount=type=cache,target=/root/.cache/pip …",
-                ),
-            ),
-            (
-                "RUN python -m pip install --no-cache-dir a",
-                Some(
-                    "`pip install` fetches from build to build: RUN --mount=type=cache,target=/root/.cache/pip …, and no --no-cache-dir",
-                ),
-            ),
-            (
-                "RUN uv pip install a",
-                Some(
-                    "`uv pip install` fetches from build to build: RUN --mount=type=cache,target=/root/.cache/uv …",
-                ),
-            ),
+            ("RUN pip install -r requirements.txt", &["pip install: /root/.cache/pip"][..]),
+            ("RUN uv pip install a", &["uv pip install: /root/.cache/uv"]),
             (
                 "RUN apt-get update && apt-get install -y a && npm ci",
-                Some(
-                    "`npm ci` and `apt-get install` fetch from build to build: RUN --mount=type=cache,target=/root/.npm --mount=type=cache,target=/var/cache/apt,sharing=locked …",
-                ),
+                &["npm ci: /root/.npm", "apt-get install: /var/cache/apt, locked"],
             ),
-            (
-                "RUN pnpm install",
-                Some(
-                    "`pnpm install` fetches from build to build: RUN --mount=type=cache,target=/root/.local/share/pnpm/store …",
-                ),
-            ),
-            (
-                "RUN conda install -y numba",
-                Some(
-                    "`conda install` fetches from build to build: RUN --mount=type=cache,target=/opt/conda/pkgs …",
-                ),
-            ),
-            ("RUN npm run build", None),
-            ("RUN npm init -y", None),
-            ("RUN --mount=type=cache,target=/x pip install a", None),
-            ("RUN make", None),
+            ("RUN pnpm install", &["pnpm install: /root/.local/share/pnpm/store"]),
+            ("RUN conda install -y numba", &["conda install: /opt/conda/pkgs"]),
+            ("RUN npm run build", &[]),
+            ("RUN npm init -y", &[]),
+            ("RUN --mount=type=cache,target=/x pip install a", &[]),
+            ("RUN make", &[]),
         ] {
-            let told = mount(&run(text));
-            assert_eq!(told, expected.map(|expected| format!("keep what {expected}")), "{text}");
+            assert_eq!(told(&run(text)).unwrap_or_default(), expected, "{text}");
         }
         let copy = Step { kind: StepKind::Copy, ..run("COPY pip install /x/") };
-        assert_eq!(mount(&copy), None);
+        assert_eq!(mounts(&copy), None);
+        for (option, expected) in [("--no-cache-dir", true), ("--upgrade", false)] {
+            let fix = mounts(&run(&format!("RUN python -m pip install {option} a")));
+            assert!(
+                matches!(fix, Some(Fix::CacheMounts { keep_downloads, .. }) if keep_downloads == expected)
+            );
+        }
         let of = |user: &str, text: &str| {
             let user = Setting { name: "USER".into(), value: user.into() };
-            mount(&Step { settings: vec![user], ..run(text) }).is_some()
+            mounts(&Step { settings: vec![user], ..run(text) }).is_some()
         };
         assert!(of("root", "RUN pip install a") && of("0:0", "RUN pip install a"));
         assert!(!of("me", "RUN pip install a") && of("me", "RUN conda install a"));

@@ -489,5 +489,5 @@ fn has_base(past: &Past, image: &str, digest: &str) -> bool {
 
 /// Whether a cache gives nothing: it is not there, or it is too large to be imported.
 fn missing(manifest: &CacheManifest) -> bool {
-    manifest.error.is_some() || manifest.config_bytes > MOST_CONFIG_BYTES
+    !manifest.is_readable() || manifest.config_bytes > MOST_CONFIG_BYTES
 }

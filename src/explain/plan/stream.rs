@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::predict::Told;
+use crate::event::evidence::{CacheFault, CacheManifest};
 use crate::event::fingerprint::{Fingerprint, Input, Step, StepKind};
 use crate::event::prediction::Prediction;
 use crate::event::{Digest, ImageReference, Text, Time, VertexUpdate};
-use crate::model::Model;
+use crate::model::{Model, Transfer};
 
 /// A step of the build that is planned.
 pub(super) struct Draft {
@@ -118,13 +119,11 @@ fn full(image: &str) -> String {
 
 /// The imports of the caches, as they would go.
 pub(super) fn imports(model: &Model, at: Time) -> Vec<VertexUpdate> {
-    let import = |manifest: &crate::event::CacheManifest| {
+    let import = |manifest: &CacheManifest| {
         let name = format!("importing cache manifest from {}", manifest.reference);
-        // In BuildKit's words, by which the judgement knows what there is not.
-        let error = manifest.error.as_ref().map(|error| {
-            let missing = error.as_str() == "there is no such tag";
-            let text = if missing { format!("{}: not found", manifest.reference) } else { error.to_string() };
-            Text::clean(&text)
+        let error = manifest.fault().map(|fault| match fault {
+            CacheFault::NotFound => Transfer::not_there(&manifest.reference),
+            _ => manifest.error.clone().unwrap_or_default(),
         });
         let digest = Digest::parse(&format!("plan:import:{}", manifest.reference));
         let vertex = VertexUpdate::waiting(digest, Text::clean(&name), Vec::new());

@@ -11,7 +11,7 @@ use crate::model::{
 };
 use crate::report::cache::CacheSummary;
 use crate::report::estimate::CacheSavings;
-use crate::report::table;
+use crate::report::{failure, origin, table};
 
 /// What layertop ends with where a gate failed.
 const GATE_FAILED: i32 = 3;
@@ -370,7 +370,7 @@ fn error(model: &Model) -> Option<ErrorSummary> {
         name: vertex.map(|vertex| vertex.name.clone()),
         excerpt: failure.excerpt.iter().map(text).collect(),
         log: log.unwrap_or_default(),
-        message: failure.message,
+        message: failure::message(&failure),
     })
 }
 
@@ -412,7 +412,7 @@ fn step_summary(model: &Model, id: StepId, row: &InstructionRow, now: Time) -> O
         layer: row.layer.clone(),
         state: model.state(id),
         source: origin.as_ref().map(|origin| origin.source),
-        source_evidence: origin.as_ref().map(|origin| origin.evidence.clone()),
+        source_evidence: origin.as_ref().map(|origin| origin::sentence(&origin.evidence)),
         source_ref: origin.and_then(|origin| origin.reference),
         cached_as: model.in_registry(id).map(CachedAs::from),
         reason: model.reason_of(id).cloned(),

@@ -382,10 +382,7 @@ fn insecure(error: &io::Error, at: &str) -> RegistryFault {
     };
     let why = match tls {
         Tls::InvalidMessage(_) => return RegistryFault::NoTls(at),
-        Tls::InvalidCertificate(Bad::UnknownIssuer) => {
-            "its certificate is signed by nobody that is trusted here: give the authority's file as `ca`"
-                .into()
-        }
+        Tls::InvalidCertificate(Bad::UnknownIssuer) => return RegistryFault::Untrusted(at),
         Tls::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. }) => {
             "its certificate has expired".into()
         }
@@ -404,9 +401,7 @@ fn insecure(error: &io::Error, at: &str) -> RegistryFault {
 pub(in crate::source) fn tls(ca: Option<&Path>) -> Result<Arc<ClientConfig>, RegistryFault> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = ca {
-        let bad = |why: String| {
-            RegistryFault::Settings(format!("the authority's file {} (`ca`): {why}", path.display()))
-        };
+        let bad = |why: String| RegistryFault::Authority(path.to_owned(), why);
         let read = CertificateDer::pem_file_iter(path).map_err(|error| bad(error.to_string()))?;
         for certificate in read {
             let certificate = certificate.map_err(|error| bad(error.to_string()))?;

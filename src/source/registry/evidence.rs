@@ -9,7 +9,9 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use crate::clock::Clock;
-use crate::event::evidence::{CacheImage, CacheKey, CacheLayer, CacheManifest, ImageLayer, MOST_RECORDS};
+use crate::event::evidence::{
+    CacheFault, CacheImage, CacheKey, CacheLayer, CacheManifest, ImageLayer, MOST_RECORDS,
+};
 use crate::event::{Digest, Mask, Text, Time};
 use crate::source::buildkit::cut;
 
@@ -80,17 +82,19 @@ struct ImageHistoryEntry {
     empty_layer: bool,
 }
 
-/// Reads the cache tag of `settings`, and the tag that is built as it stands now. What can't be read is said in the result; whose it is
-/// says who has asked.
+/// Reads the cache tag of `settings`, and the tag that is built as it stands now. What can't be read is said in the result as a
+/// value; who has asked adds the reference and the words.
 pub(in crate::source) async fn read(settings: &RegistrySettings, mask: &Mask, clock: Clock) -> CacheManifest {
     let name = settings.cache.clone().unwrap_or_default();
     let reading = timeout(PATIENCE, ManifestReader::read(settings, &name, mask, clock));
-    let fault = |fault: RegistryFault| fault.message(&settings.registry, &settings.repository);
     let found = match reading.await {
         Ok(Ok(found)) => found,
-        Ok(Err(RegistryFault::Status(404, _))) => failed("there is no such tag".into()),
-        Ok(Err(other)) => failed(fault(other)),
-        Err(_) => failed(Text::clean(&format!("no answer in {} s", PATIENCE.as_secs()))),
+        Ok(Err(RegistryFault::Status(404, _))) => failed(CacheFault::NotFound),
+        Ok(Err(fault)) => failed(CacheFault::Registry {
+            state: fault.state(),
+            detail: fault.message(&settings.registry, &settings.repository),
+        }),
+        Err(_) => failed(CacheFault::Timeout { seconds: PATIENCE.as_secs() }),
     };
     CacheManifest { read: clock.now(), ..found }
 }
@@ -114,8 +118,8 @@ pub(in crate::source) async fn digest(
     super::manifest::is_digest(told).then(|| Digest::parse(told))
 }
 
-fn failed(why: Text) -> CacheManifest {
-    CacheManifest { error: Some(why), ..CacheManifest::default() }
+fn failed(fault: CacheFault) -> CacheManifest {
+    CacheManifest { fault: Some(fault), ..CacheManifest::default() }
 }
 
 struct ManifestReader<'a> {
@@ -136,7 +140,7 @@ impl ManifestReader<'_> {
         reader.session.ping().await?;
         let manifest: Manifest = reader.fetch("manifests", name).await?;
         let Some((_, config, blobs)) = manifest.cache().filter(|(_, config, _)| config.is_sound()) else {
-            return Ok(failed("this tag is no cache of BuildKit".into()));
+            return Ok(failed(CacheFault::NotCache));
         };
         let config_bytes = config.size;
         let config: CacheConfig = reader.fetch("blobs", &config.digest).await?;

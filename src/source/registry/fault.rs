@@ -1,5 +1,6 @@
 //! What can be wrong with a registry, told apart and put into words.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::event::Text;
@@ -23,6 +24,8 @@ pub(in crate::source) enum RegistryFault {
     NoTls(String),
     /// No secure connection: the certificate, the versions.
     Tls(String, String),
+    /// A certificate that no known authority has signed.
+    Untrusted(String),
     /// Connected, and then nothing.
     Silent(String),
     /// Connected, and then cut off.
@@ -41,6 +44,8 @@ pub(in crate::source) enum RegistryFault {
     Token(String, String),
     /// An answer that is not followed or not read: too large, a redirect that must not be followed, no JSON.
     Nonsense(String),
+    /// The file of an authority's certificate can't be used, and why.
+    Authority(PathBuf, String),
     /// The configuration can't be used.
     Settings(String),
 }
@@ -52,7 +57,9 @@ impl RegistryFault {
             Self::NotResolved(_) => RegistryState::NotResolved,
             Self::Refused(_) => RegistryState::Down,
             Self::Unreachable(..) => RegistryState::Unreachable,
-            Self::NoTls(_) | Self::Tls(..) | Self::Settings(_) => RegistryState::Tls,
+            Self::NoTls(_) | Self::Tls(..) | Self::Untrusted(_) | Self::Authority(..) | Self::Settings(_) => {
+                RegistryState::Tls
+            }
             Self::Silent(_) | Self::HungUp(..) => RegistryState::Silent,
             Self::NotRegistry(_) => RegistryState::NotRegistry,
             Self::Status(401, _) | Self::Credentials(_) | Self::Token(..) => RegistryState::Unauthorized,
@@ -83,6 +90,7 @@ impl RegistryFault {
                 format!("{at} speaks no TLS: if it is meant to be plain http, allow that with `insecure`")
             }
             Self::Tls(at, why) => format!("no secure connection to {at}: {why}"),
+            Self::Untrusted(at) => untrusted(at, "`ca`"),
             Self::Silent(at) => {
                 format!(
                     "{at} takes the connection but does not answer in {} s: the process hangs or is stopped",
@@ -120,10 +128,24 @@ impl RegistryFault {
             Self::Credentials(why) => format!("the credentials for {host} can't be had: {why}"),
             Self::Token(realm, why) => format!("no token for {repository} from {realm}: {why}"),
             Self::Nonsense(why) => format!("{host} answers what can't be used: {why}"),
+            Self::Authority(path, why) => authority(path, "`ca`", why),
             Self::Settings(why) => why.clone(),
         };
         Text::clean(&message)
     }
+}
+
+/// A certificate that no known authority has signed; `setting` is where the user gives the authority's file.
+pub(in crate::source) fn untrusted(at: &str, setting: &str) -> String {
+    format!(
+        "no secure connection to {at}: no authority that is trusted here has signed its certificate: \
+         give the authority's file as {setting}"
+    )
+}
+
+/// A file of an authority's certificate that can't be used; `setting` is where the user gives it.
+pub(in crate::source) fn authority(path: &Path, setting: &str, why: &str) -> String {
+    format!("can't use the authority's file {} ({setting}): {why}", path.display())
 }
 
 /// `1m 30s`, in whole seconds.
