@@ -115,6 +115,7 @@ phase build cargo test --locked --no-run
 pure_tests() { env --default-signal=INT --default-signal=QUIT cargo test --locked --no-fail-fast --lib --bins --test pure; }
 process_tests() { cargo test --locked --no-fail-fast --test process; }
 
+with_engine
 EARLY=''
 if [ ! -e "$KUBE" ]; then
   # Building an API server takes longer than all that needs none: both at once.
@@ -128,7 +129,6 @@ if [ ! -e "$KUBE" ]; then
   wait "$BUILDING" || cat "$WORK/building" >&2
   BUILDING=''
 fi
-with_engine
 with_cluster
 [ -n "$EARLY" ] || with_consumers
 
