@@ -43,7 +43,9 @@ pub use name::{StepName, VertexKind};
 pub use outcome::{BuildFailure, CacheTransfers, Outcome, Transfer};
 pub use part_changes::PartChanges;
 pub use registry_health::RegistryHealth;
-pub use source::{CachedLayer, Came, HitEvidence, HitOrigin, OriginGrade, RecordIndex, Source, Which};
+pub use source::{
+    CachedLayer, HitEvidence, HitOrigin, MatchingRecords, OriginGrade, RecordIndex, RecordOrigin, Source,
+};
 pub use stack::{InstructionRow, Stack, StageGroup, Step, StepId};
 pub(crate) use state::hit_rate;
 pub use state::{Activity, Counts, State};

@@ -12,7 +12,7 @@ pub struct Advice {
     /// What to do, in one sentence.
     pub text: Text,
     /// The same for programs; absent in recordings of before there was one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "super::reason::known")]
     pub fix: Option<Fix>,
     /// The file that it is about.
     pub file: Option<Text>,

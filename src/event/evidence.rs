@@ -267,7 +267,7 @@ pub struct CacheManifest {
     /// Why it could not be read, or is no cache; there are no layers then.
     pub error: Option<Text>,
     /// The same for programs; absent in recordings of before there was one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "super::reason::known")]
     pub fault: Option<CacheFault>,
     /// Bytes of its config, of which `BuildKit` imports at most 1 MiB.
     pub config_bytes: u64,

@@ -56,9 +56,10 @@ pub struct Reason {
 }
 
 impl Reason {
-    /// A cause of its own.
-    pub fn root(kind: ReasonKind, grade: ReasonGrade, cause: Cause) -> Self {
-        Self { kind, grade, root: true, cause: Some(cause), ..Self::default() }
+    /// A cause of its own. It has no words yet.
+    pub fn root(grade: ReasonGrade, cause: Cause, evidence: impl IntoIterator<Item: Into<Evidence>>) -> Self {
+        let evidence = evidence.into_iter().map(Into::into).collect();
+        Self { kind: cause.kind(), grade, root: true, cause: Some(cause), evidence, ..Self::default() }
     }
 
     /// Whether two steps missed for the same reason. What was recorded without its cause is compared by its words.
@@ -204,7 +205,7 @@ impl From<Fact> for Evidence {
 }
 
 /// Reads a value of a kind that a later version may have added: what is not known here is left out, and its words stay.
-pub(super) fn known<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+pub(in crate::event) fn known<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     #[derive(Deserialize)]

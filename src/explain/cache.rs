@@ -5,7 +5,7 @@ use super::earlier::Then;
 use super::judge::{Here, Judge};
 use super::past::Past;
 use crate::event::evidence::CacheRecord;
-use crate::event::reason::{Cause, Fact, Reason, ReasonGrade, ReasonKind, Uncompared};
+use crate::event::reason::{Cause, Fact, Reason, ReasonGrade, Uncompared};
 use crate::event::registry::{CacheState, MOST_CONFIG_BYTES};
 use crate::event::{Platform, Text};
 use crate::model::{Model, Phase, State, Step, Transfer, name, triggers};
@@ -89,25 +89,21 @@ fn too_large(model: &Model, reference: &Text) -> Option<u64> {
 
 /// What the import has to do with it; none where it did what it should.
 fn by_import(import: &Import<'_>) -> Option<Reason> {
-    let (kind, cause, fact) = match *import {
+    let (cause, fact) = match *import {
         Import::None | Import::Open | Import::Done(_) => return None,
-        Import::Missing(at) => (
-            ReasonKind::ManifestMissing,
-            Cause::CacheMissing { reference: at.clone() },
-            Fact::CacheMissing { reference: at.clone() },
-        ),
+        Import::Missing(at) => {
+            (Cause::CacheMissing { reference: at.clone() }, Fact::CacheMissing { reference: at.clone() })
+        }
         Import::TooLarge(at, bytes) => (
-            ReasonKind::ConfigTooLarge,
             Cause::CacheTooLarge { reference: at.clone(), bytes, limit: MOST_CONFIG_BYTES },
             Fact::ConfigTooLarge { bytes, limit: MOST_CONFIG_BYTES },
         ),
         Import::Failed(at, error) => (
-            ReasonKind::ImportFailed,
             Cause::ImportFailed { reference: at.clone(), error: error.clone() },
             Fact::ImportFailed { error: error.clone() },
         ),
     };
-    Some(Reason { evidence: vec![fact.into()], ..Reason::root(kind, ReasonGrade::Proven, cause) })
+    Some(Reason::root(ReasonGrade::Proven, cause, [fact]))
 }
 
 /// The step was built here before, and all is as it was.
@@ -139,7 +135,7 @@ fn lost<'a>(
     }
     let (fact, by) = collected::how(judge.model, then.past).unzip();
     facts.extend(fact);
-    because(ReasonKind::Evicted, grade, Cause::Evicted { by }, facts)
+    Reason::root(grade, Cause::Evicted { by }, facts)
 }
 
 /// Whether the result is gone, or may be: nothing says that it is still there.
@@ -246,7 +242,7 @@ fn platform_only(judge: &Judge<'_>, here: &Here<'_>, then: &Then<'_>, platform: 
     facts.extend(other.map(|platform| Fact::PlatformCached { platform }));
     let grade = if twin.is_some() { ReasonGrade::Proven } else { ReasonGrade::Likely };
     let cause = Cause::PlatformOnly { platform: platform.clone() };
-    because(ReasonKind::PlatformNotCached, grade, cause, facts)
+    Reason::root(grade, cause, facts)
 }
 
 fn builder_only(model: &Model, here: &Here<'_>, then: &Then<'_>) -> Reason {
@@ -264,7 +260,7 @@ fn builder_only(model: &Model, here: &Here<'_>, then: &Then<'_>) -> Reason {
             (cause, Fact::MadeOnBuilder { build, old, new })
         }
     };
-    because(ReasonKind::OtherBuilder, ReasonGrade::Likely, cause, vec![fact])
+    Reason::root(ReasonGrade::Likely, cause, [fact])
 }
 
 /// The builder of a build: the one that it names, else the one that was watched beside it.
@@ -275,12 +271,7 @@ pub(super) fn builder_of(model: &Model) -> Option<&Text> {
 
 /// Nothing that is known tells why.
 fn unknown(facts: Vec<Fact>) -> Reason {
-    because(ReasonKind::Unknown, ReasonGrade::Unknown, Cause::Unknown, facts)
-}
-
-fn because(kind: ReasonKind, grade: ReasonGrade, cause: Cause, facts: Vec<Fact>) -> Reason {
-    let evidence = facts.into_iter().map(Into::into).collect();
-    Reason { evidence, ..Reason::root(kind, grade, cause) }
+    Reason::root(ReasonGrade::Unknown, Cause::Unknown, facts)
 }
 
 /// Whether any step was cached that does something: a base image may be there for another build, a directory in the image.
@@ -315,5 +306,5 @@ fn first(model: &Model, here: &Here<'_>, import: &Import<'_>) -> Reason {
         facts.push(Fact::OthersCached);
         return unknown(facts);
     }
-    because(ReasonKind::FirstBuild, grade, Cause::FirstBuild, facts)
+    Reason::root(grade, Cause::FirstBuild, facts)
 }

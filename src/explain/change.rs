@@ -6,8 +6,7 @@ use super::files;
 use crate::event::Text;
 use crate::event::fingerprint::{Fingerprint, Gap, Input, Origin, Step, StepKind, Variable};
 use crate::event::reason::{
-    Cause, Evidence, Fact, LineDifference, ReasonGrade, ReasonKind, Uncompared, VariableChange,
-    VariableDifference,
+    Cause, Evidence, Fact, LineDifference, ReasonGrade, Uncompared, VariableChange, VariableDifference,
 };
 
 /// Lines of a heredoc's difference that are told.
@@ -16,7 +15,6 @@ const MOST_LINES: usize = 20;
 /// What is another about a step.
 #[derive(Debug, Clone)]
 pub(super) struct Change {
-    pub(super) kind: ReasonKind,
     pub(super) grade: ReasonGrade,
     pub(super) cause: Cause,
     pub(super) evidence: Vec<Evidence>,
@@ -87,21 +85,16 @@ fn hidden(now: &Fingerprint, step: &Step, then: &Fingerprint) -> Change {
         old: None,
         new: None,
     };
-    let (kind, cause, evidence) = match names.first() {
+    let (cause, evidence) = match names.first() {
         Some(first) => (
-            ReasonKind::ArgChanged,
             Cause::ArgChanged { variable: secret(first) },
             names.iter().map(|name| Fact::Variable(secret(name)).into()).collect(),
         ),
-        None if step.keyed => {
-            (ReasonKind::InstructionChanged, Cause::MaskedChanged, vec![Fact::OnlyMasked.into()])
-        }
-        None => {
-            (ReasonKind::InstructionChanged, Cause::FingerprintChanged, vec![Fact::FingerprintDiffers.into()])
-        }
+        None if step.keyed => (Cause::MaskedChanged, vec![Fact::OnlyMasked.into()]),
+        None => (Cause::FingerprintChanged, vec![Fact::FingerprintDiffers.into()]),
     };
     let variables = names.into_iter().cloned().collect();
-    Change { grade: ReasonGrade::Likely, variables, ..plain(kind, cause, evidence) }
+    Change { grade: ReasonGrade::Likely, variables, ..plain(cause, evidence) }
 }
 
 /// What counts and can't be seen from here.
@@ -145,15 +138,16 @@ pub(super) fn repinned<'s>(step: &'s Step, old: &Step) -> Option<&'s Text> {
     (open && rest(step) == rest(old)).then_some(&found.path)
 }
 
-fn plain(kind: ReasonKind, cause: Cause, evidence: Vec<Evidence>) -> Change {
-    Change { kind, grade: ReasonGrade::Proven, cause, evidence, variables: Vec::new(), paths: Vec::new() }
+/// A change that nothing else explains.
+pub(super) fn plain(cause: Cause, evidence: Vec<Evidence>) -> Change {
+    Change { grade: ReasonGrade::Proven, cause, evidence, variables: Vec::new(), paths: Vec::new() }
 }
 
 /// A text that is another.
 pub(super) fn text(old: &Text, new: &Text, line: Option<u32>) -> Change {
     let fact = Fact::Line { old: Some(old.clone()), new: Some(new.clone()), line, setting: None };
     let evidence = vec![fact.into(), Fact::LineNow { text: new.clone() }.into()];
-    plain(ReasonKind::InstructionChanged, difference(old.as_str(), new.as_str()), evidence)
+    plain(difference(old.as_str(), new.as_str()), evidence)
 }
 
 /// The words that differ: without those that both texts begin with and end with.
@@ -185,7 +179,7 @@ fn instruction(step: &Step, old: &Step) -> Option<Change> {
             _ => None,
         };
         let evidence = lines.into_iter().map(|line| Fact::HeredocLine(line).into()).collect();
-        return Some(plain(ReasonKind::InstructionChanged, Cause::HeredocChanged { line: only }, evidence));
+        return Some(plain(Cause::HeredocChanged { line: only }, evidence));
     }
     let value = |step: &Step, name: &Text| {
         step.settings.iter().find(|setting| setting.name == *name).map(|setting| setting.value.clone())
@@ -196,7 +190,7 @@ fn instruction(step: &Step, old: &Step) -> Option<Change> {
         let (name, was, is) = ((*name).clone(), value(old, name), value(step, name));
         let fact = Fact::Line { old: was.clone(), new: is.clone(), line: None, setting: Some(name.clone()) };
         let cause = Cause::SettingChanged { name, old: was, new: is };
-        return Some(plain(ReasonKind::InstructionChanged, cause, vec![fact.into()]));
+        return Some(plain(cause, vec![fact.into()]));
     }
     let mounts = |step: &Step| step.mounts.iter().map(|mount| mount.text.clone()).collect::<Vec<_>>();
     let from = |step: &Step| step.mounts.iter().map(|mount| mount.from.clone()).collect::<Vec<_>>();
@@ -234,13 +228,10 @@ fn variables(now: &Fingerprint, step: &Step, then: &Fingerprint, old: &Step) -> 
     let (Some(origin), Some(variable)) = (origin, differences.first().cloned()) else {
         return order(now, step, then, old);
     };
-    let (kind, cause) = if origin == Origin::Env {
-        (ReasonKind::InstructionChanged, Cause::EnvChanged { variable })
-    } else {
-        (ReasonKind::ArgChanged, Cause::ArgChanged { variable })
-    };
+    let cause =
+        if origin == Origin::Env { Cause::EnvChanged { variable } } else { Cause::ArgChanged { variable } };
     let evidence = differences.into_iter().map(|variable| Fact::Variable(variable).into()).collect();
-    Some(Change { variables: names.into_iter().cloned().collect(), ..plain(kind, cause, evidence) })
+    Some(Change { variables: names.into_iter().cloned().collect(), ..plain(cause, evidence) })
 }
 
 /// The order in which variables were set last counts too.
@@ -258,7 +249,7 @@ fn order(now: &Fingerprint, step: &Step, then: &Fingerprint, old: &Step) -> Opti
         Fact::VariablesAre { names: is }.into(),
         Fact::OrderCounts.into(),
     ];
-    Some(plain(ReasonKind::InstructionChanged, Cause::VariableOrderChanged, evidence))
+    Some(plain(Cause::VariableOrderChanged, evidence))
 }
 
 /// What counts only where the builder sees it for the first time: modes of folders and extended attributes.
@@ -282,7 +273,7 @@ pub(super) fn attributes(
         return Some(Change {
             grade: ReasonGrade::Likely,
             paths: found.into_iter().map(|one| one.path).collect(),
-            ..plain(ReasonKind::FilesChanged, cause, evidence)
+            ..plain(cause, evidence)
         });
     }
     None
@@ -343,9 +334,5 @@ fn sets(now: &Fingerprint, step: &Step, then: &Fingerprint, old: &Step) -> Optio
     let cause = files::cause(&all);
     let mut told = files::evidence(&all);
     told.extend(evidence);
-    Some(Change {
-        grade,
-        paths: all.into_iter().map(|one| one.path).collect(),
-        ..plain(ReasonKind::FilesChanged, cause, told)
-    })
+    Some(Change { grade, paths: all.into_iter().map(|one| one.path).collect(), ..plain(cause, told) })
 }

@@ -165,9 +165,9 @@ impl<'a> Judge<'a> {
             return None;
         }
         let option = Text::from(if all { "--no-cache" } else { "--no-cache-filter" });
-        let evidence = vec![Fact::StartedWith { option: option.clone() }.into()];
-        let reason = Reason::root(ReasonKind::NoCache, ReasonGrade::Proven, Cause::NoCache { option });
-        Some(self.like_its_input(here, Reason { evidence, ..reason }))
+        let fact = Fact::StartedWith { option: option.clone() };
+        let reason = Reason::root(ReasonGrade::Proven, Cause::NoCache { option }, [fact]);
+        Some(self.like_its_input(here, reason))
     }
 
     /// A base image that was fetched.
@@ -179,15 +179,13 @@ impl<'a> Judge<'a> {
             return changed(&change, Some(then));
         }
         let image = now.map(|(image, _)| Text::clean(image));
-        let (kind, cause, fact) = match then.step.map(|step| step.state) {
-            Some(State::Miss) => (
-                ReasonKind::Evicted,
-                Cause::BaseLost { image },
-                Fact::PulledBefore { build: then.past.name.clone() },
-            ),
-            _ => (ReasonKind::FirstBuild, Cause::BaseFirstPulled { image }, Fact::NeverPulled),
+        let (cause, fact) = match then.step.map(|step| step.state) {
+            Some(State::Miss) => {
+                (Cause::BaseLost { image }, Fact::PulledBefore { build: then.past.name.clone() })
+            }
+            _ => (Cause::BaseFirstPulled { image }, Fact::NeverPulled),
         };
-        Reason { evidence: vec![fact.into()], ..Reason::root(kind, ReasonGrade::Likely, cause) }
+        Reason::root(ReasonGrade::Likely, cause, [fact])
     }
 
     /// Whether the step itself is what it was.
@@ -196,14 +194,7 @@ impl<'a> Judge<'a> {
         let line = here.print.map(|(_, step)| step.line);
         let Some(step) = then.step else {
             let fact = Fact::Line { old: None, new: Some(name.instruction.clone()), line, setting: None };
-            return Own::Changed(Box::new(Change {
-                kind: ReasonKind::InstructionChanged,
-                grade: ReasonGrade::Proven,
-                cause: Cause::InstructionAdded,
-                evidence: vec![fact.into()],
-                variables: Vec::new(),
-                paths: Vec::new(),
-            }));
+            return Own::Changed(Box::new(change::plain(Cause::InstructionAdded, vec![fact.into()])));
         };
         let own = match (self.model.fingerprint(), here.print, then.print) {
             (Some(now), Some((_, new)), Some((past, old))) if is_usable(now) && is_usable(past) => {
@@ -216,7 +207,7 @@ impl<'a> Judge<'a> {
             _ => Own::Alike(Uncompared::NotLookedAt),
         };
         match own {
-            Own::Changed(change) if change.kind == ReasonKind::InstructionChanged => {
+            Own::Changed(change) if change.cause.kind() == ReasonKind::InstructionChanged => {
                 Own::Changed(Box::new(self.substituted(here, step, *change)))
             }
             own if !then.removed.is_empty() && !matches!(own, Own::Changed(_)) => {
@@ -242,7 +233,7 @@ impl<'a> Judge<'a> {
             None => Cause::ArgsSubstituted { names: names.clone() },
         };
         let variables = if change.variables.is_empty() { names } else { change.variables };
-        Change { kind: ReasonKind::ArgChanged, cause, variables, ..change }
+        Change { cause, variables, ..change }
     }
 
     /// Whether a step that changed by itself did so by the same variable as one that it is built on.
@@ -258,7 +249,7 @@ impl<'a> Judge<'a> {
                     matches!(&evidence.fact, Some(Fact::Variable(variable)) if variable.name == *name)
                 })
             };
-            if root.kind == change.kind && change.variables.iter().all(has) {
+            if root.kind == change.cause.kind() && change.variables.iter().all(has) {
                 let mut reason = self.follow(here, *input, known)?;
                 reason.evidence.extend(change.evidence.iter().cloned());
                 return Some(reason);
@@ -305,14 +296,8 @@ impl<'a> Judge<'a> {
             root: (root.digest != at.digest).then(|| numbered(&root)),
             instruction: instruction.clone(),
         };
-        Some(Reason {
-            kind: ReasonKind::ParentMissed,
-            grade: reason.grade,
-            cause: Some(Cause::Follows { step: numbered(&root) }),
-            follows: Some(root),
-            evidence: vec![fact.into()],
-            ..Reason::default()
-        })
+        let cause = Cause::Follows { step: numbered(&root) };
+        Some(Reason { root: false, follows: Some(root), ..Reason::root(reason.grade, cause, [fact]) })
     }
 
     /// A reason that is the same as that of what the step is built on: it is one cause, told at its first step.
@@ -420,14 +405,7 @@ impl<'a> Judge<'a> {
         }
         let image = Text::clean(now);
         let fact = Fact::Base { image: image.clone(), old: old.clone(), new: new.clone() };
-        Some(Change {
-            kind: ReasonKind::BaseMoved,
-            grade: ReasonGrade::Proven,
-            cause: Cause::BaseMoved { image, old, new },
-            evidence: vec![fact.into()],
-            variables: Vec::new(),
-            paths: Vec::new(),
-        })
+        Some(change::plain(Cause::BaseMoved { image, old, new }, vec![fact.into()]))
     }
 }
 
@@ -453,7 +431,7 @@ fn inputs(model: &Model, id: StepId) -> Vec<StepId> {
 pub(super) fn changed(change: &Change, then: Option<&Then<'_>>) -> Reason {
     let mut evidence = change.evidence.clone();
     evidence.extend(then.map(|then| compared_with(then).into()));
-    Reason { evidence, ..Reason::root(change.kind, change.grade, change.cause.clone()) }
+    Reason::root(change.grade, change.cause.clone(), evidence)
 }
 
 fn compared_with(then: &Then<'_>) -> Fact {
@@ -462,28 +440,19 @@ fn compared_with(then: &Then<'_>) -> Fact {
 
 fn removed(gone: &[Text]) -> Change {
     let fact = |text: &Text| Fact::Line { old: Some(text.clone()), new: None, line: None, setting: None };
-    Change {
-        kind: ReasonKind::InstructionChanged,
-        grade: ReasonGrade::Proven,
-        cause: Cause::InstructionRemoved,
-        evidence: gone.iter().map(|text| fact(text).into()).collect(),
-        variables: Vec::new(),
-        paths: Vec::new(),
-    }
+    change::plain(Cause::InstructionRemoved, gone.iter().map(|text| fact(text).into()).collect())
 }
 
 /// A `COPY` whose files nobody has looked at, or one that the base image leaves to run.
 fn unseen_files(then: &Then<'_>, trigger: bool) -> Reason {
     let facts = [Fact::ResultThere, Fact::FilesUnseen { trigger }, compared_with(then)];
-    let root = Reason::root(ReasonKind::FilesChanged, ReasonGrade::Likely, Cause::UnseenFilesChanged);
-    Reason { evidence: facts.map(Into::into).into(), ..root }
+    Reason::root(ReasonGrade::Likely, Cause::UnseenFilesChanged, facts)
 }
 
 fn uncacheable(address: &Text) -> Reason {
     let facts = [Fact::AskedEachTime { address: address.clone() }, Fact::AddressUnseen];
     let cause = Cause::AddressChanged { address: address.clone() };
-    let root = Reason::root(ReasonKind::Uncacheable, ReasonGrade::Likely, cause);
-    Reason { evidence: facts.map(Into::into).into(), ..root }
+    Reason::root(ReasonGrade::Likely, cause, facts)
 }
 
 /// Who looks for a reason in a secret is told that there is none.

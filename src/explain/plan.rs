@@ -15,7 +15,7 @@ use super::past::Past;
 use crate::event::evidence::Source;
 use crate::event::fingerprint::{Fingerprint, Gap};
 use crate::event::prediction::{Basis, Planned, PlannedStep, Prediction};
-use crate::event::reason::{Cause, Reason, ReasonGrade, ReasonKind};
+use crate::event::reason::{Cause, Fact, Reason, ReasonGrade};
 use crate::event::{Digest, Event, Stamped, Text, VertexUpdate};
 use crate::model::{Model, StepId, triggers};
 use predict::Told;
@@ -100,7 +100,7 @@ fn step(draft: &Draft, told: Told, judged: Option<Reason>, expected: Option<Dura
 
 fn unknown(basis: Option<&Basis>) -> Reason {
     let cause = Cause::Unpredictable { basis: basis.cloned() };
-    Reason::root(ReasonKind::Unknown, ReasonGrade::Unknown, cause)
+    Reason::root(ReasonGrade::Unknown, cause, None::<Fact>)
 }
 
 /// How long a step is expected to run, as a build would say it; where nothing was told of that the median of the builds that are

@@ -33,7 +33,7 @@ use crate::event::{CacheManifest, Digest, Platform, Records, Text, Time};
 use fit::{Fit, InstructionForms};
 use node_records::NodeRecords;
 
-pub use hit_evidence::{Came, HitEvidence, Which};
+pub use hit_evidence::{HitEvidence, MatchingRecords, RecordOrigin};
 pub use index::RecordIndex;
 pub use layers::CachedLayer;
 
@@ -525,9 +525,9 @@ impl<'a> HitJudge<'a> {
         if known.iter().any(|known| class(known) != Some(source)) {
             return None;
         }
-        let which = match records.as_slice() {
-            [_] => Which::One(first.record.id.clone()),
-            several => Which::Any(several.len()),
+        let matching = match records.as_slice() {
+            [_] => MatchingRecords::One(first.record.id.clone()),
+            several => MatchingRecords::Any(several.len()),
         };
         // By a late listing that a record is new follows from its uses, and a prune may have taken what would contradict that.
         let early = records
@@ -539,10 +539,18 @@ impl<'a> HitJudge<'a> {
         Some(match source {
             Source::Registry => {
                 let named = blob.filter(|_| records.len() == 1).cloned();
-                self.registry(grade, blob, HitEvidence::Records { which, came: Came::Imported(named) })
+                self.registry(
+                    grade,
+                    blob,
+                    HitEvidence::Records { matching, origin: RecordOrigin::Imported(named) },
+                )
             }
-            _ if first.was == Some(true) => local(grade, HitEvidence::Records { which, came: Came::Before }),
-            _ => local(OriginGrade::Likely, HitEvidence::Records { which, came: Came::Meanwhile }),
+            _ if first.was == Some(true) => {
+                local(grade, HitEvidence::Records { matching, origin: RecordOrigin::Before })
+            }
+            _ => {
+                local(OriginGrade::Likely, HitEvidence::Records { matching, origin: RecordOrigin::Meanwhile })
+            }
         })
     }
 

@@ -1,7 +1,7 @@
 //! How it is known where a hit came from, in words.
 
 use crate::event::Text;
-use crate::model::{Came, HitEvidence, Which};
+use crate::model::{HitEvidence, MatchingRecords, RecordOrigin};
 
 /// One sentence that says how it is known.
 pub fn sentence(evidence: &HitEvidence) -> Text {
@@ -12,7 +12,7 @@ pub fn sentence(evidence: &HitEvidence) -> Text {
         HitEvidence::EmptyBuilder => {
             "the builder had no result of any step before the build, and the cache was imported"
         }
-        HitEvidence::Records { which, came } => return Text::clean(&records(which, came)),
+        HitEvidence::Records { matching, origin } => return Text::clean(&records(matching, origin)),
         HitEvidence::Ambiguous { records } => {
             let records = records.iter().map(Text::as_str).collect::<Vec<_>>().join(", ");
             return Text::clean(&format!(
@@ -53,15 +53,15 @@ pub fn sentence(evidence: &HitEvidence) -> Text {
     Text::clean(text)
 }
 
-fn records(which: &Which, came: &Came) -> String {
-    let records = match which {
-        Which::One(id) => format!("its record {id}"),
-        Which::Any(count) => format!("any of the {count} records that can be its result"),
+fn records(matching: &MatchingRecords, origin: &RecordOrigin) -> String {
+    let records = match matching {
+        MatchingRecords::One(id) => format!("its record {id}"),
+        MatchingRecords::Any(count) => format!("any of the {count} records that can be its result"),
     };
-    match came {
-        Came::Imported(Some(blob)) => format!("{records} came with this build, imported as {blob}"),
-        Came::Imported(None) => format!("{records} came with this build, imported"),
-        Came::Before => format!("{records} was there before the build"),
-        Came::Meanwhile => format!("{records} was made on this builder while the build ran"),
+    match origin {
+        RecordOrigin::Imported(Some(blob)) => format!("{records} came with this build, imported as {blob}"),
+        RecordOrigin::Imported(None) => format!("{records} came with this build, imported"),
+        RecordOrigin::Before => format!("{records} was there before the build"),
+        RecordOrigin::Meanwhile => format!("{records} was made on this builder while the build ran"),
     }
 }

@@ -117,6 +117,13 @@ mod tests {
     }
 
     #[test]
+    fn a_fix_of_a_later_version_is_left_out_and_its_text_stays() {
+        let later = r#"{"text":"do this","fix":{"type":"fix_of_a_later_version","path":"a"},"file":null,"line":null}"#;
+        let read: Advice = serde_json::from_str(later).unwrap();
+        assert_eq!((read.text.as_str(), read.fix), ("do this", None));
+    }
+
+    #[test]
     fn a_fix_is_one_flat_object() {
         let fix = Fix::MoveCopy { after: 3 };
         let json = serde_json::to_string(&fix).unwrap();

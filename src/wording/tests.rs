@@ -308,10 +308,9 @@ fn what_is_filled_in_is_read_again() {
         old: Digest::parse(old),
         new: Digest::parse(DIGEST),
     };
-    let reason = Reason {
-        evidence: vec![Fact::ComparedWith { build: "one".into() }.into()],
-        ..Reason::root(ReasonKind::BaseMoved, crate::event::reason::ReasonGrade::Proven, moved("b"))
-    };
+    let fact = Fact::ComparedWith { build: "one".into() };
+    let reason = Reason::root(crate::event::reason::ReasonGrade::Proven, moved("b"), [fact]);
+    assert_eq!(reason.kind, ReasonKind::BaseMoved);
     let mut reasons = vec![StepReason { vertex: Digest::parse("a"), reason }];
     fill(&mut reasons);
     assert_eq!(reasons[0].reason.because.as_str(), "the base image a:1 moved");

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ReasonKind;
 use super::fact::{FileChange, LineDifference, StepNumber, VariableDifference};
 use crate::event::prediction::Basis;
 use crate::event::{Digest, Platform, Text};
@@ -218,6 +219,38 @@ pub enum Eviction {
 }
 
 impl Cause {
+    /// Of what kind it is.
+    pub fn kind(&self) -> ReasonKind {
+        match self {
+            Self::FirstBuild | Self::BaseFirstPulled { .. } => ReasonKind::FirstBuild,
+            Self::InstructionAdded
+            | Self::InstructionRemoved
+            | Self::InstructionChanged { .. }
+            | Self::HeredocChanged { .. }
+            | Self::SettingChanged { .. }
+            | Self::MaskedChanged
+            | Self::FingerprintChanged
+            | Self::EnvChanged { .. }
+            | Self::VariableOrderChanged
+            | Self::BaseReplaced { .. } => ReasonKind::InstructionChanged,
+            Self::ArgChanged { .. } | Self::ArgsSubstituted { .. } => ReasonKind::ArgChanged,
+            Self::FilesChanged { .. } | Self::AttributesChanged | Self::UnseenFilesChanged => {
+                ReasonKind::FilesChanged
+            }
+            Self::AddressChanged { .. } | Self::AddressUnseen { .. } => ReasonKind::Uncacheable,
+            Self::BaseMoved { .. } => ReasonKind::BaseMoved,
+            Self::BaseLost { .. } | Self::Evicted { .. } => ReasonKind::Evicted,
+            Self::CacheMissing { .. } => ReasonKind::ManifestMissing,
+            Self::CacheTooLarge { .. } => ReasonKind::ConfigTooLarge,
+            Self::ImportFailed { .. } => ReasonKind::ImportFailed,
+            Self::PlatformOnly { .. } => ReasonKind::PlatformNotCached,
+            Self::NoCache { .. } => ReasonKind::NoCache,
+            Self::OtherBuilder { .. } | Self::OtherNode { .. } => ReasonKind::OtherBuilder,
+            Self::Follows { .. } => ReasonKind::ParentMissed,
+            Self::Unknown | Self::Unpredictable { .. } => ReasonKind::Unknown,
+        }
+    }
+
     /// Whether it is told without any name: then the step's instruction says more.
     pub fn names_nothing(&self) -> bool {
         matches!(

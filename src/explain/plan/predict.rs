@@ -6,7 +6,7 @@ use super::stream::Draft;
 use crate::event::evidence::CacheManifest;
 use crate::event::fingerprint::{Fingerprint, StepKind};
 use crate::event::prediction::{Basis, Prediction};
-use crate::event::reason::{Cause, Reason, ReasonGrade, ReasonKind};
+use crate::event::reason::{Cause, Fact, Reason, ReasonGrade};
 use crate::event::registry::MOST_CONFIG_BYTES;
 use crate::event::{Digest, Text};
 use crate::explain::cache;
@@ -476,7 +476,7 @@ impl<'a> Predictor<'_, 'a> {
 /// What is told of a step that takes what an address gives.
 fn asking(address: &Text) -> Told {
     let cause = Cause::AddressUnseen { address: address.clone() };
-    let reason = Reason::root(ReasonKind::Uncacheable, ReasonGrade::Unknown, cause);
+    let reason = Reason::root(ReasonGrade::Unknown, cause, None::<Fact>);
     Told { asks: true, reason: Some(reason), ..Told::unknown(None) }
 }
 

@@ -16,9 +16,9 @@ pub enum HitEvidence {
     /// Records that can be its result say the same.
     Records {
         /// Which records these are.
-        which: Which,
+        matching: MatchingRecords,
         /// What they say.
-        came: Came,
+        origin: RecordOrigin,
     },
     /// Several records can be its result, and they do not say the same.
     Ambiguous {
@@ -61,7 +61,7 @@ pub enum HitEvidence {
 
 /// The records that can be a step's result.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Which {
+pub enum MatchingRecords {
     /// One, with its identity.
     One(Text),
     /// So many.
@@ -70,7 +70,7 @@ pub enum Which {
 
 /// How a record came to the builder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Came {
+pub enum RecordOrigin {
     /// With this build, from an imported cache; with its blob, where that is one.
     Imported(Option<Digest>),
     /// It was there before the build.
