@@ -113,7 +113,7 @@ phase build cargo test --locked --no-run
 
 # Tests that only compute, and those that start the program without an engine.
 pure_tests() { env --default-signal=INT --default-signal=QUIT cargo test --locked --no-fail-fast --lib --bins --test pure; }
-process_tests() { cargo test --locked --no-fail-fast --test process; }
+process_tests() { env --default-signal=INT --default-signal=QUIT cargo test --locked --no-fail-fast --test process; }
 
 with_engine
 EARLY=''
@@ -132,15 +132,20 @@ fi
 with_cluster
 [ -n "$EARLY" ] || with_consumers
 
-# Tests on the engine wait for it most of the time: those that only compute use the cores meanwhile.
+# Tests on the engine wait for it most of the time: the others use the cores meanwhile. Those of them that build hold its lock.
+other_tests() {
+  local rc=0
+  pure_tests || rc=$?
+  process_tests || rc=$?
+  return $rc
+}
 all_tests() {
-  local rc=0 pure=''
-  [ -n "$EARLY" ] || { pure_tests >"$WORK/pure" 2>&1 & pure=$!; }
+  local rc=0 others=''
+  [ -n "$EARLY" ] || { other_tests >"$WORK/others" 2>&1 & others=$!; }
   cargo test --locked --no-fail-fast --test engine || rc=$?
-  if [ -n "$pure" ]; then
-    wait "$pure" || rc=$?
-    cat "$WORK/pure"
-    process_tests || rc=$?
+  if [ -n "$others" ]; then
+    wait "$others" || rc=$?
+    cat "$WORK/others"
   fi
   cargo test --locked --doc || rc=$?
   return $rc

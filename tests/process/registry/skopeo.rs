@@ -18,19 +18,17 @@ use tempfile::TempDir;
 
 use crate::registry::{HTPASSWD_AUTH, look, settings};
 use crate::support::server::{HTPASSWD, Registry, certificates, docker_config, run, sha256};
+use crate::support::testbed::{Engine, For, skipped};
 
 const PLATFORMS: &str = "linux/amd64,linux/arm64";
 
-/// The test engine's registry; none where it or skopeo is missing, which is said, and under CI is a failure.
-fn engines_registry() -> Option<String> {
-    let engine = std::env::var_os("LAYERTOP_TEST_ENGINE_UP").is_some();
-    let skopeo = Command::new("skopeo").arg("--version").output().is_ok();
-    if engine && skopeo && !crate::support::server::is_missing() {
-        return Some(std::env::var("REGISTRY").expect("REGISTRY, from `tests/testbed/engine env`"));
+/// The test engine; none where it or skopeo is missing, which is said, and under CI is a failure.
+fn engine() -> Option<Engine> {
+    if Command::new("skopeo").arg("--version").output().is_err() {
+        skipped("no skopeo: run `bash tests/run.sh`");
+        return None;
     }
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "under CI this must run");
-    println!("skipped: engine {engine}, skopeo {skopeo}: run `bash tests/run.sh`");
-    None
+    Engine::get(For::Builds)
 }
 
 /// A repository as others see it.
@@ -202,8 +200,8 @@ fn push(registry: &str) -> Repository {
 
 #[tokio::test]
 async fn a_cache_and_tags_are_what_skopeo_and_the_blobs_say() {
-    let Some(registry) = engines_registry() else { return };
-    let there = push(&registry);
+    let Some(engine) = engine() else { return };
+    let there = push(&engine.registry);
     for cache in ["buildcache", "index"] {
         let wanted = RegistrySettings {
             repository: there.name.clone(),
@@ -217,8 +215,8 @@ async fn a_cache_and_tags_are_what_skopeo_and_the_blobs_say() {
 /// The same behind a password and an authority of its own.
 #[tokio::test]
 async fn a_locked_cache_is_what_skopeo_and_the_blobs_say() {
-    let Some(registry) = engines_registry() else { return };
-    let there = push(&registry);
+    let Some(engine) = engine() else { return };
+    let there = push(&engine.registry);
     let folder = Arc::new(TempDir::new().unwrap());
     certificates(folder.path());
     let at = |name: &str| folder.path().join(name).display().to_string();
@@ -228,7 +226,7 @@ async fn a_locked_cache_is_what_skopeo_and_the_blobs_say() {
     for (from, to) in [("my-feature", "my-feature"), ("buildcache", "buildcache"), ("buildcache", "other")] {
         let copy =
             ["copy", "--insecure-policy", "--all", "--src-tls-verify=false", "--dest-tls-verify=false"];
-        let from = format!("docker://{registry}/{}:{from}", there.name);
+        let from = format!("docker://{}/{}:{from}", engine.registry, there.name);
         let to = format!("docker://{}/{}:{to}", open.address(), there.name);
         run("skopeo", &[&copy[..], &[&from, &to]].concat(), b"");
     }
